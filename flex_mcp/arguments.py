@@ -1,0 +1,297 @@
+"""The tools' arguments, and checking what comes in from outside in our own words.
+
+Pydantic does the checking and makes the published schemas; this module turns what it finds into one
+sentence that names the argument, and takes the noise out of the schemas.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails
+
+from flex_mcp.errors import InputError
+from flex_mcp.models import (
+    LESSONS_LIMIT,
+    STRICT,
+    TRAJECTORY_LIMIT,
+    Curation,
+    Domain,
+    Examples,
+    Lesson,
+    LessonText,
+    Level,
+    Outcome,
+    Priority,
+    Tags,
+    Task,
+    Title,
+    Trajectory,
+    When,
+    Zone,
+)
+
+T = TypeVar("T")
+
+Detail = Literal["concise", "detailed"]
+Id = Annotated[str, Field(max_length=100)]
+Ids = tuple[Id, ...]
+
+
+@functools.cache
+def adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Pydantic's view of one of our frozen values; it checks, dumps and describes them."""
+    return TypeAdapter(kind)
+
+
+@functools.cache
+def schema_of(kind: type) -> dict[str, Any]:
+    """The JSON schema of a value, without generated titles, null defaults and references."""
+    schema = adapter(kind).json_schema()
+    definitions = schema.pop("$defs", {})
+    schema.pop("description", None)
+    return _plain(schema, definitions)
+
+
+def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401  any JSON
+    if isinstance(node, list):
+        return [_plain(item, definitions) for item in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    schema = cast("dict[str, Any]", node)
+    if "$ref" in schema:
+        target = dict(definitions[schema["$ref"].rsplit("/", 1)[-1]])
+        target.pop("description", None)
+        schema = target | schema
+    noise = {"title", "$ref"} | ({"default"} if schema.get("default", 0) is None else set())
+    properties = schema.get("properties", {})
+    plain = {
+        key: _plain(value, definitions)
+        for key, value in schema.items()
+        if key not in noise and key != "properties"
+    }
+    if properties:
+        plain["properties"] = {key: _plain(value, definitions) for key, value in properties.items()}
+    return plain
+
+
+Lessons = Annotated[
+    tuple[Any, ...],  # each is checked by itself: one bad lesson never refuses the others
+    Field(max_length=LESSONS_LIMIT),
+    WithJsonSchema({"type": "array", "maxItems": LESSONS_LIMIT, "items": schema_of(Lesson)}),
+]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SearchArguments:
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    query: Annotated[Task, Field(description="The task at hand, in as many words as you have.")]
+    domain: Annotated[
+        Domain | None, Field(description="Only this path and what lies below it.")
+    ] = None
+    zones: Annotated[frozenset[Zone] | None, Field(min_length=1)] = None
+    levels: Annotated[frozenset[Level] | None, Field(min_length=1)] = None
+    limit: Annotated[int, Field(ge=1, le=10, description="Hits a level.")] = 3
+    detail: Annotated[Detail, Field(description="detailed: whole lessons.")] = "concise"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GetArguments:
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    ids: Annotated[Ids, Field(min_length=1, max_length=10, description="Such as e_k3x5u2m7qa4c.")]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RecordArguments(Trajectory):
+    retrieval_ids: Annotated[
+        Annotated[Ids, Field(max_length=100)] | None,
+        Field(description="The searches that this work used."),
+    ] = None
+    lessons: Annotated[
+        Lessons | None, Field(description="Lessons, where you have them already.")
+    ] = None
+    key: Annotated[
+        Annotated[str, Field(min_length=1, max_length=200)] | None,
+        Field(description="Your own name for it; the same key is stored once."),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DistillArguments:
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    trajectory_ids: Annotated[
+        Annotated[Ids, Field(min_length=1, max_length=50)] | None,
+        Field(description="Default: those pending."),
+    ] = None
+    limit: Annotated[int, Field(ge=1, le=5, description="Trajectories in this brief.")] = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SaveArguments:
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    brief_id: Id
+    lessons: Annotated[Lessons, Field(description="Empty when there is nothing to learn.")]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ReportArguments:
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    retrieval_id: Id
+    outcome: Annotated[Outcome, Field(description="How the task ended that it served.")]
+    helpful: Annotated[
+        Annotated[Ids, Field(max_length=100)] | None, Field(description="Experiences that helped.")
+    ] = None
+    harmful: Annotated[
+        Annotated[Ids, Field(max_length=100)] | None, Field(description="Those that misled.")
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """What an edit may set, and `revision`: the one that a revert takes back (default the last)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    zone: Zone | None = None
+    level: Level | None = None
+    title: Title | None = None
+    when: When | None = None
+    lesson: LessonText | None = None
+    examples: Examples | None = None
+    domain: Domain | None = None
+    tags: Tags | None = None
+    priority: Priority | None = None
+    revision: Annotated[
+        Annotated[int, Field(ge=1)] | None, Field(description="For revert: take back this one.")
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CurateArguments:
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    id: Id
+    action: Curation
+    reason: Annotated[Annotated[Task, Field(max_length=2_000)], Field(description="For history.")]
+    fields: Annotated[Fields | None, Field(description="For edit: the new values.")] = None
+
+
+def checked(kind: type[T], value: object) -> T:
+    """`value`, a mapping as it came in, as one of the frozen values above.
+
+    Raises:
+        InputError: one sentence that names the argument and what is wrong with it.
+    """
+    if isinstance(value, Mapping):
+        value = _parsed(kind, cast("Mapping[str, Any]", value))
+        _check_encodable(value)
+    try:
+        result = adapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise InputError(_sentence(kind, error.errors(include_url=False)[0])) from error
+    if isinstance(result, Trajectory):
+        _check_body(result)
+    return result
+
+
+def _parsed(kind: type, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists and objects that a client sent as JSON text (Claude Desktop does) as what they are."""
+    properties: dict[str, Any] = schema_of(kind)["properties"]
+    parsed = dict(value)
+    for name, item in value.items():
+        if isinstance(item, str) and item[:1] in ("[", "{") and not _is_text(properties.get(name)):
+            with contextlib.suppress(ValueError):
+                parsed[name] = json.loads(item)
+    return parsed
+
+
+def _is_text(schema: dict[str, Any] | None) -> bool:
+    options: list[dict[str, Any]] = (schema or {}).get("anyOf", [schema or {}])
+    return any(option.get("type") == "string" for option in options)
+
+
+def _check_encodable(value: dict[str, Any]) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError as error:
+        raise InputError("a text holds half of a surrogate pair: send valid Unicode") from error
+
+
+def _check_body(trajectory: Trajectory) -> None:
+    if trajectory.steps is not None and trajectory.transcript is not None:
+        raise InputError("give steps or transcript, not both: they are two forms of the same text")
+    texts = [trajectory.transcript, trajectory.answer, trajectory.feedback]
+    texts += [step.content for step in trajectory.steps or ()]
+    size = sum(len(text.encode()) for text in texts if text)
+    if size > TRAJECTORY_LIMIT:
+        raise InputError(
+            f"the trajectory has {size:,} bytes; the limit is {TRAJECTORY_LIMIT:,} (5 MiB): "
+            "leave out long outputs that taught nothing"
+        )
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.removeprefix(".") or "the value"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004  a glance is enough
+
+
+def _sentence(kind: type, error: ErrorDetails) -> str:
+    where, context = _where(error["loc"]), error.get("ctx", {})
+    match error["type"]:
+        case "missing" | "missing_argument":
+            return f"{where} is missing"
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            return f"there is no argument {where!r}{_known(kind, error['loc'])}"
+        case "blank" | "string_too_short":
+            return f"{where} is empty: say it in words"
+        case "string_too_long":
+            length, limit = len(str(error["input"])), context["max_length"]
+            return f"{where} has {length:,} characters; the limit is {limit:,}: shorten it"
+        case "too_long":
+            return f"{where} has {context['actual_length']} items; the limit is {context['max_length']}"
+        case "too_short":
+            return f"{where} is an empty list: leave it out or name at least one"
+        case "enum" | "literal_error":
+            expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
+            return f"{where} cannot be {_shown(error['input'])}; it is one of: {expected}"
+        case "greater_than_equal" | "less_than_equal":
+            bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
+            return f"{where} is {_shown(error['input'])}; it must be {bound}"
+        case other:
+            return f"{where} cannot be {_shown(error['input'])}; it must be {_expected(other)}"
+
+
+def _known(kind: type, location: tuple[int | str, ...]) -> str:
+    if len(location) > 1 or not dataclasses.is_dataclass(kind):
+        return ""
+    return "; the arguments are " + ", ".join(field.name for field in dataclasses.fields(kind))
+
+
+def _expected(error_type: str) -> str:
+    families = {
+        "string": "text",
+        "int": "a whole number",
+        "float": "a number",
+        "tuple": "a list",
+        "list": "a list",
+        "frozen": "a list",
+        "dataclass": "an object",
+        "bool": "true or false",
+    }
+    return families.get(error_type.split("_", 1)[0], "as the tool's schema says")

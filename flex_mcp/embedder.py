@@ -1,0 +1,206 @@
+"""The Embedder seam, the offline default, and any model of fastembed.
+
+Embedders are named `static` and `fastembed:MODEL`. They load late, in a worker thread: nothing here
+imports a model, tokenizers or fastembed before the first vector is wanted. No network, unless
+`fetch` says that the user asked for it.
+"""
+
+import contextlib
+import json
+import mmap
+import struct
+import sys
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from flex_mcp.errors import EmbedderError, SettingError
+from flex_mcp.models import Vectors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+STATIC = "static"
+FASTEMBED = "fastembed:"
+WINDOW = 180  # words of a chunk: they fit the 256 tokens of the smallest models
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors.
+
+    `vectors` names what it makes; `weight` is its share in the fusion with words; from a cosine of
+    `near_duplicate` two texts of one zone and level say the same, from `related` they are worth a
+    look.
+    """
+
+    vectors: Vectors
+    weight: float
+    near_duplicate: float
+    related: float
+
+    def query(self, text: str) -> bytes:
+        """The float32 vector of a query; all zero where no token is known."""
+        ...
+
+    def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
+        """The float32 vectors of each text, one a chunk of at most the model's window."""
+        ...
+
+
+class StaticEmbedder:
+    """The offline default: the mean of learned token vectors (docs/retrieval.md).
+
+    `vectors.safetensors` holds int8 rows and a float32 scale for each; it is memory-mapped, so that
+    a process reads only the rows of the tokens it meets.
+    """
+
+    weight = 0.5
+    near_duplicate = 0.95
+    related = 0.6
+
+    def __init__(self) -> None:
+        from tokenizers import Tokenizer  # late: see the module
+
+        folder = files("flex_mcp") / "vectors"
+        with as_file(folder / "vectors.safetensors") as path:
+            arrays, about = _safetensors(path)
+        self._rows, self._scales = arrays["vectors"], arrays["scales"]
+        tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        self._tokenizer = Tokenizer.from_str(tokenizer)
+        self.vectors = Vectors(
+            embedder=STATIC, version=about["version"], dimension=self._rows.shape[1]
+        )
+
+    def query(self, text: str) -> bytes:
+        tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
+        total = self._scales[tokens] @ self._rows[tokens].astype(np.float32)
+        return _unit(total).tobytes()
+
+    def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
+        return [[self.query(text)] for text in texts]  # a mean has no window
+
+
+class FastEmbedder:
+    """A model of fastembed, one ONNX thread: twice as fast for a single query on small machines."""
+
+    weight = 0.6
+    near_duplicate = 0.95
+    related = 0.6
+
+    def __init__(self, name: str, *, cache: Path, folder: Path | None, fetch: bool) -> None:
+        model = name.removeprefix(FASTEMBED)
+        self._model = _fastembed_model(model, cache=cache, folder=folder, fetch=fetch)
+        dimension = len(next(iter(self._model.query_embed("dimension"))))
+        self.vectors = Vectors(embedder=name, version="1", dimension=dimension)
+
+    def query(self, text: str) -> bytes:
+        return _unit(next(iter(self._model.query_embed(text)))).tobytes()
+
+    def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
+        chunked = [chunks(text) for text in texts]
+        flat = (chunk for chunks_ in chunked for chunk in chunks_)
+        embedded = self._model.passage_embed(flat, batch_size=16)
+        return [[_unit(next(embedded)).tobytes() for _ in chunks_] for chunks_ in chunked]
+
+
+def chunks(text: str, window: int = WINDOW) -> list[str]:
+    """A text in pieces of at most `window` words; always at least one."""
+    words = text.split()
+    starts = range(0, max(len(words), 1), window)
+    return [" ".join(words[start : start + window]) for start in starts]
+
+
+def load(name: str, *, cache: Path, folder: Path | None = None, fetch: bool = False) -> Embedder:
+    """The embedder of this name.
+
+    Args:
+        name: `static` or `fastembed:MODEL`.
+        cache: where fetched models are kept.
+        folder: a folder with the model's files; then nothing is looked up or fetched.
+        fetch: whether a missing model may be fetched from the network.
+
+    Raises:
+        SettingError: there is no such embedder.
+        EmbedderError: its model cannot be loaded; the sentence says what to do.
+    """
+    if name == STATIC:
+        return StaticEmbedder()
+    if name.startswith(FASTEMBED) and name != FASTEMBED:
+        return FastEmbedder(name, cache=cache, folder=folder, fetch=fetch)
+    raise SettingError(
+        f"there is no embedder {name!r}: FLEX_MCP_EMBEDDER is static or fastembed:MODEL, "
+        "for example fastembed:BAAI/bge-small-en-v1.5"
+    )
+
+
+def _fastembed_model(model: str, *, cache: Path, folder: Path | None, fetch: bool) -> Any:  # noqa: ANN401  fastembed is imported late
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # it prints, and stdout is the protocol's
+            from fastembed import TextEmbedding
+
+            known = [str(item["model"]) for item in TextEmbedding.list_supported_models()]
+            if model.casefold() not in map(str.casefold, known):
+                raise EmbedderError(
+                    f"fastembed knows no model {model!r}: "
+                    f"take one of its list, for example {FASTEMBED}BAAI/bge-small-en-v1.5"
+                )
+            return TextEmbedding(
+                model,
+                cache_dir=str(cache),
+                threads=1,
+                specific_model_path=None if folder is None else str(folder),
+                local_files_only=not fetch,
+            )
+    except ImportError as error:
+        raise EmbedderError(
+            "fastembed is not installed here: install it, or set FLEX_MCP_EMBEDDER=static and run "
+            "`flex-mcp reindex`"
+        ) from error
+    except EmbedderError:
+        raise
+    except Exception as error:  # noqa: BLE001  fastembed, ONNX and the hub raise what they like
+        raise EmbedderError(_not_loaded(model, folder, fetch=fetch)) from error
+
+
+def _not_loaded(model: str, folder: Path | None, *, fetch: bool) -> str:
+    if folder is not None:
+        return (
+            f"the model {model!r} cannot be loaded from {folder}: FLEX_MCP_EMBEDDER_PATH must name "
+            "a folder with its model.onnx, tokenizer.json and config.json; "
+            "then run `flex-mcp reindex`"
+        )
+    if fetch:
+        return (
+            f"the model {model!r} cannot be fetched: check the network and run `flex-mcp reindex` "
+            "again, or name a folder with its files in FLEX_MCP_EMBEDDER_PATH"
+        )
+    return (
+        f"the model {model!r} is not on this machine: run `flex-mcp reindex` with a network to "
+        "fetch it, or name a folder with its files in FLEX_MCP_EMBEDDER_PATH"
+    )
+
+
+def _unit(vector: "NDArray[Any]") -> "NDArray[np.float32]":
+    single = np.asarray(vector, np.float32)
+    length = float(np.linalg.norm(single))
+    return single / length if length else single
+
+
+def _safetensors(path: Path) -> "tuple[dict[str, NDArray[Any]], dict[str, str]]":
+    """A safetensors file, memory-mapped, and its notes: 8 bytes length, JSON header, the data."""
+    types = {"I8": np.int8, "F32": np.float32}
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    (length,) = struct.unpack("<Q", mapped[:8])
+    header: dict[str, Any] = json.loads(mapped[8 : 8 + length])
+    notes: dict[str, str] = header.pop("__metadata__")
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, about in header.items():
+        start, end = about["data_offsets"]
+        kind = np.dtype(types[about["dtype"]])
+        flat = np.frombuffer(mapped, kind, (end - start) // kind.itemsize, 8 + length + start)
+        arrays[name] = flat.reshape(about["shape"])
+    return arrays, notes

@@ -1,0 +1,65 @@
+"""What can go wrong, as one tree.
+
+Every message is one sentence for the person or model that reads it: what, which one, what next.
+
+    FlexError
+    ├── InputError             an argument was refused; nothing happened
+    │   └── NotFoundError      an id that this library does not hold
+    ├── SettingError           an environment variable or option cannot be used
+    ├── PromptError            a prompt is missing, or a value that it needs
+    ├── EmbedderError          the model cannot be loaded, or does not match the vectors
+    └── LibraryError           the library's file cannot be used
+        ├── NotALibraryError   another kind of file, or a damaged one; it is left as it is
+        ├── NewerLibraryError  written by a newer version of flex-mcp
+        ├── BusyLibraryError   another process held the write lock for too long
+        ├── ReadOnlyLibraryError
+        └── FullDiskError
+"""
+
+
+class FlexError(Exception):
+    """Base of all errors of flex-mcp; its text is meant to be shown."""
+
+
+class InputError(FlexError):
+    """An argument was refused; nothing happened."""
+
+
+class NotFoundError(InputError):
+    """An id that this library does not hold."""
+
+
+class SettingError(FlexError):
+    """An environment variable or option cannot be used."""
+
+
+class PromptError(FlexError):
+    """A prompt is missing, or a value that it needs."""
+
+
+class EmbedderError(FlexError):
+    """The embedder's model cannot be loaded, or does not match the library's vectors."""
+
+
+class LibraryError(FlexError):
+    """The library's file cannot be used."""
+
+
+class NotALibraryError(LibraryError):
+    """Another kind of file, or a damaged one; it is left as it is."""
+
+
+class NewerLibraryError(LibraryError):
+    """The file was written by a newer version of flex-mcp."""
+
+
+class BusyLibraryError(LibraryError):
+    """Another process held the write lock for longer than we wait."""
+
+
+class ReadOnlyLibraryError(LibraryError):
+    """The file or its folder cannot be written."""
+
+
+class FullDiskError(LibraryError):
+    """No room is left where the library lies."""

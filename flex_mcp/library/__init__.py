@@ -1,0 +1,563 @@
+"""The Library: what can be done with experiences, one transaction a verb.
+
+Blocking and safe to share between threads; doors that are asynchronous call it in worker threads.
+No model and no embedding runs inside a transaction.
+"""
+
+import dataclasses
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+
+from flex_mcp.arguments import Fields, checked
+from flex_mcp.errors import InputError, NotFoundError
+from flex_mcp.library import briefs, importing, reindexing
+from flex_mcp.library.candidates import Question
+from flex_mcp.library.curating import curated
+from flex_mcp.library.embedders import Embedders, LoadEmbedder
+from flex_mcp.library.importing import Bundle, Imported, NewEntry
+from flex_mcp.library.lessons import RawLesson, Source, name_embedder, place, prepare
+from flex_mcp.library.placing import snapshot_fields, snapshot_of
+from flex_mcp.library.retrievals import RetrievalLog, credits
+from flex_mcp.library.searching import Searcher
+from flex_mcp.models import (
+    Brief,
+    Counters,
+    Curation,
+    Decision,
+    DecisionKind,
+    Experience,
+    Filter,
+    Found,
+    Hit,
+    Level,
+    Origin,
+    Outcome,
+    Recorded,
+    RecordedTrajectory,
+    Retrieval,
+    Revision,
+    Statistics,
+    Status,
+    Trajectory,
+    TrajectoryState,
+    Vectors,
+    Zone,
+    clean_domain,
+    fingerprint,
+    new_id,
+    utc_now,
+)
+from flex_mcp.store import Reading, Store, Writing
+
+
+class Library:
+    """An experience library.
+
+    Args:
+        store: where it lives.
+        load_embedder: makes the embedder of a name; its second argument allows fetching a model.
+        wanted: the embedder that the user asked for by name; None takes the library's own.
+        now: the clock, in UTC.
+
+    `client`, where a verb takes it, is written into the history: who asked. Every verb may raise
+    `LibraryError` when the file cannot be read or written; nothing is half-done then.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        load_embedder: LoadEmbedder,
+        *,
+        wanted: str | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._store = store
+        self._embedders = Embedders(load_embedder, wanted)
+        self._searcher = Searcher(store, self._embedders)
+        self._log = RetrievalLog(self._write_retrievals)
+        self._now = now
+
+    @property
+    def name(self) -> str:
+        """Where the library lives, such as its path."""
+        return self._store.name
+
+    def __enter__(self) -> "Library":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what waits and let go of the file."""
+        self._log.close()
+        self._store.close()
+
+    def reading(self) -> AbstractContextManager[Reading]:
+        """One snapshot of everything, for exports."""
+        return self._store.reading()
+
+    @contextmanager
+    def _writing(self) -> Generator[Writing]:
+        """A transaction that takes the waiting retrievals along: ids just served are known in it."""
+        waiting = self._log.take()
+        try:
+            with self._store.writing() as writing:
+                for retrieval in waiting:
+                    writing.add_retrieval(retrieval)
+                yield writing
+        except BaseException:
+            self._log.put_back(waiting)
+            raise
+
+    def _write_retrievals(self, retrievals: Sequence[Retrieval]) -> None:
+        with self._store.writing() as writing:
+            for retrieval in retrievals:
+                writing.add_retrieval(retrieval)
+            if self._searcher.background is not None:
+                writing.set_setting("background", self._searcher.background.as_json())
+
+    # Searching and looking up
+
+    def search(  # noqa: PLR0913  each is one switch of one search
+        self,
+        query: str,
+        *,
+        limit: int = 3,
+        levels: Iterable[Level] | None = None,
+        zones: Iterable[Zone] | None = None,
+        domain: str | None = None,
+        abstain: bool = True,
+        collapse: bool = True,
+        prior: bool = True,
+        client: str = "python",
+    ) -> Found:
+        """Experiences for a task: at most `limit` of each level, most general level first.
+
+        Args:
+            query: the task, as long as it is.
+            limit: hits of each level.
+            levels: serve only these levels.
+            zones: serve only these zones.
+            domain: serve only this path and what lies below it.
+            abstain: serve nothing where nothing stands out from the library's background.
+            collapse: near-identical hits count once.
+            prior: what helped before moves up a little.
+            client: who asks.
+
+        Never waits for a writer. The retrieval is written a moment later; where that is not
+        possible, `retrieval_id` is None and a notice says why.
+
+        Raises:
+            EmbedderError: the library's vectors need another embedder; the sentence says what to do.
+        """
+        question = Question(
+            text=query,
+            wanted=_filter(levels, zones, domain),
+            limit=limit,
+            abstain=abstain,
+            collapse=collapse,
+            prior=prior,
+        )
+        hits, relevance, notice = self._searcher.search(question)
+        retrieval_id, refusal = self._logged(query, hits, client)
+        return Found(
+            retrieval_id=retrieval_id,
+            hits=tuple(hits),
+            relevance=relevance,
+            notices=tuple(note for note in (notice, refusal) if note),
+        )
+
+    def _logged(
+        self, query: str, hits: Sequence[Hit], client: str
+    ) -> tuple[str | None, str | None]:
+        """The retrieval's id, or why there is none."""
+        if self._store.read_only:
+            return None, "the library cannot be written, so this search was not recorded"
+        ranked = sorted(hits, key=lambda hit: -hit.score)
+        retrieval = Retrieval(
+            id=new_id("r"),
+            query=query,
+            at=self._now(),
+            client=client,
+            served=tuple(hit.experience.id for hit in ranked),
+            scores=tuple(hit.score for hit in ranked),
+        )
+        self._log.hand_over(retrieval)
+        if (refusal := self._log.refusal) is None:
+            return retrieval.id, None
+        return None, f"this search was not recorded: {refusal}"
+
+    def calibrate(self) -> None:
+        """Measure now how generic queries fare here; searches do it by themselves as it grows."""
+        self._searcher.calibrate()
+
+    def neighbours(self, texts: Sequence[str], *, limit: int) -> list[Experience]:
+        """The active experiences nearest to any of some texts, best first: what an updater sees.
+
+        Raises:
+            EmbedderError: as in `search`.
+        """
+        return self._searcher.nearest(texts, limit)
+
+    def get(self, ids: Sequence[str]) -> list[Experience]:
+        """Those of the experiences that are here, in that order."""
+        with self._store.reading() as reading:
+            return reading.experiences(ids)
+
+    def history(self, experience_id: str) -> list[Revision]:
+        """All revisions of an experience, oldest first."""
+        with self._store.reading() as reading:
+            return reading.revisions(experience_id)
+
+    def trajectories(self, ids: Sequence[str]) -> list[RecordedTrajectory]:
+        """Those of the trajectories that are here, in that order."""
+        with self._store.reading() as reading:
+            return reading.trajectories(ids)
+
+    def experiences(
+        self,
+        *,
+        levels: Iterable[Level] | None = None,
+        zones: Iterable[Zone] | None = None,
+        domain: str | None = None,
+        statuses: Iterable[Status] = (),
+        limit: int | None = None,
+    ) -> list[Experience]:
+        """Experiences, newest first; no statuses means all."""
+        with self._store.reading() as reading:
+            wanted = _filter(levels, zones, domain)
+            return reading.experiences(
+                reading.experience_ids(wanted, statuses=statuses, limit=limit)
+            )
+
+    def statistics(self) -> Statistics:
+        """Counts over the whole library."""
+        with self._store.reading() as reading:
+            return reading.statistics()
+
+    def last_revisions(self, limit: int) -> list[Revision]:
+        """The last changes of the library, newest first."""
+        with self._store.reading() as reading:
+            return reading.last_revisions(limit)
+
+    # Recording
+
+    def record(
+        self,
+        trajectory: Trajectory,
+        *,
+        lessons: Sequence[RawLesson] = (),
+        retrieval_ids: Sequence[str] = (),
+        key: str | None = None,
+        client: str = "python",
+    ) -> Recorded:
+        """Keep a trajectory, once, and place the lessons that come with it.
+
+        Without `key`, a hash of task, steps or transcript, answer, outcome and feedback tells
+        whether it is here already. The searches named get its outcome.
+
+        Raises:
+            InputError: the trajectory is malformed, the key is taken by another content, or a
+                retrieval is not known. A lesson that cannot be placed is refused alone.
+        """
+        trajectory = checked(Trajectory, _only_trajectory(trajectory))
+        content_hash = _content_hash(trajectory)
+        recorded = RecordedTrajectory(
+            **_fields(trajectory) | {"domain": clean_domain(trajectory.domain)},
+            id=new_id("t"),
+            key=f"key:{key}" if key else f"hash:{content_hash}",
+            state=TrajectoryState.PENDING,
+            recorded_at=self._now(),
+            retrieval_ids=tuple(dict.fromkeys(retrieval_ids)),
+        )
+        prepared = prepare(lessons, self._store, self._embedders)
+        with self._writing() as writing:
+            known = writing.trajectory_by_key(recorded.key)
+            if known and known[1] != content_hash:
+                raise InputError(
+                    f"the key {key!r} is taken by {known[0]}, whose content differs: "
+                    "use another key, or leave it out"
+                )
+            if known is None:
+                writing.add_trajectory(recorded, content_hash)
+            id_ = known[0] if known else recorded.id
+            for retrieval_id in recorded.retrieval_ids:
+                _credit(writing, retrieval_id, recorded.outcome)
+            decisions = place(writing, prepared, self._source([id_], recorded.domain, client))
+            if _any_accepted(decisions):
+                writing.set_state([id_], TrajectoryState.DISTILLED)
+            state = writing.trajectories([id_])[0].state
+        return Recorded(
+            trajectory_id=id_, new=known is None, state=state, decisions=tuple(decisions)
+        )
+
+    def report(
+        self,
+        retrieval_id: str,
+        outcome: Outcome,
+        *,
+        helpful: Sequence[str] = (),
+        harmful: Sequence[str] = (),
+    ) -> list[Counters]:
+        """Say how the task ended that a search served; the last report of a retrieval counts.
+
+        Success adds a success and failure a failure to each experience served. Where any is named,
+        only the named count: a helpful one a success, a harmful one a failure. Partial and unknown
+        add nothing.
+
+        Raises:
+            InputError: the retrieval is not known, or did not serve an experience that is named.
+        """
+        with self._writing() as writing:
+            return _credit(writing, retrieval_id, outcome, helpful, harmful)
+
+    # Lessons and briefs
+
+    def _source(self, evidence: Sequence[str], domain: str | None, client: str) -> Source:
+        return Source(
+            evidence=evidence,
+            domain=domain,
+            actor=client,
+            origin=Origin(kind="distilled", by=client),
+            now=self._now(),
+        )
+
+    def apply(
+        self, lessons: Sequence[RawLesson], *, evidence: Sequence[str] = (), client: str = "python"
+    ) -> list[Decision]:
+        """Place lessons, all in one transaction; one that cannot be placed is refused alone.
+
+        Args:
+            lessons: values, or mappings with the fields of `Lesson`.
+            evidence: the trajectories that they come from.
+            client: who wrote them.
+
+        Raises:
+            NotFoundError: a trajectory is not here.
+        """
+        prepared = prepare(lessons, self._store, self._embedders)
+        with self._writing() as writing:
+            found = briefs.known_trajectories(writing, evidence)
+            domain = found[0].domain if found else None
+            return place(writing, prepared, self._source(evidence, domain, client))
+
+    def claimable(self, trajectory_ids: Sequence[str] | None) -> list[RecordedTrajectory]:
+        """The trajectories that a brief may be about: those named, or the pending ones.
+
+        Raises:
+            NotFoundError: one that is named is not here.
+            InputError: all those named are distilled or claimed by another brief.
+        """
+        with self._store.reading() as reading:
+            return briefs.claimable(reading, trajectory_ids, self._now())
+
+    def remaining(self) -> int:
+        """How many trajectories are pending and not claimed by a brief."""
+        with self._store.reading() as reading:
+            return len(reading.pending(self._now()))
+
+    def check_embedder(self) -> None:
+        """Find out whether lessons can be placed.
+
+        Raises:
+            EmbedderError: as in `search`.
+        """
+        with self._store.reading() as reading:
+            made_by = reading.vectors_made_by()
+        self._embedders.serving(made_by)
+
+    def open_brief(
+        self, brief_id: str, trajectory_ids: Sequence[str], rendered: str
+    ) -> Brief | None:
+        """Store a brief as it was rendered; it claims its trajectories for 30 minutes.
+
+        None where another brief claimed one of them meanwhile.
+        """
+        with self._writing() as writing:
+            return briefs.opened(writing, brief_id, trajectory_ids, rendered, self._now())
+
+    def answer_brief(
+        self, brief_id: str, lessons: Sequence[RawLesson], *, client: str = "python"
+    ) -> list[Decision]:
+        """Place the lessons that answer a brief, and close it.
+
+        Its trajectories are distilled once a lesson is accepted, skipped where the list is empty;
+        where all are refused it stays open. The same answer again gets the first decisions.
+
+        Raises:
+            NotFoundError: there is no such brief.
+            InputError: it was answered differently, or its trajectories were distilled meanwhile.
+            EmbedderError: lessons cannot be placed with this embedder.
+        """
+        if lessons:
+            self.check_embedder()
+        prepared = prepare(lessons, self._store, self._embedders)
+        answer_hash = briefs.answer_hash(lessons)
+        with self._writing() as writing:
+            brief = briefs.open_for(writing, brief_id, answer_hash)
+            if brief.answer_hash is not None:
+                return list(brief.decisions)
+            found = writing.trajectories(brief.trajectory_ids)
+            source = self._source(brief.trajectory_ids, found[0].domain, client)
+            decisions = place(writing, prepared, source)
+            if _any_accepted(decisions) or not lessons:
+                state = TrajectoryState.DISTILLED if lessons else TrajectoryState.SKIPPED
+                writing.set_state(brief.trajectory_ids, state)
+                writing.close_brief(brief_id, answer_hash, decisions)
+            return decisions
+
+    # Curating
+
+    def curate(
+        self,
+        experience_id: str,
+        action: Curation,
+        *,
+        reason: str,
+        fields: Fields | None = None,
+        client: str = "python",
+    ) -> tuple[Experience, Revision]:
+        """Approve, quarantine, retire, restore, edit or revert one experience.
+
+        Returns it as it is now, and the revision that says what changed.
+
+        Raises:
+            NotFoundError: there is no such experience.
+            InputError: the action does not go with its status or with the fields.
+            EmbedderError: its text changes and the embedder cannot be used.
+        """
+        changes = fields or Fields()
+        with self._store.reading() as reading:
+            before, history = _one(reading, experience_id), reading.revisions(experience_id)
+        after, _ = curated(snapshot_of(before), action, changes, history)
+        vectors, embedder = None, None
+        if after.text != before.text:
+            with self._store.reading() as reading:
+                embedder, _ = self._embedders.serving(reading.vectors_made_by())
+            vectors = embedder.passages([after.text])[0] if embedder else ()
+        with self._writing() as writing:
+            now = _one(writing, experience_id)
+            if now.revision != before.revision:
+                raise InputError(f"{experience_id} was changed by another just now: look again")
+            if embedder:
+                name_embedder(writing, embedder)
+            after, kind = curated(snapshot_of(now), action, changes, history)
+            at = self._now()
+            changed = dataclasses.replace(
+                now, **snapshot_fields(after), revision=now.revision + 1, updated_at=at
+            )
+            writing.put_experience(changed, vectors)
+            revision = Revision(
+                experience_id=experience_id,
+                revision=changed.revision,
+                kind=kind,
+                before=snapshot_of(now),
+                after=after,
+                actor=client,
+                at=at,
+                reason=reason,
+            )
+            writing.add_revision(revision)
+        return changed, revision
+
+    # In, out, and anew
+
+    def import_entries(
+        self, entries: Sequence[NewEntry], *, source: str, client: str = "python"
+    ) -> Imported:
+        """Take in FLEX entries; a part that was imported before is not made again.
+
+        Raises:
+            EmbedderError: as in `search`.
+        """
+        return importing.import_entries(entries, self._into(), source=source, actor=client)
+
+    def import_bundle(self, bundle: Bundle) -> Imported:
+        """Take in a bundle; what is here already, by id, is left as it is.
+
+        Raises:
+            EmbedderError: as in `search`.
+        """
+        return importing.import_bundle(bundle, self._into())
+
+    def _into(self) -> importing.Into:
+        return importing.Into(self._store, self._embedders, self._writing, self._now())
+
+    def reindex(
+        self, name: str | None = None, progress: Callable[[int, int], None] = lambda *_: None
+    ) -> Vectors:
+        """Make all vectors anew, with the embedder of this name (default: the one asked for, or the
+        library's own), and switch to them; until then the old ones serve. A model may be fetched.
+
+        A run that was stopped is resumed. `progress` gets done and total after every batch.
+
+        Raises:
+            EmbedderError: the model cannot be loaded or fetched.
+        """
+        with self._store.reading() as reading:
+            embedder = self._embedders.target(reading.vectors_made_by(), name)
+        return reindexing.reindex(self._store, embedder, progress)
+
+
+def _filter(
+    levels: Iterable[Level] | None, zones: Iterable[Zone] | None, domain: str | None
+) -> Filter:
+    return Filter(
+        levels=None if levels is None else frozenset(levels),
+        zones=None if zones is None else frozenset(zones),
+        domain=clean_domain(domain),
+    )
+
+
+def _fields(value: object) -> dict[str, object]:
+    names = [field.name for field in dataclasses.fields(value)]  # pyright: ignore
+    return {name: getattr(value, name) for name in names}
+
+
+def _only_trajectory(value: Trajectory) -> Trajectory:
+    """The trajectory in a value that may hold more, such as the tool's arguments."""
+    names = [field.name for field in dataclasses.fields(Trajectory)]
+    return Trajectory(**{name: getattr(value, name) for name in names})
+
+
+def _content_hash(trajectory: Trajectory) -> str:
+    steps = [(str(step.kind), step.name, step.content) for step in trajectory.steps or ()]
+    return fingerprint(
+        trajectory.task,
+        steps,
+        trajectory.transcript,
+        trajectory.answer,
+        str(trajectory.outcome),
+        trajectory.feedback,
+    )
+
+
+def _any_accepted(decisions: Sequence[Decision]) -> bool:
+    return any(decision.decision is not DecisionKind.REFUSED for decision in decisions)
+
+
+def _one(reading: Reading, experience_id: str) -> Experience:
+    found = reading.experiences([experience_id])
+    if not found:
+        raise NotFoundError(
+            f"there is no experience {experience_id!r}: search_experience gives ids"
+        )
+    return found[0]
+
+
+def _credit(
+    writing: Writing,
+    retrieval_id: str,
+    outcome: Outcome,
+    helpful: Sequence[str] = (),
+    harmful: Sequence[str] = (),
+) -> list[Counters]:
+    retrieval = writing.retrieval(retrieval_id)
+    if retrieval is None:
+        raise NotFoundError(
+            f"there is no retrieval {retrieval_id!r} (one that was cut off is not kept): "
+            "use the retrieval_id of a search_experience answer, or leave it out"
+        )
+    return writing.set_outcome(retrieval_id, outcome, credits(retrieval, outcome, helpful, harmful))

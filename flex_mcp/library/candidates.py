@@ -1,0 +1,146 @@
+"""One search in one snapshot: candidates, fusion, the decision whether anything fits, the hits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flex_mcp import ranking
+from flex_mcp.models import Filter, Hit, Snapshot
+from flex_mcp.ranking import Background, Features, Ranked
+from flex_mcp.store import Reading, Scored, Term
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A search as it was asked. `vector` is None where words alone must do."""
+
+    text: str
+    wanted: Filter
+    limit: int
+    vector: bytes | None = None
+    weight: float = 0.0
+    abstain: bool = True
+    collapse: bool = True
+    prior: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What both indexes give for a question, fused: `scores` is best first."""
+
+    scores: dict[str, float]
+    nearest: Sequence[Scored]
+    terms: Sequence[Term]
+
+
+def candidates(reading: Reading, question: Question) -> Candidates:
+    terms = ranking.content_terms(reading.terms(question.text))
+    words = ranking.search_words(terms)
+    depth, wanted = ranking.DEPTH, question.wanted
+    matching = reading.matching(words, depth=depth, wanted=wanted)
+    nearest: Sequence[Scored] = ()
+    if question.vector is not None and any(question.vector):
+        nearest = reading.nearest(question.vector, depth=depth, wanted=wanted)
+    return Candidates(ranking.fuse(nearest, matching, question.weight), nearest, terms)
+
+
+def answer(
+    reading: Reading, question: Question, usual: Background | None
+) -> tuple[list[Hit], float]:
+    """The hits, most general level first, and the relevance of the whole answer."""
+    found = candidates(reading, question)
+    if not found.scores:
+        return [], 0.0
+    relevance = _relevance(reading, question, found, usual)
+    if question.abstain and relevance < ranking.RELEVANT:
+        return [], relevance
+    ranked = _ranked(reading, question, found)
+    chosen = ranking.pick(ranked, limit=question.limit, warning=None)
+    if question.wanted.zones is None and (
+        warning := _relevant_warning(reading, ranked, chosen, found)
+    ):
+        chosen = ranking.pick(ranked, limit=question.limit, warning=warning)
+    return [Hit(experience=row.experience, score=ranking.logistic(row.score)) for row in chosen], (
+        relevance
+    )
+
+
+def _ranked(reading: Reading, question: Question, found: Candidates) -> list[Ranked]:
+    """The candidates with their text, best first; near-identical ones collapsed into the best."""
+    rows = [
+        Ranked(experience, found.scores[experience.id])
+        for experience in reading.experiences(list(found.scores))
+    ]
+    if question.prior:
+        rows = [row._replace(score=row.score + ranking.helpfulness(row.experience)) for row in rows]
+        rows.sort(key=lambda row: -row.score)
+    return _collapsed(reading, rows, question.limit) if question.collapse else rows
+
+
+def _collapsed(reading: Reading, rows: Sequence[Ranked], limit: int) -> list[Ranked]:
+    """`rows` without those of one zone and level that say what a better one says."""
+    near_top = rows[: limit * 12]
+    vectors = reading.vectors([row.experience.id for row in near_top])
+    kept: list[Ranked] = []
+    kept_vectors: list[np.ndarray[tuple[int], np.dtype[np.float32]]] = []
+    for row in near_top:
+        about = row.experience
+        vector = np.frombuffer(vectors.get(about.id, [b""])[0], np.float32)
+        twins = (
+            other.experience
+            for other, near in zip(kept, kept_vectors, strict=True)
+            if near.size == vector.size and float(near @ vector) >= ranking.COLLAPSE_COSINE
+        )
+        if any((twin.zone, twin.level) == (about.zone, about.level) for twin in twins):
+            continue
+        kept.append(row)
+        kept_vectors.append(vector)
+    return [*kept, *rows[len(near_top) :]]
+
+
+def _relevant_warning(
+    reading: Reading, ranked: Sequence[Ranked], chosen: Sequence[Ranked], found: Candidates
+) -> Ranked | None:
+    """A warning that fits but was outranked: as near as the hits chosen, or with their rare words."""
+    warning = ranking.missing_warning(ranked, chosen)
+    if warning is None:
+        return None
+    cosines = {row.id: row.score for row in found.nearest}
+    served = [cosines[row.experience.id] for row in chosen if row.experience.id in cosines]
+    near = bool(served) and cosines.get(warning.experience.id, -1.0) >= min(served)
+    _, rare = ranking.overlap(found.terms, reading.stems(searchable(warning.experience)))
+    return warning if near or rare >= 2 else None  # noqa: PLR2004  one may be chance
+
+
+def searchable(experience: Snapshot) -> str:
+    """All the text by which words find an experience."""
+    return "\n".join((experience.text, *experience.examples, *experience.tags))
+
+
+def _relevance(
+    reading: Reading, question: Question, found: Candidates, usual: Background | None
+) -> float:
+    experiences = reading.active()
+    if question.vector is None or usual is None or experiences < ranking.SMALL_LIBRARY:
+        top = reading.experiences(list(found.scores)[: ranking.SMALL_LIBRARY])
+        overlaps = [
+            ranking.overlap(found.terms, reading.stems(searchable(experience)))
+            for experience in top
+        ]
+        share = max(share for share, _ in overlaps)
+        sure = 0.6 if max(rare for _, rare in overlaps) >= 2 else 0.0  # noqa: PLR2004
+    else:
+        share = sure = 0.0
+    if question.vector is None:
+        return max(share, sure)
+    if usual is None:
+        best = max((row.score for row in found.nearest), default=0.0)
+        return max(ranking.relevance_alone(best, share, experiences), sure)
+    return max(ranking.relevance(features_of(reading, found, experiences), usual), sure)
+
+
+def features_of(reading: Reading, found: Candidates, experiences: int) -> Features:
+    best = reading.experiences(list(found.scores)[:1])
+    held = reading.stems(searchable(best[0])) if best else frozenset[str]()
+    return ranking.features(found.nearest, found.terms, held, experiences)

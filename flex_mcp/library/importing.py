@@ -1,0 +1,206 @@
+"""What comes in from other libraries: FLEX entries by their parts, bundles by their ids."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flex_mcp.embedder import Embedder
+from flex_mcp.library.embedders import Embedders
+from flex_mcp.library.lessons import name_embedder
+from flex_mcp.library.placing import snapshot_fields, snapshot_of
+from flex_mcp.models import (
+    Experience,
+    Origin,
+    RecordedTrajectory,
+    Retrieval,
+    Revision,
+    RevisionKind,
+    Snapshot,
+    new_id,
+)
+from flex_mcp.store import Entry, EntryPart, Reading, Store, Writing
+
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class NewPart:
+    """One part of an ENTRY and the experience that it becomes; `identity` hashes its original."""
+
+    kind: str
+    identity: str
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """A FLEX ENTRY as it came (`json` verbatim), and its parts in order."""
+
+    identity: str
+    zone: str
+    json: str
+    parts: tuple[NewPart, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """Everything of a library: what the JSONL export holds. Trajectories with their content hash."""
+
+    trajectories: Sequence[tuple[RecordedTrajectory, str]] = ()
+    experiences: Sequence[Experience] = ()
+    revisions: Sequence[Revision] = ()
+    retrievals: Sequence[Retrieval] = ()
+    entries: Sequence[Entry] = ()
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import made, by level and zone, and how many experiences were here already."""
+
+    added: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    already: int = 0
+    trajectories: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(sum(zones.values()) for zones in self.added.values())
+
+    def count(self, snapshot: Snapshot) -> None:
+        zones = self.added.setdefault(str(snapshot.level), {})
+        zones[str(snapshot.zone)] = zones.get(str(snapshot.zone), 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Into:
+    """The library that an import goes to."""
+
+    store: Store
+    embedders: Embedders
+    writing: Callable[[], AbstractContextManager[Writing]]
+    now: datetime
+
+    def embed(
+        self, wanted: Callable[[Reading], dict[str, str]]
+    ) -> tuple[Embedder | None, dict[str, Sequence[bytes]]]:
+        """Vectors of the texts that the library lacks, by the keys that `wanted` gives them."""
+        with self.store.reading() as reading:
+            made_by, texts = reading.vectors_made_by(), wanted(reading)
+        embedder, _ = self.embedders.serving(made_by)
+        if embedder is None:
+            return None, {}
+        vectors: dict[str, Sequence[bytes]] = {}
+        for keys in _batches(list(texts)):
+            vectors |= zip(keys, embedder.passages([texts[key] for key in keys]), strict=True)
+        return embedder, vectors
+
+
+def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))
+
+
+def import_entries(entries: Sequence[NewEntry], into: Into, *, source: str, actor: str) -> Imported:
+    """See `Library.import_entries`."""
+    parts = {part.identity: part.snapshot for entry in entries for part in entry.parts}
+
+    def lacking(reading: Reading) -> dict[str, str]:
+        return {id_: part.text for id_, part in parts.items() if reading.part(id_) is None}
+
+    embedder, vectors = into.embed(lacking)
+    imported = Imported()
+    origin = Origin(kind="imported", by=source)
+    with into.writing() as writing:
+        if embedder:
+            name_embedder(writing, embedder)
+        made: dict[str, str] = {}
+        for entry in entries:
+            for part in entry.parts:
+                if part.identity in made:
+                    continue  # two entries of a file may share a rule
+                known = writing.part(part.identity)
+                if known is None:
+                    known = _add(writing, part, vectors, origin=origin, actor=actor, now=into.now)
+                    imported.count(part.snapshot)
+                else:
+                    imported.already += 1
+                made[part.identity] = known
+            kept = [
+                EntryPart(part.kind, part.identity, made[part.identity]) for part in entry.parts
+            ]
+            writing.add_entry(Entry(entry.identity, entry.zone, entry.json, tuple(kept)))
+    return imported
+
+
+def _add(
+    writing: Writing,
+    part: NewPart,
+    vectors: Mapping[str, Sequence[bytes]],
+    *,
+    origin: Origin,
+    actor: str,
+    now: datetime,
+) -> str:
+    experience = Experience(
+        **snapshot_fields(part.snapshot),
+        id=new_id("e"),
+        origin=origin,
+        revision=1,
+        created_at=now,
+        updated_at=now,
+    )
+    writing.put_experience(experience, vectors.get(part.identity, ()))
+    writing.add_revision(
+        Revision(
+            experience_id=experience.id,
+            revision=1,
+            kind=RevisionKind.ADD,
+            before=None,
+            after=snapshot_of(experience),
+            actor=actor,
+            at=now,
+            reason=f"imported from {origin.by}",
+        )
+    )
+    return experience.id
+
+
+def import_bundle(bundle: Bundle, into: Into) -> Imported:
+    """See `Library.import_bundle`."""
+    texts = {experience.id: experience.text for experience in bundle.experiences}
+
+    def lacking(reading: Reading) -> dict[str, str]:
+        here = {found.id for found in reading.experiences(list(texts))}
+        return {id_: text for id_, text in texts.items() if id_ not in here}
+
+    embedder, vectors = into.embed(lacking)
+    imported = Imported()
+    with into.writing() as writing:
+        if embedder:
+            name_embedder(writing, embedder)
+        here = {found.id for found in writing.experiences(list(texts))}
+        for experience in bundle.experiences:
+            if experience.id not in here:
+                writing.put_experience(experience, vectors.get(experience.id, ()))
+                imported.count(experience)
+        imported.already = len(here)
+        for revision in bundle.revisions:
+            if revision.experience_id not in here:
+                writing.add_revision(revision)
+        imported.trajectories = _add_trajectories(writing, bundle)
+        for retrieval in bundle.retrievals:
+            if writing.retrieval(retrieval.id) is None:
+                writing.restore_retrieval(retrieval)
+        for entry in bundle.entries:
+            writing.add_entry(entry)
+    return imported
+
+
+def _add_trajectories(writing: Writing, bundle: Bundle) -> int:
+    ids = [trajectory.id for trajectory, _ in bundle.trajectories]
+    here = {found.id for found in writing.trajectories(ids)}
+    added = 0
+    for trajectory, content_hash in bundle.trajectories:
+        if trajectory.id not in here and writing.trajectory_by_key(trajectory.key) is None:
+            writing.add_trajectory(trajectory, content_hash)
+            added += 1
+    return added

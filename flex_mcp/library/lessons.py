@@ -1,0 +1,127 @@
+"""Lessons on their way in: checked and embedded first, then placed in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flex_mcp.arguments import checked
+from flex_mcp.embedder import Embedder
+from flex_mcp.errors import EmbedderError, FlexError, InputError
+from flex_mcp.library.embedders import Embedders
+from flex_mcp.library.placing import Placing, Proposal
+from flex_mcp.models import Decision, DecisionKind, Lesson, Origin, Snapshot
+from flex_mcp.store import Store, Writing
+
+RawLesson = Lesson | Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One lesson with its vectors (None: words alone), or why it is refused."""
+
+    lesson: Lesson | FlexError
+    vectors: Sequence[bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedLessons:
+    """The lessons of a call, made ready outside any transaction."""
+
+    lessons: Sequence[Prepared]
+    embedder: Embedder | None
+
+    @property
+    def refused(self) -> bool:
+        return any(isinstance(one.lesson, EmbedderError) for one in self.lessons)
+
+
+def prepare(lessons: Sequence[RawLesson], store: Store, embedders: Embedders) -> PreparedLessons:
+    if not lessons:
+        return PreparedLessons((), None)
+    try:
+        with store.reading() as reading:
+            made_by = reading.vectors_made_by()
+        embedder, _ = embedders.serving(made_by)
+    except EmbedderError as error:
+        return PreparedLessons([Prepared(error)] * len(lessons), None)
+    return PreparedLessons([_prepared(raw, embedder) for raw in lessons], embedder)
+
+
+def _prepared(raw: RawLesson, embedder: Embedder | None) -> Prepared:
+    try:
+        lesson = checked(Lesson, raw)
+    except InputError as error:
+        return Prepared(error)
+    text = Snapshot(
+        zone=lesson.zone,
+        level=lesson.level,
+        title=lesson.title.strip(),
+        when=lesson.when.strip(),
+        lesson=lesson.lesson.strip(),
+    ).text
+    return Prepared(lesson, embedder.passages([text])[0] if embedder else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the lessons of a call come from: their evidence, domain, and who wrote them."""
+
+    evidence: Sequence[str]
+    domain: str | None
+    actor: str
+    origin: Origin
+    now: datetime
+
+
+def place(writing: Writing, prepared: PreparedLessons, source: Source) -> list[Decision]:
+    """Decide on every lesson; a malformed one is refused alone."""
+    embedder = prepared.embedder
+    if embedder is not None:
+        name_embedder(writing, embedder)
+    placing = Placing(
+        writing=writing,
+        embedder=embedder,
+        actor=source.actor,
+        origin=source.origin,
+        now=source.now,
+    )
+    decisions: list[Decision] = []
+    for index, one in enumerate(prepared.lessons):
+        try:
+            decisions.append(placing.decide(_proposal(index, one, source)))
+        except (InputError, EmbedderError) as error:
+            refused = Decision(index=index, decision=DecisionKind.REFUSED, reason=str(error))
+            decisions.append(refused)
+    return decisions
+
+
+def name_embedder(writing: Writing, embedder: Embedder) -> None:
+    """Before new vectors go in: they must be of the library's own kind.
+
+    Raises:
+        EmbedderError: a reindex ended since they were made.
+    """
+    made_by = writing.vectors_made_by()
+    if made_by is None:
+        writing.use_vectors(embedder.vectors)
+    elif made_by != embedder.vectors:
+        raise EmbedderError("this library was reindexed a moment ago: try again")
+
+
+def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
+    if isinstance(one.lesson, FlexError):
+        raise one.lesson
+    named = one.lesson.trajectory_ids
+    evidence = tuple(source.evidence if named is None else named)
+    if strangers := [id_ for id_ in evidence if id_ not in source.evidence]:
+        raise InputError(
+            f"trajectory_ids names {', '.join(strangers)}, which is none of "
+            f"{', '.join(source.evidence) or 'the trajectories of this call'}"
+        )
+    return Proposal(
+        index=index,
+        lesson=one.lesson,
+        evidence=evidence,
+        vectors=one.vectors,
+        domain=source.domain,
+    )

@@ -1,0 +1,275 @@
+"""Where a lesson goes: add, merge, discard or supersede, inside one transaction (FLEX §3, updater).
+
+Exact copies are discarded with their evidence counted. Without an action, so are near copies, by
+the embedder's threshold; what is merely near comes back as candidates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, assert_never
+
+from flex_mcp import ranking
+from flex_mcp.embedder import Embedder
+from flex_mcp.errors import InputError
+from flex_mcp.models import (
+    MERGED_EXAMPLES_LIMIT,
+    MERGED_LESSON_LIMIT,
+    Action,
+    Candidate,
+    Decision,
+    DecisionKind,
+    Experience,
+    Filter,
+    Lesson,
+    Origin,
+    Revision,
+    RevisionKind,
+    Snapshot,
+    Status,
+    Zone,
+    clean_domain,
+    new_id,
+)
+from flex_mcp.store import Writing
+
+CANDIDATES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A lesson on its way in: its vectors are None where words alone must do."""
+
+    index: int
+    lesson: Lesson
+    evidence: tuple[str, ...]
+    vectors: Sequence[bytes] | None
+    domain: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placing:
+    """What all lessons of a call share."""
+
+    writing: Writing
+    embedder: Embedder | None
+    actor: str
+    origin: Origin
+    now: datetime
+
+    def decide(self, proposal: Proposal) -> Decision:
+        """Place one lesson; a refusal changes nothing.
+
+        Raises:
+            InputError: the lesson cannot be placed as it asks.
+        """
+        lesson = proposal.lesson
+        near = self._near(proposal)
+        if lesson.action in {None, Action.ADD} and (twin := self._twin(proposal, near)):
+            return self._discard(proposal, *twin)
+        match lesson.action:
+            case None | Action.ADD:
+                return self._add(proposal, near)
+            case Action.MERGE:
+                return self._merge(proposal, self._target(lesson))
+            case Action.DISCARD:
+                return self._discard(proposal, self._target(lesson), lesson.reason)
+            case Action.SUPERSEDE:
+                return self._supersede(proposal, self._target(lesson))
+            case _:
+                assert_never(lesson.action)
+
+    def _target(self, lesson: Lesson) -> Experience:
+        if lesson.into is None:
+            raise InputError(f"{lesson.action} needs `into`: the id of an experience")
+        found = self.writing.experiences([lesson.into])
+        if not found:
+            raise InputError(f"there is no experience {lesson.into!r}: copy its id from the brief")
+        if found[0].status is not Status.ACTIVE and lesson.action is not Action.DISCARD:
+            raise InputError(f"{lesson.into} is {found[0].status}: restore it first, or add anew")
+        return found[0]
+
+    def _near(self, proposal: Proposal) -> list[Candidate]:
+        if self.embedder is None or not proposal.vectors or not any(proposal.vectors[0]):
+            return []
+        wanted = Filter(
+            levels=frozenset({proposal.lesson.level}), zones=frozenset({proposal.lesson.zone})
+        )
+        rows = self.writing.nearest(proposal.vectors[0], depth=CANDIDATES, wanted=wanted)
+        near = {row.id: row.score for row in rows if row.score >= self.embedder.related}
+        return [
+            Candidate(id=found.id, title=found.title, score=round(near[found.id], 3))
+            for found in self.writing.experiences(list(near))
+        ]
+
+    def _twin(self, proposal: Proposal, near: Sequence[Candidate]) -> tuple[Experience, str] | None:
+        """The experience that says the same, and how that is known."""
+        new = _snapshot(proposal)
+        if copy := self.writing.identical(new.fingerprint):
+            return self.writing.experiences([copy])[0], "identical text"
+        if proposal.lesson.action is None and self.embedder:
+            for candidate in near:
+                other = self.writing.experiences([candidate.id])[0]
+                close = candidate.score >= self.embedder.near_duplicate
+                if close and ranking.same_claim(new.text, other.text):
+                    return other, f"near-identical text (cosine {candidate.score:.2f})"
+        return None
+
+    def _add(self, proposal: Proposal, near: Sequence[Candidate]) -> Decision:
+        added = self._insert(proposal)
+        return Decision(
+            index=proposal.index,
+            decision=DecisionKind.ADD,
+            experience_id=added.id,
+            reason=proposal.lesson.reason,
+            candidates=tuple(near),
+        )
+
+    def _insert(self, proposal: Proposal) -> Experience:
+        snapshot = _snapshot(proposal)
+        added = Experience(
+            **snapshot_fields(snapshot),
+            id=new_id("e"),
+            origin=self.origin,
+            revision=1,
+            created_at=self.now,
+            updated_at=self.now,
+        )
+        self.writing.put_experience(added, proposal.vectors or ())
+        self._revise(RevisionKind.ADD, None, added, proposal)
+        return added
+
+    def _merge(self, proposal: Proposal, target: Experience) -> Decision:
+        new = _snapshot(proposal)
+        merged = replace(
+            target,
+            zone=new.zone,
+            level=new.level,
+            title=new.title,
+            when=new.when,
+            lesson=_merged_lesson(new.lesson),
+            examples=_merged_examples(target.examples, new.examples),
+            domain=new.domain or target.domain,
+            tags=_united(target.tags, new.tags)[:20],
+            evidence=_united(target.evidence, proposal.evidence),
+        )
+        self._change(RevisionKind.MERGE, target, merged, proposal)
+        return _decision(proposal, DecisionKind.MERGE, target.id)
+
+    def _discard(self, proposal: Proposal, target: Experience, reason: str | None) -> Decision:
+        """The lesson goes, its evidence counts for the one that stays."""
+        evidence = _united(target.evidence, proposal.evidence)
+        if evidence != target.evidence:
+            counted = replace(target, evidence=evidence)
+            self._change(RevisionKind.MERGE, target, counted, proposal, "the same lesson again")
+        if target.status is not Status.ACTIVE:
+            reason = f"{reason or 'the same lesson'}; {target.id} is {target.status}"
+        return _decision(proposal, DecisionKind.DISCARD, target.id, reason)
+
+    def _supersede(self, proposal: Proposal, target: Experience) -> Decision:
+        if not proposal.lesson.reason:
+            raise InputError(
+                "supersede needs `reason`: why the new lesson takes the old one's place"
+            )
+        added = self._insert(proposal)
+        old = replace(target, status=Status.RETIRED, superseded_by=added.id)
+        self._change(RevisionKind.SUPERSEDE, target, old, proposal)
+        return _decision(proposal, DecisionKind.SUPERSEDE, added.id)
+
+    def _change(
+        self,
+        kind: RevisionKind,
+        before: Experience,
+        after: Experience,
+        proposal: Proposal,
+        reason: str | None = None,
+    ) -> None:
+        after = replace(after, revision=before.revision + 1, updated_at=self.now)
+        vectors = proposal.vectors if after.text != before.text else None
+        if vectors is None and after.text != before.text:
+            vectors = ()  # words alone: reindex makes the vectors
+        self.writing.put_experience(after, vectors)
+        self._revise(kind, before, after, proposal, reason)
+
+    def _revise(
+        self,
+        kind: RevisionKind,
+        before: Experience | None,
+        after: Experience,
+        proposal: Proposal,
+        reason: str | None = None,
+    ) -> None:
+        self.writing.add_revision(
+            Revision(
+                experience_id=after.id,
+                revision=after.revision,
+                kind=kind,
+                before=before and snapshot_of(before),
+                after=snapshot_of(after),
+                actor=self.actor,
+                at=self.now,
+                reason=reason or proposal.lesson.reason,
+                trajectory_id=proposal.evidence[0] if proposal.evidence else None,
+            )
+        )
+
+
+def snapshot_of(experience: Snapshot) -> Snapshot:
+    """The part of an experience that revisions keep."""
+    return Snapshot(**snapshot_fields(experience))
+
+
+def snapshot_fields(snapshot: Snapshot) -> dict[str, Any]:
+    return {name: getattr(snapshot, name) for name in Snapshot.__dataclass_fields__}
+
+
+def _snapshot(proposal: Proposal) -> Snapshot:
+    lesson = proposal.lesson
+    return Snapshot(
+        zone=Zone(lesson.zone),
+        level=lesson.level,
+        title=lesson.title.strip(),
+        when=lesson.when.strip(),
+        lesson=lesson.lesson.strip(),
+        examples=lesson.examples,
+        domain=clean_domain(lesson.domain) or proposal.domain,
+        tags=lesson.tags,
+        evidence=proposal.evidence,
+    )
+
+
+def _united(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*old, *new)))
+
+
+def _merged_lesson(text: str) -> str:
+    if len(text) > MERGED_LESSON_LIMIT:
+        raise InputError(
+            f"the merged lesson has {len(text):,} characters; the limit of a merge is "
+            f"{MERGED_LESSON_LIMIT:,}: condense both into one"
+        )
+    return text
+
+
+def _merged_examples(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
+    """Both together; where that is too many, the new list if it was condensed from both."""
+    together = _united(old, new)
+    if len(together) <= MERGED_EXAMPLES_LIMIT:
+        return together
+    if len(new) <= MERGED_EXAMPLES_LIMIT and set(old) & set(new):
+        return tuple(new)
+    raise InputError(
+        f"together they have {len(together)} examples; the limit of a merge is "
+        f"{MERGED_EXAMPLES_LIMIT}: send those of both that should stay"
+    )
+
+
+def _decision(
+    proposal: Proposal, kind: DecisionKind, experience_id: str, reason: str | None = None
+) -> Decision:
+    return Decision(
+        index=proposal.index,
+        decision=kind,
+        experience_id=experience_id,
+        reason=reason or proposal.lesson.reason,
+    )

@@ -1,0 +1,39 @@
+"""New vectors for a whole library: put aside in batches, then one short transaction switches."""
+
+from collections.abc import Callable
+
+from flex_mcp.embedder import Embedder
+from flex_mcp.models import Filter, Vectors
+from flex_mcp.store import Store
+
+BATCH = 64  # texts embedded between two transactions: a kill loses at most these
+
+
+def reindex(store: Store, embedder: Embedder, progress: Callable[[int, int], None]) -> Vectors:
+    """See `Library.reindex`."""
+    with store.writing() as writing:
+        writing.begin_staging(embedder.vectors)
+    while True:
+        _stage_all(store, embedder, progress)
+        with store.writing() as writing:
+            if not writing.unembedded(1):  # nothing was written since the last look
+                writing.switch(embedder.vectors)
+                return embedder.vectors
+
+
+def _stage_all(store: Store, embedder: Embedder, progress: Callable[[int, int], None]) -> None:
+    with store.reading() as reading:
+        total = len(reading.experience_ids(Filter()))
+    done: int | None = None
+    while True:
+        with store.reading() as reading:
+            batch = reading.unembedded(BATCH)
+            if done is None:
+                done = total - reading.unstaged()
+        progress(min(done, total), total)
+        if not batch:
+            return
+        vectors = embedder.passages([experience.text for experience in batch])
+        with store.writing() as writing:
+            writing.stage(embedder.vectors, list(zip(batch, vectors, strict=True)))
+        done += len(batch)

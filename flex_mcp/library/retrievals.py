@@ -1,0 +1,106 @@
+"""The log of what was served, written behind the search so that no search waits for the file."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from flex_mcp.errors import BusyLibraryError, FlexError, InputError
+from flex_mcp.models import Outcome, Retrieval
+
+DELAY = 0.05  # seconds until a retrieval is written, unless a transaction takes it along first
+MOST = 1_000  # retrievals that wait while the file is busy; beyond, the oldest are lost
+
+
+class RetrievalLog:
+    """Retrievals on their way to the file.
+
+    `write` stores some of them in one transaction. `refusal` is why the file takes none at present;
+    each further search tries again.
+    """
+
+    def __init__(self, write: Callable[[Sequence[Retrieval]], None]) -> None:
+        self._write = write
+        self._waiting: list[Retrieval] = []
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self.refusal: str | None = None
+
+    def hand_over(self, retrieval: Retrieval) -> None:
+        with self._lock:
+            self._waiting = [*self._waiting[-MOST + 1 :], retrieval]
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(DELAY, self.flush)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def take(self) -> list[Retrieval]:
+        """The waiting retrievals, for a transaction that is about to be made anyway."""
+        with self._lock:
+            taken, self._waiting = self._waiting, []
+            return taken
+
+    def put_back(self, retrievals: Sequence[Retrieval]) -> None:
+        """Those of a transaction that failed."""
+        with self._lock:
+            self._waiting = [*retrievals, *self._waiting]
+            if self._waiting:
+                self._arm()
+
+    def flush(self) -> None:
+        """Write what waits, now."""
+        with self._lock:
+            self._timer = None
+        taken = self.take()
+        if not taken:
+            return
+        try:
+            self._write(taken)
+        except BusyLibraryError:
+            self.put_back(taken)  # another process writes for long: try again
+        except FlexError as error:
+            self.refusal = str(error)  # these are lost, and the next answers say so
+        else:
+            self.refusal = None
+
+    def close(self) -> None:
+        with self._lock:
+            timer = self._timer
+        if timer is not None:
+            timer.cancel()
+        self.flush()
+        self.take()
+        with self._lock:
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+
+def credits(
+    retrieval: Retrieval, outcome: Outcome, helpful: Sequence[str], harmful: Sequence[str]
+) -> dict[str, int]:
+    """What an outcome counts for each experience served: 1 a success, -1 a failure.
+
+    Raises:
+        InputError: one that is named was not served, or is named both ways.
+    """
+    if strangers := [id_ for id_ in (*helpful, *harmful) if id_ not in retrieval.served]:
+        raise InputError(
+            f"{retrieval.id} did not serve {', '.join(strangers)}; "
+            f"it served {', '.join(retrieval.served) or 'nothing'}"
+        )
+    if both := sorted(set(helpful) & set(harmful)):
+        raise InputError(f"{', '.join(both)} cannot be both helpful and harmful")
+    match outcome:
+        case Outcome.PARTIAL | Outcome.UNKNOWN:
+            return {}
+        case Outcome.SUCCESS | Outcome.FAILURE if helpful or harmful:
+            return dict.fromkeys(helpful, 1) | dict.fromkeys(harmful, -1)
+        case Outcome.SUCCESS:
+            return dict.fromkeys(retrieval.served, 1)
+        case Outcome.FAILURE:
+            return dict.fromkeys(retrieval.served, -1)
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,83 @@
+"""Searching a library: the right embedder, a background that is fresh enough, one snapshot."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flex_mcp import ranking
+from flex_mcp.embedder import Embedder
+from flex_mcp.library import background
+from flex_mcp.library.background import KeptBackground
+from flex_mcp.library.candidates import Question, answer, candidates
+from flex_mcp.library.embedders import Embedders
+from flex_mcp.models import Experience, Filter, Hit
+from flex_mcp.ranking import Background
+from flex_mcp.store import Reading, Store
+
+AT_ONCE = 1_000  # experiences up to which a search measures the background itself
+
+
+class Searcher:
+    """Searches, and keeps the background up to date as the library grows."""
+
+    def __init__(self, store: Store, embedders: Embedders) -> None:
+        self._store = store
+        self._embedders = embedders
+        self._measuring = threading.Lock()
+        self.background: KeptBackground | None = None
+
+    def search(self, question: Question) -> tuple[list[Hit], float, str | None]:
+        """Hits, relevance, and a notice where words alone had to do."""
+        with self._store.reading() as reading:
+            made_by = reading.vectors_made_by()
+        embedder, notice = self._embedders.serving(made_by)
+        question = _embedded(question, embedder)
+        with self._store.reading() as reading:
+            if reading.vectors_made_by() not in {None, made_by}:
+                question = replace(question, vector=None)  # a reindex ended between the two looks
+            return *answer(reading, question, self._usual(reading, embedder)), notice
+
+    def nearest(self, texts: Sequence[str], limit: int) -> list[Experience]:
+        """The active experiences nearest to any of some texts, best first."""
+        with self._store.reading() as reading:
+            embedder, _ = self._embedders.serving(reading.vectors_made_by())
+            best: dict[str, float] = {}
+            for text in texts:
+                question = Question(text=text, wanted=Filter(), limit=limit)
+                found = candidates(reading, _embedded(question, embedder))
+                for id_, score in found.scores.items():
+                    best[id_] = max(score, best.get(id_, score))
+            return reading.experiences(sorted(best, key=lambda id_: -best[id_])[:limit])
+
+    def _usual(self, reading: Reading, embedder: Embedder | None) -> Background | None:
+        """The background; measuring a big library's takes seconds, so that goes on aside."""
+        if embedder is None or not (experiences := reading.active()):
+            return None
+        now = self.background or background.kept(reading)
+        if now is None or not now.fits(embedder, experiences):
+            if experiences <= AT_ONCE:
+                now = background.measure(reading, embedder)
+            elif self._measuring.acquire(blocking=False):
+                threading.Thread(target=self._measure_aside, args=[embedder], daemon=True).start()
+        self.background = now
+        return now.background if now and now.made_by(embedder) else None
+
+    def _measure_aside(self, embedder: Embedder) -> None:
+        try:
+            with self._store.reading() as reading:
+                self.background = background.measure(reading, embedder)
+        finally:
+            self._measuring.release()
+
+    def calibrate(self) -> None:
+        with self._store.reading() as reading:
+            embedder, _ = self._embedders.serving(reading.vectors_made_by())
+            if embedder is not None:
+                self.background = background.measure(reading, embedder)
+
+
+def _embedded(question: Question, embedder: Embedder | None) -> Question:
+    if embedder is None:
+        return question
+    vector = embedder.query(ranking.ends(question.text))
+    return replace(question, vector=vector, weight=embedder.weight)

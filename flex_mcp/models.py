@@ -1,0 +1,448 @@
+"""The values of the product: frozen, and named as the vocabulary names them.
+
+Limits are part of the types: `arguments.checked` enforces them where a value comes in from outside.
+Times are aware datetimes in UTC. Ids are a prefix and 12 characters of a-z2-7 (60 random bits),
+short enough for a model to copy: t_ trajectory, e_ experience, r_ retrieval, b_ brief.
+"""
+
+import base64
+import hashlib
+import secrets
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+TASK_LIMIT = 20_000  # characters of a task, and of a query
+TRAJECTORY_LIMIT = 5 * 1024 * 1024  # bytes of one trajectory
+LESSON_LIMIT = 8_000  # characters of a lesson's text
+LESSONS_LIMIT = 50  # lessons in one call
+MERGED_LESSON_LIMIT = 4_000  # characters of a lesson after a merge
+MERGED_EXAMPLES_LIMIT = 8  # examples after a merge
+TITLE_LIMIT = 120
+
+
+class Zone(StrEnum):
+    """Where the lesson comes from: success, failure, or failure turned into success."""
+
+    GOLDEN = "golden"
+    WARNING = "warning"
+    MIXED = "mixed"
+
+
+class Level(StrEnum):
+    """How general it is, most general first (FLEX §3: strategies, patterns, cases)."""
+
+    PRINCIPLE = "principle"
+    PATTERN = "pattern"
+    INSTANCE = "instance"
+
+
+class Outcome(StrEnum):
+    SUCCESS = "success"
+    FAILURE = "failure"
+    PARTIAL = "partial"
+    UNKNOWN = "unknown"
+
+
+class VerifiedBy(StrEnum):
+    TESTS = "tests"
+    ENVIRONMENT = "environment"
+    USER = "user"
+    GROUND_TRUTH = "ground_truth"
+    SELF = "self"
+    NONE = "none"
+
+
+class StepKind(StrEnum):
+    THOUGHT = "thought"
+    ACTION = "action"
+    OBSERVATION = "observation"
+    MESSAGE = "message"
+    FEEDBACK = "feedback"
+
+
+class TrajectoryState(StrEnum):
+    PENDING = "pending"
+    DISTILLED = "distilled"
+    SKIPPED = "skipped"
+
+
+class Status(StrEnum):
+    """Only active experiences are served."""
+
+    ACTIVE = "active"
+    QUARANTINED = "quarantined"
+    RETIRED = "retired"
+
+
+class Action(StrEnum):
+    """What a lesson asks for; the Library's decision answers it."""
+
+    ADD = "add"
+    MERGE = "merge"
+    DISCARD = "discard"
+    SUPERSEDE = "supersede"
+
+
+class DecisionKind(StrEnum):
+    ADD = "add"
+    MERGE = "merge"
+    DISCARD = "discard"
+    SUPERSEDE = "supersede"
+    REFUSED = "refused"
+
+
+class Curation(StrEnum):
+    """What a person or agent may do to one experience."""
+
+    APPROVE = "approve"
+    QUARANTINE = "quarantine"
+    RETIRE = "retire"
+    RESTORE = "restore"
+    EDIT = "edit"
+    REVERT = "revert"
+
+
+class RevisionKind(StrEnum):
+    """What a revision changed. A revert is written as the change that it makes."""
+
+    ADD = "add"
+    MERGE = "merge"
+    SUPERSEDE = "supersede"
+    EDIT = "edit"
+    RETIRE = "retire"
+    RESTORE = "restore"
+    QUARANTINE = "quarantine"
+    APPROVE = "approve"
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "blank")  # never shown: arguments words it
+    return text
+
+
+NOT_BLANK = AfterValidator(_not_blank)
+
+Task = Annotated[str, Field(min_length=1, max_length=TASK_LIMIT), NOT_BLANK]
+Title = Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT), NOT_BLANK]
+When = Annotated[str, Field(max_length=2_000)]
+LessonText = Annotated[str, Field(min_length=1, max_length=LESSON_LIMIT), NOT_BLANK]
+Example = Annotated[str, Field(min_length=1, max_length=4_000), NOT_BLANK]
+Examples = Annotated[tuple[Example, ...], Field(max_length=20)]
+Domain = Annotated[str, Field(max_length=200)]
+Tag = Annotated[str, Field(min_length=1, max_length=60), NOT_BLANK]
+Tags = Annotated[tuple[Tag, ...], Field(max_length=20)]
+Priority = Annotated[int, Field(ge=1, le=5)]
+
+STRICT = ConfigDict(extra="forbid", revalidate_instances="always")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a trajectory."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    kind: StepKind
+    content: str
+    name: Annotated[str | None, Field(description="Tool or actor.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """Who did the work."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    name: Annotated[str | None, Field(max_length=200)] = None
+    model: Annotated[str | None, Field(max_length=200)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory:
+    """What was tried for one task, and how it ended. Of steps and transcript at most one."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    task: Annotated[Task, Field(description="The task as it was given.")]
+    outcome: Annotated[Outcome, Field(description="How it ended, honestly.")]
+    steps: Annotated[
+        tuple[Step, ...] | None,
+        Field(description="What was done, in order, errors and dead ends included."),
+    ] = None
+    transcript: Annotated[str | None, Field(description="Instead of steps: the whole text.")] = None
+    answer: Annotated[str | None, Field(description="The result that was given.")] = None
+    feedback: Annotated[
+        str | None, Field(description="The verdict: test output, the user's words, right answer.")
+    ] = None
+    score: Annotated[float | None, Field(ge=0, le=1)] = None
+    verified_by: Annotated[VerifiedBy, Field(description="Who says so.")] = VerifiedBy.NONE
+    domain: Annotated[Domain | None, Field(description="A path such as python/packaging.")] = None
+    agent: Agent | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedTrajectory(Trajectory):
+    """A trajectory as the library holds it."""
+
+    id: str
+    key: str
+    state: TrajectoryState
+    recorded_at: datetime
+    retrieval_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """A proposal, not yet an Experience."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    zone: Annotated[
+        Zone,
+        Field(description="golden: it worked. warning: it failed. mixed: failed, then worked."),
+    ]
+    level: Annotated[
+        Level, Field(description="principle: strategy. pattern: method. instance: concrete case.")
+    ]
+    title: Title
+    when: Annotated[When, Field(description="When it applies, in words of the situation.")]
+    lesson: Annotated[LessonText, Field(description="What to do or avoid, and why.")]
+    examples: Annotated[Examples, Field(description="Short quotes from the trajectory.")] = ()
+    domain: Domain | None = None
+    tags: Tags = ()
+    action: Annotated[
+        Action | None, Field(description="What to do with it; without one it is placed.")
+    ] = None
+    into: Annotated[
+        str | None, Field(description="The experience that merge, discard, supersede name.")
+    ] = None
+    reason: Annotated[str | None, Field(max_length=2_000)] = None
+    trajectory_ids: Annotated[
+        tuple[str, ...] | None, Field(max_length=50, description="Its evidence; default: all.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where an experience comes from: distilled by whom, or imported from which library."""
+
+    kind: Literal["distilled", "imported"]
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a revision can change and a revert can bring back."""
+
+    zone: Zone
+    level: Level
+    title: str
+    when: str
+    lesson: str
+    examples: tuple[str, ...] = ()
+    domain: str | None = None
+    tags: tuple[str, ...] = ()
+    priority: int = 3
+    status: Status = Status.ACTIVE
+    superseded_by: str | None = None
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What the vector is made of."""
+        return "\n".join(part for part in (self.title, self.when, self.lesson) if part)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two lessons of one zone and level whose texts are identical after folding."""
+        texts = (fold(text) for text in (self.title, self.when, self.lesson))
+        return fingerprint(str(self.zone), str(self.level), *texts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experience(Snapshot):
+    """A lesson that the library keeps."""
+
+    id: str
+    origin: Origin
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+    served: int = 0
+    successes: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One change of one experience; `before` is None where the experience began."""
+
+    experience_id: str
+    revision: int
+    kind: RevisionKind
+    before: Snapshot | None
+    after: Snapshot
+    actor: str
+    at: datetime
+    reason: str | None = None
+    trajectory_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which experiences a search may serve; None means all."""
+
+    levels: frozenset[Level] | None = None
+    zones: frozenset[Zone] | None = None
+    domain: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One experience as served: `score` is 0 to 1, comparable within one answer only."""
+
+    experience: Experience
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one search served. `relevance` 0 to 1: how sure the library is that something fits."""
+
+    retrieval_id: str | None
+    hits: tuple[Hit, ...]
+    relevance: float
+    notices: tuple[str, ...] = ()
+
+    @property
+    def nothing_relevant(self) -> bool:
+        return not self.hits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieval:
+    """One search and what it served, by rank; `credited` is what its outcome counted for each."""
+
+    id: str
+    query: str
+    at: datetime
+    client: str
+    served: tuple[str, ...]
+    scores: tuple[float, ...]
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An experience near a lesson; `score` is their cosine."""
+
+    id: str
+    title: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What became of lesson number `index` of a call."""
+
+    index: int
+    decision: DecisionKind
+    experience_id: str | None = None
+    reason: str | None = None
+    candidates: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """The answer to recording: `new` is False where the same trajectory was there already."""
+
+    trajectory_id: str
+    new: bool
+    state: TrajectoryState
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    id: str
+    served: int
+    successes: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """A question handed to the calling assistant; it claims its trajectories until `expires_at`.
+
+    `rendered` is the answer of `distill` as it was given, `answer_hash` and `decisions` what came
+    back.
+    """
+
+    id: str
+    trajectory_ids: tuple[str, ...]
+    rendered: str
+    created_at: datetime
+    expires_at: datetime
+    answer_hash: str | None = None
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vectors:
+    """Which embedder made the library's vectors."""
+
+    embedder: str
+    version: str
+    dimension: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """Counts over the whole library; the keys of `domains` are whole paths, "" for none."""
+
+    library_id: str
+    schema_version: int
+    vectors: Vectors | None
+    experiences: int
+    by_status: Mapping[str, int]
+    by_zone: Mapping[str, int]
+    by_level: Mapping[str, int]
+    by_domain: Mapping[str, int]
+    trajectories: int
+    by_state: Mapping[str, int]
+    retrievals: int
+    revisions: int
+    last_change: datetime | None
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id such as `e_k3x5u2m7qa4c`: 60 random bits."""
+    return f"{prefix}_{base64.b32encode(secrets.token_bytes(10)).decode().lower()[:12]}"
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def fold(text: str) -> str:
+    """Unicode, case and white space folded: what makes two texts identical."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def clean_domain(domain: str | None) -> str | None:
+    """A path of folded, non-empty segments, or None: `" Math//Geometry/"` is `math/geometry`."""
+    segments = [fold(segment) for segment in (domain or "").split("/")]
+    return "/".join(segment for segment in segments if segment) or None
+
+
+def fingerprint(*parts: Any) -> str:  # noqa: ANN401  its parts are hashed by their repr
+    """A stable hash of some texts, numbers and None."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -1,0 +1,75 @@
+"""Settings: the only reader of the environment.
+
+| variable | meaning | default |
+|---|---|---|
+| FLEX_MCP_LIBRARY | the library's file | library.db in the user's data folder |
+| FLEX_MCP_EMBEDDER | static, or fastembed:MODEL | the library's own |
+| FLEX_MCP_EMBEDDER_PATH | a folder with that model's files | none: the model cache |
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from flex_mcp.errors import SettingError
+
+NAME = "flex-mcp"
+
+
+def _default_library() -> Path:
+    return platformdirs.user_data_path(NAME, appauthor=False) / "library.db"
+
+
+def _default_models() -> Path:
+    return platformdirs.user_cache_path(NAME, appauthor=False) / "models"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user chose. Paths are absolute; `embedder` is None for the library's own."""
+
+    library: Path = field(default_factory=_default_library)
+    embedder: str | None = None
+    embedder_path: Path | None = None
+    models: Path = field(default_factory=_default_models)
+
+    @classmethod
+    def from_environment(
+        cls, library: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> "Settings":
+        """The settings of a process; `library` comes from the command line and beats the variable.
+
+        Raises:
+            SettingError: a variable names an embedder that cannot be.
+        """
+        variables = os.environ if environment is None else environment  # noqa: TID251  the one place
+        path = library or variables.get("FLEX_MCP_LIBRARY")
+        embedder = variables.get("FLEX_MCP_EMBEDDER") or None
+        folder = variables.get("FLEX_MCP_EMBEDDER_PATH") or None
+        return cls(
+            library=_absolute(path) if path else _default_library(),
+            embedder=checked_embedder(embedder),
+            embedder_path=_absolute(folder) if folder else None,
+        )
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).expanduser().absolute()
+
+
+def checked_embedder(name: str | None) -> str | None:
+    """The name of an embedder, if it can be one.
+
+    Raises:
+        SettingError: it cannot.
+    """
+    kind, _, model = (name or "static").partition(":")
+    if name in {None, "static"} or (kind == "fastembed" and model):
+        return name
+    raise SettingError(
+        f"there is no embedder {name!r}: it is static or fastembed:MODEL, "
+        "for example fastembed:BAAI/bge-small-en-v1.5"
+    )

@@ -1,0 +1,307 @@
+-- Every statement that the store runs, by name. Parameters are always bound.
+
+-- name: vectors_made_by
+SELECT value FROM meta WHERE name = 'vectors';
+
+-- name: setting
+SELECT value FROM meta WHERE name = :name;
+
+-- name: set_setting
+INSERT INTO meta (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: experiences
+-- json_each keeps the order in which the ids were asked for.
+SELECT e.*,
+    (SELECT json_group_array(v.trajectory_id ORDER BY v.place)
+       FROM evidence v WHERE v.experience_id = e.id) AS evidence
+FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
+ORDER BY wanted.key;
+
+-- name: experience_ids
+SELECT id FROM experiences e
+WHERE (:zones IS NULL OR e.zone IN (SELECT value FROM json_each(:zones)))
+  AND (:levels IS NULL OR e.level IN (SELECT value FROM json_each(:levels)))
+  AND (:statuses IS NULL OR e.status IN (SELECT value FROM json_each(:statuses)))
+  AND (:domain IS NULL OR e.domain = :domain
+       OR (e.domain >= :domain || '/' AND e.domain < :domain || '0'))
+ORDER BY e.number DESC
+LIMIT :limit;
+
+-- name: identical
+-- One in service before one that is not.
+SELECT id FROM experiences WHERE fingerprint = :fingerprint
+ORDER BY status = 'active' DESC, number LIMIT 1;
+
+-- name: revisions
+SELECT * FROM revisions WHERE experience_id = :experience_id ORDER BY revision;
+
+-- name: last_revisions
+SELECT * FROM revisions ORDER BY number DESC LIMIT :limit;
+
+-- name: trajectories
+SELECT t.*,
+    (SELECT json_group_array(r.retrieval_id) FROM trajectory_retrievals r
+      WHERE r.trajectory_id = t.id) AS retrieval_ids
+FROM json_each(:ids) AS wanted JOIN trajectories t ON t.id = wanted.value
+ORDER BY wanted.key;
+
+-- name: trajectory_ids
+SELECT id FROM trajectories ORDER BY number;
+
+-- name: trajectory_by_key
+SELECT id, content_hash FROM trajectories WHERE key = :key;
+
+-- name: pending
+SELECT t.id FROM trajectories t
+WHERE t.state = 'pending'
+  AND NOT EXISTS (
+    SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
+    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.expires_at > :now)
+ORDER BY t.number;
+
+-- name: claimed
+SELECT c.trajectory_id, b.id AS brief_id
+FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
+WHERE c.trajectory_id IN (SELECT value FROM json_each(:ids))
+  AND b.answer_hash IS NULL AND b.expires_at > :now;
+
+-- name: brief
+SELECT b.*,
+    (SELECT json_group_array(c.trajectory_id ORDER BY c.place)
+       FROM brief_trajectories c WHERE c.brief_id = b.id) AS trajectory_ids
+FROM briefs b WHERE b.id = :id;
+
+-- name: retrieval
+SELECT * FROM retrievals WHERE id = :id;
+
+-- name: retrieval_hits
+SELECT experience_id, score, credit FROM retrieval_hits WHERE retrieval_id = :id ORDER BY place;
+
+-- name: nearest
+-- The partition key makes the scan one level long.
+SELECT e.id, v.distance
+FROM (SELECT chunk, distance FROM vectors
+       WHERE embedding MATCH :vector AND k = :k AND level = :level
+         AND zone IN (SELECT value FROM json_each(:zones))) AS v
+JOIN embeddings c ON c.chunk = v.chunk
+JOIN experiences e ON e.number = c.experience
+ORDER BY v.distance;
+
+-- name: nearest_in_domain
+-- By row: vec0 0.1.9 cannot compare metadata texts of over 12 bytes by range.
+SELECT e.id, v.distance
+FROM (SELECT chunk, distance FROM vectors
+       WHERE embedding MATCH :vector AND k = :k AND level = :level
+         AND zone IN (SELECT value FROM json_each(:zones))
+         AND chunk IN (
+            SELECT c.chunk FROM embeddings c JOIN experiences e ON e.number = c.experience
+            WHERE e.domain = :domain
+               OR (e.domain >= :domain || '/' AND e.domain < :domain || '0'))) AS v
+JOIN embeddings c ON c.chunk = v.chunk
+JOIN experiences e ON e.number = c.experience
+ORDER BY v.distance;
+
+-- name: matching
+-- FTS5's bm25 is lower for better rows; the weights are those of title, when, lesson, examples, tags.
+WITH found AS (
+    SELECT rowid AS number, -bm25(words, 1.5, 1.0, 1.0, 0.5, 1.0) AS score
+    FROM words WHERE words MATCH :words
+), ranked AS (
+    SELECT e.id, e.level, found.score,
+        row_number() OVER (PARTITION BY e.level ORDER BY found.score DESC, e.number) AS place
+    FROM found JOIN experiences e ON e.number = found.number
+    WHERE (:zones IS NULL OR e.zone IN (SELECT value FROM json_each(:zones)))
+      AND (:levels IS NULL OR e.level IN (SELECT value FROM json_each(:levels)))
+      AND (:domain IS NULL OR e.domain = :domain
+           OR (e.domain >= :domain || '/' AND e.domain < :domain || '0'))
+)
+SELECT id, level, score FROM ranked WHERE place <= :depth ORDER BY score DESC;
+
+-- name: documents
+SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(:terms));
+
+-- name: vectors
+SELECT e.id, c.vector FROM json_each(:ids) AS wanted
+JOIN experiences e ON e.id = wanted.value JOIN embeddings c ON c.experience = e.number
+ORDER BY wanted.key, c.chunk;
+
+-- name: all_vectors
+SELECT c.vector FROM embeddings c JOIN experiences e ON e.number = c.experience
+WHERE e.status = 'active';
+
+-- name: active
+SELECT count(*) AS count FROM experiences WHERE status = 'active';
+
+-- name: entries
+SELECT * FROM entries ORDER BY number;
+
+-- name: entry_parts
+SELECT * FROM entry_parts ORDER BY entry, place;
+
+-- name: part
+SELECT experience_id FROM entry_parts WHERE identity = :identity LIMIT 1;
+
+-- name: count_by
+-- One pass for all four groupings of the statistics.
+SELECT 'status' AS what, status AS name, count(*) AS count FROM experiences GROUP BY status
+UNION ALL SELECT 'zone', zone, count(*) FROM experiences WHERE status = 'active' GROUP BY zone
+UNION ALL SELECT 'level', level, count(*) FROM experiences WHERE status = 'active' GROUP BY level
+UNION ALL SELECT 'domain', coalesce(domain, ''), count(*) FROM experiences
+          WHERE status = 'active' GROUP BY domain
+UNION ALL SELECT 'state', state, count(*) FROM trajectories GROUP BY state
+UNION ALL SELECT 'retrievals', '', count(*) FROM retrievals
+UNION ALL SELECT 'revisions', '', count(*) FROM revisions;
+
+-- name: unembedded
+SELECT e.id FROM experiences e
+WHERE NOT EXISTS (SELECT 1 FROM staged s WHERE s.experience = e.number AND s.revision = e.revision)
+ORDER BY e.number LIMIT :limit;
+
+-- name: unstaged
+SELECT count(*) AS count FROM experiences e
+WHERE NOT EXISTS (SELECT 1 FROM staged s WHERE s.experience = e.number AND s.revision = e.revision);
+
+-- name: add_trajectory
+INSERT INTO trajectories (id, key, content_hash, task, domain, outcome, answer, score, feedback,
+    verified_by, agent_name, agent_model, body, compressed, state, recorded_at)
+VALUES (:id, :key, :content_hash, :task, :domain, :outcome, :answer, :score, :feedback,
+    :verified_by, :agent_name, :agent_model, :body, :compressed, :state, :recorded_at);
+
+-- name: add_trajectory_retrieval
+INSERT OR IGNORE INTO trajectory_retrievals (trajectory_id, retrieval_id)
+VALUES (:trajectory_id, :retrieval_id);
+
+-- name: set_state
+UPDATE trajectories SET state = :state WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: put_experience
+-- Counters are left alone: they belong to retrievals, not to the text.
+INSERT INTO experiences (id, zone, level, title, "when", lesson, examples, domain, tags, priority,
+    status, superseded_by, fingerprint, origin_kind, origin_by, revision, created_at, updated_at,
+    served, successes, failures)
+VALUES (:id, :zone, :level, :title, :when, :lesson, :examples, :domain, :tags, :priority,
+    :status, :superseded_by, :fingerprint, :origin_kind, :origin_by, :revision, :created_at,
+    :updated_at, :served, :successes, :failures)
+ON CONFLICT (id) DO UPDATE SET zone = excluded.zone, level = excluded.level,
+    title = excluded.title, "when" = excluded."when", lesson = excluded.lesson,
+    examples = excluded.examples, domain = excluded.domain, tags = excluded.tags,
+    priority = excluded.priority, status = excluded.status,
+    superseded_by = excluded.superseded_by, fingerprint = excluded.fingerprint,
+    revision = excluded.revision, updated_at = excluded.updated_at
+RETURNING number;
+
+-- name: clear_evidence
+DELETE FROM evidence WHERE experience_id = :id;
+
+-- name: add_evidence
+INSERT INTO evidence (experience_id, place, trajectory_id) VALUES (:id, :place, :trajectory_id);
+
+-- name: clear_words
+DELETE FROM words WHERE rowid = :number;
+
+-- name: add_words
+INSERT INTO words (rowid, title, "when", lesson, examples, tags)
+VALUES (:number, :title, :when, :lesson, :examples, :tags);
+
+-- name: chunks
+SELECT chunk, vector FROM embeddings WHERE experience = :number;
+
+-- name: clear_embeddings
+DELETE FROM embeddings WHERE experience = :number;
+
+-- name: add_embedding
+INSERT INTO embeddings (experience, vector) VALUES (:number, :vector) RETURNING chunk;
+
+-- name: clear_vector
+DELETE FROM vectors WHERE chunk = :chunk;
+
+-- name: add_vector
+INSERT INTO vectors (chunk, level, zone, embedding) VALUES (:chunk, :level, :zone, :vector);
+
+-- name: add_revision
+INSERT INTO revisions (experience_id, revision, kind, before, after, actor, at, reason,
+    trajectory_id)
+VALUES (:experience_id, :revision, :kind, :before, :after, :actor, :at, :reason, :trajectory_id);
+
+-- name: add_retrieval
+INSERT INTO retrievals (id, query, at, client, outcome)
+VALUES (:id, :query, :at, :client, :outcome);
+
+-- name: add_retrieval_hit
+-- An experience that was erased between the answer and its logging is left out.
+INSERT INTO retrieval_hits (retrieval_id, place, experience_id, score)
+SELECT :id, :place, :experience_id, :score
+WHERE EXISTS (SELECT 1 FROM experiences WHERE id = :experience_id);
+
+-- name: count_served
+UPDATE experiences SET served = served + 1
+WHERE id IN (SELECT experience_id FROM retrieval_hits WHERE retrieval_id = :id);
+
+-- name: set_outcome
+UPDATE retrievals SET outcome = :outcome WHERE id = :id;
+
+-- name: credit
+UPDATE retrieval_hits SET credit = :credit
+WHERE retrieval_id = :id AND experience_id = :experience_id;
+
+-- name: count_credit
+UPDATE experiences SET successes = successes + :successes, failures = failures + :failures
+WHERE id = :experience_id;
+
+-- name: counters
+SELECT e.id, e.served, e.successes, e.failures
+FROM retrieval_hits h JOIN experiences e ON e.id = h.experience_id
+WHERE h.retrieval_id = :id ORDER BY h.place;
+
+-- name: add_brief
+INSERT INTO briefs (id, rendered, created_at, expires_at)
+VALUES (:id, :rendered, :created_at, :expires_at);
+
+-- name: add_brief_trajectory
+INSERT INTO brief_trajectories (brief_id, place, trajectory_id)
+VALUES (:brief_id, :place, :trajectory_id);
+
+-- name: close_brief
+UPDATE briefs SET answer_hash = :answer_hash, decisions = :decisions WHERE id = :id;
+
+-- name: add_entry
+INSERT INTO entries (identity, zone, json) VALUES (:identity, :zone, :json)
+ON CONFLICT (identity) DO NOTHING RETURNING number;
+
+-- name: add_entry_part
+INSERT INTO entry_parts (entry, place, kind, identity, experience_id)
+VALUES (:entry, :place, :kind, :identity, :experience_id);
+
+-- name: clear_staged
+DELETE FROM staged;
+
+-- name: clear_staged_experience
+DELETE FROM staged WHERE experience = (SELECT number FROM experiences WHERE id = :id);
+
+-- name: add_staged
+INSERT INTO staged (experience, revision, vector)
+SELECT number, :revision, :vector FROM experiences WHERE id = :id;
+
+-- name: drop_vectors
+DROP TABLE IF EXISTS vectors;
+
+-- name: create_vectors
+-- $dimension is a whole number of ours; DDL takes no bound parameters.
+CREATE VIRTUAL TABLE vectors USING vec0 (
+    chunk INTEGER PRIMARY KEY,
+    level TEXT PARTITION KEY,
+    zone TEXT,
+    embedding FLOAT[$dimension] DISTANCE_METRIC = cosine
+);
+
+-- name: clear_all_embeddings
+DELETE FROM embeddings;
+
+-- name: take_staged
+INSERT INTO embeddings (chunk, experience, vector)
+SELECT chunk, experience, vector FROM staged ORDER BY chunk;
+
+-- name: indexable
+SELECT c.chunk, e.level, e.zone, c.vector
+FROM embeddings c JOIN experiences e ON e.number = c.experience WHERE e.status = 'active';

@@ -1,0 +1,85 @@
+"""SqliteStore: a library in one file, by apsw (its own SQLite), sqlite-vec and FTS5."""
+
+import queue
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from flex_mcp.sqlite import file
+from flex_mcp.sqlite.reading import SqliteReading
+from flex_mcp.sqlite.writing import SqliteWriting
+
+READERS = 4  # connections kept for snapshots; more are made when needed, and closed after
+
+
+class SqliteStore:
+    """See `flex_mcp.store.Store`. Threads may share it: a connection has one user at a time.
+
+    Opening costs one read: no integrity check, no count, no model, no network.
+
+    Raises:
+        LibraryError: the file cannot be made, opened or understood; it is left as it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = str(path)
+        file.prepare(path)
+        self._writer = file.connect(path)
+        try:
+            file.migrate(path, self._writer)
+        except BaseException:
+            self._writer.close()
+            raise
+        self.read_only = bool(self._writer.readonly("main"))
+        self._write_lock = threading.Lock()
+        self._readers: queue.LifoQueue[apsw.Connection] = queue.LifoQueue(READERS)
+
+    @contextmanager
+    def reading(self) -> Generator[SqliteReading]:
+        try:
+            connection = self._readers.get_nowait()
+        except queue.Empty:
+            connection = file.connect(self._path)
+        try:
+            with file.plain_errors(self._path), _transaction(connection, "BEGIN"):
+                yield SqliteReading(connection)
+        finally:
+            try:
+                self._readers.put_nowait(connection)
+            except queue.Full:
+                connection.close()
+
+    @contextmanager
+    def writing(self) -> Generator[SqliteWriting]:
+        if self.read_only:
+            with file.plain_errors(self._path):
+                raise apsw.ReadOnlyError
+        with (
+            self._write_lock,
+            file.plain_errors(self._path),
+            _transaction(self._writer, "BEGIN IMMEDIATE"),
+        ):
+            yield SqliteWriting(self._writer)
+
+    def close(self) -> None:
+        """Close all connections; the last one of all processes folds the -wal file in."""
+        while not self._readers.empty():
+            self._readers.get_nowait().close()
+        with self._write_lock:
+            self._writer.close()
+
+
+@contextmanager
+def _transaction(connection: apsw.Connection, begin: str) -> Generator[None]:
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk may have ended it already
+            connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,228 @@
+"""One snapshot of a library file."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from string import Template
+from typing import Any
+
+import apsw
+import numpy as np
+
+from flex_mcp.models import (
+    Brief,
+    Experience,
+    Filter,
+    Level,
+    Outcome,
+    RecordedTrajectory,
+    Retrieval,
+    Revision,
+    Statistics,
+    Status,
+    Vectors,
+    Zone,
+)
+from flex_mcp.sqlite import rows
+from flex_mcp.sqlite.file import SQL
+from flex_mcp.store import Entry, EntryPart, Scored, Term, named_queries
+
+QUERIES = named_queries(SQL)
+TOKENIZER = "porter", ["unicode61"]  # as the words table has it
+BATCH = 8192  # vectors in one buffer
+DEEPEST = 4096  # vec0 gives no more
+CHUNKS = 3  # an experience in several chunks takes several places of a candidate list
+
+
+class SqliteReading:
+    """See `flex_mcp.store.Reading`."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def _run(self, query: str, /, **values: Any) -> list[dict[str, Any]]:  # noqa: ANN401  bound
+        return self._connection.execute(QUERIES[query], values).fetchall()
+
+    def _one(self, query: str, /, **values: Any) -> dict[str, Any] | None:  # noqa: ANN401  bound
+        found = self._run(query, **values)
+        return found[0] if found else None
+
+    def vectors_made_by(self) -> Vectors | None:
+        found = self._one("vectors_made_by")
+        return Vectors(**json.loads(found["value"])) if found else None
+
+    def setting(self, name: str) -> str | None:
+        found = self._one("setting", name=name)
+        return found["value"] if found else None
+
+    def experiences(self, ids: Sequence[str]) -> list[Experience]:
+        return [rows.experience(row) for row in self._run("experiences", ids=rows.as_json(ids))]
+
+    def experience_ids(
+        self, wanted: Filter, *, statuses: Iterable[Status] = (), limit: int | None = None
+    ) -> list[str]:
+        chosen = sorted(statuses)
+        found = self._run(
+            "experience_ids",
+            **rows.filter_row(wanted),
+            statuses=rows.as_json(chosen) if chosen else None,
+            limit=-1 if limit is None else limit,
+        )
+        return [row["id"] for row in found]
+
+    def identical(self, fingerprint: str) -> str | None:
+        found = self._one("identical", fingerprint=fingerprint)
+        return found["id"] if found else None
+
+    def revisions(self, experience_id: str) -> list[Revision]:
+        found = self._run("revisions", experience_id=experience_id)
+        return [rows.revision(row) for row in found]
+
+    def last_revisions(self, limit: int) -> list[Revision]:
+        return [rows.revision(row) for row in self._run("last_revisions", limit=limit)]
+
+    def trajectories(self, ids: Sequence[str]) -> list[RecordedTrajectory]:
+        return [rows.trajectory(row) for row in self._run("trajectories", ids=rows.as_json(ids))]
+
+    def trajectory_ids(self) -> list[str]:
+        return [row["id"] for row in self._run("trajectory_ids")]
+
+    def trajectory_by_key(self, key: str) -> tuple[str, str] | None:
+        found = self._one("trajectory_by_key", key=key)
+        return (found["id"], found["content_hash"]) if found else None
+
+    def pending(self, now: datetime) -> list[str]:
+        return [row["id"] for row in self._run("pending", now=now.isoformat())]
+
+    def claimed(self, ids: Sequence[str], now: datetime) -> dict[str, str]:
+        found = self._run("claimed", ids=rows.as_json(ids), now=now.isoformat())
+        return {row["trajectory_id"]: row["brief_id"] for row in found}
+
+    def brief(self, brief_id: str) -> Brief | None:
+        found = self._one("brief", id=brief_id)
+        return rows.brief(found) if found else None
+
+    def retrieval(self, retrieval_id: str) -> Retrieval | None:
+        found = self._one("retrieval", id=retrieval_id)
+        if found is None:
+            return None
+        hits = self._run("retrieval_hits", id=retrieval_id)
+        return Retrieval(
+            id=found["id"],
+            query=found["query"],
+            at=datetime.fromisoformat(found["at"]),
+            client=found["client"],
+            served=tuple(hit["experience_id"] for hit in hits),
+            scores=tuple(hit["score"] for hit in hits),
+            outcome=Outcome(found["outcome"]) if found["outcome"] else None,
+        )
+
+    def nearest(self, vector: bytes, *, depth: int, wanted: Filter) -> list[Scored]:
+        if self.vectors_made_by() is None:
+            return []
+        best: list[Scored] = []
+        for level in wanted.levels or Level:
+            found = self._run(
+                "nearest_in_domain" if wanted.domain else "nearest",
+                vector=vector,
+                k=min(depth * CHUNKS, DEEPEST),
+                level=str(level),
+                zones=rows.as_json(sorted(wanted.zones or Zone)),
+                **({"domain": wanted.domain} if wanted.domain else {}),
+            )
+            closest: dict[str, float] = {}
+            for row in found:  # nearest first: the first chunk of an experience is its best
+                closest.setdefault(row["id"], 1 - row["distance"])
+            best += [Scored(id_, level, cosine) for id_, cosine in list(closest.items())[:depth]]
+        return sorted(best, key=lambda scored: -scored.score)
+
+    def matching(self, words: Sequence[str], *, depth: int, wanted: Filter) -> list[Scored]:
+        if not words:
+            return []
+        expression = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+        found = self._run("matching", words=expression, depth=depth, **rows.filter_row(wanted))
+        return [Scored(row["id"], Level(row["level"]), row["score"]) for row in found]
+
+    def terms(self, text: str) -> list[Term]:
+        words: dict[str, str] = {}
+        for word, stem in self._tokens(text):
+            words.setdefault(stem, word)
+        counts = self._documents(list(words))
+        return [Term(word, stem, counts.get(stem, 0)) for stem, word in words.items()]
+
+    def stems(self, text: str) -> frozenset[str]:
+        return frozenset(stem for _, stem in self._tokens(text))
+
+    def _tokens(self, text: str) -> Iterable[tuple[str, str]]:
+        """The words of a text with their stems, by the tokenizer of the words table itself."""
+        encoded = text.encode()
+        tokenizer = self._connection.fts5_tokenizer(*TOKENIZER)
+        found = tokenizer(encoded, apsw.FTS5_TOKENIZE_QUERY, None, include_colocated=False)
+        return ((encoded[start:end].decode(), stem) for start, end, stem in found)
+
+    def _documents(self, stems: Sequence[str]) -> Mapping[str, int]:
+        found = self._run("documents", terms=rows.as_json(stems))
+        return {row["term"]: row["doc"] for row in found}
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, list[bytes]]:
+        found: dict[str, list[bytes]] = {}
+        for row in self._run("vectors", ids=rows.as_json(ids)):
+            found.setdefault(row["id"], []).append(rows.single(row["vector"]))
+        return found
+
+    def all_vectors(self) -> Iterable[bytes]:
+        cursor = self._connection.execute(QUERIES["all_vectors"])
+        while batch := [row["vector"] for _, row in zip(range(BATCH), cursor, strict=False)]:
+            yield np.frombuffer(b"".join(batch), np.float16).astype(np.float32).tobytes()
+
+    def active(self) -> int:
+        return self._run("active")[0]["count"]
+
+    def entries(self) -> list[Entry]:
+        parts: dict[int, list[EntryPart]] = {}
+        for row in self._run("entry_parts"):
+            part = EntryPart(row["kind"], row["identity"], row["experience_id"])
+            parts.setdefault(row["entry"], []).append(part)
+        return [
+            Entry(row["identity"], row["zone"], row["json"], tuple(parts.get(row["number"], ())))
+            for row in self._run("entries")
+        ]
+
+    def part(self, identity: str) -> str | None:
+        found = self._one("part", identity=identity)
+        return found["experience_id"] if found else None
+
+    def unembedded(self, limit: int) -> list[Experience]:
+        return self.experiences([row["id"] for row in self._run("unembedded", limit=limit)])
+
+    def unstaged(self) -> int:
+        return self._run("unstaged")[0]["count"]
+
+    def statistics(self) -> Statistics:
+        counts: dict[str, dict[str, int]] = {}
+        for row in self._run("count_by"):
+            counts.setdefault(row["what"], {})[row["name"]] = row["count"]
+        last = self.last_revisions(1)
+        return Statistics(
+            library_id=self.setting("library_id") or "",
+            schema_version=int(self._connection.pragma("user_version")),
+            vectors=self.vectors_made_by(),
+            experiences=sum(counts.get("status", {}).values()),
+            by_status=counts.get("status", {}),
+            by_zone=counts.get("zone", {}),
+            by_level=counts.get("level", {}),
+            by_domain=counts.get("domain", {}),
+            trajectories=sum(counts.get("state", {}).values()),
+            by_state=counts.get("state", {}),
+            retrievals=counts["retrievals"][""],
+            revisions=counts["revisions"][""],
+            last_change=last[0].at if last else None,
+        )
+
+
+def staging_name(vectors: Vectors) -> str:
+    return f"{vectors.embedder} {vectors.version} {vectors.dimension}"
+
+
+def vectors_table(dimension: int) -> str:
+    return Template(QUERIES["create_vectors"]).substitute(dimension=int(dimension))

@@ -1,0 +1,232 @@
+"""Rows of the tables as values, and back."""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from flex_mcp.arguments import adapter
+from flex_mcp.models import (
+    Agent,
+    Brief,
+    Decision,
+    Experience,
+    Filter,
+    Level,
+    Origin,
+    Outcome,
+    RecordedTrajectory,
+    Revision,
+    RevisionKind,
+    Snapshot,
+    Status,
+    Step,
+    StepKind,
+    TrajectoryState,
+    VerifiedBy,
+    Zone,
+)
+
+Row = Mapping[str, Any]
+COMPRESS_OVER = 4096  # bytes of a trajectory's body
+
+_snapshots = adapter(Snapshot)
+_decisions = adapter(tuple[Decision, ...])
+
+
+def as_json(items: Iterable[object]) -> str:
+    return json.dumps(list(items), ensure_ascii=False)
+
+
+def experience(row: Row) -> Experience:
+    return Experience(
+        id=row["id"],
+        zone=Zone(row["zone"]),
+        level=Level(row["level"]),
+        title=row["title"],
+        when=row["when"],
+        lesson=row["lesson"],
+        examples=tuple(json.loads(row["examples"])),
+        domain=row["domain"],
+        tags=tuple(json.loads(row["tags"])),
+        priority=row["priority"],
+        status=Status(row["status"]),
+        superseded_by=row["superseded_by"],
+        evidence=tuple(json.loads(row["evidence"])),
+        origin=Origin(kind=row["origin_kind"], by=row["origin_by"]),
+        revision=row["revision"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+        served=row["served"],
+        successes=row["successes"],
+        failures=row["failures"],
+    )
+
+
+def experience_row(value: Experience) -> dict[str, Any]:
+    return {
+        "id": value.id,
+        "zone": str(value.zone),
+        "level": str(value.level),
+        "title": value.title,
+        "when": value.when,
+        "lesson": value.lesson,
+        "examples": as_json(value.examples),
+        "domain": value.domain,
+        "tags": as_json(value.tags),
+        "priority": value.priority,
+        "status": str(value.status),
+        "superseded_by": value.superseded_by,
+        "fingerprint": value.fingerprint,
+        "origin_kind": value.origin.kind,
+        "origin_by": value.origin.by,
+        "revision": value.revision,
+        "created_at": value.created_at.isoformat(),
+        "updated_at": value.updated_at.isoformat(),
+        "served": value.served,
+        "successes": value.successes,
+        "failures": value.failures,
+    }
+
+
+def words_row(value: Snapshot) -> dict[str, str]:
+    """What full-text search sees of an experience, column by column."""
+    return {
+        "title": value.title,
+        "when": value.when,
+        "lesson": value.lesson,
+        "examples": "\n".join(value.examples),
+        "tags": " ".join((*value.tags, value.domain or "")),
+    }
+
+
+def revision(row: Row) -> Revision:
+    before = row["before"]
+    return Revision(
+        experience_id=row["experience_id"],
+        revision=row["revision"],
+        kind=RevisionKind(row["kind"]),
+        before=None if before is None else _snapshots.validate_json(before),
+        after=_snapshots.validate_json(row["after"]),
+        actor=row["actor"],
+        at=datetime.fromisoformat(row["at"]),
+        reason=row["reason"],
+        trajectory_id=row["trajectory_id"],
+    )
+
+
+def revision_row(value: Revision) -> dict[str, Any]:
+    before = value.before
+    return {
+        "experience_id": value.experience_id,
+        "revision": value.revision,
+        "kind": str(value.kind),
+        "before": None if before is None else _snapshots.dump_json(before).decode(),
+        "after": _snapshots.dump_json(value.after).decode(),
+        "actor": value.actor,
+        "at": value.at.isoformat(),
+        "reason": value.reason,
+        "trajectory_id": value.trajectory_id,
+    }
+
+
+def trajectory(row: Row) -> RecordedTrajectory:
+    body = row["body"]
+    if row["compressed"]:
+        body = zlib.decompress(body)
+    content: dict[str, Any] = json.loads(body) if body else {}
+    steps = content.get("steps")
+    agent = row["agent_name"], row["agent_model"]
+    return RecordedTrajectory(
+        id=row["id"],
+        key=row["key"],
+        task=row["task"],
+        domain=row["domain"],
+        steps=None if steps is None else tuple(_step(step) for step in steps),
+        transcript=content.get("transcript"),
+        answer=row["answer"],
+        outcome=Outcome(row["outcome"]),
+        score=row["score"],
+        feedback=row["feedback"],
+        verified_by=VerifiedBy(row["verified_by"]),
+        agent=None if agent == (None, None) else Agent(name=agent[0], model=agent[1]),
+        state=TrajectoryState(row["state"]),
+        recorded_at=datetime.fromisoformat(row["recorded_at"]),
+        retrieval_ids=tuple(json.loads(row["retrieval_ids"])),
+    )
+
+
+def _step(step: Mapping[str, Any]) -> Step:
+    return Step(kind=StepKind(step["kind"]), content=step["content"], name=step.get("name"))
+
+
+def trajectory_row(value: RecordedTrajectory, content_hash: str) -> dict[str, Any]:
+    body = _body(value)
+    compressed = body is not None and len(body) > COMPRESS_OVER
+    return {
+        "id": value.id,
+        "key": value.key,
+        "content_hash": content_hash,
+        "task": value.task,
+        "domain": value.domain,
+        "outcome": str(value.outcome),
+        "answer": value.answer,
+        "score": value.score,
+        "feedback": value.feedback,
+        "verified_by": str(value.verified_by),
+        "agent_name": value.agent and value.agent.name,
+        "agent_model": value.agent and value.agent.model,
+        "body": zlib.compress(body, 6) if body and compressed else body,
+        "compressed": int(compressed),
+        "state": str(value.state),
+        "recorded_at": value.recorded_at.isoformat(),
+    }
+
+
+def _body(value: RecordedTrajectory) -> bytes | None:
+    if value.steps is not None:
+        steps = [
+            {"kind": str(step.kind), "content": step.content}
+            | ({} if step.name is None else {"name": step.name})
+            for step in value.steps
+        ]
+        return json.dumps({"steps": steps}, ensure_ascii=False).encode()
+    if value.transcript is not None:
+        return json.dumps({"transcript": value.transcript}, ensure_ascii=False).encode()
+    return None
+
+
+def brief(row: Row) -> Brief:
+    return Brief(
+        id=row["id"],
+        trajectory_ids=tuple(json.loads(row["trajectory_ids"])),
+        rendered=row["rendered"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        expires_at=datetime.fromisoformat(row["expires_at"]),
+        answer_hash=row["answer_hash"],
+        decisions=_decisions.validate_json(row["decisions"]),
+    )
+
+
+def decisions_json(decisions: tuple[Decision, ...]) -> str:
+    return _decisions.dump_json(decisions).decode()
+
+
+def filter_row(wanted: Filter) -> dict[str, Any]:
+    return {
+        "zones": None if wanted.zones is None else as_json(sorted(wanted.zones)),
+        "levels": None if wanted.levels is None else as_json(sorted(wanted.levels)),
+        "domain": wanted.domain,
+    }
+
+
+def half(vector: bytes) -> bytes:
+    """A float32 vector as it is kept: float16 costs nothing measurable and half the room."""
+    return np.frombuffer(vector, np.float32).astype(np.float16).tobytes()
+
+
+def single(vector: bytes) -> bytes:
+    return np.frombuffer(vector, np.float16).astype(np.float32).tobytes()

@@ -1,0 +1,267 @@
+"""The Store seam: what a Library asks of the place that keeps it.
+
+`reading()` gives one snapshot, `writing()` one transaction: committed when the block ends, rolled
+back when it raises. Values go in and come out as `models`; ids are text everywhere. `SqliteStore`
+implements it; a test suite states the contract.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources.abc import Traversable
+from typing import Protocol
+
+from flex_mcp.models import (
+    Brief,
+    Counters,
+    Decision,
+    Experience,
+    Filter,
+    Level,
+    Outcome,
+    RecordedTrajectory,
+    Retrieval,
+    Revision,
+    Statistics,
+    Status,
+    TrajectoryState,
+    Vectors,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One row of a candidate list: cosine for `nearest`, BM25 (higher is better) for `matching`."""
+
+    id: str
+    level: Level
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word of a text as full-text search sees it; `documents` is how many experiences hold it."""
+
+    word: str
+    stem: str
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPart:
+    """One part of a FLEX ENTRY: `identity` hashes its original, whatever became of it since."""
+
+    kind: str
+    identity: str
+    experience_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A FLEX ENTRY as it was imported (`json` verbatim) and the experiences made of it, in order."""
+
+    identity: str
+    zone: str
+    json: str
+    parts: tuple[EntryPart, ...]
+
+
+class Reading(Protocol):
+    """One snapshot."""
+
+    def vectors_made_by(self) -> Vectors | None:
+        """Which embedder made the vectors; None while there are none."""
+        ...
+
+    def setting(self, name: str) -> str | None:
+        """A small value kept in the file, such as the background of the embedder."""
+        ...
+
+    def experiences(self, ids: Sequence[str]) -> list[Experience]:
+        """Those of the ids that exist, in that order."""
+        ...
+
+    def experience_ids(
+        self, wanted: Filter, *, statuses: Iterable[Status] = (), limit: int | None = None
+    ) -> list[str]:
+        """Newest first; no statuses means all."""
+        ...
+
+    def identical(self, fingerprint: str) -> str | None:
+        """The id of the experience whose text has this fingerprint."""
+        ...
+
+    def revisions(self, experience_id: str) -> list[Revision]:
+        """Oldest first."""
+        ...
+
+    def trajectories(self, ids: Sequence[str]) -> list[RecordedTrajectory]:
+        """Those of the ids that exist, in that order."""
+        ...
+
+    def trajectory_ids(self) -> list[str]:
+        """Oldest first."""
+        ...
+
+    def trajectory_by_key(self, key: str) -> tuple[str, str] | None:
+        """Id and content hash of the trajectory with this key."""
+        ...
+
+    def pending(self, now: datetime) -> list[str]:
+        """Ids of the pending trajectories that no brief claims at this time, oldest first."""
+        ...
+
+    def claimed(self, ids: Sequence[str], now: datetime) -> dict[str, str]:
+        """Which of the trajectories are claimed now, and by which open brief."""
+        ...
+
+    def brief(self, brief_id: str) -> Brief | None: ...
+
+    def retrieval(self, retrieval_id: str) -> Retrieval | None: ...
+
+    def nearest(self, vector: bytes, *, depth: int, wanted: Filter) -> list[Scored]:
+        """The `depth` active experiences of each level nearest to a unit float32 vector, by cosine.
+
+        An experience in several chunks counts with its best one.
+        """
+        ...
+
+    def matching(self, words: Sequence[str], *, depth: int, wanted: Filter) -> list[Scored]:
+        """The `depth` active experiences of each level that match any of the words best, by BM25."""
+        ...
+
+    def terms(self, text: str) -> list[Term]:
+        """The distinct terms of a text in order, split and stemmed as the index does it."""
+        ...
+
+    def stems(self, text: str) -> frozenset[str]:
+        """The stems of a text's words, as in `terms`."""
+        ...
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, list[bytes]]:
+        """The float32 vectors of these experiences, one a chunk."""
+        ...
+
+    def all_vectors(self) -> Iterable[bytes]:
+        """Every float32 vector of an active experience, a batch of them in a buffer each."""
+        ...
+
+    def active(self) -> int:
+        """How many experiences are active."""
+        ...
+
+    def entries(self) -> list[Entry]:
+        """The FLEX entries, in the order of their import."""
+        ...
+
+    def part(self, identity: str) -> str | None:
+        """The experience that was made of this original part."""
+        ...
+
+    def statistics(self) -> Statistics: ...
+
+    def last_revisions(self, limit: int) -> list[Revision]:
+        """Newest first."""
+        ...
+
+    def unembedded(self, limit: int) -> list[Experience]:
+        """Experiences whose text has no vector in the staging area yet."""
+        ...
+
+    def unstaged(self) -> int:
+        """How many experiences those are."""
+        ...
+
+
+class Writing(Reading, Protocol):
+    """One transaction."""
+
+    def set_setting(self, name: str, value: str) -> None: ...
+
+    def add_trajectory(self, trajectory: RecordedTrajectory, content_hash: str) -> None: ...
+
+    def set_state(self, ids: Sequence[str], state: TrajectoryState) -> None: ...
+
+    def use_vectors(self, vectors: Vectors) -> None:
+        """Name the embedder of a library that has no vectors yet."""
+        ...
+
+    def put_experience(self, experience: Experience, vectors: Sequence[bytes] | None) -> None:
+        """Add or replace an experience, its evidence and its place in both indexes.
+
+        `vectors` are unit float32 vectors, one a chunk; None keeps the ones that it has.
+        """
+        ...
+
+    def add_revision(self, revision: Revision) -> None: ...
+
+    def add_retrieval(self, retrieval: Retrieval) -> None:
+        """Log a search and count its hits as served."""
+        ...
+
+    def set_outcome(
+        self, retrieval_id: str, outcome: Outcome, credits: Mapping[str, int]
+    ) -> list[Counters]:
+        """Set a retrieval's outcome; `credits` says 1, 0 or -1 for what it served.
+
+        What an earlier outcome counted is taken back. Returns the counters of all it served.
+        """
+        ...
+
+    def add_brief(self, brief: Brief) -> None: ...
+
+    def close_brief(
+        self, brief_id: str, answer_hash: str, decisions: Sequence[Decision]
+    ) -> None: ...
+
+    def add_entry(self, entry: Entry) -> bool:
+        """Keep a FLEX entry; False where one with its identity is here already."""
+        ...
+
+    def begin_staging(self, vectors: Vectors) -> None:
+        """Start or resume putting new vectors aside; those for another target are dropped."""
+        ...
+
+    def stage(
+        self, vectors: Vectors, embedded: Sequence[tuple[Experience, Sequence[bytes]]]
+    ) -> None:
+        """Put new vectors aside for a later switch.
+
+        Raises:
+            InputError: another process began staging for another target.
+        """
+        ...
+
+    def switch(self, vectors: Vectors) -> None:
+        """Put the staged vectors in the place of the old ones."""
+        ...
+
+
+class Store(Protocol):
+    """Where a library lives."""
+
+    name: str
+    read_only: bool
+
+    def reading(self) -> AbstractContextManager[Reading]: ...
+
+    def writing(self) -> AbstractContextManager[Writing]: ...
+
+    def close(self) -> None: ...
+
+
+def named_queries(folder: Traversable, name: str = "queries.sql") -> dict[str, str]:
+    """The statements of a file, by the `-- name:` line above each."""
+    text = (folder / name).read_text(encoding="utf-8")
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
+
+
+def migrations(folder: Traversable) -> list[str]:
+    """The numbered migrations, in order; number n takes a file from version n - 1 to n."""
+    found = sorted(
+        (item.name, item) for item in folder.iterdir() if re.match(r"\d{4}_\w+\.sql$", item.name)
+    )
+    return [item.read_text(encoding="utf-8") for _, item in found]
