@@ -329,7 +329,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
-    """One search and what it served, by rank; `credited` is what its outcome counted for each."""
+    """One search and what it served, by rank; `credits` is what its outcome counted for each."""
 
     id: str
     query: str
@@ -337,6 +337,7 @@ class Retrieval:
     client: str
     served: tuple[str, ...]
     scores: tuple[float, ...]
+    credits: tuple[int, ...] = ()
     outcome: Outcome | None = None
 
 

@@ -121,6 +121,10 @@ class Reading(Protocol):
 
     def retrieval(self, retrieval_id: str) -> Retrieval | None: ...
 
+    def retrieval_ids(self) -> list[str]:
+        """In the order of their time."""
+        ...
+
     def nearest(self, vector: bytes, *, depth: int, wanted: Filter) -> list[Scored]:
         """The `depth` active experiences of each level nearest to a unit float32 vector, by cosine.
 
@@ -199,6 +203,10 @@ class Writing(Reading, Protocol):
 
     def add_retrieval(self, retrieval: Retrieval) -> None:
         """Log a search and count its hits as served."""
+        ...
+
+    def restore_retrieval(self, retrieval: Retrieval) -> None:
+        """Bring in one from elsewhere with its credits; nothing is counted again."""
         ...
 
     def set_outcome(

@@ -50,6 +50,12 @@ from flex_mcp.models import (
 )
 from flex_mcp.store import Reading, Store, Writing
 
+Progress = Callable[[int, int], None]  # done and total, after every batch
+
+
+def silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
 
 class Library:
     """An experience library.
@@ -465,29 +471,32 @@ class Library:
     # In, out, and anew
 
     def import_entries(
-        self, entries: Sequence[NewEntry], *, source: str, client: str = "python"
+        self,
+        entries: Sequence[NewEntry],
+        *,
+        source: str,
+        client: str = "python",
+        progress: Progress = silent,
     ) -> Imported:
         """Take in FLEX entries; a part that was imported before is not made again.
 
         Raises:
             EmbedderError: as in `search`.
         """
-        return importing.import_entries(entries, self._into(), source=source, actor=client)
+        return importing.import_entries(entries, self._into(progress), source=source, actor=client)
 
-    def import_bundle(self, bundle: Bundle) -> Imported:
+    def import_bundle(self, bundle: Bundle, *, progress: Progress = silent) -> Imported:
         """Take in a bundle; what is here already, by id, is left as it is.
 
         Raises:
             EmbedderError: as in `search`.
         """
-        return importing.import_bundle(bundle, self._into())
+        return importing.import_bundle(bundle, self._into(progress))
 
-    def _into(self) -> importing.Into:
-        return importing.Into(self._store, self._embedders, self._writing, self._now())
+    def _into(self, progress: Progress) -> importing.Into:
+        return importing.Into(self._store, self._embedders, self._writing, self._now(), progress)
 
-    def reindex(
-        self, name: str | None = None, progress: Callable[[int, int], None] = lambda *_: None
-    ) -> Vectors:
+    def reindex(self, name: str | None = None, *, progress: Progress = silent) -> Vectors:
         """Make all vectors anew, with the embedder of this name (default: the one asked for, or the
         library's own), and switch to them; until then the old ones serve. A model may be fetched.
 

@@ -79,6 +79,7 @@ class Into:
     embedders: Embedders
     writing: Callable[[], AbstractContextManager[Writing]]
     now: datetime
+    progress: Callable[[int, int], None]
 
     def embed(
         self, wanted: Callable[[Reading], dict[str, str]]
@@ -91,6 +92,7 @@ class Into:
             return None, {}
         vectors: dict[str, Sequence[bytes]] = {}
         for keys in _batches(list(texts)):
+            self.progress(len(vectors), len(texts))
             vectors |= zip(keys, embedder.passages([texts[key] for key in keys]), strict=True)
         return embedder, vectors
 

@@ -114,8 +114,12 @@ class SqliteReading:
             client=found["client"],
             served=tuple(hit["experience_id"] for hit in hits),
             scores=tuple(hit["score"] for hit in hits),
+            credits=tuple(hit["credit"] for hit in hits),
             outcome=Outcome(found["outcome"]) if found["outcome"] else None,
         )
+
+    def retrieval_ids(self) -> list[str]:
+        return [row["id"] for row in self._run("retrieval_ids")]
 
     def nearest(self, vector: bytes, *, depth: int, wanted: Filter) -> list[Scored]:
         if self.vectors_made_by() is None:

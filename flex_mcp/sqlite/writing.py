@@ -92,6 +92,10 @@ class SqliteWriting(SqliteReading):
         self._run("add_revision", **rows.revision_row(revision))
 
     def add_retrieval(self, retrieval: Retrieval) -> None:
+        self.restore_retrieval(retrieval)
+        self._run("count_served", id=retrieval.id)
+
+    def restore_retrieval(self, retrieval: Retrieval) -> None:
         self._run(
             "add_retrieval",
             id=retrieval.id,
@@ -100,16 +104,17 @@ class SqliteWriting(SqliteReading):
             client=retrieval.client,
             outcome=None if retrieval.outcome is None else str(retrieval.outcome),
         )
-        hits = zip(retrieval.served, retrieval.scores, strict=True)
-        for place, (experience_id, score) in enumerate(hits, start=1):
+        credits = retrieval.credits or (0,) * len(retrieval.served)
+        hits = zip(retrieval.served, retrieval.scores, credits, strict=True)
+        for place, (experience_id, score, credit) in enumerate(hits, start=1):
             self._run(
                 "add_retrieval_hit",
                 id=retrieval.id,
                 place=place,
                 experience_id=experience_id,
                 score=score,
+                credit=credit,
             )
-        self._run("count_served", id=retrieval.id)
 
     def set_outcome(
         self, retrieval_id: str, outcome: Outcome, credits: Mapping[str, int]

@@ -75,6 +75,9 @@ FROM briefs b WHERE b.id = :id;
 -- name: retrieval
 SELECT * FROM retrievals WHERE id = :id;
 
+-- name: retrieval_ids
+SELECT id FROM retrievals ORDER BY at, id;
+
 -- name: retrieval_hits
 SELECT experience_id, score, credit FROM retrieval_hits WHERE retrieval_id = :id ORDER BY place;
 
@@ -230,8 +233,8 @@ VALUES (:id, :query, :at, :client, :outcome);
 
 -- name: add_retrieval_hit
 -- An experience that was erased between the answer and its logging is left out.
-INSERT INTO retrieval_hits (retrieval_id, place, experience_id, score)
-SELECT :id, :place, :experience_id, :score
+INSERT INTO retrieval_hits (retrieval_id, place, experience_id, score, credit)
+SELECT :id, :place, :experience_id, :score, :credit
 WHERE EXISTS (SELECT 1 FROM experiences WHERE id = :experience_id);
 
 -- name: count_served

@@ -1,0 +1,5 @@
+"""`python -m flex_mcp`."""
+
+from flex_mcp.cli import main
+
+main()

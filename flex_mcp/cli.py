@@ -1,0 +1,375 @@
+"""The terminal's door. Each command checks, calls, presents; the server is reached by transports.
+
+Exit codes: 0 done, also when nothing is relevant or a list is empty; 2 the input, the library or a
+setting was refused; 1 the work ran and failed.
+"""
+
+import contextlib
+import functools
+import json
+import sys
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+
+import click
+
+from flex_mcp import __version__, answers
+from flex_mcp.answers import Answer, reports
+from flex_mcp.app import App
+from flex_mcp.arguments import (
+    CurateArguments,
+    GetArguments,
+    RecordArguments,
+    SearchArguments,
+    checked,
+)
+from flex_mcp.errors import FlexError, InputError, NotFoundError, SettingError
+from flex_mcp.models import Curation, Level, Status, Zone
+
+if TYPE_CHECKING:
+    from flex_mcp.library import Library, Progress
+
+CLIENT = "command line"
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Commands(click.Group):
+    """Shows our errors as one sentence on stderr, with exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  click's signature
+        try:
+            return super().invoke(ctx)
+        except FlexError as error:
+            _fail(str(error), 2)
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    click.echo(f"flex-mcp: {sentence}", err=True)
+    sys.exit(code)
+
+
+def library_option(function: F) -> F:
+    return click.option(
+        "--library",
+        metavar="PATH",
+        help="The library's file. Default: FLEX_MCP_LIBRARY, or library.db in your data folder.",
+    )(function)
+
+
+def json_option(function: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")(function)
+
+
+def with_library(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command on an open library; it gets `library` opened, and prints what it returns."""
+
+    @library_option
+    @json_option
+    @functools.wraps(function)
+    def command(*args: Any, library: str | None, as_json: bool, **kwargs: Any) -> None:  # noqa: ANN401
+        app = App(library=library)
+        try:
+            answer: Answer | None = function(*args, library=app.library, **kwargs)
+        finally:
+            app.close()
+        if answer is not None:
+            _print(answer, as_json=as_json)
+
+    return command
+
+
+def _print(answer: Answer, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(answer.content, ensure_ascii=False, indent=2))
+    else:
+        click.echo(answer.text)
+
+
+@click.group(cls=Commands, invoke_without_command=True)
+@click.version_option(__version__, prog_name="flex-mcp")
+@library_option
+@click.pass_context
+def main(ctx: click.Context, library: str | None) -> None:
+    """An experience library for any assistant: lessons from earlier work, found before the next task.
+
+    Without a command it serves MCP over stdio, which is what a client starts. Try `flex-mcp demo`
+    first; then `flex-mcp COMMAND --help`.
+
+    \b
+    FLEX_MCP_LIBRARY        the library's file
+    FLEX_MCP_EMBEDDER       static (the default, offline) or fastembed:MODEL
+    FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
+    """
+    if ctx.invoked_subcommand is None:
+        _serve(library)
+    elif library is not None:
+        raise SettingError("put --library after the command: flex-mcp COMMAND --library PATH")
+
+
+@main.command()
+@library_option
+def serve(library: str | None) -> None:
+    """Serve MCP over stdio (what a client's configuration runs)."""
+    _serve(library)
+
+
+def _serve(library: str | None) -> None:
+    from flex_mcp.transports import serve_stdio
+
+    serve_stdio(App(library=library))
+
+
+@main.command()
+@click.option(
+    "--library", metavar="PATH", help="Keep the demonstration's library in this new file."
+)
+@json_option
+def demo(library: str | None, as_json: bool) -> None:
+    """Watch the main job on real input: record, distil, and find the lessons in a new session."""
+    from flex_mcp.demo import run_demo
+
+    if failure := run_demo(library, as_json=as_json):
+        _fail(failure, 1)
+
+
+@main.command()
+@click.argument("query", nargs=-1, required=True)
+@click.option("--domain", help="Only this path and what lies below it, such as python/packaging.")
+@click.option("--zone", "zones", multiple=True, type=click.Choice(list(Zone)))
+@click.option("--level", "levels", multiple=True, type=click.Choice(list(Level)))
+@click.option("--limit", type=int, default=3, show_default=True, help="Hits a level, at most 10.")
+@click.option("--detailed", is_flag=True, help="Whole lessons.")
+@with_library
+def search(  # noqa: PLR0913  its options
+    query: Sequence[str],
+    *,
+    domain: str | None,
+    zones: Sequence[str],
+    levels: Sequence[str],
+    limit: int,
+    detailed: bool,
+    library: "Library",
+) -> Answer:
+    """Find lessons for a task, in your own words."""
+    raw = {"query": " ".join(query), "domain": domain, "limit": limit}
+    raw |= {"zones": zones or None, "levels": levels or None}
+    given = checked(SearchArguments, raw)
+    found = library.search(
+        given.query,
+        limit=given.limit,
+        levels=given.levels,
+        zones=given.zones,
+        domain=given.domain,
+        client=CLIENT,
+    )
+    return answers.search_answer(found, "detailed" if detailed else "concise")
+
+
+@main.command()
+@click.argument("ids", nargs=-1, required=True)
+@with_library
+def show(ids: Sequence[str], *, library: "Library") -> Answer:
+    """Show experiences whole: examples, evidence, counters, history."""
+    wanted = list(dict.fromkeys(checked(GetArguments, {"ids": ids}).ids))
+    found = library.get(wanted)
+    missing = [id_ for id_ in wanted if id_ not in {one.id for one in found}]
+    if not found:
+        raise NotFoundError(
+            f"there is no experience {', '.join(missing)}: `flex-mcp list` gives ids"
+        )
+    shown = [answers.experience_answer(one, library.history(one.id)) for one in found]
+    return answers.get_answer(shown, missing)
+
+
+@main.command("list")
+@click.option("--domain", help="Only this path and what lies below it.")
+@click.option("--zone", "zones", multiple=True, type=click.Choice(list(Zone)))
+@click.option("--level", "levels", multiple=True, type=click.Choice(list(Level)))
+@click.option("--status", "statuses", multiple=True, type=click.Choice(list(Status)))
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@with_library
+def list_(  # noqa: PLR0913  its options
+    *,
+    domain: str | None,
+    zones: Sequence[str],
+    levels: Sequence[str],
+    statuses: Sequence[str],
+    limit: int,
+    library: "Library",
+) -> Answer:
+    """List experiences, newest first."""
+    found = library.experiences(
+        levels=[Level(level) for level in levels] or None,
+        zones=[Zone(zone) for zone in zones] or None,
+        domain=domain,
+        statuses=[Status(status) for status in statuses],
+        limit=limit,
+    )
+    return reports.list_answer(found)
+
+
+@main.command()
+@click.argument("file", type=click.File(encoding="utf-8"), default="-")
+@with_library
+def record(file: TextIO, *, library: "Library") -> Answer:
+    """Record trajectories from a JSON FILE, or stdin.
+
+    FILE holds one object with the arguments of record_trajectory (at least task and outcome), an
+    array of them, or one a line.
+    """
+    items = _objects(_read(file))
+    given = [_named(number, items, item) for number, item in enumerate(items)]
+    recorded = [
+        library.record(
+            one,
+            lessons=one.lessons or (),
+            retrieval_ids=one.retrieval_ids or (),
+            key=one.key,
+            client=CLIENT,
+        )
+        for one in given
+    ]
+    return reports.many([answers.record_answer(one) for one in recorded])
+
+
+def _named(number: int, items: Sequence[object], item: object) -> RecordArguments:
+    """One of the objects, checked before any is recorded."""
+    try:
+        return checked(RecordArguments, item)
+    except InputError as error:
+        which = f"object {number}: " if len(items) > 1 else ""
+        raise InputError(f"{which}{error}; nothing was recorded") from error
+
+
+def _read(file: TextIO) -> str:
+    try:
+        return file.read()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file.name} is not UTF-8 text") from error
+
+
+def _objects(text: str) -> list[object]:
+    """The objects of a JSON object, an array, or JSON lines."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        lines = [line for line in text.splitlines() if line.strip()]
+        return [_json_line(number, line) for number, line in enumerate(lines, start=1)] or [None]
+    return content if isinstance(content, list) else [content]  # pyright: ignore[reportUnknownVariableType]
+
+
+def _json_line(number: int, line: str) -> object:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise InputError(
+            f"line {number} is no JSON: give one object, an array of them, or one a line"
+        ) from error
+
+
+@main.command()
+@click.argument("experience_id", metavar="ID")
+@click.argument("action", type=click.Choice(list(Curation)))
+@click.option("--reason", default="by hand", show_default=True, help="Kept in the history.")
+@click.option("--title", help="For edit, as the next ones.")
+@click.option("--when")
+@click.option("--lesson")
+@click.option("--example", "examples", multiple=True, help="All that should stay.")
+@click.option("--domain")
+@click.option("--tag", "tags", multiple=True, help="All that should stay.")
+@click.option("--priority", type=int)
+@click.option("--zone", type=click.Choice(list(Zone)))
+@click.option("--level", type=click.Choice(list(Level)))
+@click.option(
+    "--revision", type=int, help="For revert: back to before this one (default the last)."
+)
+@with_library
+def curate(
+    experience_id: str,
+    action: str,
+    *,
+    reason: str,
+    library: "Library",
+    **fields: Any,  # noqa: ANN401
+) -> Answer:
+    """Approve, quarantine, retire, restore, edit or revert one experience."""
+    given = {name: value for name, value in fields.items() if value not in {None, ()}}
+    raw = {"id": experience_id, "action": action, "reason": reason, "fields": given or None}
+    wanted = checked(CurateArguments, raw)
+    now, revision = library.curate(
+        wanted.id, wanted.action, reason=wanted.reason, fields=wanted.fields, client=CLIENT
+    )
+    shown = answers.experience_answer(now, library.history(now.id))
+    return answers.curate_answer(shown, answers.revision_answer(revision))
+
+
+@main.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@with_library
+def import_(file: Path, *, library: "Library") -> Answer:
+    """Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`. Twice adds nothing."""
+    from flex_mcp.exchange import import_file
+
+    with _progress("Importing") as progress:
+        imported = import_file(library, file, client=CLIENT, progress=progress)
+    return reports.import_answer(imported)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "flex", "markdown"]),
+    default="jsonl",
+    show_default=True,
+    help="jsonl: everything, lossless. flex: FLEX's library file. markdown: for reading.",
+)
+@with_library
+def export(file: Path, *, form: str, library: "Library") -> Answer | None:
+    """Write the library to FILE, or to stdout."""
+    from flex_mcp.exchange import Format, export_file, export_library
+
+    if str(file) == "-":
+        for piece in export_library(library, Format(form)):
+            click.echo(piece, nl=False)
+        return None
+    export_file(library, file, Format(form))
+    return reports.export_answer(str(file), form)
+
+
+@main.command()
+@with_library
+def stats(*, library: "Library") -> Answer:
+    """Count what the library holds."""
+    return reports.statistics_answer(library.name, library.statistics(), library.last_revisions(5))
+
+
+@main.command()
+@click.option(
+    "--embedder", metavar="NAME", help="static or fastembed:MODEL. Default: as set, or its own."
+)
+@with_library
+def reindex(*, embedder: str | None, library: "Library") -> Answer:
+    """Make all vectors anew, for another embedder or a new version; resumes where it was stopped.
+
+    Searches go on with the old ones until it is done. A model that is not on this machine is
+    fetched, unless FLEX_MCP_EMBEDDER_PATH names a folder with its files.
+    """
+    from flex_mcp.settings import checked_embedder
+
+    with _progress("Embedding") as progress:
+        vectors = library.reindex(checked_embedder(embedder), progress=progress)
+    return reports.reindex_answer(vectors, library.statistics().experiences)
+
+
+@contextlib.contextmanager
+def _progress(what: str) -> "Generator[Progress]":
+    """A bar on stderr, where a person watches."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

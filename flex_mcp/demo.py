@@ -1,0 +1,189 @@
+"""The demonstration: the main job on real input, through the real server and the real client.
+
+Two trajectories of one packaging fault (`demo_data/README.md` says how they came about) are
+recorded in one server process; another one, on the same file, answers a differently worded task.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp_types import TextContent
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.panel import Panel
+from rich.rule import Rule
+
+from flex_mcp.errors import InputError
+
+ZONE_STYLES = {"golden": "green", "warning": "red", "mixed": "yellow"}
+
+
+def run_demo(library: str | None, *, as_json: bool = False) -> str | None:
+    """Run it, on a throw-away library or in a new file; None, or what did not go as it should.
+
+    Raises:
+        InputError: the file is there already.
+    """
+    path = None if library is None else Path(library).expanduser().absolute()
+    if path is not None and path.exists() and path.stat().st_size:
+        raise InputError(f"{path} is there already: the demonstration needs a new file")
+    console = Console(stderr=as_json, highlight=False)
+    with tempfile.TemporaryDirectory() if path is None else nullcontext(str(path.parent)) as folder:
+        show = Demonstration(console, path or Path(folder) / "library.db", kept=path is not None)
+        try:
+            anyio.run(show.run)
+        except* RefusedError as refused:
+            show.failures += [str(leaf) for leaf in leaves(refused)]
+    if as_json:
+        print(json.dumps(show.seen | {"failures": show.failures}, ensure_ascii=False, indent=2))  # noqa: T201
+    return "; ".join(show.failures) or None
+
+
+class RefusedError(Exception):
+    """A tool call of the demonstration was refused."""
+
+
+def leaves(group: BaseExceptionGroup[RefusedError]) -> list[RefusedError]:
+    nested = [
+        leaves(one) if isinstance(one, BaseExceptionGroup) else [one] for one in group.exceptions
+    ]
+    return [leaf for found in nested for leaf in found]
+
+
+def data(name: str) -> Any:  # noqa: ANN401  JSON of ours
+    return json.loads((files("flex_mcp") / "demo_data" / name).read_text(encoding="utf-8"))
+
+
+@dataclass
+class Demonstration:
+    """One run: what was seen, for programs, and what did not go as it should."""
+
+    console: Console
+    path: Path
+    kept: bool
+    seen: dict[str, Any] = field(default_factory=dict[str, Any])
+    failures: list[str] = field(default_factory=list[str])
+
+    async def run(self) -> None:
+        scenario = data("scenario.json")
+        self.say(Rule("flex-mcp: an assistant that learns from its work"))
+        async with self.server("A server starts on an empty library.") as client:
+            await self.empty(client, scenario["next_task"])
+            await self.record(client)
+            await self.distill(client)
+        async with self.server(
+            "That session is over. A new server process opens the file."
+        ) as client:
+            await self.find(client, scenario)
+            await self.unrelated(client, scenario["unrelated_task"])
+        self.end()
+
+    def say(self, *parts: Any, end: str = "\n", soft_wrap: bool = False) -> None:  # noqa: ANN401  rich's
+        self.console.print(*parts, end=end, soft_wrap=soft_wrap)
+
+    def server(self, what: str) -> Client:
+        """A client on a server process of its own, as Claude Desktop or Cursor start it."""
+        self.say(f"\n[bold]{what}[/bold]")
+        arguments = ["-m", "flex_mcp", "serve", "--library", str(self.path)]
+        return Client(StdioServerParameters(command=sys.executable, args=arguments))
+
+    async def call(self, client: Client, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        self.say(f"  [cyan]{tool}[/cyan]", end=" ")
+        result = await client.call_tool(tool, dict(arguments))
+        if result.is_error:
+            texts = [part.text for part in result.content if isinstance(part, TextContent)]
+            raise RefusedError(f"{tool} was refused: {' '.join(texts)}")
+        content: dict[str, Any] = result.structured_content
+        return content
+
+    def check(self, failure: str, *, holds: bool) -> None:
+        if not holds:
+            self.failures.append(failure)
+            self.say(f"  [red]{failure}[/red]")
+
+    async def empty(self, client: Client, task: str) -> None:
+        found = await self.call(client, "search_experience", {"query": task})
+        self.say("→ nothing relevant" if found["nothing_relevant"] else "→ hits?")
+        self.check("the empty library served something", holds=found["nothing_relevant"])
+
+    async def record(self, client: Client) -> None:
+        trajectories = data("trajectories.json")
+        self.say(
+            "\n[bold]The assistant works on a task, fails, tries again, and records both.[/bold]"
+        )
+        self.say(Panel(trajectories[0]["task"], title="task", title_align="left"))
+        for trajectory in trajectories:
+            made = await self.call(client, "record_trajectory", trajectory)
+            steps = len(trajectory["steps"])
+            self.say(f"→ {made.get('trajectory_id')}: {trajectory['outcome']}, {steps} steps")
+            self.say(f"    [dim]{trajectory['feedback']}[/dim]")
+
+    async def distill(self, client: Client) -> None:
+        self.say("\n[bold]It asks for a brief, and answers it with lessons.[/bold]")
+        brief = await self.call(client, "distill", {})
+        self.say(f"→ {brief['brief_id']} about {len(brief['trajectories'])} trajectories")
+        lessons = data("lessons.json")["lessons"]
+        answer = {"brief_id": brief["brief_id"], "lessons": lessons}
+        saved = await self.call(client, "save_lessons", answer)
+        self.say(f"→ {len(saved['decisions'])} decisions")
+        for lesson, decision in zip(lessons, saved["decisions"], strict=True):
+            self.say(f"    {decision['decision']} {decision['experience_id']} {marked(lesson)}")
+        added = all(decision["decision"] == "add" for decision in saved["decisions"])
+        self.check("a lesson was not added", holds=added)
+        self.seen["decisions"] = saved["decisions"]
+
+    async def find(self, client: Client, scenario: Mapping[str, Any]) -> None:
+        self.say(Panel(scenario["next_task"], title="the next task", title_align="left"))
+        found = await self.call(client, "search_experience", {"query": scenario["next_task"]})
+        self.say(f"→ relevance {found['relevance']}, {len(found['hits'])} hits")
+        for hit in found["hits"]:
+            self.say(f"    {marked(hit)} [dim]score {hit['score']}[/dim]")
+        titles = {hit["title"]: hit for hit in found["hits"]}
+        for what, title in scenario["expected"].items():
+            self.check(f"the expected {what} was not served: {title}", holds=title in titles)
+            if title in titles:
+                quote = f"> **When:** {titles[title]['when']}\n>\n> {titles[title]['lesson']}"
+                self.say(Markdown(quote))
+        self.seen["found"] = found
+
+    async def unrelated(self, client: Client, task: str) -> None:
+        self.say(Panel(task, title="an unrelated task", title_align="left"))
+        found = await self.call(client, "search_experience", {"query": task})
+        served = ", ".join(hit["title"] for hit in found["hits"])
+        self.say(f"→ nothing relevant, relevance {found['relevance']}" if not served else served)
+        self.check("an unrelated task was not answered by nothing_relevant", holds=not served)
+        self.seen["unrelated"] = found
+
+    def end(self) -> None:
+        command, arguments = server_command()
+        config = {"mcpServers": {"flex": {"command": command, "args": arguments}}}
+        self.seen["config"] = config
+        self.say(Rule("use it"))
+        self.say("Claude Desktop, Cursor, Gemini CLI: put this into the client's configuration.")
+        self.console.print_json(data=config)
+        self.say("Claude Code:", end=" ")
+        shell = " ".join([command, *arguments])
+        self.say(f"claude mcp add --scope user flex -- {shell}", soft_wrap=True)
+        if self.kept:
+            self.say(f"The demonstration's library is kept in {self.path}")
+
+
+def marked(lesson: Mapping[str, Any]) -> str:
+    style = ZONE_STYLES[lesson["zone"]]
+    return f"[{style}]{lesson['zone']:<7}[/{style}] {lesson['level']:<9} {lesson['title']}"
+
+
+def server_command() -> tuple[str, Sequence[str]]:
+    """How a client starts this installation's server, by absolute paths."""
+    script = shutil.which("flex-mcp", path=str(Path(sys.executable).parent))
+    return (script, ["serve"]) if script else (sys.executable, ["-m", "flex_mcp", "serve"])

@@ -1,0 +1,127 @@
+"""Libraries in and out: FLEX's JSON, our JSONL bundle, Markdown for reading."""
+
+import json
+import tempfile
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, assert_never, cast
+
+from flex_mcp.errors import InputError
+from flex_mcp.exchange.bundle import NAME, export_bundle, import_bundle
+from flex_mcp.exchange.flex import export_flex, flex_entries
+from flex_mcp.exchange.markdown import HEADING, export_markdown
+from flex_mcp.library import Library, Progress, silent
+from flex_mcp.library.importing import Imported
+from flex_mcp.models import utc_now
+
+
+class Format(StrEnum):
+    JSONL = "jsonl"
+    FLEX = "flex"
+    MARKDOWN = "markdown"
+
+
+def export_library(library: Library, form: Format = Format.JSONL) -> Iterable[str]:
+    """The library as pieces of text."""
+    match form:
+        case Format.JSONL:
+            return export_bundle(library)
+        case Format.FLEX:
+            return [export_flex(library, utc_now())]
+        case Format.MARKDOWN:
+            return export_markdown(library)
+        case _:
+            assert_never(form)
+
+
+def export_file(library: Library, path: Path, form: Format = Format.JSONL) -> None:
+    """Write the library to a file: whole or not at all, readable by its owner only.
+
+    Raises:
+        InputError: the file cannot be written, or is a database, which is left as it is.
+    """
+    try:
+        if path.exists() and _starts(path, b"SQLite format 3"):
+            raise InputError(f"{path} is a database: name another file for the export")
+        with tempfile.NamedTemporaryFile(
+            "w",
+            encoding="utf-8",
+            newline="\n",
+            dir=path.parent,
+            prefix=f".{path.name}.",
+            delete=False,
+        ) as file:
+            try:
+                file.writelines(export_library(library, form))
+                file.close()
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def import_file(
+    library: Library, path: Path, *, client: str = "python", progress: Progress = silent
+) -> Imported:
+    """Take in a FLEX library or a JSONL bundle, told apart by content; all of it or nothing.
+
+    Raises:
+        InputError: the file cannot be read, or is neither; the sentence says what is wrong.
+        EmbedderError: as in `Library.search`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: nothing was imported") from error
+    return import_text(library, text, source=path.name, client=client, progress=progress)
+
+
+def import_text(
+    library: Library,
+    text: str,
+    *,
+    source: str,
+    client: str = "python",
+    progress: Progress = silent,
+) -> Imported:
+    """As `import_file`, for text that is in hand; `source` is what the origin names."""
+    if text.startswith(HEADING):
+        raise InputError(
+            f"{source} is a Markdown export, for reading: import the JSONL or FLEX file"
+        )
+    first = _object(text.split("\n", 1)[0])
+    if first is not None and NAME in first:
+        return import_bundle(library, text, source, progress)
+    content = _object(text)
+    if content is None or "library" not in content:
+        raise InputError(
+            f"{source} is neither a FLEX library (JSON with `library`) nor a bundle of "
+            "`flex-mcp export`, or it is damaged: nothing was imported"
+        )
+    entries = flex_entries(content, source)
+    return library.import_entries(entries, source=source, client=client, progress=progress)
+
+
+def _starts(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(content, dict):
+        return None
+    try:
+        text.encode()
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InputError("the file holds half of a surrogate pair: save it as UTF-8") from error
+    return cast("dict[str, Any]", content)

@@ -1,0 +1,117 @@
+"""Our own bundle: JSON lines, one value a line, everything of a library, nothing lost.
+
+Every line is an object with one key, which says what its value is: `flex-mcp` (the first one, with
+the format), trajectory, experience, revision, retrieval or entry.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from flex_mcp.arguments import adapter
+from flex_mcp.errors import InputError
+from flex_mcp.library import Library, Progress
+from flex_mcp.library.importing import Bundle, Imported
+from flex_mcp.models import Experience, Filter, RecordedTrajectory, Retrieval, Revision
+from flex_mcp.store import Entry
+
+NAME, FORMAT = "flex-mcp", 1
+KINDS: dict[str, type] = {
+    "trajectory": RecordedTrajectory,
+    "experience": Experience,
+    "revision": Revision,
+    "retrieval": Retrieval,
+    "entry": Entry,
+}
+BATCH = 500
+
+
+def export_bundle(library: Library) -> Iterator[str]:
+    """The lines of a bundle, from one snapshot."""
+    with library.reading() as reading:
+        yield _line(NAME, {"format": FORMAT, "library_id": reading.setting("library_id")})
+        for ids in _batches(reading.trajectory_ids()):
+            for trajectory in reading.trajectories(ids):
+                known = reading.trajectory_by_key(trajectory.key)
+                extra = {"content_hash": known[1] if known else ""}
+                yield _line("trajectory", _plain(trajectory) | extra)
+        experience_ids = reading.experience_ids(Filter())[::-1]
+        for ids in _batches(experience_ids):
+            for experience in reading.experiences(ids):
+                yield _line("experience", _plain(experience))
+                for revision in reading.revisions(experience.id):
+                    yield _line("revision", _plain(revision))
+        for retrieval_id in reading.retrieval_ids():
+            if retrieval := reading.retrieval(retrieval_id):
+                yield _line("retrieval", _plain(retrieval))
+        for entry in reading.entries():
+            yield _line("entry", _plain(entry))
+
+
+def _batches(ids: list[str]) -> Iterator[list[str]]:
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+
+
+def _plain(value: object) -> dict[str, Any]:
+    return adapter(type(value)).dump_python(value, mode="json")
+
+
+def _line(kind: str, content: dict[str, Any]) -> str:
+    return json.dumps({kind: content}, ensure_ascii=False) + "\n"
+
+
+def import_bundle(library: Library, text: str, source: str, progress: Progress) -> Imported:
+    """Take in a bundle, all of it or nothing; what is here already is left as it is.
+
+    Raises:
+        InputError: a line is not what it says; the sentence says which.
+    """
+    values: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+        where = f"{source}, line {number}"
+        kind, content = _parsed(line, where)
+        if number == 1:
+            _check_format(content, source)
+        elif kind in KINDS:
+            values[kind].append(_value(kind, content, where))
+        else:
+            raise InputError(f"{where}: there is no kind {kind!r}: nothing was imported")
+    return library.import_bundle(
+        Bundle(
+            trajectories=values["trajectory"],
+            experiences=values["experience"],
+            revisions=values["revision"],
+            retrievals=values["retrieval"],
+            entries=values["entry"],
+        ),
+        progress=progress,
+    )
+
+
+def _parsed(line: str, where: str) -> tuple[str, dict[str, Any]]:
+    try:
+        ((kind, content),) = json.loads(line).items()
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{where} is damaged: nothing was imported") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{where} is damaged: nothing was imported")
+    return kind, cast("dict[str, Any]", content)
+
+
+def _check_format(content: dict[str, Any], source: str) -> None:
+    if content.get("format") != FORMAT:
+        raise InputError(
+            f"{source} is a bundle of format {content.get('format')!r} and this flex-mcp reads "
+            f"{FORMAT}: upgrade flex-mcp"
+        )
+
+
+def _value(kind: str, content: dict[str, Any], where: str) -> object:
+    content_hash = content.pop("content_hash", "") if kind == "trajectory" else None
+    try:
+        value = adapter(KINDS[kind]).validate_python(content)
+    except ValidationError as error:
+        raise InputError(f"{where} is no {kind}: nothing was imported") from error
+    return value if content_hash is None else (value, content_hash)

@@ -1,0 +1,229 @@
+"""FLEX's library file: each ENTRY kept verbatim, its parts made experiences, and back again.
+
+`method` becomes one pattern, each rule one principle with its examples, `revised_trajectory` one
+instance. Source: github GenSI-THUAIR/FLEX, `ExpLib` version 2.0, and its published files.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, cast
+
+from flex_mcp.errors import InputError
+from flex_mcp.library import Library
+from flex_mcp.library.importing import NewEntry, NewPart
+from flex_mcp.models import (
+    TITLE_LIMIT,
+    TRAJECTORY_LIMIT,
+    Experience,
+    Filter,
+    Level,
+    Snapshot,
+    Status,
+    Zone,
+    clean_domain,
+    fingerprint,
+)
+from flex_mcp.store import Entry
+
+METHOD, RULE, TRAJECTORY = "method", "rule", "revised_trajectory"
+WEIGHTS = {"golden": 1.0, "warning": 0.8, "mixed": 0.9}  # as the authors' files have them
+SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
+
+
+def flex_entries(content: Mapping[str, Any], source: str) -> list[NewEntry]:
+    """The entries of a FLEX library, ready to be taken in.
+
+    Raises:
+        InputError: an ENTRY is not shaped as FLEX's are; the sentence says which.
+    """
+    zones = content["library"]
+    if not isinstance(zones, dict):
+        raise InputError(f"{source}: `library` must hold the lists golden, warning and mixed")
+    entries: list[NewEntry] = []
+    seen: Counter[str] = Counter()
+    for name, listed in cast("dict[str, Any]", zones).items():
+        if name not in set(Zone) or not isinstance(listed, list):
+            raise InputError(f"{source}: there is no zone {name!r}: golden, warning or mixed")
+        for place, raw in enumerate(cast("list[Any]", listed)):
+            where = f"{source}: entry {place} of {name}"
+            entry = _entry(_object(raw, where), Zone(name), where)
+            identity = f"{entry.identity}:{seen[entry.identity]}"  # a file may say a thing twice
+            seen[entry.identity] += 1
+            entries.append(NewEntry(identity, entry.zone, entry.json, entry.parts))
+    return entries
+
+
+def _object(raw: object, where: str) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise InputError(f"{where} is no object: nothing was imported")
+    return cast("dict[str, Any]", raw)
+
+
+def _entry(entry: dict[str, Any], zone: Zone, where: str) -> NewEntry:
+    parts = tuple(
+        NewPart(kind, _identity(zone, kind, original), snapshot)
+        for kind, original, snapshot in parts_of(entry, zone, where)
+    )
+    identity = fingerprint(str(zone), *(part.identity for part in parts))
+    return NewEntry(identity, str(zone), json.dumps(entry, ensure_ascii=False), parts)
+
+
+def _identity(zone: Zone, kind: str, original: object) -> str:
+    return fingerprint(str(zone), kind, json.dumps(original, sort_keys=True, ensure_ascii=False))
+
+
+def parts_of(
+    entry: Mapping[str, Any], zone: Zone, where: str
+) -> list[tuple[str, object, Snapshot]]:
+    """The parts of an ENTRY in order: kind, original, and the experience that it becomes."""
+    method = _text(entry.get(METHOD), f"{where}, method")
+    category = _text(entry.get("problem_category"), f"{where}, problem_category").strip()
+    first_line = next((line.strip() for line in method.splitlines() if line.strip()), "")
+    shared = {
+        "zone": zone,
+        "when": ": ".join(part for part in (category, first_line) if part)[:2_000],
+        "domain": clean_domain(category),
+        "priority": _priority(entry.get("priority")),
+    }
+    originals = [(METHOD, entry.get(METHOD), Level.PATTERN, method, ())]
+    for number, rule in enumerate(_list(entry.get("rules"), f"{where}, rules")):
+        text, examples = _rule(rule, f"{where}, rule {number}")
+        originals.append((RULE, rule, Level.PRINCIPLE, text, examples))
+    trajectory = _text(entry.get(TRAJECTORY), f"{where}, revised_trajectory")
+    originals.append((TRAJECTORY, entry.get(TRAJECTORY), Level.INSTANCE, trajectory, ()))
+    return [
+        (
+            kind,
+            original,
+            Snapshot(level=level, title=title_of(text), lesson=text, examples=examples, **shared),
+        )
+        for kind, original, level, text, examples in originals
+        if text.strip()
+    ]
+
+
+def _rule(rule: object, where: str) -> tuple[str, tuple[str, ...]]:
+    if isinstance(rule, str):
+        return _text(rule, where), ()
+    content = _object(rule, where)
+    examples = content.get("examples") or []
+    listed = [examples] if isinstance(examples, str) else _list(examples, f"{where}, examples")
+    return _text(content.get("rule"), where), tuple(_text(one, where) for one in listed)
+
+
+def _list(value: object, where: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InputError(f"{where} is no list: nothing was imported")
+    return cast("list[Any]", value)
+
+
+def _text(value: object, where: str) -> str:
+    """A part as text: an object in its place (some files have one) as `Key: value` lines."""
+    match value:
+        case None:
+            text = ""
+        case str():
+            text = value
+        case dict():
+            pairs = cast("dict[str, object]", value).items()
+            text = "\n".join(f"{_heading(key)}: {_text(item, where)}" for key, item in pairs)
+        case list():
+            text = "\n".join(_text(item, where) for item in cast("list[object]", value))
+        case _:
+            text = str(value)
+    if len(text) > TRAJECTORY_LIMIT:
+        raise InputError(f"{where} is longer than {TRAJECTORY_LIMIT:,} characters: shorten it")
+    return text
+
+
+def _heading(key: str) -> str:
+    return key.replace("_", " ").strip().capitalize()
+
+
+def _priority(value: object) -> int:
+    return min(5, max(1, value)) if isinstance(value, int) else 3
+
+
+def title_of(text: str) -> str:
+    """A text's first sentence, cut at a word to 120 characters with an ellipsis."""
+    sentence = " ".join(SENTENCE_END.split(text.strip(), maxsplit=1)[0].split())
+    if len(sentence) <= TITLE_LIMIT:
+        return sentence
+    cut = sentence[: TITLE_LIMIT - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut else cut) + "…"
+
+
+def export_flex(library: Library, now: datetime) -> str:
+    """The active experiences as a FLEX library file.
+
+    An ENTRY whose parts nobody changed comes out as it came in; an edited part with its new text;
+    what is not active is left out; every other experience becomes an ENTRY of its own.
+    """
+    with library.reading() as reading:
+        entries = reading.entries()
+        ids = reading.experience_ids(Filter(), statuses=[Status.ACTIVE])
+        active = {one.id: one for one in reading.experiences(list(reversed(ids)))}
+    zones: dict[str, list[dict[str, Any]]] = {str(zone): [] for zone in Zone}
+    for entry in entries:
+        if rebuilt := _rebuilt(entry, active):
+            zones[entry.zone].append(rebuilt)
+    imported = {part.experience_id for entry in entries for part in entry.parts}
+    for experience in active.values():
+        if experience.id not in imported:
+            zones[str(experience.zone)].append(_own_entry(experience))
+    content = {
+        "version": "2.0",
+        "created_at": now.isoformat(),
+        "library": zones,
+        "config": {"retrieval_weights": WEIGHTS},
+    }
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def _rebuilt(entry: Entry, active: Mapping[str, Experience]) -> dict[str, Any] | None:
+    content: dict[str, Any] = json.loads(entry.json)
+    originals = parts_of(content, Zone(entry.zone), "entry")
+    rules: list[object] = []
+    changed = False
+    for part, (kind, original, snapshot) in zip(entry.parts, originals, strict=True):
+        experience = active.get(part.experience_id)
+        if experience is None:
+            changed = True
+            if kind != RULE:
+                del content[kind]
+            continue
+        same = (experience.lesson, experience.examples) == (snapshot.lesson, snapshot.examples)
+        changed = changed or not same
+        if kind == RULE:
+            rules.append(original if same else _rule_entry(experience))
+        elif not same:
+            content[kind] = experience.lesson
+    if not changed:
+        return content
+    if not rules and METHOD not in content and TRAJECTORY not in content:
+        return None
+    return content | {"rules": rules}
+
+
+def _rule_entry(experience: Snapshot) -> dict[str, Any]:
+    return {"rule": experience.lesson, "examples": list(experience.examples)}
+
+
+def _own_entry(experience: Experience) -> dict[str, Any]:
+    level = experience.level
+    return {
+        "method": experience.lesson if level is Level.PATTERN else "",
+        "rules": [_rule_entry(experience)] if level is Level.PRINCIPLE else [],
+        "revised_trajectory": experience.lesson if level is Level.INSTANCE else "",
+        "memory_type": str(experience.zone),
+        "problem_category": experience.domain or "",
+        "priority": experience.priority,
+        "created_at": experience.created_at.isoformat(),
+        "usage_count": experience.served,
+        "last_used": None,
+    }
