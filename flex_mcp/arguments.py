@@ -67,7 +67,9 @@ def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401  a
         target = dict(definitions[schema["$ref"].rsplit("/", 1)[-1]])
         target.pop("description", None)
         schema = target | schema
-    noise = {"title", "$ref"} | ({"default"} if schema.get("default", 0) is None else set())
+    noise = {"title", "$ref"}
+    if schema.get("default", 0) is None:
+        noise.add("default")
     properties = schema.get("properties", {})
     plain = {
         key: _plain(value, definitions)
@@ -209,8 +211,8 @@ def checked(kind: type[T], value: object) -> T:
         result = adapter(kind).validate_python(value)
     except ValidationError as error:
         raise InputError(_sentence(kind, error.errors(include_url=False)[0])) from error
-    if isinstance(result, Trajectory):
-        _check_body(result)
+    if kind in {Trajectory, RecordArguments}:
+        _check_body(cast("Trajectory", result))
     return result
 
 
@@ -263,29 +265,31 @@ def _shown(value: object) -> str:
 
 
 def _sentence(kind: type, error: ErrorDetails) -> str:
-    where, context = _where(error["loc"]), error.get("ctx", {})
+    where, context, given = _where(error["loc"]), error.get("ctx", {}), error["input"]
     match error["type"]:
         case "missing" | "missing_argument":
-            return f"{where} is missing"
+            problem = "is missing"
         case "unexpected_keyword_argument" | "extra_forbidden":
             return f"there is no argument {where!r}{_known(kind, error['loc'])}"
-        case "blank" | "string_too_short":
-            return f"{where} is empty: say it in words"
-        case "string_too_long":
-            length, limit = len(str(error["input"])), context["max_length"]
-            return f"{where} has {length:,} characters; the limit is {limit:,}: shorten it"
-        case "too_long":
-            return f"{where} has {context['actual_length']} items; the limit is {context['max_length']}"
-        case "too_short":
-            return f"{where} is an empty list: leave it out or name at least one"
         case "enum" | "literal_error":
             expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
-            return f"{where} cannot be {_shown(error['input'])}; it is one of: {expected}"
-        case "greater_than_equal" | "less_than_equal":
-            bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
-            return f"{where} is {_shown(error['input'])}; it must be {bound}"
+            problem = f"cannot be {_shown(given)}; it is one of: {expected}"
+        case other if other in BOUNDS:
+            problem = BOUNDS[other].format(size=len(str(given)), **context)
         case other:
-            return f"{where} cannot be {_shown(error['input'])}; it must be {_expected(other)}"
+            problem = f"cannot be {_shown(given)}; it must be {_expected(other)}"
+    return f"{where} {problem}"
+
+
+BOUNDS = {
+    "blank": "is empty: say it in words",
+    "string_too_short": "is empty: say it in words",
+    "string_too_long": "has {size:,} characters; the limit is {max_length:,}: shorten it",
+    "too_long": "has {actual_length} items; the limit is {max_length}",
+    "too_short": "is an empty list: leave it out or name at least one",
+    "greater_than_equal": "is too small; it must be at least {ge}",
+    "less_than_equal": "is too large; it must be at most {le}",
+}
 
 
 def _known(kind: type, location: tuple[int | str, ...]) -> str:

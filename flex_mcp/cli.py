@@ -91,7 +91,7 @@ def _print(answer: Answer, *, as_json: bool) -> None:
 @library_option
 @click.pass_context
 def main(ctx: click.Context, library: str | None) -> None:
-    """An experience library for any assistant: lessons from earlier work, found before the next task.
+    r"""An experience library for any assistant: lessons from earlier work, found when needed.
 
     Without a command it serves MCP over stdio, which is what a client starts. Try `flex-mcp demo`
     first; then `flex-mcp COMMAND --help`.
@@ -125,7 +125,7 @@ def _serve(library: str | None) -> None:
     "--library", metavar="PATH", help="Keep the demonstration's library in this new file."
 )
 @json_option
-def demo(library: str | None, as_json: bool) -> None:
+def demo(*, library: str | None, as_json: bool) -> None:
     """Watch the main job on real input: record, distil, and find the lessons in a new session."""
     from flex_mcp.demo import run_demo
 
@@ -189,7 +189,7 @@ def show(ids: Sequence[str], *, library: "Library") -> Answer:
 @click.option("--status", "statuses", multiple=True, type=click.Choice(list(Status)))
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @with_library
-def list_(  # noqa: PLR0913  its options
+def list_(
     *,
     domain: str | None,
     zones: Sequence[str],

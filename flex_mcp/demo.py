@@ -160,7 +160,7 @@ class Demonstration:
         self.say(Panel(task, title="an unrelated task", title_align="left"))
         found = await self.call(client, "search_experience", {"query": task})
         served = ", ".join(hit["title"] for hit in found["hits"])
-        self.say(f"→ nothing relevant, relevance {found['relevance']}" if not served else served)
+        self.say(f"→ {served or 'nothing relevant'}, relevance {found['relevance']}")
         self.check("an unrelated task was not answered by nothing_relevant", holds=not served)
         self.seen["unrelated"] = found
 

@@ -10,7 +10,7 @@ import json
 import mmap
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -141,12 +141,7 @@ def _fastembed_model(model: str, *, cache: Path, folder: Path | None, fetch: boo
         with contextlib.redirect_stdout(sys.stderr):  # it prints, and stdout is the protocol's
             from fastembed import TextEmbedding
 
-            known = [str(item["model"]) for item in TextEmbedding.list_supported_models()]
-            if model.casefold() not in map(str.casefold, known):
-                raise EmbedderError(
-                    f"fastembed knows no model {model!r}: "
-                    f"take one of its list, for example {FASTEMBED}BAAI/bge-small-en-v1.5"
-                )
+            _check_known(model, TextEmbedding.list_supported_models())
             return TextEmbedding(
                 model,
                 cache_dir=str(cache),
@@ -161,8 +156,16 @@ def _fastembed_model(model: str, *, cache: Path, folder: Path | None, fetch: boo
         ) from error
     except EmbedderError:
         raise
-    except Exception as error:  # noqa: BLE001  fastembed, ONNX and the hub raise what they like
+    except Exception as error:  # fastembed, ONNX Runtime and the hub raise what they like
         raise EmbedderError(_not_loaded(model, folder, fetch=fetch)) from error
+
+
+def _check_known(model: str, listed: Sequence[Mapping[str, Any]]) -> None:
+    if model.casefold() not in {str(one["model"]).casefold() for one in listed}:
+        raise EmbedderError(
+            f"fastembed knows no model {model!r}: "
+            f"take one of its list, for example {FASTEMBED}BAAI/bge-small-en-v1.5"
+        )
 
 
 def _not_loaded(model: str, folder: Path | None, *, fetch: bool) -> str:

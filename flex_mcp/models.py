@@ -10,7 +10,7 @@ import hashlib
 import secrets
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
@@ -427,6 +427,11 @@ class Statistics:
 def new_id(prefix: str) -> str:
     """A fresh id such as `e_k3x5u2m7qa4c`: 60 random bits."""
     return f"{prefix}_{base64.b32encode(secrets.token_bytes(10)).decode().lower()[:12]}"
+
+
+def values_of(value: object, kind: type) -> dict[str, Any]:
+    """The fields that a dataclass names, as `value`, which may hold more, has them."""
+    return {field.name: getattr(value, field.name) for field in fields(kind)}
 
 
 def utc_now() -> datetime:

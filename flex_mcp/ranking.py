@@ -5,7 +5,6 @@ the library's own background, with round hand-set weights (docs/retrieval.md has
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import exp, log
@@ -65,7 +64,7 @@ def ends(text: str, *, first: int = 250, last: int = 100) -> str:
 def fuse(nearest: Sequence[Scored], matching: Sequence[Scored], weight: float) -> dict[str, float]:
     """Fused scores, best first: `weight` of the vector list, the rest of the word list.
 
-    Each list's scores are normalised to mean 0 and deviation 1; what one list lacks gets its lowest.
+    Each list's scores are normalised to mean 0, deviation 1; what a list lacks gets its lowest.
     """
     lists = [(rows, share) for rows, share in ((nearest, weight), (matching, 1 - weight)) if rows]
     total: dict[str, float] = dict.fromkeys((row.id for rows, _ in lists for row in rows), 0.0)
@@ -136,7 +135,7 @@ PRIOR_DEVIATION = (
 
 
 def relevance(found: Features, usual: Background) -> float:
-    """0 to 1: how far above its library's background a query's search stands; 0.5 is the cut."""
+    """0 to 1: how far a query's search stands above its library's background; 0.5 is the cut."""
     mean = usual.mean
     total = (
         0.5 * (found.best - mean.best) / ((usual.best_deviation + PRIOR_DEVIATION) / 2)
@@ -150,7 +149,7 @@ def relevance(found: Features, usual: Background) -> float:
 
 
 def relevance_alone(best: float, overlap: float, experiences: int) -> float:
-    """The same without a background: best cosine and best `overlap` of words, by fixed constants."""
+    """The same without a background: best cosine and best word `overlap`, by fixed constants."""
     return logistic(20 * (best + 0.1 * overlap - 0.02 * log(max(experiences, 1)) - 0.18))
 
 
@@ -163,8 +162,9 @@ def is_rare(term: Term) -> bool:
 
 
 def overlap(terms: Sequence[Term], held: Collection[str]) -> tuple[float, int]:
-    """Share of the query's content terms in a text, a rare one counting four times a common one;
-    and how many rare ones they share.
+    """Share of the query's content terms in a text, and how many rare ones they share.
+
+    In the share, a rare one counts four times a common one.
     """
     weights = {term.stem: 1.0 if is_rare(term) else 0.25 for term in terms}
     shared = sum(weight for stem, weight in weights.items() if stem in held)
@@ -173,8 +173,9 @@ def overlap(terms: Sequence[Term], held: Collection[str]) -> tuple[float, int]:
 
 
 def helpfulness(experience: Experience) -> float:
-    """A bounded prior in units of the fused score, at most ±0.15: priority, and a Beta(2, 2)
-    posterior of its successes and failures after it was served.
+    """A bounded prior in units of the fused score, at most ±0.15.
+
+    Made of priority, and of a Beta(2, 2) posterior of successes and failures after being served.
     """
     posterior = (experience.successes + 2) / (experience.successes + experience.failures + 4)
     return 0.025 * (experience.priority - 3) + 0.2 * (posterior - 0.5)

@@ -139,7 +139,7 @@ def report_outcome(app: App, arguments: ReportArguments, client: str) -> Answer:
 
 
 def curate_experience(app: App, arguments: CurateArguments, client: str) -> Answer:
-    """Correct the library when the user asks: approve, quarantine, retire, restore, edit, revert."""
+    """Correct one experience: approve, quarantine, retire, restore, edit, revert."""
     library = app.library
     now, revision = library.curate(
         arguments.id,
@@ -190,6 +190,7 @@ def _tool(app: App, row: tuple[Call, type, type, str, ToolAnnotations]) -> Libra
         parameters=schema_of(takes),
         fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=schema_of(gives)),
         is_async=False,
+        context_kwarg=None,
         annotations=hints,
         meta=always,
     )

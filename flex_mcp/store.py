@@ -60,7 +60,7 @@ class EntryPart:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A FLEX ENTRY as it was imported (`json` verbatim) and the experiences made of it, in order."""
+    """A FLEX ENTRY as imported (`json` verbatim) and the experiences made of it, in order."""
 
     identity: str
     zone: str
@@ -133,7 +133,7 @@ class Reading(Protocol):
         ...
 
     def matching(self, words: Sequence[str], *, depth: int, wanted: Filter) -> list[Scored]:
-        """The `depth` active experiences of each level that match any of the words best, by BM25."""
+        """The `depth` active experiences of each level that match any word best, by BM25."""
         ...
 
     def terms(self, text: str) -> list[Term]:
@@ -210,9 +210,9 @@ class Writing(Reading, Protocol):
         ...
 
     def set_outcome(
-        self, retrieval_id: str, outcome: Outcome, credits: Mapping[str, int]
+        self, retrieval_id: str, outcome: Outcome, counted: Mapping[str, int]
     ) -> list[Counters]:
-        """Set a retrieval's outcome; `credits` says 1, 0 or -1 for what it served.
+        """Set a retrieval's outcome; `counted` says 1, 0 or -1 for what it served.
 
         What an earlier outcome counted is taken back. Returns the counters of all it served.
         """

@@ -1,4 +1,4 @@
-"""Serving: stdio, ended by closed stdin, SIGTERM or SIGINT, with the library closed in each case."""
+"""Serving over stdio, until stdin closes, SIGTERM or SIGINT; the library is closed each time."""
 
 import logging
 import os

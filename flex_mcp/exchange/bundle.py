@@ -15,7 +15,7 @@ from flex_mcp.errors import InputError
 from flex_mcp.library import Library, Progress
 from flex_mcp.library.importing import Bundle, Imported
 from flex_mcp.models import Experience, Filter, RecordedTrajectory, Retrieval, Revision
-from flex_mcp.store import Entry
+from flex_mcp.store import Entry, Reading
 
 NAME, FORMAT = "flex-mcp", 1
 KINDS: dict[str, type] = {
@@ -32,22 +32,28 @@ def export_bundle(library: Library) -> Iterator[str]:
     """The lines of a bundle, from one snapshot."""
     with library.reading() as reading:
         yield _line(NAME, {"format": FORMAT, "library_id": reading.setting("library_id")})
-        for ids in _batches(reading.trajectory_ids()):
-            for trajectory in reading.trajectories(ids):
-                known = reading.trajectory_by_key(trajectory.key)
-                extra = {"content_hash": known[1] if known else ""}
-                yield _line("trajectory", _plain(trajectory) | extra)
-        experience_ids = reading.experience_ids(Filter())[::-1]
-        for ids in _batches(experience_ids):
-            for experience in reading.experiences(ids):
-                yield _line("experience", _plain(experience))
-                for revision in reading.revisions(experience.id):
-                    yield _line("revision", _plain(revision))
+        yield from _trajectory_lines(reading)
+        yield from _experience_lines(reading)
         for retrieval_id in reading.retrieval_ids():
             if retrieval := reading.retrieval(retrieval_id):
                 yield _line("retrieval", _plain(retrieval))
         for entry in reading.entries():
             yield _line("entry", _plain(entry))
+
+
+def _trajectory_lines(reading: Reading) -> Iterator[str]:
+    for ids in _batches(reading.trajectory_ids()):
+        for trajectory in reading.trajectories(ids):
+            known = reading.trajectory_by_key(trajectory.key)
+            yield _line("trajectory", _plain(trajectory) | {"content_hash": known and known[1]})
+
+
+def _experience_lines(reading: Reading) -> Iterator[str]:
+    for ids in _batches(reading.experience_ids(Filter())[::-1]):
+        for experience in reading.experiences(ids):
+            yield _line("experience", _plain(experience))
+            for revision in reading.revisions(experience.id):
+                yield _line("revision", _plain(revision))
 
 
 def _batches(ids: list[str]) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -82,13 +83,17 @@ def parts_of(
     method = _text(entry.get(METHOD), f"{where}, method")
     category = _text(entry.get("problem_category"), f"{where}, problem_category").strip()
     first_line = next((line.strip() for line in method.splitlines() if line.strip()), "")
-    shared = {
-        "zone": zone,
-        "when": ": ".join(part for part in (category, first_line) if part)[:2_000],
-        "domain": clean_domain(category),
-        "priority": _priority(entry.get("priority")),
-    }
-    originals = [(METHOD, entry.get(METHOD), Level.PATTERN, method, ())]
+    shared = Snapshot(
+        zone=zone,
+        level=Level.PATTERN,
+        title="",
+        when=": ".join(part for part in (category, first_line) if part)[:2_000],
+        lesson="",
+        domain=clean_domain(category),
+        priority=_priority(entry.get("priority")),
+    )
+    originals: list[tuple[str, object, Level, str, tuple[str, ...]]] = []
+    originals.append((METHOD, entry.get(METHOD), Level.PATTERN, method, ()))
     for number, rule in enumerate(_list(entry.get("rules"), f"{where}, rules")):
         text, examples = _rule(rule, f"{where}, rule {number}")
         originals.append((RULE, rule, Level.PRINCIPLE, text, examples))
@@ -98,7 +103,7 @@ def parts_of(
         (
             kind,
             original,
-            Snapshot(level=level, title=title_of(text), lesson=text, examples=examples, **shared),
+            replace(shared, level=level, title=title_of(text), lesson=text, examples=examples),
         )
         for kind, original, level, text, examples in originals
         if text.strip()
@@ -109,8 +114,10 @@ def _rule(rule: object, where: str) -> tuple[str, tuple[str, ...]]:
     if isinstance(rule, str):
         return _text(rule, where), ()
     content = _object(rule, where)
-    examples = content.get("examples") or []
-    listed = [examples] if isinstance(examples, str) else _list(examples, f"{where}, examples")
+    examples: object = content.get("examples")
+    listed: list[object] = (
+        [examples] if isinstance(examples, str) else _list(examples, f"{where}, examples")
+    )
     return _text(content.get("rule"), where), tuple(_text(one, where) for one in listed)
 
 

@@ -4,21 +4,19 @@ Blocking and safe to share between threads; doors that are asynchronous call it 
 No model and no embedding runs inside a transaction.
 """
 
-import dataclasses
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from typing import Self
 
-from flex_mcp.arguments import Fields, checked
-from flex_mcp.errors import InputError, NotFoundError
-from flex_mcp.library import briefs, importing, reindexing
+from flex_mcp.arguments import Fields
+from flex_mcp.library import briefs, curating, importing, recording, reindexing
 from flex_mcp.library.candidates import Question
-from flex_mcp.library.curating import curated
 from flex_mcp.library.embedders import Embedders, LoadEmbedder
 from flex_mcp.library.importing import Bundle, Imported, NewEntry
 from flex_mcp.library.lessons import RawLesson, Source, name_embedder, place, prepare
-from flex_mcp.library.placing import snapshot_fields, snapshot_of
-from flex_mcp.library.retrievals import RetrievalLog, credits
+from flex_mcp.library.placing import snapshot_of
+from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.library.searching import Searcher
 from flex_mcp.models import (
     Brief,
@@ -44,7 +42,6 @@ from flex_mcp.models import (
     Vectors,
     Zone,
     clean_domain,
-    fingerprint,
     new_id,
     utc_now,
 )
@@ -89,7 +86,7 @@ class Library:
         """Where the library lives, such as its path."""
         return self._store.name
 
-    def __enter__(self) -> "Library":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,7 +103,7 @@ class Library:
 
     @contextmanager
     def _writing(self) -> Generator[Writing]:
-        """A transaction that takes the waiting retrievals along: ids just served are known in it."""
+        """A transaction that takes the waiting retrievals along: it knows the ids just served."""
         waiting = self._log.take()
         try:
             with self._store.writing() as writing:
@@ -156,7 +153,7 @@ class Library:
         possible, `retrieval_id` is None and a notice says why.
 
         Raises:
-            EmbedderError: the library's vectors need another embedder; the sentence says what to do.
+            EmbedderError: the library's vectors need another embedder; it says what to do.
         """
         question = Question(
             text=query,
@@ -268,36 +265,15 @@ class Library:
             InputError: the trajectory is malformed, the key is taken by another content, or a
                 retrieval is not known. A lesson that cannot be placed is refused alone.
         """
-        trajectory = checked(Trajectory, _only_trajectory(trajectory))
-        content_hash = _content_hash(trajectory)
-        recorded = RecordedTrajectory(
-            **_fields(trajectory) | {"domain": clean_domain(trajectory.domain)},
-            id=new_id("t"),
-            key=f"key:{key}" if key else f"hash:{content_hash}",
-            state=TrajectoryState.PENDING,
-            recorded_at=self._now(),
-            retrieval_ids=tuple(dict.fromkeys(retrieval_ids)),
-        )
+        new = recording.recorded(trajectory, retrieval_ids, key, self._now())
         prepared = prepare(lessons, self._store, self._embedders)
         with self._writing() as writing:
-            known = writing.trajectory_by_key(recorded.key)
-            if known and known[1] != content_hash:
-                raise InputError(
-                    f"the key {key!r} is taken by {known[0]}, whose content differs: "
-                    "use another key, or leave it out"
-                )
-            if known is None:
-                writing.add_trajectory(recorded, content_hash)
-            id_ = known[0] if known else recorded.id
-            for retrieval_id in recorded.retrieval_ids:
-                _credit(writing, retrieval_id, recorded.outcome)
-            decisions = place(writing, prepared, self._source([id_], recorded.domain, client))
+            id_, is_new = recording.keep(writing, new)
+            decisions = place(writing, prepared, self._source([id_], new.trajectory.domain, client))
             if _any_accepted(decisions):
                 writing.set_state([id_], TrajectoryState.DISTILLED)
             state = writing.trajectories([id_])[0].state
-        return Recorded(
-            trajectory_id=id_, new=known is None, state=state, decisions=tuple(decisions)
-        )
+        return Recorded(trajectory_id=id_, new=is_new, state=state, decisions=tuple(decisions))
 
     def report(
         self,
@@ -317,7 +293,7 @@ class Library:
             InputError: the retrieval is not known, or did not serve an experience that is named.
         """
         with self._writing() as writing:
-            return _credit(writing, retrieval_id, outcome, helpful, harmful)
+            return recording.credit(writing, retrieval_id, outcome, helpful, harmful)
 
     # Lessons and briefs
 
@@ -436,37 +412,21 @@ class Library:
         """
         changes = fields or Fields()
         with self._store.reading() as reading:
-            before, history = _one(reading, experience_id), reading.revisions(experience_id)
-        after, _ = curated(snapshot_of(before), action, changes, history)
+            made_by = reading.vectors_made_by()
+            before = curating.one(reading, experience_id)
+            history = reading.revisions(experience_id)
+        after, _ = curating.curated(snapshot_of(before), action, changes, history)
         vectors, embedder = None, None
         if after.text != before.text:
-            with self._store.reading() as reading:
-                embedder, _ = self._embedders.serving(reading.vectors_made_by())
+            embedder, _ = self._embedders.serving(made_by)
             vectors = embedder.passages([after.text])[0] if embedder else ()
         with self._writing() as writing:
-            now = _one(writing, experience_id)
-            if now.revision != before.revision:
-                raise InputError(f"{experience_id} was changed by another just now: look again")
             if embedder:
                 name_embedder(writing, embedder)
-            after, kind = curated(snapshot_of(now), action, changes, history)
-            at = self._now()
-            changed = dataclasses.replace(
-                now, **snapshot_fields(after), revision=now.revision + 1, updated_at=at
+            change = curating.Change(
+                action=action, fields=changes, reason=reason, actor=client, now=self._now()
             )
-            writing.put_experience(changed, vectors)
-            revision = Revision(
-                experience_id=experience_id,
-                revision=changed.revision,
-                kind=kind,
-                before=snapshot_of(now),
-                after=after,
-                actor=client,
-                at=at,
-                reason=reason,
-            )
-            writing.add_revision(revision)
-        return changed, revision
+            return curating.changed(writing, before, change, vectors)
 
     # In, out, and anew
 
@@ -497,10 +457,10 @@ class Library:
         return importing.Into(self._store, self._embedders, self._writing, self._now(), progress)
 
     def reindex(self, name: str | None = None, *, progress: Progress = silent) -> Vectors:
-        """Make all vectors anew, with the embedder of this name (default: the one asked for, or the
-        library's own), and switch to them; until then the old ones serve. A model may be fetched.
+        """Make all vectors anew and switch to them; until then the old ones serve.
 
-        A run that was stopped is resumed. `progress` gets done and total after every batch.
+        `name` is that of the embedder; default: the one asked for, or the library's own. Its model
+        may be fetched. A run that was stopped is resumed.
 
         Raises:
             EmbedderError: the model cannot be loaded or fetched.
@@ -520,53 +480,5 @@ def _filter(
     )
 
 
-def _fields(value: object) -> dict[str, object]:
-    names = [field.name for field in dataclasses.fields(value)]  # pyright: ignore
-    return {name: getattr(value, name) for name in names}
-
-
-def _only_trajectory(value: Trajectory) -> Trajectory:
-    """The trajectory in a value that may hold more, such as the tool's arguments."""
-    names = [field.name for field in dataclasses.fields(Trajectory)]
-    return Trajectory(**{name: getattr(value, name) for name in names})
-
-
-def _content_hash(trajectory: Trajectory) -> str:
-    steps = [(str(step.kind), step.name, step.content) for step in trajectory.steps or ()]
-    return fingerprint(
-        trajectory.task,
-        steps,
-        trajectory.transcript,
-        trajectory.answer,
-        str(trajectory.outcome),
-        trajectory.feedback,
-    )
-
-
 def _any_accepted(decisions: Sequence[Decision]) -> bool:
     return any(decision.decision is not DecisionKind.REFUSED for decision in decisions)
-
-
-def _one(reading: Reading, experience_id: str) -> Experience:
-    found = reading.experiences([experience_id])
-    if not found:
-        raise NotFoundError(
-            f"there is no experience {experience_id!r}: search_experience gives ids"
-        )
-    return found[0]
-
-
-def _credit(
-    writing: Writing,
-    retrieval_id: str,
-    outcome: Outcome,
-    helpful: Sequence[str] = (),
-    harmful: Sequence[str] = (),
-) -> list[Counters]:
-    retrieval = writing.retrieval(retrieval_id)
-    if retrieval is None:
-        raise NotFoundError(
-            f"there is no retrieval {retrieval_id!r} (one that was cut off is not kept): "
-            "use the retrieval_id of a search_experience answer, or leave it out"
-        )
-    return writing.set_outcome(retrieval_id, outcome, credits(retrieval, outcome, helpful, harmful))

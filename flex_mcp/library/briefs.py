@@ -91,7 +91,8 @@ def open_for(writing: Writing, brief_id: str, answer_hash: str) -> Brief:
     ]
     if taken:
         raise InputError(
-            f"{', '.join(taken)} of {brief_id} was distilled meanwhile: call distill for what is left"
+            f"{', '.join(taken)} of {brief_id} was distilled meanwhile: "
+            "call distill for what is left"
         )
     return brief
 

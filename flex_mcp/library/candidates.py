@@ -102,7 +102,7 @@ def _collapsed(reading: Reading, rows: Sequence[Ranked], limit: int) -> list[Ran
 def _relevant_warning(
     reading: Reading, ranked: Sequence[Ranked], chosen: Sequence[Ranked], found: Candidates
 ) -> Ranked | None:
-    """A warning that fits but was outranked: as near as the hits chosen, or with their rare words."""
+    """A warning that fits but was outranked: as near as a hit, or sharing rare words."""
     warning = ranking.missing_warning(ranked, chosen)
     if warning is None:
         return None

@@ -1,19 +1,24 @@
-"""What a person or agent may do to one experience, as pure changes of its snapshot."""
+"""What a person or agent may do to one experience: pure changes of its snapshot, then stored."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import assert_never
 
 from flex_mcp.arguments import Fields
-from flex_mcp.errors import InputError
+from flex_mcp.errors import InputError, NotFoundError
+from flex_mcp.library.placing import snapshot_of
 from flex_mcp.models import (
     Curation,
+    Experience,
     Revision,
     RevisionKind,
     Snapshot,
     Status,
     clean_domain,
+    values_of,
 )
+from flex_mcp.store import Reading, Writing
 
 EDITABLE = ("zone", "level", "title", "when", "lesson", "examples", "domain", "tags", "priority")
 
@@ -107,3 +112,56 @@ def _kind(now: Snapshot, after: Snapshot) -> RevisionKind:
             return RevisionKind.RETIRE
         case _:
             assert_never(after.status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What was asked for, by whom and when."""
+
+    action: Curation
+    fields: Fields
+    reason: str
+    actor: str
+    now: datetime
+
+
+def one(reading: Reading, experience_id: str) -> Experience:
+    """The experience of this id.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = reading.experiences([experience_id])
+    if not found:
+        raise NotFoundError(f"there is no experience {experience_id!r}: a search gives ids")
+    return found[0]
+
+
+def changed(
+    writing: Writing, seen: Experience, change: Change, vectors: Sequence[bytes] | None
+) -> tuple[Experience, Revision]:
+    """Store the change of an experience as it was seen, and its revision.
+
+    Raises:
+        InputError: another process changed it since.
+    """
+    before = one(writing, seen.id)
+    if before.revision != seen.revision:
+        raise InputError(f"{seen.id} was changed by another just now: look at it again")
+    history = writing.revisions(seen.id)
+    after, kind = curated(snapshot_of(before), change.action, change.fields, history)
+    number = before.revision + 1
+    now = replace(before, **values_of(after, Snapshot), revision=number, updated_at=change.now)
+    writing.put_experience(now, vectors)
+    revision = Revision(
+        experience_id=seen.id,
+        revision=number,
+        kind=kind,
+        before=snapshot_of(before),
+        after=after,
+        actor=change.actor,
+        at=change.now,
+        reason=change.reason,
+    )
+    writing.add_revision(revision)
+    return now, revision

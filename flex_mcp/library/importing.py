@@ -8,7 +8,7 @@ from datetime import datetime
 from flex_mcp.embedder import Embedder
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import name_embedder
-from flex_mcp.library.placing import snapshot_fields, snapshot_of
+from flex_mcp.library.placing import snapshot_of
 from flex_mcp.models import (
     Experience,
     Origin,
@@ -18,6 +18,7 @@ from flex_mcp.models import (
     RevisionKind,
     Snapshot,
     new_id,
+    values_of,
 )
 from flex_mcp.store import Entry, EntryPart, Reading, Store, Writing
 
@@ -45,7 +46,7 @@ class NewEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """Everything of a library: what the JSONL export holds. Trajectories with their content hash."""
+    """Everything of a library, as the JSONL export has it; trajectories with their content hash."""
 
     trajectories: Sequence[tuple[RecordedTrajectory, str]] = ()
     experiences: Sequence[Experience] = ()
@@ -143,7 +144,7 @@ def _add(
     now: datetime,
 ) -> str:
     experience = Experience(
-        **snapshot_fields(part.snapshot),
+        **values_of(part.snapshot, Snapshot),
         id=new_id("e"),
         origin=origin,
         revision=1,
@@ -179,22 +180,33 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
     with into.writing() as writing:
         if embedder:
             name_embedder(writing, embedder)
-        here = {found.id for found in writing.experiences(list(texts))}
-        for experience in bundle.experiences:
-            if experience.id not in here:
-                writing.put_experience(experience, vectors.get(experience.id, ()))
-                imported.count(experience)
-        imported.already = len(here)
+        imported.trajectories = _add_trajectories(writing, bundle)
+        here = _add_experiences(writing, bundle, vectors, imported)
         for revision in bundle.revisions:
             if revision.experience_id not in here:
                 writing.add_revision(revision)
-        imported.trajectories = _add_trajectories(writing, bundle)
         for retrieval in bundle.retrievals:
             if writing.retrieval(retrieval.id) is None:
                 writing.restore_retrieval(retrieval)
         for entry in bundle.entries:
             writing.add_entry(entry)
     return imported
+
+
+def _add_experiences(
+    writing: Writing,
+    bundle: Bundle,
+    vectors: Mapping[str, Sequence[bytes]],
+    imported: Imported,
+) -> set[str]:
+    """Add those that are not here; returns those that are."""
+    here = {found.id for found in writing.experiences([one.id for one in bundle.experiences])}
+    for experience in bundle.experiences:
+        if experience.id not in here:
+            writing.put_experience(experience, vectors.get(experience.id, ()))
+            imported.count(experience)
+    imported.already = len(here)
+    return here
 
 
 def _add_trajectories(writing: Writing, bundle: Bundle) -> int:

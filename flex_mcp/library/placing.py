@@ -7,7 +7,7 @@ the embedder's threshold; what is merely near comes back as candidates.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 from flex_mcp import ranking
 from flex_mcp.embedder import Embedder
@@ -30,6 +30,7 @@ from flex_mcp.models import (
     Zone,
     clean_domain,
     new_id,
+    values_of,
 )
 from flex_mcp.store import Writing
 
@@ -128,7 +129,7 @@ class Placing:
     def _insert(self, proposal: Proposal) -> Experience:
         snapshot = _snapshot(proposal)
         added = Experience(
-            **snapshot_fields(snapshot),
+            **values_of(snapshot, Snapshot),
             id=new_id("e"),
             origin=self.origin,
             revision=1,
@@ -216,11 +217,7 @@ class Placing:
 
 def snapshot_of(experience: Snapshot) -> Snapshot:
     """The part of an experience that revisions keep."""
-    return Snapshot(**snapshot_fields(experience))
-
-
-def snapshot_fields(snapshot: Snapshot) -> dict[str, Any]:
-    return {name: getattr(snapshot, name) for name in Snapshot.__dataclass_fields__}
+    return Snapshot(**values_of(experience, Snapshot))
 
 
 def _snapshot(proposal: Proposal) -> Snapshot:

@@ -78,7 +78,7 @@ class RetrievalLog:
             timer.cancel()
 
 
-def credits(
+def credited(
     retrieval: Retrieval, outcome: Outcome, helpful: Sequence[str], harmful: Sequence[str]
 ) -> dict[str, int]:
     """What an outcome counts for each experience served: 1 a success, -1 a failure.

@@ -7,7 +7,6 @@ from dataclasses import replace
 from flex_mcp import ranking
 from flex_mcp.embedder import Embedder
 from flex_mcp.library import background
-from flex_mcp.library.background import KeptBackground
 from flex_mcp.library.candidates import Question, answer, candidates
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.models import Experience, Filter, Hit
@@ -24,7 +23,7 @@ class Searcher:
         self._store = store
         self._embedders = embedders
         self._measuring = threading.Lock()
-        self.background: KeptBackground | None = None
+        self.background: background.KeptBackground | None = None
 
     def search(self, question: Question) -> tuple[list[Hit], float, str | None]:
         """Hits, relevance, and a notice where words alone had to do."""

@@ -4,14 +4,14 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import apsw
-import sqlite_vec
+import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 
 from flex_mcp.errors import (
     BusyLibraryError,
@@ -31,7 +31,7 @@ MIGRATIONS = migrations(SQL)
 
 
 @contextlib.contextmanager
-def plain_errors(path: Path) -> Iterator[None]:
+def plain_errors(path: Path) -> Generator[None]:
     """SQLite's errors as sentences of ours."""
     try:
         yield

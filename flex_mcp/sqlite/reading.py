@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from string import Template
-from typing import Any
+from typing import Any, cast
 
 import apsw
 import numpy as np
@@ -41,7 +41,8 @@ class SqliteReading:
         self._connection = connection
 
     def _run(self, query: str, /, **values: Any) -> list[dict[str, Any]]:  # noqa: ANN401  bound
-        return self._connection.execute(QUERIES[query], values).fetchall()
+        cursor = self._connection.execute(QUERIES[query], values)
+        return cast("list[dict[str, Any]]", list(cursor))  # by the connection's row trace
 
     def _one(self, query: str, /, **values: Any) -> dict[str, Any] | None:  # noqa: ANN401  bound
         found = self._run(query, **values)
@@ -162,7 +163,8 @@ class SqliteReading:
         encoded = text.encode()
         tokenizer = self._connection.fts5_tokenizer(*TOKENIZER)
         found = tokenizer(encoded, apsw.FTS5_TOKENIZE_QUERY, None, include_colocated=False)
-        return ((encoded[start:end].decode(), stem) for start, end, stem in found)
+        tokens = cast("list[tuple[int, int, str]]", found)  # without colocated ones
+        return ((encoded[start:end].decode(), stem) for start, end, stem in tokens)
 
     def _documents(self, stems: Sequence[str]) -> Mapping[str, int]:
         found = self._run("documents", terms=rows.as_json(stems))

@@ -104,8 +104,8 @@ class SqliteWriting(SqliteReading):
             client=retrieval.client,
             outcome=None if retrieval.outcome is None else str(retrieval.outcome),
         )
-        credits = retrieval.credits or (0,) * len(retrieval.served)
-        hits = zip(retrieval.served, retrieval.scores, credits, strict=True)
+        counted = retrieval.credits or (0,) * len(retrieval.served)
+        hits = zip(retrieval.served, retrieval.scores, counted, strict=True)
         for place, (experience_id, score, credit) in enumerate(hits, start=1):
             self._run(
                 "add_retrieval_hit",
@@ -117,11 +117,11 @@ class SqliteWriting(SqliteReading):
             )
 
     def set_outcome(
-        self, retrieval_id: str, outcome: Outcome, credits: Mapping[str, int]
+        self, retrieval_id: str, outcome: Outcome, counted: Mapping[str, int]
     ) -> list[Counters]:
         for hit in self._run("retrieval_hits", id=retrieval_id):
             experience_id, earlier = hit["experience_id"], hit["credit"]
-            credit = credits.get(experience_id, 0)
+            credit = counted.get(experience_id, 0)
             self._run("credit", id=retrieval_id, experience_id=experience_id, credit=credit)
             self._run(
                 "count_credit",

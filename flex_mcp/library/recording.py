@@ -1,0 +1,108 @@
+"""Keeping a trajectory once, and counting its outcome for the searches that it used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flex_mcp.arguments import checked
+from flex_mcp.errors import InputError, NotFoundError
+from flex_mcp.library.retrievals import credited
+from flex_mcp.models import (
+    Counters,
+    Outcome,
+    RecordedTrajectory,
+    Trajectory,
+    TrajectoryState,
+    clean_domain,
+    fingerprint,
+    new_id,
+    values_of,
+)
+from flex_mcp.store import Writing
+
+
+@dataclass(frozen=True, slots=True)
+class NewTrajectory:
+    """A trajectory on its way in, with the hash that tells its content from others."""
+
+    trajectory: RecordedTrajectory
+    content_hash: str
+
+
+def recorded(
+    trajectory: Trajectory, retrieval_ids: Sequence[str], key: str | None, now: datetime
+) -> NewTrajectory:
+    """The trajectory, checked.
+
+    Raises:
+        InputError: it is malformed.
+    """
+    given = checked(Trajectory, Trajectory(**values_of(trajectory, Trajectory)))
+    content_hash = _content_hash(given)
+    values = values_of(given, Trajectory)
+    values["domain"] = clean_domain(given.domain)
+    return NewTrajectory(
+        RecordedTrajectory(
+            **values,
+            id=new_id("t"),
+            key=f"key:{key}" if key else f"hash:{content_hash}",
+            state=TrajectoryState.PENDING,
+            recorded_at=now,
+            retrieval_ids=tuple(dict.fromkeys(retrieval_ids)),
+        ),
+        content_hash,
+    )
+
+
+def _content_hash(trajectory: Trajectory) -> str:
+    steps = [(str(step.kind), step.name, step.content) for step in trajectory.steps or ()]
+    return fingerprint(
+        trajectory.task,
+        steps,
+        trajectory.transcript,
+        trajectory.answer,
+        str(trajectory.outcome),
+        trajectory.feedback,
+    )
+
+
+def keep(writing: Writing, new: NewTrajectory) -> tuple[str, bool]:
+    """The id under which the library has it, and whether it is new; counts its outcome.
+
+    Raises:
+        InputError: its key is taken by another content, or a retrieval is not known.
+    """
+    trajectory = new.trajectory
+    known = writing.trajectory_by_key(trajectory.key)
+    if known is None:
+        writing.add_trajectory(trajectory, new.content_hash)
+    elif known[1] != new.content_hash:
+        raise InputError(
+            f"the key {trajectory.key.removeprefix('key:')!r} is taken by {known[0]}, "
+            "whose content differs: use another key, or leave it out"
+        )
+    for retrieval_id in trajectory.retrieval_ids:
+        credit(writing, retrieval_id, trajectory.outcome)
+    return (trajectory.id, True) if known is None else (known[0], False)
+
+
+def credit(
+    writing: Writing,
+    retrieval_id: str,
+    outcome: Outcome,
+    helpful: Sequence[str] = (),
+    harmful: Sequence[str] = (),
+) -> list[Counters]:
+    """Set the outcome of a retrieval, in place of an earlier one.
+
+    Raises:
+        InputError: the retrieval is not known, or did not serve what is named.
+    """
+    retrieval = writing.retrieval(retrieval_id)
+    if retrieval is None:
+        raise NotFoundError(
+            f"there is no retrieval {retrieval_id!r} (one that was cut off is not kept): "
+            "use the retrieval_id of a search_experience answer, or leave it out"
+        )
+    counted = credited(retrieval, outcome, helpful, harmful)
+    return writing.set_outcome(retrieval_id, outcome, counted)
