@@ -42,9 +42,13 @@ Id = Annotated[str, Field(max_length=100)]
 Ids = tuple[Id, ...]
 
 
-@functools.cache
 def adapter(kind: type[T]) -> TypeAdapter[T]:
     """Pydantic's view of one of our frozen values; it checks, dumps and describes them."""
+    return _adapter(kind)
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401  a cache loses the type
     return TypeAdapter(kind)
 
 
@@ -211,8 +215,7 @@ def checked(kind: type[T], value: object) -> T:
         result = adapter(kind).validate_python(value)
     except ValidationError as error:
         raise InputError(_sentence(kind, error.errors(include_url=False)[0])) from error
-    if kind in {Trajectory, RecordArguments}:
-        _check_body(cast("Trajectory", result))
+    _check_body(result)
     return result
 
 
@@ -239,7 +242,9 @@ def _check_encodable(value: dict[str, Any]) -> None:
         raise InputError("a text holds half of a surrogate pair: send valid Unicode") from error
 
 
-def _check_body(trajectory: Trajectory) -> None:
+def _check_body(trajectory: object) -> None:
+    if not isinstance(trajectory, Trajectory):
+        return
     if trajectory.steps is not None and trajectory.transcript is not None:
         raise InputError("give steps or transcript, not both: they are two forms of the same text")
     texts = [trajectory.transcript, trajectory.answer, trajectory.feedback]

@@ -11,7 +11,7 @@ from math import exp, log
 from statistics import fmean, pstdev
 from typing import NamedTuple
 
-from flex_mcp.models import Experience, Level, Zone
+from flex_mcp.models import Experience, Level
 from flex_mcp.store import Scored, Term
 
 DEPTH = 100  # candidates of each list and level
@@ -188,25 +188,18 @@ class Ranked(NamedTuple):
     score: float
 
 
-def pick(ranked: Sequence[Ranked], *, limit: int, warning: Ranked | None) -> list[Ranked]:
+def pick(ranked: Sequence[Ranked], *, limit: int, sure: Ranked | None = None) -> list[Ranked]:
     """The best `limit` of each level, most general level first; `ranked` is best first.
 
-    `warning` is one that must be among them: it takes the last place of its level.
+    `sure` has a place whatever its rank: the last one of its level.
     """
     chosen: list[Ranked] = []
     for level in Level:
-        best = [row for row in ranked if row.experience.level is level][:limit]
-        if warning and warning.experience.level is level and warning not in best:
-            best = [*best[: limit - 1], warning]
+        best = [row for row in ranked if row.experience.level is level and row != sure][:limit]
+        if sure and sure.experience.level is level:
+            best = [*best[: limit - 1], sure]
         chosen += best
     return chosen
-
-
-def missing_warning(ranked: Sequence[Ranked], chosen: Sequence[Ranked]) -> Ranked | None:
-    """The best warning, where none was chosen."""
-    if any(row.experience.zone is Zone.WARNING for row in chosen):
-        return None
-    return next((row for row in ranked if row.experience.zone is Zone.WARNING), None)
 
 
 NEGATIONS = frozenset({"not", "no", "never", "without", "cannot", "avoid", "unless", "except"})

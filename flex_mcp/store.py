@@ -28,6 +28,7 @@ from flex_mcp.models import (
     Status,
     TrajectoryState,
     Vectors,
+    Zone,
 )
 
 
@@ -81,6 +82,10 @@ class Reading(Protocol):
 
     def experiences(self, ids: Sequence[str]) -> list[Experience]:
         """Those of the ids that exist, in that order."""
+        ...
+
+    def first_of(self, ids: Sequence[str], zone: Zone) -> str | None:
+        """The first of these experiences that is of this zone."""
         ...
 
     def experience_ids(

@@ -1,14 +1,19 @@
 """One search in one snapshot: candidates, fusion, the decision whether anything fits, the hits."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from flex_mcp import ranking
-from flex_mcp.models import Filter, Hit, Snapshot
+from flex_mcp.models import Filter, Hit, Level, Snapshot, Zone
 from flex_mcp.ranking import Background, Features, Ranked
 from flex_mcp.store import Reading, Scored, Term
+
+FloatArray = np.ndarray[tuple[int], np.dtype[np.float32]]
+
+SURE = 2  # rare words shared with the query: one may be chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +35,20 @@ class Candidates:
     """What both indexes give for a question, fused: `scores` is best first."""
 
     scores: dict[str, float]
+    levels: dict[str, Level]
     nearest: Sequence[Scored]
     terms: Sequence[Term]
+
+    def shortlist(self, length: int) -> list[str]:
+        """The best `length` of each level: only their texts are read."""
+        taken: Counter[Level] = Counter()
+        chosen: list[str] = []
+        for id_ in self.scores:
+            level = self.levels[id_]
+            if taken[level] < length:
+                taken[level] += 1
+                chosen.append(id_)
+        return chosen
 
 
 def candidates(reading: Reading, question: Question) -> Candidates:
@@ -42,7 +59,8 @@ def candidates(reading: Reading, question: Question) -> Candidates:
     nearest: Sequence[Scored] = ()
     if question.vector is not None and any(question.vector):
         nearest = reading.nearest(question.vector, depth=depth, wanted=wanted)
-    return Candidates(ranking.fuse(nearest, matching, question.weight), nearest, terms)
+    levels = {row.id: row.level for row in (*nearest, *matching)}
+    return Candidates(ranking.fuse(nearest, matching, question.weight), levels, nearest, terms)
 
 
 def answer(
@@ -56,61 +74,59 @@ def answer(
     if question.abstain and relevance < ranking.RELEVANT:
         return [], relevance
     ranked = _ranked(reading, question, found)
-    chosen = ranking.pick(ranked, limit=question.limit, warning=None)
-    if question.wanted.zones is None and (
-        warning := _relevant_warning(reading, ranked, chosen, found)
-    ):
-        chosen = ranking.pick(ranked, limit=question.limit, warning=warning)
-    return [Hit(experience=row.experience, score=ranking.logistic(row.score)) for row in chosen], (
-        relevance
-    )
+    chosen = ranking.pick(ranked, limit=question.limit)
+    if warning := _relevant_warning(reading, question, chosen, found):
+        chosen = ranking.pick(ranked, limit=question.limit, sure=warning)
+    hits = [Hit(experience=row.experience, score=ranking.logistic(row.score)) for row in chosen]
+    return hits, relevance
 
 
 def _ranked(reading: Reading, question: Question, found: Candidates) -> list[Ranked]:
-    """The candidates with their text, best first; near-identical ones collapsed into the best."""
+    """The best candidates with their text, best first; near-identical ones in one."""
+    spare = 6 if question.collapse or question.prior else 1
     rows = [
         Ranked(experience, found.scores[experience.id])
-        for experience in reading.experiences(list(found.scores))
+        for experience in reading.experiences(found.shortlist(question.limit * spare))
     ]
     if question.prior:
         rows = [row._replace(score=row.score + ranking.helpfulness(row.experience)) for row in rows]
         rows.sort(key=lambda row: -row.score)
-    return _collapsed(reading, rows, question.limit) if question.collapse else rows
+    return _collapsed(reading, rows) if question.collapse else rows
 
 
-def _collapsed(reading: Reading, rows: Sequence[Ranked], limit: int) -> list[Ranked]:
+def _collapsed(reading: Reading, rows: Sequence[Ranked]) -> list[Ranked]:
     """`rows` without those of one zone and level that say what a better one says."""
-    near_top = rows[: limit * 12]
-    vectors = reading.vectors([row.experience.id for row in near_top])
+    vectors = reading.vectors([row.experience.id for row in rows])
     kept: list[Ranked] = []
-    kept_vectors: list[np.ndarray[tuple[int], np.dtype[np.float32]]] = []
-    for row in near_top:
+    matrices: dict[tuple[Zone, Level], list[FloatArray]] = {}
+    for row in rows:
         about = row.experience
         vector = np.frombuffer(vectors.get(about.id, [b""])[0], np.float32)
-        twins = (
-            other.experience
-            for other, near in zip(kept, kept_vectors, strict=True)
-            if near.size == vector.size and float(near @ vector) >= ranking.COLLAPSE_COSINE
-        )
-        if any((twin.zone, twin.level) == (about.zone, about.level) for twin in twins):
-            continue
-        kept.append(row)
-        kept_vectors.append(vector)
-    return [*kept, *rows[len(near_top) :]]
+        others = matrices.setdefault((about.zone, about.level), [])
+        near = [float(other @ vector) for other in others if other.size == vector.size]
+        if max(near, default=0.0) < ranking.COLLAPSE_COSINE:
+            kept.append(row)
+            others.append(vector)
+    return kept
 
 
 def _relevant_warning(
-    reading: Reading, ranked: Sequence[Ranked], chosen: Sequence[Ranked], found: Candidates
+    reading: Reading, question: Question, chosen: Sequence[Ranked], found: Candidates
 ) -> Ranked | None:
     """A warning that fits but was outranked: as near as a hit, or sharing rare words."""
-    warning = ranking.missing_warning(ranked, chosen)
-    if warning is None:
+    zones = {row.experience.zone for row in chosen}
+    if question.wanted.zones is not None or Zone.WARNING in zones:
         return None
+    best = reading.first_of(list(found.scores), Zone.WARNING)
+    if best is None:
+        return None
+    warning = reading.experiences([best])[0]
     cosines = {row.id: row.score for row in found.nearest}
     served = [cosines[row.experience.id] for row in chosen if row.experience.id in cosines]
-    near = bool(served) and cosines.get(warning.experience.id, -1.0) >= min(served)
-    _, rare = ranking.overlap(found.terms, reading.stems(searchable(warning.experience)))
-    return warning if near or rare >= 2 else None  # noqa: PLR2004  one may be chance
+    near = bool(served) and cosines.get(best, -1.0) >= min(served)
+    _, rare = ranking.overlap(found.terms, reading.stems(searchable(warning)))
+    fits = near or rare >= SURE
+    return Ranked(warning, found.scores[best]) if fits else None
 
 
 def searchable(experience: Snapshot) -> str:
@@ -129,7 +145,7 @@ def _relevance(
             for experience in top
         ]
         share = max(share for share, _ in overlaps)
-        sure = 0.6 if max(rare for _, rare in overlaps) >= 2 else 0.0  # noqa: PLR2004
+        sure = 0.6 if max(rare for _, rare in overlaps) >= SURE else 0.0
     else:
         share = sure = 0.0
     if question.vector is None:

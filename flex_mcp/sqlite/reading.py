@@ -31,7 +31,6 @@ QUERIES = named_queries(SQL)
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
 BATCH = 8192  # vectors in one buffer
 DEEPEST = 4096  # vec0 gives no more
-CHUNKS = 3  # an experience in several chunks takes several places of a candidate list
 
 
 class SqliteReading:
@@ -58,6 +57,10 @@ class SqliteReading:
 
     def experiences(self, ids: Sequence[str]) -> list[Experience]:
         return [rows.experience(row) for row in self._run("experiences", ids=rows.as_json(ids))]
+
+    def first_of(self, ids: Sequence[str], zone: Zone) -> str | None:
+        found = self._one("first_of", ids=rows.as_json(ids), zone=str(zone))
+        return found["id"] if found else None
 
     def experience_ids(
         self, wanted: Filter, *, statuses: Iterable[Status] = (), limit: int | None = None
@@ -127,10 +130,21 @@ class SqliteReading:
             return []
         best: list[Scored] = []
         for level in wanted.levels or Level:
+            closest = self._closest(vector, depth, level, wanted)
+            best += [Scored(id_, level, cosine) for id_, cosine in closest.items()]
+        return sorted(best, key=lambda scored: -scored.score)
+
+    def _closest(self, vector: bytes, depth: int, level: Level, wanted: Filter) -> dict[str, float]:
+        """Cosines of the `depth` nearest of a level, nearest first.
+
+        Several chunks of one experience may take several places: then look deeper.
+        """
+        k = depth
+        while True:
             found = self._run(
                 "nearest_in_domain" if wanted.domain else "nearest",
                 vector=vector,
-                k=min(depth * CHUNKS, DEEPEST),
+                k=k,
                 level=str(level),
                 zones=rows.as_json(sorted(wanted.zones or Zone)),
                 **({"domain": wanted.domain} if wanted.domain else {}),
@@ -138,8 +152,9 @@ class SqliteReading:
             closest: dict[str, float] = {}
             for row in found:  # nearest first: the first chunk of an experience is its best
                 closest.setdefault(row["id"], 1 - row["distance"])
-            best += [Scored(id_, level, cosine) for id_, cosine in list(closest.items())[:depth]]
-        return sorted(best, key=lambda scored: -scored.score)
+            if len(closest) >= depth or len(found) < k or k == DEEPEST:
+                return dict(list(closest.items())[:depth])
+            k = min(k * 4, DEEPEST)
 
     def matching(self, words: Sequence[str], *, depth: int, wanted: Filter) -> list[Scored]:
         if not words:

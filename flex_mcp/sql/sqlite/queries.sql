@@ -18,6 +18,10 @@ SELECT e.*,
 FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
 ORDER BY wanted.key;
 
+-- name: first_of
+SELECT e.id FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
+WHERE e.zone = :zone ORDER BY wanted.key LIMIT 1;
+
 -- name: experience_ids
 SELECT id FROM experiences e
 WHERE (:zones IS NULL OR e.zone IN (SELECT value FROM json_each(:zones)))
