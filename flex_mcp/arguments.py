@@ -257,11 +257,11 @@ def _check_body(trajectory: object) -> None:
         )
 
 
-def _where(location: tuple[int | str, ...]) -> str:
+def _where(kind: type, location: tuple[int | str, ...]) -> str:
     path = ""
     for part in location:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path.removeprefix(".") or "the value"
+    return path.removeprefix(".") or ("the lesson" if kind is Lesson else "the object")
 
 
 def _shown(value: object) -> str:
@@ -270,10 +270,10 @@ def _shown(value: object) -> str:
 
 
 def _sentence(kind: type, error: ErrorDetails) -> str:
-    where, context, given = _where(error["loc"]), error.get("ctx", {}), error["input"]
+    where, context, given = _where(kind, error["loc"]), error.get("ctx", {}), error["input"]
     match error["type"]:
         case "missing" | "missing_argument":
-            problem = "is missing"
+            problem = "is missing: give it too"
         case "unexpected_keyword_argument" | "extra_forbidden":
             return f"there is no argument {where!r}{_known(kind, error['loc'])}"
         case "enum" | "literal_error":
@@ -290,7 +290,7 @@ BOUNDS = {
     "blank": "is empty: say it in words",
     "string_too_short": "is empty: say it in words",
     "string_too_long": "has {size:,} characters; the limit is {max_length:,}: shorten it",
-    "too_long": "has {actual_length} items; the limit is {max_length}",
+    "too_long": "has {actual_length} items; the limit is {max_length}: send fewer",
     "too_short": "is an empty list: leave it out or name at least one",
     "greater_than_equal": "is too small; it must be at least {ge}",
     "less_than_equal": "is too large; it must be at most {le}",
@@ -298,9 +298,10 @@ BOUNDS = {
 
 
 def _known(kind: type, location: tuple[int | str, ...]) -> str:
-    if len(location) > 1 or not dataclasses.is_dataclass(kind):
-        return ""
-    return "; the arguments are " + ", ".join(field.name for field in dataclasses.fields(kind))
+    schema: dict[str, Any] = schema_of(kind)
+    for part in location[:-1]:
+        schema = schema["items"] if isinstance(part, int) else schema["properties"][part]
+    return f"; it takes {', '.join(schema.get('properties', ()))}"
 
 
 def _expected(error_type: str) -> str:

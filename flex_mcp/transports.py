@@ -20,30 +20,25 @@ def serve_stdio(app: App) -> None:
 
 async def _serve_stdio(app: App) -> None:
     low = build_server(app)._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    stopped = False
     try:
-        async with stdio_server() as (read, write), anyio.create_task_group() as tasks:
-
-            async def watch() -> None:
-                nonlocal stopped
-                with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                    async for _ in signals:
-                        stopped = True
-                        tasks.cancel_scope.cancel()
-                        return
-
-            if sys.platform != "win32":
-                tasks.start_soon(watch)
-            await low.run(read, write, low.create_initialization_options())
-            tasks.cancel_scope.cancel()
-            if stopped:
-                _leave(app)
+        async with stdio_server() as (read, write):
+            stopped = anyio.Event()
+            async with anyio.create_task_group() as tasks:
+                if sys.platform != "win32":
+                    tasks.start_soon(_stop_on_signal, stopped, tasks.cancel_scope)
+                await low.run(read, write, low.create_initialization_options())
+                tasks.cancel_scope.cancel()
+            if stopped.is_set():
+                app.close()
+                sys.stderr.flush()
+                os._exit(0)  # the thread that reads stdin cannot be cancelled, and keeps a process
     finally:
         app.close()
 
 
-def _leave(app: App) -> None:
-    """End now: the thread that reads stdin cannot be cancelled, and would keep the process."""
-    app.close()
-    sys.stderr.flush()
-    os._exit(0)
+async def _stop_on_signal(stopped: anyio.Event, scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            stopped.set()
+            scope.cancel()
+            return

@@ -18,7 +18,7 @@ from flex_mcp.models import Experience, Filter, RecordedTrajectory, Retrieval, R
 from flex_mcp.store import Entry, Reading
 
 NAME, FORMAT = "flex-mcp", 1
-KINDS: dict[str, type] = {
+KINDS: dict[str, type[Any]] = {
     "trajectory": RecordedTrajectory,
     "experience": Experience,
     "revision": Revision,

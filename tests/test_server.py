@@ -1,0 +1,251 @@
+"""The seven tools, through an in-memory client of both protocol eras."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema
+import pytest
+from inline_snapshot import snapshot
+from mcp import Client
+from mcp_types import CallToolResult, TextContent
+
+from flex_mcp.app import App
+from flex_mcp.demo import data
+from flex_mcp.server import INSTRUCTIONS, build_server
+
+pytestmark = pytest.mark.anyio
+
+Era = Literal["auto", "legacy"]
+ERAS = [pytest.param("auto", id="2026-07-28"), pytest.param("legacy", id="2025-11-25")]
+TASK = data("trajectories.json")[0]["task"]
+
+
+@asynccontextmanager
+async def connected(path: Path, era: Era = "auto") -> AsyncGenerator[Client]:
+    app = App(library=str(path))
+    try:
+        async with Client(build_server(app), mode=era) as client:
+            yield client
+    finally:
+        app.close()
+
+
+def text_of(result: CallToolResult) -> str:
+    (part,) = result.content
+    assert isinstance(part, TextContent)
+    return part.text
+
+
+async def answer(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, text_of(result)
+    content: dict[str, Any] = result.structured_content
+    return content
+
+
+async def refusal(client: Client, tool: str, **arguments: Any) -> str:
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error
+    assert result.structured_content is None
+    return text_of(result)
+
+
+async def learn(client: Client) -> dict[str, Any]:
+    """The demonstration's two trajectories, distilled through a brief."""
+    for trajectory in data("trajectories.json"):
+        await answer(client, "record_trajectory", **trajectory)
+    brief = await answer(client, "distill")
+    lessons = data("lessons.json")["lessons"]
+    return await answer(client, "save_lessons", brief_id=brief["brief_id"], lessons=lessons)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_an_assistant_learns_in_one_session_and_finds_it_in_the_next(
+    tmp_path: Path, era: Era
+) -> None:
+    path, scenario = tmp_path / "library.db", data("scenario.json")
+    async with connected(path, era) as client:
+        assert (await answer(client, "search_experience", query=TASK))["nothing_relevant"]
+        saved = await learn(client)
+        assert [one["decision"] for one in saved["decisions"]] == ["add"] * 5
+        assert saved["remaining"] == 0
+    async with connected(path, era) as client:
+        found = await answer(client, "search_experience", query=scenario["next_task"])
+        titles = {hit["title"] for hit in found["hits"]}
+        assert set(scenario["expected"].values()) <= titles
+        found = await answer(client, "search_experience", query=scenario["unrelated_task"])
+        assert found["nothing_relevant"]
+        assert found["hits"] == []
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_tools_list_is_small_complete_and_strict(tmp_path: Path, era: Era) -> None:
+    async with connected(tmp_path / "library.db", era) as client:
+        listed = await client.list_tools()
+    whole = listed.model_dump(mode="json", by_alias=True, exclude_none=True)
+    paid = [
+        {key: tool[key] for key in ("name", "description", "inputSchema")}
+        for tool in whole["tools"]
+    ]
+    assert len(json.dumps(paid, separators=(",", ":"))) < 10_000
+    assert len(json.dumps(whole, separators=(",", ":"))) < 24_000
+    for tool in listed.tools:
+        assert tool.title
+        assert tool.output_schema is not None
+        assert tool.annotations is not None
+        hints = tool.annotations.model_dump(exclude={"title"})
+        assert None not in hints.values(), tool.name
+        assert tool.input_schema["additionalProperties"] is False
+        for schema in (tool.input_schema, tool.output_schema):
+            assert '"title": "' not in json.dumps(schema)
+            assert "$ref" not in json.dumps(schema)
+            jsonschema.Draft202012Validator.check_schema(schema)
+
+
+async def test_the_tools_are_named_and_described_for_a_model(tmp_path: Path) -> None:
+    async with connected(tmp_path / "library.db") as client:
+        listed = await client.list_tools()
+        assert client.instructions == INSTRUCTIONS
+    assert len(INSTRUCTIONS.split()) <= 100
+    assert {tool.name: tool.description for tool in listed.tools} == snapshot(
+        {
+            "search_experience": "Find lessons from earlier work: call it before you start a task, and again when stuck. Give the task itself as query, not keywords. Answers principles, patterns, then instances, warnings among them, or nothing_relevant.",
+            "get_experience": "Read experiences whole: examples, evidence, counters, history.",
+            "record_trajectory": "Store what you did for a task and how it ended, failures too: call it when work has ended. The same trajectory is stored once.",
+            "distill": "Get a brief to turn recorded trajectories into lessons; answer it with save_lessons.",
+            "save_lessons": "Answer a brief: each lesson is added, merged, discarded or supersedes another.",
+            "report_outcome": "Say how the task ended that a search served, and which experiences helped or misled.",
+            "curate_experience": "Correct one experience: approve, quarantine, retire, restore, edit, revert.",
+        }
+    )
+
+
+async def test_every_answer_keeps_to_its_published_schema(tmp_path: Path) -> None:
+    async with connected(tmp_path / "library.db") as client:
+        listed = await client.list_tools()
+        schemas = {tool.name: tool.output_schema or {} for tool in listed.tools}
+
+        async def valid(tool: str, **arguments: Any) -> dict[str, Any]:
+            content = await answer(client, tool, **arguments)
+            jsonschema.validate(content, schemas[tool])
+            return content
+
+        recorded = [
+            await valid("record_trajectory", **trajectory)
+            for trajectory in data("trajectories.json")
+        ]
+        brief = await valid("distill", trajectory_ids=[one["trajectory_id"] for one in recorded])
+        lessons = data("lessons.json")["lessons"]
+        await valid("save_lessons", brief_id=brief["brief_id"], lessons=[*lessons, {"bad": 1}])
+        await valid("distill")
+        found = await valid("search_experience", query=TASK, detail="detailed")
+        id_ = found["hits"][0]["id"]
+        await valid("get_experience", ids=[id_, "e_unknown"])
+        await valid("report_outcome", retrieval_id=found["retrieval_id"], outcome="success")
+        await valid("curate_experience", id=id_, action="retire", reason="an example")
+
+
+async def test_distill_hands_out_what_an_assistant_needs_to_write_lessons(tmp_path: Path) -> None:
+    async with connected(tmp_path / "library.db") as client:
+        await learn(client)
+        again = data("trajectories.json")[0] | {"answer": "another one"}
+        await answer(client, "record_trajectory", **again)
+        result = await client.call_tool("distill", {})
+    brief, text = result.structured_content, text_of(result)
+    assert brief["road"] == "assistant"
+    assert brief["answer_schema"]["required"] == ["brief_id", "lessons"]
+    assert [one["task"] for one in brief["trajectories"]] == [TASK]
+    assert "Passing tests and an editable install" in json.dumps(brief["neighbours"])
+    for needed in (brief["brief_id"], TASK.split(".")[0], "Passing tests", '"brief_id"'):
+        assert needed in text
+    for needed in ("golden", "warning", "mixed", "principle", "merge", "discard", "supersede"):
+        assert needed in brief["instructions"]
+
+
+async def test_a_malformed_lesson_never_refuses_the_others(tmp_path: Path) -> None:
+    good = data("lessons.json")["lessons"][0]
+    async with connected(tmp_path / "library.db") as client:
+        recorded = await answer(
+            client,
+            "record_trajectory",
+            task="a task",
+            outcome="success",
+            lessons=["no object", good | {"zone": "gold"}, good | {"titel": "x"}, good],
+        )
+    assert [(one["decision"], one["reason"]) for one in recorded["decisions"]] == snapshot(
+        [
+            ("refused", "the lesson cannot be 'no object'; it must be an object"),
+            ("refused", "zone cannot be 'gold'; it is one of: golden, warning, mixed"),
+            (
+                "refused",
+                "there is no argument 'titel'; it takes zone, level, title, when, lesson, examples, domain, tags, action, into, reason, trajectory_ids",
+            ),
+            ("add", None),
+        ]
+    )
+    assert recorded["state"] == "distilled"
+
+
+async def test_the_client_that_asks_is_written_into_the_history(tmp_path: Path) -> None:
+    async with connected(tmp_path / "library.db") as client:
+        saved = await learn(client)
+        id_ = saved["decisions"][0]["experience_id"]
+        shown = await answer(client, "get_experience", ids=[id_])
+    assert shown["experiences"][0]["history"][0]["actor"].startswith("mcp")
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_library_that_cannot_be_opened_stops_no_handshake_and_is_tried_again(
+    tmp_path: Path, era: Era
+) -> None:
+    path = tmp_path / "library.db"
+    path.write_text("this is no library, and long enough to have a header" * 20, encoding="utf-8")
+    async with connected(path, era) as client:
+        assert len((await client.list_tools()).tools) == 7
+        sentence = await refusal(client, "search_experience", query="x")
+        assert str(path) in sentence
+        assert "left as it is" in sentence
+        path.unlink()
+        assert (await answer(client, "search_experience", query="x"))["nothing_relevant"]
+
+
+async def test_a_refusal_is_one_sentence_that_names_the_argument(tmp_path: Path) -> None:
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("search_experience", {"query": " "}),
+        ("search_experience", {"query": "x", "limit": 11}),
+        ("search_experience", {"query": "x", "zone": "golden"}),
+        ("get_experience", {"ids": ["e_aaaaaaaaaaaa"]}),
+        ("record_trajectory", {"task": "x"}),
+        ("record_trajectory", {"task": "x", "outcome": "won"}),
+        ("record_trajectory", {"task": "x", "outcome": "success", "steps": [], "transcript": "y"}),
+        ("record_trajectory", {"task": "x", "outcome": "success", "retrieval_ids": ["r_x"]}),
+        ("distill", {"trajectory_ids": ["t_x"]}),
+        ("save_lessons", {"brief_id": "b_x", "lessons": []}),
+        ("save_lessons", {"brief_id": "b_x", "lessons": [{}] * 51}),
+        ("report_outcome", {"retrieval_id": "r_x", "outcome": "success"}),
+        ("curate_experience", {"id": "e_x", "action": "retire", "reason": "y"}),
+        ("curate_experience", {"id": "e_x", "action": "edit", "reason": "y", "fields": {"x": 1}}),
+    ]
+    async with connected(tmp_path / "library.db") as client:
+        said = [await refusal(client, tool, **arguments) for tool, arguments in calls]
+    assert said == snapshot(
+        [
+            "query is empty: say it in words",
+            "limit is too large; it must be at most 10",
+            "there is no argument 'zone'; it takes query, domain, zones, levels, limit, detail",
+            "there is no experience e_aaaaaaaaaaaa: search_experience gives ids",
+            "outcome is missing: give it too",
+            "outcome cannot be 'won'; it is one of: success, failure, partial, unknown",
+            "give steps or transcript, not both: they are two forms of the same text",
+            "there is no retrieval 'r_x' (one that was cut off is not kept): use the retrieval_id of a search_experience answer, or leave it out",
+            "there is no trajectory t_x: record_trajectory gives ids",
+            "there is no brief 'b_x': distill gives one",
+            "lessons has 51 items; the limit is 50: send fewer",
+            "there is no retrieval 'r_x' (one that was cut off is not kept): use the retrieval_id of a search_experience answer, or leave it out",
+            "there is no experience 'e_x': a search gives ids",
+            "there is no argument 'fields.x'; it takes zone, level, title, when, lesson, examples, domain, tags, priority, revision",
+        ]
+    )

@@ -1,0 +1,162 @@
+"""The real server process on its pipes: what clients send first, how it ends, what it imports."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+
+from flex_mcp import open_library
+
+MODERN: dict[str, Any] = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {"roots": {}, "elicitation": {"form": {}}},
+    "io.modelcontextprotocol/clientInfo": {"name": "claude-code", "version": "2.1.330"},
+}
+
+
+class Pipes:
+    """A server process, spoken to line by line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self._id = 0
+
+    def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        self._id += 1
+        self.send({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params})
+        while True:
+            assert self.process.stdout is not None
+            message: dict[str, Any] = json.loads(self.process.stdout.readline())
+            if message.get("id") == self._id:
+                return message
+
+    def send(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(message) + "\n")
+        self.process.stdin.flush()
+
+
+@contextmanager
+def served(library: Path) -> Generator[Pipes]:
+    command = [sys.executable, "-m", "flex_mcp", "serve", "--library", str(library)]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        try:
+            yield Pipes(process)
+        finally:
+            process.kill()
+
+
+def initialized(pipes: Pipes, version: str = "2025-11-25") -> dict[str, Any]:
+    client = {"name": "codex", "version": "0.169.0"}
+    result = pipes.ask(
+        "initialize", protocolVersion=version, capabilities={"elicitation": {}}, clientInfo=client
+    )["result"]
+    pipes.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+    return result
+
+
+@pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25"])
+def test_a_client_of_the_handshake_era_is_answered_in_its_version(
+    tmp_path: Path, version: str
+) -> None:
+    with served(tmp_path / "library.db") as pipes:
+        result = initialized(pipes, version)
+        assert result["protocolVersion"] == version
+        assert result["serverInfo"]["name"] == "flex-mcp"
+        assert "search_experience" in result["instructions"]
+        assert len(pipes.ask("tools/list")["result"]["tools"]) == 7
+    assert not (tmp_path / "library.db").exists()  # no file before it is needed
+
+
+def test_a_client_of_the_stateless_era_is_served_without_a_handshake(tmp_path: Path) -> None:
+    with served(tmp_path / "library.db") as pipes:
+        discovered = pipes.ask("server/discover", _meta=MODERN)["result"]
+        assert "search_experience" in discovered["instructions"]
+        called = pipes.ask(
+            "tools/call", _meta=MODERN, name="search_experience", arguments={"query": "a task"}
+        )["result"]
+        assert called["structuredContent"]["nothing_relevant"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_the_real_client_works_with_the_real_process(tmp_path: Path, era: Any) -> None:
+    arguments = ["-m", "flex_mcp", "serve", "--library", str(tmp_path / "library.db")]
+    server = StdioServerParameters(command=sys.executable, args=arguments)
+    async with Client(server, mode=era) as client:
+        recorded = await client.call_tool("record_trajectory", {"task": "x", "outcome": "failure"})
+        assert recorded.structured_content["state"] == "pending"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("how", ["closed stdin", "SIGTERM", "SIGINT"])
+def test_the_server_ends_cleanly_and_what_it_acknowledged_is_stored(
+    tmp_path: Path, how: str
+) -> None:
+    library = tmp_path / "library.db"
+    with served(library) as pipes:
+        initialized(pipes)
+        arguments = {"task": "x", "outcome": "failure"}
+        made = pipes.ask("tools/call", name="record_trajectory", arguments=arguments)["result"]
+        search = {"query": "an example"}
+        found = pipes.ask("tools/call", name="search_experience", arguments=search)["result"]
+        if how == "closed stdin":
+            assert pipes.process.stdin is not None
+            pipes.process.stdin.close()
+        else:
+            os.kill(pipes.process.pid, getattr(signal, how))
+        assert pipes.process.wait(timeout=30) == 0
+        assert pipes.process.stdout is not None
+        assert pipes.process.stdout.read() == ""
+    with open_library(library) as reopened:
+        id_ = made["structuredContent"]["trajectory_id"]
+        assert [one.id for one in reopened.trajectories([id_])] == [id_]
+        with reopened.reading() as reading:
+            assert reading.retrieval(found["structuredContent"]["retrieval_id"]) is not None
+    assert not library.with_name("library.db-wal").exists()
+
+
+def test_garbage_on_stdin_is_survived_and_stdout_carries_the_protocol_only(tmp_path: Path) -> None:
+    with served(tmp_path / "library.db") as pipes:
+        assert pipes.process.stdin is not None
+        pipes.process.stdin.write("this is no JSON\n{}\n[]\n")
+        initialized(pipes)
+        bad = pipes.ask("tools/call", name="search_experience", arguments={"query": ""})["result"]
+        assert bad["isError"]
+        assert bad["content"] == [{"type": "text", "text": "query is empty: say it in words"}]
+
+
+def test_the_handshake_imports_no_model_no_storage_and_no_vectors() -> None:
+    heavy = ["numpy", "tokenizers", "fastembed", "onnxruntime", "anthropic", "apsw", "sqlite_vec"]
+    heavy += ["flask", "django", "fastapi", "aiohttp", "rich.progress", "flex_mcp.library"]
+    code = f"import sys, flex_mcp.server; print([m for m in {heavy!r} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_the_server_brings_in_no_web_framework_beyond_what_mcp_does() -> None:
+    own = top_level_modules("flex_mcp.server") - top_level_modules("mcp.server.mcpserver")
+    assert own <= {"flex_mcp", "platformdirs"}
+
+
+def top_level_modules(imported: str) -> set[str]:
+    code = (
+        f"import json, sys, {imported}; print(json.dumps([m for m in sys.modules if '.' not in m]))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name for name in json.loads(run.stdout) if not name.startswith("_")}
