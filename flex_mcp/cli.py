@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -24,13 +24,14 @@ from flex_mcp.arguments import (
     SearchArguments,
     checked,
 )
-from flex_mcp.errors import FlexError, InputError, NotFoundError, SettingError
+from flex_mcp.errors import FlexError, InputError, NotFoundError
 from flex_mcp.models import Curation, Level, Status, Zone
 
 if TYPE_CHECKING:
     from flex_mcp.library import Library, Progress
 
 CLIENT = "command line"
+ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -68,7 +69,7 @@ def with_library(function: Callable[..., Any]) -> Callable[..., Any]:
     @json_option
     @functools.wraps(function)
     def command(*args: Any, library: str | None, as_json: bool, **kwargs: Any) -> None:  # noqa: ANN401
-        app = App(library=library)
+        app = App(library=library or _before_the_command())
         try:
             answer: Answer | None = function(*args, library=app.library, **kwargs)
         finally:
@@ -77,6 +78,11 @@ def with_library(function: Callable[..., Any]) -> Callable[..., Any]:
             _print(answer, as_json=as_json)
 
     return command
+
+
+def _before_the_command() -> str | None:
+    """--library may also stand before the command."""
+    return click.get_current_context().find_root().params.get("library")
 
 
 def _print(answer: Answer, *, as_json: bool) -> None:
@@ -91,7 +97,7 @@ def _print(answer: Answer, *, as_json: bool) -> None:
 @library_option
 @click.pass_context
 def main(ctx: click.Context, library: str | None) -> None:
-    r"""An experience library for any assistant: lessons from earlier work, found when needed.
+    """An experience library for any assistant: lessons from earlier work, found when needed.
 
     Without a command it serves MCP over stdio, which is what a client starts. Try `flex-mcp demo`
     first; then `flex-mcp COMMAND --help`.
@@ -100,18 +106,16 @@ def main(ctx: click.Context, library: str | None) -> None:
     FLEX_MCP_LIBRARY        the library's file
     FLEX_MCP_EMBEDDER       static (the default, offline) or fastembed:MODEL
     FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
-    """
+    """  # noqa: D301  click's mark for lines to keep
     if ctx.invoked_subcommand is None:
         _serve(library)
-    elif library is not None:
-        raise SettingError("put --library after the command: flex-mcp COMMAND --library PATH")
 
 
 @main.command()
 @library_option
 def serve(library: str | None) -> None:
     """Serve MCP over stdio (what a client's configuration runs)."""
-    _serve(library)
+    _serve(library or _before_the_command())
 
 
 def _serve(library: str | None) -> None:
@@ -136,8 +140,8 @@ def demo(*, library: str | None, as_json: bool) -> None:
 @main.command()
 @click.argument("query", nargs=-1, required=True)
 @click.option("--domain", help="Only this path and what lies below it, such as python/packaging.")
-@click.option("--zone", "zones", multiple=True, type=click.Choice(list(Zone)))
-@click.option("--level", "levels", multiple=True, type=click.Choice(list(Level)))
+@click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
+@click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
 @click.option("--limit", type=int, default=3, show_default=True, help="Hits a level, at most 10.")
 @click.option("--detailed", is_flag=True, help="Whole lessons.")
 @with_library
@@ -184,9 +188,9 @@ def show(ids: Sequence[str], *, library: "Library") -> Answer:
 
 @main.command("list")
 @click.option("--domain", help="Only this path and what lies below it.")
-@click.option("--zone", "zones", multiple=True, type=click.Choice(list(Zone)))
-@click.option("--level", "levels", multiple=True, type=click.Choice(list(Level)))
-@click.option("--status", "statuses", multiple=True, type=click.Choice(list(Status)))
+@click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
+@click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
+@click.option("--status", "statuses", multiple=True, type=click.Choice([*map(str, Status)]))
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @with_library
 def list_(
@@ -210,9 +214,9 @@ def list_(
 
 
 @main.command()
-@click.argument("file", type=click.File(encoding="utf-8"), default="-")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @with_library
-def record(file: TextIO, *, library: "Library") -> Answer:
+def record(file: Path, *, library: "Library") -> Answer:
     """Record trajectories from a JSON FILE, or stdin.
 
     FILE holds one object with the arguments of record_trajectory (at least task and outcome), an
@@ -242,11 +246,17 @@ def _named(number: int, items: Sequence[object], item: object) -> RecordArgument
         raise InputError(f"{which}{error}; nothing was recorded") from error
 
 
-def _read(file: TextIO) -> str:
+def _read(file: Path) -> str:
     try:
-        return file.read()
+        raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{file.name} is not UTF-8 text") from error
+        raise InputError(f"{file} is not UTF-8 text: nothing was recorded") from error
+    if not text.strip():
+        raise InputError("there is nothing to record: give an object with task and outcome")
+    return text
 
 
 def _objects(text: str) -> list[object]:
@@ -255,7 +265,7 @@ def _objects(text: str) -> list[object]:
         content = json.loads(text)
     except ValueError:
         lines = [line for line in text.splitlines() if line.strip()]
-        return [_json_line(number, line) for number, line in enumerate(lines, start=1)] or [None]
+        return [_json_line(number, line) for number, line in enumerate(lines, start=1)]
     return content if isinstance(content, list) else [content]  # pyright: ignore[reportUnknownVariableType]
 
 
@@ -270,7 +280,7 @@ def _json_line(number: int, line: str) -> object:
 
 @main.command()
 @click.argument("experience_id", metavar="ID")
-@click.argument("action", type=click.Choice(list(Curation)))
+@click.argument("action", type=click.Choice([*map(str, Curation)]))
 @click.option("--reason", default="by hand", show_default=True, help="Kept in the history.")
 @click.option("--title", help="For edit, as the next ones.")
 @click.option("--when")
@@ -279,8 +289,8 @@ def _json_line(number: int, line: str) -> object:
 @click.option("--domain")
 @click.option("--tag", "tags", multiple=True, help="All that should stay.")
 @click.option("--priority", type=int)
-@click.option("--zone", type=click.Choice(list(Zone)))
-@click.option("--level", type=click.Choice(list(Level)))
+@click.option("--zone", type=click.Choice(ZONES))
+@click.option("--level", type=click.Choice(LEVELS))
 @click.option(
     "--revision", type=int, help="For revert: back to before this one (default the last)."
 )

@@ -20,6 +20,8 @@ from mcp import Client, StdioServerParameters
 from mcp_types import TextContent
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.markup import escape
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
 
@@ -91,6 +93,10 @@ class Demonstration:
     def say(self, *parts: Any, end: str = "\n", soft_wrap: bool = False) -> None:  # noqa: ANN401  rich's
         self.console.print(*parts, end=end, soft_wrap=soft_wrap)
 
+    def line(self, text: str) -> None:
+        """One line whatever its length."""
+        self.console.print(f"    {text}", no_wrap=True, overflow="ellipsis")
+
     def server(self, what: str) -> Client:
         """A client on a server process of its own, as Claude Desktop or Cursor start it."""
         self.say(f"\n[bold]{what}[/bold]")
@@ -126,7 +132,7 @@ class Demonstration:
             made = await self.call(client, "record_trajectory", trajectory)
             steps = len(trajectory["steps"])
             self.say(f"→ {made.get('trajectory_id')}: {trajectory['outcome']}, {steps} steps")
-            self.say(f"    [dim]{trajectory['feedback']}[/dim]")
+            self.say(Padding(trajectory["feedback"], (0, 0, 0, 4), style="dim"))
 
     async def distill(self, client: Client) -> None:
         self.say("\n[bold]It asks for a brief, and answers it with lessons.[/bold]")
@@ -137,7 +143,7 @@ class Demonstration:
         saved = await self.call(client, "save_lessons", answer)
         self.say(f"→ {len(saved['decisions'])} decisions")
         for lesson, decision in zip(lessons, saved["decisions"], strict=True):
-            self.say(f"    {decision['decision']} {decision['experience_id']} {marked(lesson)}")
+            self.line(f"{decision['decision']} {marked(lesson)}")
         added = all(decision["decision"] == "add" for decision in saved["decisions"])
         self.check("a lesson was not added", holds=added)
         self.seen["decisions"] = saved["decisions"]
@@ -147,7 +153,7 @@ class Demonstration:
         found = await self.call(client, "search_experience", {"query": scenario["next_task"]})
         self.say(f"→ relevance {found['relevance']}, {len(found['hits'])} hits")
         for hit in found["hits"]:
-            self.say(f"    {marked(hit)} [dim]score {hit['score']}[/dim]")
+            self.line(f"{hit['score']:.2f} {marked(hit)}")
         titles = {hit["title"]: hit for hit in found["hits"]}
         for what, title in scenario["expected"].items():
             self.check(f"the expected {what} was not served: {title}", holds=title in titles)
@@ -180,7 +186,7 @@ class Demonstration:
 
 def marked(lesson: Mapping[str, Any]) -> str:
     style = ZONE_STYLES[lesson["zone"]]
-    return f"[{style}]{lesson['zone']:<7}[/{style}] {lesson['level']:<9} {lesson['title']}"
+    return f"[{style}]{lesson['zone']:<7}[/{style}] {lesson['level']:<9} {escape(lesson['title'])}"
 
 
 def server_command() -> tuple[str, Sequence[str]]:

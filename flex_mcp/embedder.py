@@ -140,7 +140,9 @@ def _fastembed_model(model: str, *, cache: Path, folder: Path | None, fetch: boo
     try:
         with contextlib.redirect_stdout(sys.stderr):  # it prints, and stdout is the protocol's
             from fastembed import TextEmbedding
+            from loguru import logger
 
+            logger.disable("fastembed")  # what it logs, the error says once and better
             _check_known(model, TextEmbedding.list_supported_models())
             return TextEmbedding(
                 model,

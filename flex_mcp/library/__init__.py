@@ -107,8 +107,7 @@ class Library:
         waiting = self._log.take()
         try:
             with self._store.writing() as writing:
-                for retrieval in waiting:
-                    writing.add_retrieval(retrieval)
+                self._write_aside(writing, waiting)
                 yield writing
         except BaseException:
             self._log.put_back(waiting)
@@ -116,10 +115,14 @@ class Library:
 
     def _write_retrievals(self, retrievals: Sequence[Retrieval]) -> None:
         with self._store.writing() as writing:
-            for retrieval in retrievals:
-                writing.add_retrieval(retrieval)
-            if self._searcher.background is not None:
-                writing.set_setting("background", self._searcher.background.as_json())
+            self._write_aside(writing, retrievals)
+
+    def _write_aside(self, writing: Writing, retrievals: Sequence[Retrieval]) -> None:
+        """What searches leave to be written: their retrievals, and a background measured anew."""
+        for retrieval in retrievals:
+            writing.add_retrieval(retrieval)
+        if measured := self._searcher.take_measured():
+            writing.set_setting("background", measured.as_json())
 
     # Searching and looking up
 
@@ -195,6 +198,8 @@ class Library:
     def calibrate(self) -> None:
         """Measure now how generic queries fare here; searches do it by themselves as it grows."""
         self._searcher.calibrate()
+        if not self._store.read_only:
+            self._write_retrievals(self._log.take())
 
     def neighbours(self, texts: Sequence[str], *, limit: int) -> list[Experience]:
         """The active experiences nearest to any of some texts, best first: what an updater sees.

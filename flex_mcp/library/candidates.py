@@ -89,9 +89,13 @@ def _ranked(reading: Reading, question: Question, found: Candidates) -> list[Ran
         for experience in reading.experiences(found.shortlist(question.limit * spare))
     ]
     if question.prior:
-        rows = [row._replace(score=row.score + ranking.helpfulness(row.experience)) for row in rows]
+        rows = [_with_prior(row) for row in rows]
         rows.sort(key=lambda row: -row.score)
     return _collapsed(reading, rows) if question.collapse else rows
+
+
+def _with_prior(row: Ranked) -> Ranked:
+    return row._replace(score=row.score + ranking.helpfulness(row.experience))
 
 
 def _collapsed(reading: Reading, rows: Sequence[Ranked]) -> list[Ranked]:
@@ -120,13 +124,13 @@ def _relevant_warning(
     best = reading.first_of(list(found.scores), Zone.WARNING)
     if best is None:
         return None
-    warning = reading.experiences([best])[0]
+    row = Ranked(reading.experiences([best])[0], found.scores[best])
+    warning = _with_prior(row) if question.prior else row
     cosines = {row.id: row.score for row in found.nearest}
     served = [cosines[row.experience.id] for row in chosen if row.experience.id in cosines]
     near = bool(served) and cosines.get(best, -1.0) >= min(served)
-    _, rare = ranking.overlap(found.terms, reading.stems(searchable(warning)))
-    fits = near or rare >= SURE
-    return Ranked(warning, found.scores[best]) if fits else None
+    _, rare = ranking.overlap(found.terms, reading.stems(searchable(warning.experience)))
+    return warning if near or rare >= SURE else None
 
 
 def searchable(experience: Snapshot) -> str:

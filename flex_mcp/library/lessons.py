@@ -30,10 +30,6 @@ class PreparedLessons:
     lessons: Sequence[Prepared]
     embedder: Embedder | None
 
-    @property
-    def refused(self) -> bool:
-        return any(isinstance(one.lesson, EmbedderError) for one in self.lessons)
-
 
 def prepare(lessons: Sequence[RawLesson], store: Store, embedders: Embedders) -> PreparedLessons:
     if not lessons:
@@ -44,22 +40,32 @@ def prepare(lessons: Sequence[RawLesson], store: Store, embedders: Embedders) ->
         embedder, _ = embedders.serving(made_by)
     except EmbedderError as error:
         return PreparedLessons([Prepared(error)] * len(lessons), None)
-    return PreparedLessons([_prepared(raw, embedder) for raw in lessons], embedder)
+    checked_lessons = [_checked(raw) for raw in lessons]
+    good = [one for one in checked_lessons if isinstance(one, Lesson)]
+    vectors = iter(embedder.passages([_text(one) for one in good]) if embedder else ())
+    prepared = [
+        Prepared(one, next(vectors, None) if isinstance(one, Lesson) else None)
+        for one in checked_lessons
+    ]
+    return PreparedLessons(prepared, embedder)
 
 
-def _prepared(raw: RawLesson, embedder: Embedder | None) -> Prepared:
+def _checked(raw: RawLesson) -> Lesson | InputError:
     try:
-        lesson = checked(Lesson, raw)
+        return checked(Lesson, raw)
     except InputError as error:
-        return Prepared(error)
-    text = Snapshot(
+        return error
+
+
+def _text(lesson: Lesson) -> str:
+    """What its vector is made of, as the experience will have it."""
+    return Snapshot(
         zone=lesson.zone,
         level=lesson.level,
         title=lesson.title.strip(),
         when=lesson.when.strip(),
         lesson=lesson.lesson.strip(),
     ).text
-    return Prepared(lesson, embedder.passages([text])[0] if embedder else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

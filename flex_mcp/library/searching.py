@@ -23,7 +23,8 @@ class Searcher:
         self._store = store
         self._embedders = embedders
         self._measuring = threading.Lock()
-        self.background: background.KeptBackground | None = None
+        self._background: background.KeptBackground | None = None
+        self._measured: background.KeptBackground | None = None
 
     def search(self, question: Question) -> tuple[list[Hit], float, str | None]:
         """Hits, relevance, and a notice where words alone had to do."""
@@ -52,27 +53,36 @@ class Searcher:
         """The background; measuring a big library's takes seconds, so that goes on aside."""
         if embedder is None or not (experiences := reading.active()):
             return None
-        now = self.background or background.kept(reading)
+        now = self._background or background.kept(reading)
         if now is None or not now.fits(embedder, experiences):
             if experiences <= AT_ONCE:
-                now = background.measure(reading, embedder)
+                now = self._measure(reading, embedder)
             elif self._measuring.acquire(blocking=False):
                 threading.Thread(target=self._measure_aside, args=[embedder], daemon=True).start()
-        self.background = now
         return now.background if now and now.made_by(embedder) else None
+
+    def _measure(self, reading: Reading, embedder: Embedder) -> background.KeptBackground | None:
+        self._background = self._measured = background.measure(reading, embedder)
+        return self._background
 
     def _measure_aside(self, embedder: Embedder) -> None:
         try:
             with self._store.reading() as reading:
-                self.background = background.measure(reading, embedder)
+                self._measure(reading, embedder)
         finally:
             self._measuring.release()
 
     def calibrate(self) -> None:
+        """Measure the background now."""
         with self._store.reading() as reading:
             embedder, _ = self._embedders.serving(reading.vectors_made_by())
             if embedder is not None:
-                self.background = background.measure(reading, embedder)
+                self._measure(reading, embedder)
+
+    def take_measured(self) -> background.KeptBackground | None:
+        """A background that the file does not have yet."""
+        measured, self._measured = self._measured, None
+        return measured
 
 
 def _embedded(question: Question, embedder: Embedder | None) -> Question:
