@@ -274,7 +274,8 @@ class Library:
         prepared = prepare(lessons, self._store, self._embedders)
         with self._writing() as writing:
             id_, is_new = recording.keep(writing, new)
-            decisions = place(writing, prepared, self._source([id_], new.trajectory.domain, client))
+            found = writing.trajectories([id_])
+            decisions = place(writing, prepared, self._source(found, client))
             if _any_accepted(decisions):
                 writing.set_state([id_], TrajectoryState.DISTILLED)
             state = writing.trajectories([id_])[0].state
@@ -302,10 +303,9 @@ class Library:
 
     # Lessons and briefs
 
-    def _source(self, evidence: Sequence[str], domain: str | None, client: str) -> Source:
+    def _source(self, trajectories: Sequence[RecordedTrajectory], client: str) -> Source:
         return Source(
-            evidence=evidence,
-            domain=domain,
+            evidence={trajectory.id: trajectory.domain for trajectory in trajectories},
             actor=client,
             origin=Origin(kind="distilled", by=client),
             now=self._now(),
@@ -327,8 +327,7 @@ class Library:
         prepared = prepare(lessons, self._store, self._embedders)
         with self._writing() as writing:
             found = briefs.known_trajectories(writing, evidence)
-            domain = found[0].domain if found else None
-            return place(writing, prepared, self._source(evidence, domain, client))
+            return place(writing, prepared, self._source(found, client))
 
     def claimable(self, trajectory_ids: Sequence[str] | None) -> list[RecordedTrajectory]:
         """The trajectories that a brief may be about: those named, or the pending ones.
@@ -387,8 +386,7 @@ class Library:
             if brief.answer_hash is not None:
                 return list(brief.decisions)
             found = writing.trajectories(brief.trajectory_ids)
-            source = self._source(brief.trajectory_ids, found[0].domain, client)
-            decisions = place(writing, prepared, source)
+            decisions = place(writing, prepared, self._source(found, client))
             if _any_accepted(decisions) or not lessons:
                 state = TrajectoryState.DISTILLED if lessons else TrajectoryState.SKIPPED
                 writing.set_state(brief.trajectory_ids, state)

@@ -70,10 +70,12 @@ def _text(lesson: Lesson) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where the lessons of a call come from: their evidence, domain, and who wrote them."""
+    """Where the lessons of a call come from, and who wrote them.
 
-    evidence: Sequence[str]
-    domain: str | None
+    `evidence` holds the trajectories' ids, each with its domain.
+    """
+
+    evidence: Mapping[str, str | None]
     actor: str
     origin: Origin
     now: datetime
@@ -118,16 +120,17 @@ def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
     if isinstance(one.lesson, FlexError):
         raise one.lesson
     named = one.lesson.trajectory_ids
-    evidence = tuple(source.evidence if named is None else named)
+    evidence = tuple(source.evidence) if named is None else named
     if strangers := [id_ for id_ in evidence if id_ not in source.evidence]:
         raise InputError(
             f"trajectory_ids names {', '.join(strangers)}, which is none of "
             f"{', '.join(source.evidence) or 'the trajectories of this call'}"
         )
+    domains = {source.evidence[id_] for id_ in evidence}
     return Proposal(
         index=index,
         lesson=one.lesson,
         evidence=evidence,
         vectors=one.vectors,
-        domain=source.domain,
+        domain=domains.pop() if len(domains) == 1 else None,
     )
