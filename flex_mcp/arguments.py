@@ -210,7 +210,7 @@ def checked(kind: type[T], value: object) -> T:
     """
     if isinstance(value, Mapping):
         value = _parsed(kind, cast("Mapping[str, Any]", value))
-        _check_encodable(value)
+        check_encodable(value)
     try:
         result = adapter(kind).validate_python(value)
     except ValidationError as error:
@@ -235,7 +235,12 @@ def _is_text(schema: dict[str, Any] | None) -> bool:
     return any("string" in option.get("type", ()) for option in options)
 
 
-def _check_encodable(value: dict[str, Any]) -> None:
+def check_encodable(value: object) -> None:
+    """Refuse text that is no Unicode, wherever in a value.
+
+    Raises:
+        InputError: a text holds half of a surrogate pair.
+    """
     try:
         json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError as error:

@@ -69,16 +69,22 @@ def fuse(nearest: Sequence[Scored], matching: Sequence[Scored], weight: float) -
     lists = [(rows, share) for rows, share in ((nearest, weight), (matching, 1 - weight)) if rows]
     total: dict[str, float] = dict.fromkeys((row.id for rows, _ in lists for row in rows), 0.0)
     for rows, share in lists:
-        z = _normalised({row.id: row.score for row in rows})
-        lowest = min(z.values())
+        z, lowest = _normalised({row.id: row.score for row in rows})
         for id_ in total:
             total[id_] += share * z.get(id_, lowest)
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _normalised(scores: Mapping[str, float]) -> dict[str, float]:
+def _normalised(scores: Mapping[str, float]) -> tuple[dict[str, float], float]:
+    """The scores brought to mean 0, deviation 1, and the lowest of them.
+
+    Where all are equal, as when one experience alone holds a word, being listed is what counts.
+    """
     mean, deviation = fmean(scores.values()), pstdev(scores.values())
-    return {id_: (score - mean) / (deviation or 1.0) for id_, score in scores.items()}
+    if not deviation:
+        return dict.fromkeys(scores, 1.0), -1.0
+    z = {id_: (score - mean) / deviation for id_, score in scores.items()}
+    return z, min(z.values())
 
 
 def logistic(x: float) -> float:
@@ -206,9 +212,20 @@ NEGATIONS = frozenset({"not", "no", "never", "without", "cannot", "avoid", "unle
 
 
 def same_claim(one: str, other: str) -> bool:
-    """Whether two near texts may stand for each other: no number or negation tells them apart."""
-    apart = set(one.casefold().split()) ^ set(other.casefold().split())
+    """Whether two near texts may stand for each other.
+
+    Not where a number or a negation tells them apart, nor where the same words stand in another
+    order: "lock the table before the row".
+    """
+    first, second = _bare_words(one), _bare_words(other)
+    if sorted(first) == sorted(second):
+        return first == second
     return not any(
-        word.strip(".,;:!?()`'\"") in NEGATIONS or any(letter.isdigit() for letter in word)
-        for word in apart
+        word in NEGATIONS or word.endswith("n't") or any(letter.isdigit() for letter in word)
+        for word in set(first) ^ set(second)
     )
+
+
+def _bare_words(text: str) -> list[str]:
+    words = text.casefold().replace("\u2019", "'").split()
+    return [word.strip(".,;:!?()`'\"") for word in words]

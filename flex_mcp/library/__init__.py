@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Self
 
-from flex_mcp.arguments import Fields
+from flex_mcp.arguments import Fields, check_encodable
 from flex_mcp.library import briefs, curating, importing, recording, reindexing
 from flex_mcp.library.candidates import Question
 from flex_mcp.library.embedders import Embedders, LoadEmbedder
@@ -156,8 +156,10 @@ class Library:
         possible, `retrieval_id` is None and a notice says why.
 
         Raises:
+            InputError: the query is no valid Unicode.
             EmbedderError: the library's vectors need another embedder; it says what to do.
         """
+        check_encodable(query)
         question = Question(
             text=query,
             wanted=_filter(levels, zones, domain),

@@ -22,6 +22,7 @@ class RetrievalLog:
         self._write = write
         self._waiting: list[Retrieval] = []
         self._lock = threading.Lock()
+        self._flushing = threading.Lock()  # held while taken ones are on their way to the file
         self._timer: threading.Timer | None = None
         self.refusal: str | None = None
 
@@ -37,7 +38,14 @@ class RetrievalLog:
             self._timer.start()
 
     def take(self) -> list[Retrieval]:
-        """The waiting retrievals, for a transaction that is about to be made anyway."""
+        """The waiting retrievals, for a transaction that is about to be made anyway.
+
+        Those that are being written just now are in the file when this returns.
+        """
+        with self._flushing:
+            return self._take()
+
+    def _take(self) -> list[Retrieval]:
         with self._lock:
             taken, self._waiting = self._waiting, []
             return taken
@@ -50,10 +58,14 @@ class RetrievalLog:
                 self._arm()
 
     def flush(self) -> None:
-        """Write what waits, now."""
+        """Write what waits, now; one that is under way is waited for."""
+        with self._flushing:
+            self._flush()
+
+    def _flush(self) -> None:
         with self._lock:
             self._timer = None
-        taken = self.take()
+        taken = self._take()
         if not taken:
             return
         try:

@@ -81,6 +81,9 @@ def prepare(path: Path) -> None:
         ) from error
     if path.is_dir():
         raise LibraryError(f"the library {path} is a folder: name a file in it")
+    if path.stat().st_size == 1:  # SQLite takes a file of one byte for an empty one
+        with plain_errors(path):
+            raise apsw.NotADBError
 
 
 def connect(path: Path) -> apsw.Connection:
@@ -90,21 +93,28 @@ def connect(path: Path) -> apsw.Connection:
     WAL needs a writable folder otherwise.
     """
     with plain_errors(path):
-        connection = _configured(str(path), apsw.SQLITE_OPEN_READWRITE)
         try:
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            return _opened(str(path), apsw.SQLITE_OPEN_READWRITE)
         except (apsw.CantOpenError, apsw.ReadOnlyError):
-            connection.close()
             wal = path.with_name(path.name + "-wal")
             if os.access(path.parent, os.W_OK) or (wal.exists() and wal.stat().st_size):
                 raise
             uri = f"file:{quote(str(path))}?immutable=1"
-            connection = _configured(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-        return connection
+            return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
-def _configured(name: str, flags: int) -> apsw.Connection:
+def _opened(name: str, flags: int) -> apsw.Connection:
     connection = apsw.Connection(name, flags=flags)
+    try:
+        _configure(connection)
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    except BaseException:
+        connection.close()  # and its -wal and -shm go
+        raise
+    return connection
+
+
+def _configure(connection: apsw.Connection) -> None:
     connection.set_busy_timeout(BUSY_SECONDS * 1000)
     connection.enable_load_extension(True)  # noqa: FBT003  apsw's own signature
     connection.load_extension(sqlite_vec.loadable_path())
@@ -114,7 +124,6 @@ def _configured(name: str, flags: int) -> apsw.Connection:
         "PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY;"
     )
     connection.row_trace = _as_dict
-    return connection
 
 
 def _as_dict(cursor: apsw.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
@@ -147,7 +156,8 @@ def migrate(path: Path, connection: apsw.Connection) -> None:
                     _begin_library(connection)
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk may have ended it already
+                connection.execute("ROLLBACK")
             raise
 
 

@@ -1,0 +1,150 @@
+"""Stand-ins that behave: an embedder of hashed words, a clock that stands still; small values and
+the steps that many tests begin with.
+
+test_embedder.py holds the fake embedder to the contract of the real ones.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from flex_mcp.embedder import WINDOW, Embedder, chunks
+from flex_mcp.errors import EmbedderError
+from flex_mcp.library import Library
+from flex_mcp.library.embedders import LoadEmbedder
+from flex_mcp.models import (
+    DecisionKind,
+    Experience,
+    Found,
+    Lesson,
+    Level,
+    Outcome,
+    Trajectory,
+    Vectors,
+    Zone,
+    new_id,
+)
+from flex_mcp.sqlite import SqliteStore
+
+LESSONS = [
+    "Pin the compiler version in the build image before a release.",
+    "Substitute the tangent of the half angle in trigonometric integrals.",
+    "Rotate the access token before the deployment window closes.",
+    "Compare dates in UTC, never in the local time of the server.",
+    "Ask for the invoice number before promising a refund.",
+    "Soak the beans overnight so that they cook evenly.",
+    "Close the database cursor before the connection returns to the pool.",
+    "Draw a free-body diagram before writing the equations of motion.",
+]
+
+
+class FakeEmbedder:
+    """Every word is a signed unit in one of a few dimensions; a text is their sum."""
+
+    weight = 0.5
+    near_duplicate = 0.95
+    related = 0.6
+
+    def __init__(
+        self, name: str = "fake", *, version: str = "1", dimension: int = 64, window: int = WINDOW
+    ) -> None:
+        self.vectors = Vectors(embedder=name, version=version, dimension=dimension)
+        self.embedded: list[str] = []  # the passages that it was asked for
+        self._window = window
+
+    def query(self, text: str) -> bytes:
+        total = np.zeros(self.vectors.dimension, np.float32)
+        for word in text.casefold().split():
+            digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
+            place = int.from_bytes(digest[:4]) % self.vectors.dimension
+            total[place] += 1 if digest[4] % 2 else -1
+        length = float(np.linalg.norm(total))
+        return (total / length if length else total).tobytes()
+
+    def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
+        self.embedded += texts
+        return [[self.query(chunk) for chunk in chunks(text, self._window)] for text in texts]
+
+
+def models(*embedders: Embedder) -> LoadEmbedder:
+    """A machine on which these models are installed, and no others."""
+    known = {embedder.vectors.embedder: embedder for embedder in embedders}
+
+    def load(name: str, fetch: bool) -> Embedder:  # noqa: ARG001, FBT001  the seam's own shape
+        if name not in known:
+            raise EmbedderError(f"the model {name!r} is not on this machine")
+        return known[name]
+
+    return load
+
+
+class Clock:
+    """The time, as a test sets it."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def advance(self, **by: float) -> None:
+        self.time += timedelta(**by)
+
+
+def a_lesson(
+    lesson: str = "Pin the compiler version in the build image.", **values: object
+) -> Lesson:
+    """A lesson whose title is its own text, unless the test says otherwise."""
+    fields: dict[str, object] = {
+        "zone": Zone.GOLDEN,
+        "level": Level.PATTERN,
+        "title": lesson[:100].strip(),
+        "when": "",
+        "lesson": lesson,
+    }
+    return Lesson(**(fields | values))  # pyright: ignore[reportArgumentType]  a test's own values
+
+
+def a_trajectory(task: str = "Build the wheel", **values: object) -> Trajectory:
+    fields: dict[str, object] = {"task": task, "outcome": Outcome.SUCCESS}
+    return Trajectory(**(fields | values))  # pyright: ignore[reportArgumentType]  the same
+
+
+def fake_library(
+    folder: Path,
+    *embedders: FakeEmbedder,
+    wanted: str | None = "fake",
+    clock: Clock | None = None,
+) -> Library:
+    return Library(
+        SqliteStore(folder / "library.db"), models(*embedders), wanted=wanted, now=clock or Clock()
+    )
+
+
+def ids(found: Found) -> list[str]:
+    return [hit.experience.id for hit in found.hits]
+
+
+def add(library: Library, *lessons: Lesson) -> list[str]:
+    """Their ids; each must be new."""
+    decisions = library.apply(lessons)
+    assert [one.decision for one in decisions] == [DecisionKind.ADD] * len(lessons)
+    return [one.experience_id or "" for one in decisions]
+
+
+def one(library: Library, experience_id: str | None) -> Experience:
+    (found,) = library.get([experience_id or ""])
+    return found
+
+
+def record(library: Library, task: str = "Build the wheel") -> str:
+    return library.record(a_trajectory(task)).trajectory_id
+
+
+def brief(library: Library, *trajectory_ids: str) -> str:
+    opened = library.open_brief(new_id("b"), trajectory_ids, "the question")
+    assert opened is not None
+    return opened.id

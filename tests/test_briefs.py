@@ -1,0 +1,125 @@
+"""The life of a brief."""
+
+from datetime import timedelta
+
+import pytest
+from fakes import Clock, a_lesson, brief, one, record
+
+from flex_mcp.errors import InputError, NotFoundError
+from flex_mcp.library import Library
+from flex_mcp.models import (
+    DecisionKind,
+    TrajectoryState,
+)
+
+
+def state(library: Library, trajectory_id: str) -> TrajectoryState:
+    return library.trajectories([trajectory_id])[0].state
+
+
+def test_a_brief_claims_its_trajectories_for_half_an_hour(quick: Library, clock: Clock) -> None:
+    first, second = record(quick, "one"), record(quick, "two")
+    claimed = brief(quick, first)
+    assert [found.id for found in quick.claimable(None)] == [second]
+    assert quick.remaining() == 1
+    assert [found.id for found in quick.claimable([first, second])] == [second]
+    with pytest.raises(InputError, match=f"nothing to distil: {first} is claimed by {claimed}"):
+        quick.claimable([first])
+    assert quick.open_brief("b_other", [first, second], "again") is None
+    clock.advance(minutes=29, seconds=59)
+    assert quick.remaining() == 1
+    clock.advance(seconds=1)
+    assert [found.id for found in quick.claimable(None)] == [first, second]
+    assert quick.open_brief("b_other", [first, second], "again") is not None
+
+
+def test_a_brief_keeps_its_text_as_it_was_rendered(quick: Library) -> None:
+    first, second = record(quick, "one"), record(quick, "two")
+    quick.open_brief("b_1", [second, first], "the question 🦜")
+    with quick.reading() as reading:
+        found = reading.brief("b_1")
+    assert found is not None
+    assert (found.rendered, found.trajectory_ids) == ("the question 🦜", (second, first))
+    assert found.expires_at - found.created_at == timedelta(minutes=30)
+
+
+def test_an_answered_brief_makes_its_trajectories_distilled(quick: Library) -> None:
+    first, second = record(quick, "one"), record(quick, "two")
+    (decision,) = quick.answer_brief(brief(quick, first, second), [a_lesson()], client="me")
+    assert decision.decision is DecisionKind.ADD
+    assert one(quick, decision.experience_id).evidence == (first, second)
+    assert state(quick, first) is state(quick, second) is TrajectoryState.DISTILLED
+    assert quick.remaining() == 0
+    with pytest.raises(InputError, match=f"nothing to distil: {first} is distilled"):
+        quick.claimable([first])
+
+
+def test_the_same_answer_again_gets_the_first_decisions(quick: Library) -> None:
+    claimed = brief(quick, record(quick))
+    raw = {"zone": "golden", "level": "pattern", "title": "T", "when": "", "lesson": "fine"}
+    first = quick.answer_brief(claimed, [raw, {"title": "bad"}])
+    assert quick.answer_brief(claimed, [raw, {"title": "bad"}]) == first
+    assert quick.statistics().experiences == 1
+    assert quick.statistics().revisions == 1
+
+
+def test_another_answer_to_a_closed_brief_is_refused(quick: Library) -> None:
+    claimed = brief(quick, record(quick))
+    quick.answer_brief(claimed, [a_lesson()])
+    for lessons in ([a_lesson("another")], []):
+        with pytest.raises(InputError, match=f"{claimed} was answered already, with other lessons"):
+            quick.answer_brief(claimed, lessons)
+    assert quick.statistics().experiences == 1
+
+
+def test_an_empty_answer_makes_the_trajectories_skipped(quick: Library) -> None:
+    trajectory = record(quick)
+    claimed = brief(quick, trajectory)
+    assert quick.answer_brief(claimed, []) == []
+    assert state(quick, trajectory) is TrajectoryState.SKIPPED
+    assert quick.answer_brief(claimed, []) == []
+    assert quick.remaining() == 0
+    assert [found.id for found in quick.claimable([trajectory])] == [trajectory]
+
+
+def test_a_brief_whose_lessons_are_all_refused_stays_open(quick: Library) -> None:
+    trajectory = record(quick)
+    claimed = brief(quick, trajectory)
+    (refused,) = quick.answer_brief(claimed, [{"title": "bad"}])
+    assert refused.decision is DecisionKind.REFUSED
+    assert state(quick, trajectory) is TrajectoryState.PENDING
+    assert quick.remaining() == 0, "it claims them still"
+    (added,) = quick.answer_brief(claimed, [a_lesson()])
+    assert added.decision is DecisionKind.ADD
+    assert state(quick, trajectory) is TrajectoryState.DISTILLED
+
+
+def test_a_brief_past_its_claim_is_accepted(quick: Library, clock: Clock) -> None:
+    trajectory = record(quick)
+    claimed = brief(quick, trajectory)
+    clock.advance(days=3)
+    (decision,) = quick.answer_brief(claimed, [a_lesson()])
+    assert decision.decision is DecisionKind.ADD
+    assert state(quick, trajectory) is TrajectoryState.DISTILLED
+
+
+def test_a_brief_whose_trajectories_were_distilled_meanwhile_is_refused(
+    quick: Library, clock: Clock
+) -> None:
+    first, second = record(quick, "one"), record(quick, "two")
+    late = brief(quick, first, second)
+    clock.advance(minutes=31)
+    quick.answer_brief(brief(quick, second), [a_lesson()])
+    with pytest.raises(InputError, match=f"{second} of {late} was distilled meanwhile"):
+        quick.answer_brief(late, [a_lesson("another")])
+    assert state(quick, first) is TrajectoryState.PENDING
+    assert quick.statistics().experiences == 1
+
+
+def test_a_brief_that_is_not_here_is_refused(quick: Library) -> None:
+    with pytest.raises(NotFoundError, match="there is no brief 'b_nobody'"):
+        quick.answer_brief("b_nobody", [a_lesson()])
+    with pytest.raises(NotFoundError, match="there is no trajectory t_nobody"):
+        quick.claimable(["t_nobody"])
+    with pytest.raises(NotFoundError, match="there is no trajectory t_nobody"):
+        quick.open_brief("b_1", ["t_nobody"], "x")

@@ -1,0 +1,305 @@
+"""What a person or agent may do to one experience: each action, its refusals, and the way back."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, models
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flex_mcp.arguments import Fields
+from flex_mcp.errors import InputError, NotFoundError
+from flex_mcp.library import Library
+from flex_mcp.models import (
+    Action,
+    Curation,
+    Experience,
+    Filter,
+    Level,
+    Revision,
+    RevisionKind,
+    Snapshot,
+    Status,
+    Zone,
+)
+from flex_mcp.sqlite import SqliteStore
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    """One for all tests of the module: each works on an experience of its own."""
+    path = tmp_path_factory.mktemp("curating") / "library.db"
+    with Library(SqliteStore(path), models(FakeEmbedder()), wanted="fake", now=Clock()) as opened:
+        yield opened
+
+
+def added(library: Library, lesson: str = "walk the dog", **values: object) -> str:
+    unique = library.statistics().experiences
+    (decision,) = library.apply([a_lesson(f"{lesson} {unique}", action=Action.ADD, **values)])
+    return decision.experience_id or ""
+
+
+def curate(
+    library: Library, experience_id: str, action: Curation, **fields: object
+) -> tuple[Experience, Revision]:
+    given = Fields(**fields) if fields else None  # pyright: ignore[reportArgumentType]  any field
+    return library.curate(experience_id, action, reason="because", fields=given, client="me")
+
+
+def snapshot(experience: Snapshot) -> dict[str, object]:
+    return {field.name: getattr(experience, field.name) for field in dataclasses.fields(Snapshot)}
+
+
+def is_served(library: Library, experience_id: str) -> bool:
+    (experience,) = library.get([experience_id])
+    found = library.search(experience.lesson, limit=1_000, abstain=False, collapse=False)
+    return experience_id in [hit.experience.id for hit in found.hits]
+
+
+ALLOWED = {
+    (Status.ACTIVE, Curation.APPROVE): Status.ACTIVE,
+    (Status.QUARANTINED, Curation.APPROVE): Status.ACTIVE,
+    (Status.ACTIVE, Curation.QUARANTINE): Status.QUARANTINED,
+    (Status.ACTIVE, Curation.RETIRE): Status.RETIRED,
+    (Status.QUARANTINED, Curation.RETIRE): Status.RETIRED,
+    (Status.RETIRED, Curation.RESTORE): Status.ACTIVE,
+}
+TO = {Status.QUARANTINED: Curation.QUARANTINE, Status.RETIRED: Curation.RETIRE}
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize(
+    "action", [Curation.APPROVE, Curation.QUARANTINE, Curation.RETIRE, Curation.RESTORE]
+)
+def test_an_action_goes_with_some_statuses_and_is_refused_with_the_others(
+    library: Library, status: Status, action: Curation
+) -> None:
+    id_ = added(library)
+    if status in TO:
+        curate(library, id_, TO[status])
+    (before,) = library.get([id_])
+    assert before.status is status
+    if (status, action) not in ALLOWED:
+        with pytest.raises(
+            InputError, match=f"an experience that is {status} cannot be .*: only one"
+        ):
+            curate(library, id_, action)
+        assert library.get([id_]) == [before]
+        assert len(library.history(id_)) == before.revision
+        return
+    after, revision = curate(library, id_, action)
+    assert after.status is ALLOWED[status, action]
+    assert library.get([id_]) == [after]
+    assert is_served(library, id_) is (after.status is Status.ACTIVE)
+    assert revision.kind is RevisionKind(action)
+    assert library.history(id_)[-1] == revision
+    assert revision.before is not None
+    assert (revision.before.status, revision.after.status) == (status, after.status)
+    assert (revision.actor, revision.reason) == ("me", "because")
+    assert revision.revision == after.revision == before.revision + 1
+
+
+def test_a_refusal_says_what_would_be_allowed(library: Library) -> None:
+    id_ = added(library)
+    with pytest.raises(InputError) as refused:
+        curate(library, id_, Curation.RESTORE)
+    assert str(refused.value) == (
+        "an experience that is active cannot be restored: only one that is retired"
+    )
+
+
+@pytest.mark.parametrize("action", Curation)
+def test_an_experience_that_is_not_here_is_refused(library: Library, action: Curation) -> None:
+    with pytest.raises(NotFoundError, match="there is no experience 'e_nobody'"):
+        curate(library, "e_nobody", action)
+
+
+EDITS: list[tuple[dict[str, object], dict[str, object]]] = [
+    ({"zone": Zone.WARNING}, {}),
+    ({"level": Level.PRINCIPLE}, {}),
+    ({"title": "another title"}, {}),
+    ({"when": "at night"}, {}),
+    ({"lesson": "another lesson"}, {}),
+    ({"examples": ("a", "b")}, {}),
+    ({"tags": ("x",)}, {}),
+    ({"priority": 5}, {}),
+    ({"domain": " Pets//Dogs/"}, {"domain": "pets/dogs"}),
+    ({"title": "both", "priority": 1}, {}),
+    ({"examples": ()}, {}),
+]
+
+
+@pytest.mark.parametrize(("given", "folded"), EDITS)
+def test_an_edit_sets_what_is_given_and_nothing_else(
+    library: Library, given: dict[str, object], folded: dict[str, object]
+) -> None:
+    id_ = added(library, examples=("old",), domain="d", when="w")
+    (before,) = library.get([id_])
+    after, revision = curate(library, id_, Curation.EDIT, **given)
+    assert snapshot(after) == snapshot(before) | given | folded
+    assert revision.kind is RevisionKind.EDIT
+    assert revision.before is not None
+    assert snapshot(revision.before) == snapshot(before)
+    assert snapshot(revision.after) == snapshot(after)
+
+
+def test_an_edit_may_empty_the_domain_and_the_when(library: Library) -> None:
+    id_ = added(library, domain="d", when="w")
+    after, _ = curate(library, id_, Curation.EDIT, domain="", when="")
+    assert (after.domain, after.when) == (None, "")
+
+
+def test_an_edited_text_is_found_by_its_new_words_and_its_new_vector(library: Library) -> None:
+    id_ = added(library)
+    curate(library, id_, Curation.EDIT, title="zebra", lesson="zebra crossing")
+    found = library.search("zebra crossing", abstain=False)
+    assert max(found.hits, key=lambda hit: hit.score).experience.id == id_
+    with library.reading() as reading:
+        nearest = reading.nearest(
+            FakeEmbedder().query("zebra zebra crossing"), depth=1, wanted=Filter()
+        )
+    assert (nearest[0].id, nearest[0].score) == (id_, pytest.approx(1, abs=1e-3))
+
+
+@pytest.mark.parametrize("action", [one for one in Curation if one is not Curation.EDIT])
+def test_only_an_edit_takes_a_text(library: Library, action: Curation) -> None:
+    id_ = added(library)
+    with pytest.raises(InputError, match=f"{action} takes no title, tags: use edit"):
+        curate(library, id_, action, title="x", tags=("y",))
+    assert len(library.history(id_)) == 1
+
+
+@pytest.mark.parametrize("action", [one for one in Curation if one is not Curation.REVERT])
+def test_only_a_revert_takes_a_revision(library: Library, action: Curation) -> None:
+    id_ = added(library)
+    text = {"title": "x"} if action is Curation.EDIT else {}
+    with pytest.raises(InputError, match=f"{action} takes no revision: use revert"):
+        curate(library, id_, action, revision=1, **text)
+
+
+def test_an_edit_without_fields_is_refused(library: Library) -> None:
+    with pytest.raises(InputError, match="edit needs fields: at least one of zone, level, title"):
+        curate(library, added(library), Curation.EDIT)
+
+
+def test_a_revert_takes_back_the_last_change_unless_one_is_named(library: Library) -> None:
+    id_ = added(library)
+    (first,) = library.get([id_])
+    curate(library, id_, Curation.EDIT, title="second")
+    curate(library, id_, Curation.EDIT, title="third")
+    back, _ = curate(library, id_, Curation.REVERT)
+    assert back.title == "second"
+    back, revision = curate(library, id_, Curation.REVERT, revision=2)
+    assert snapshot(back) == snapshot(first)
+    assert (revision.revision, revision.kind) == (5, RevisionKind.EDIT)
+    with pytest.raises(InputError, match="there is no revision 6: the last one is 5"):
+        curate(library, id_, Curation.REVERT, revision=6)
+
+
+def test_reverting_the_first_revision_takes_the_experience_out_of_service(
+    library: Library,
+) -> None:
+    id_ = added(library)
+    after, revision = curate(library, id_, Curation.REVERT, revision=1)
+    assert (after.status, revision.kind) == (Status.RETIRED, RevisionKind.RETIRE)
+    assert not is_served(library, id_)
+
+
+def test_reverting_a_supersede_brings_the_old_experience_back(library: Library) -> None:
+    old = added(library, "use the old way")
+    supersede = a_lesson("use the new way", action=Action.SUPERSEDE, into=old, reason="it broke")
+    library.apply([supersede])
+    assert not is_served(library, old)
+    after, _ = curate(library, old, Curation.REVERT)
+    assert (after.status, after.superseded_by) == (Status.ACTIVE, None)
+    assert is_served(library, old)
+
+
+def test_reverting_a_merge_brings_back_text_examples_and_evidence(library: Library) -> None:
+    first, second = (library.record(a_trajectory(task)).trajectory_id for task in ("one", "two"))
+    (made,) = library.apply(
+        [a_lesson("to be merged", examples=("a",), action=Action.ADD)], evidence=[first]
+    )
+    id_ = made.experience_id or ""
+    (before,) = library.get([id_])
+    merge = a_lesson("merged", examples=("b",), action=Action.MERGE, into=id_)
+    library.apply([merge], evidence=[second])
+    after, _ = curate(library, id_, Curation.REVERT)
+    assert snapshot(after) == snapshot(before)
+    assert after.evidence == (first,)
+    assert is_served(library, id_)
+
+
+def test_counters_are_no_part_of_what_a_revert_brings_back(library: Library) -> None:
+    id_ = added(library, "count the sheep carefully")
+    curate(library, id_, Curation.EDIT, priority=5)
+    library.search("count the sheep carefully", abstain=False)
+    library.record(a_trajectory("after the search"))
+    (served,) = library.get([id_])
+    assert served.served == 1
+    after, _ = curate(library, id_, Curation.REVERT)
+    assert (after.served, after.priority) == (1, 3)
+
+
+def test_a_restored_experience_is_superseded_by_nothing(library: Library) -> None:
+    old = added(library, "use the older way")
+    library.apply([a_lesson("newer", action=Action.SUPERSEDE, into=old, reason="it broke")])
+    after, _ = curate(library, old, Curation.RESTORE)
+    assert (after.status, after.superseded_by) == (Status.ACTIVE, None)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Zs", "Cc"]), min_size=1, max_size=20)
+Change = tuple[Curation, dict[str, object]]
+EDITED: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "zone": st.sampled_from(Zone),
+        "level": st.sampled_from(Level),
+        "title": TEXT,
+        "when": TEXT,
+        "lesson": TEXT,
+        "examples": st.lists(TEXT, max_size=3).map(tuple),
+        "domain": TEXT,
+        "tags": st.lists(TEXT, max_size=3).map(tuple),
+        "priority": st.integers(1, 5),
+    },
+)
+
+
+def a_change(action: Curation) -> st.SearchStrategy[Change]:
+    fields = EDITED.filter(bool) if action is Curation.EDIT else st.just(dict[str, object]())
+    return st.tuples(st.just(action), fields)
+
+
+CHANGES: st.SearchStrategy[Change] = st.sampled_from(Curation).flatmap(a_change)
+
+
+@settings(max_examples=25)
+@given(st.lists(CHANGES, max_size=6))
+def test_every_change_leaves_a_revision_and_any_revision_can_be_reverted(
+    library: Library, changes: list[Change]
+) -> None:
+    id_ = added(library)
+    for action, fields in changes:
+        (before,) = library.get([id_])
+        try:
+            after, revision = curate(library, id_, action, **fields)
+        except InputError:  # an action that does not go with the status changes nothing
+            assert library.get([id_]) == [before]
+            continue
+        assert library.get([id_]) == [after]
+        assert revision.before is not None
+        assert snapshot(revision.before) == snapshot(before)
+        assert snapshot(revision.after) == snapshot(after)
+    history = library.history(id_)
+    assert [revision.revision for revision in history] == list(range(1, len(history) + 1))
+    for earlier, later in itertools.pairwise(history):
+        assert later.before == earlier.after
+    for revision in history[1:]:
+        after, _ = curate(library, id_, Curation.REVERT, revision=revision.revision)
+        assert revision.before is not None
+        assert snapshot(after) == snapshot(revision.before)
+    assert library.history(id_)[: len(history)] == history
+    assert is_served(library, id_) is (library.get([id_])[0].status is Status.ACTIVE)

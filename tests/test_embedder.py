@@ -1,0 +1,127 @@
+"""One contract for every embedder, the fake one included."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import FakeEmbedder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flex_mcp.embedder import Embedder, StaticEmbedder, chunks, load
+from flex_mcp.errors import EmbedderError, SettingError
+
+MINILM = "fastembed:sentence-transformers/all-MiniLM-L6-v2"
+
+
+@pytest.fixture(scope="module", params=["fake", "static", MINILM])
+def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    match request.param:
+        case "fake":
+            return FakeEmbedder()
+        case "static":
+            return StaticEmbedder()
+        case name:
+            shared: Path = request.getfixturevalue("shared")
+            folder = shared / "data" / "models" / "all-MiniLM-L6-v2"
+            if not folder.is_dir():
+                pytest.skip(f"{folder} is not here")
+            return load(name, cache=tmp_path_factory.mktemp("cache"), folder=folder)
+
+
+def cosine(one: bytes, other: bytes) -> float:
+    return float(np.frombuffer(one, np.float32) @ np.frombuffer(other, np.float32))
+
+
+def test_a_query_is_a_unit_vector_of_the_said_dimension(embedder: Embedder) -> None:
+    vector = np.frombuffer(embedder.query("parse the date in UTC"), np.float32)
+    assert vector.shape == (embedder.vectors.dimension,)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_passage_is_a_list_of_unit_vectors(embedder: Embedder) -> None:
+    texts = ["short", "a text of some words", "word " * 1000]
+    passages = embedder.passages(texts)
+    assert len(passages) == len(texts)
+    assert len(passages[0]) == len(passages[1]) == 1
+    for passage in passages:
+        assert passage
+        for chunk in passage:
+            vector = np.frombuffer(chunk, np.float32)
+            assert vector.shape == (embedder.vectors.dimension,)
+            assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_no_passages_are_no_vectors(embedder: Embedder) -> None:
+    assert embedder.passages([]) == []
+
+
+def test_a_text_has_one_vector_whenever_and_beside_whatever_it_is_embedded(
+    embedder: Embedder,
+) -> None:
+    text = "retry the request with a growing delay"
+    assert embedder.query(text) == embedder.query(text)
+    ((alone,),) = embedder.passages([text])
+    _, (in_company,) = embedder.passages(["another and rather longer text " * 5, text])
+    assert cosine(alone, in_company) > 0.99
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "\x00", "。", "🦜", "ⅷ\u200b"])
+def test_a_text_that_says_nothing_is_a_unit_vector_or_all_zero(
+    embedder: Embedder, text: str
+) -> None:
+    ((passage,),) = embedder.passages([text])
+    for vector in (embedder.query(text), passage):
+        values = np.frombuffer(vector, np.float32)
+        assert values.shape == (embedder.vectors.dimension,)
+        assert np.isfinite(values).all()
+        assert not values.any() or np.linalg.norm(values) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_near_text_is_nearer_than_a_far_one(embedder: Embedder) -> None:
+    query = embedder.query("how to pin the compiler version in a build image")
+    (near,), (far,) = embedder.passages(
+        [
+            "Pin the compiler version in the build image before a release.",
+            "Substitute the hyperbolic angle, then integrate by parts.",
+        ]
+    )
+    assert cosine(query, near) > cosine(query, far) + 0.2
+
+
+def test_the_figures_of_an_embedder_are_in_order(embedder: Embedder) -> None:
+    assert 0 < embedder.weight < 1
+    assert 0 < embedder.related < embedder.near_duplicate <= 1
+
+
+@given(st.text(st.sampled_from("ab \n"), max_size=60), st.integers(1, 5))
+def test_chunks_hold_all_words_in_order_and_none_is_over_the_window(text: str, window: int) -> None:
+    pieces = chunks(text, window)
+    assert pieces
+    assert [word for piece in pieces for word in piece.split()] == text.split()
+    assert all(len(piece.split()) <= window for piece in pieces)
+
+
+@pytest.mark.parametrize("name", ["nonsense", "fastembed:", "Static", ""])
+def test_an_embedder_that_cannot_be_is_refused_with_those_that_can(
+    name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingError, match="static or fastembed:MODEL"):
+        load(name, cache=tmp_path)
+
+
+def test_a_model_that_fastembed_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(EmbedderError, match="knows no model 'acme/embed'"):
+        load("fastembed:acme/embed", cache=tmp_path)
+
+
+def test_a_folder_without_the_models_files_is_refused_with_what_must_be_in_it(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(EmbedderError, match=r"FLEX_MCP_EMBEDDER_PATH.*model\.onnx"):
+        load(MINILM, cache=tmp_path / "cache", folder=tmp_path)
+
+
+def test_a_model_that_is_not_here_is_not_fetched_unasked(tmp_path: Path) -> None:
+    with pytest.raises(EmbedderError, match=r"not on this machine: run `flex-mcp reindex`"):
+        load(MINILM, cache=tmp_path)

@@ -1,0 +1,320 @@
+"""Ranking is pure: properties of fusion, budgets, choices and the relevance of an answer."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from flex_mcp import ranking
+from flex_mcp.models import Experience, Level, Origin, Zone
+from flex_mcp.ranking import Background, Features, Ranked
+from flex_mcp.store import Scored, Term
+
+SCORES = st.floats(-100, 100).map(lambda score: round(score, 3))
+
+
+@st.composite
+def lists(draw: st.DrawFn, *, least: int = 0) -> list[Scored]:
+    scores = draw(st.dictionaries(st.sampled_from("abcdefghij"), SCORES, min_size=least))
+    return [Scored(id_, Level.PATTERN, score) for id_, score in scores.items()]
+
+
+def score_of(id_: str, rows: list[Scored]) -> float | None:
+    return next((row.score for row in rows if row.id == id_), None)
+
+
+# Fusion
+
+
+@given(lists(), lists(), st.floats(0, 1), st.randoms())
+def test_fusion_does_not_depend_on_the_order_of_the_lists(
+    nearest: list[Scored], matching: list[Scored], weight: float, chance: random.Random
+) -> None:
+    fused = ranking.fuse(nearest, matching, weight)
+    shuffled = chance.sample(nearest, len(nearest)), chance.sample(matching, len(matching))
+    again = ranking.fuse(*shuffled, weight)
+    assert list(again) == list(fused)
+    assert again == pytest.approx(fused)
+
+
+@given(lists(), lists(), st.floats(0, 1))
+def test_fusion_keeps_every_candidate_once_and_gives_the_best_first(
+    nearest: list[Scored], matching: list[Scored], weight: float
+) -> None:
+    fused = ranking.fuse(nearest, matching, weight)
+    assert set(fused) == {row.id for row in (*nearest, *matching)}
+    assert list(fused.values()) == sorted(fused.values(), reverse=True)
+
+
+@given(lists(least=2), lists(least=2), st.floats(0.01, 0.99))
+def test_what_is_better_in_both_lists_is_better_fused(
+    nearest: list[Scored], matching: list[Scored], weight: float
+) -> None:
+    fused = ranking.fuse(nearest, matching, weight)
+    both = {row.id for row in nearest} & {row.id for row in matching}
+    for one in both:
+        for other in both:
+            pairs = [
+                (score_of(one, rows) or 0.0, score_of(other, rows) or 0.0)
+                for rows in (nearest, matching)
+            ]
+            if all(a > b for a, b in pairs):
+                assert fused[one] > fused[other]
+
+
+@given(lists(least=2), lists(least=1), st.floats(0.01, 0.99))
+def test_what_a_list_lacks_counts_there_like_its_lowest(
+    nearest: list[Scored], matching: list[Scored], weight: float
+) -> None:
+    lowest = min(matching, key=lambda row: row.score)
+    assume(score_of(lowest.id, nearest) is None)
+    assume(len({row.score for row in matching}) > 1)
+    stranger = Scored("stranger", Level.PATTERN, nearest[0].score)
+    beside = Scored(lowest.id, Level.PATTERN, nearest[0].score)
+    fused = ranking.fuse([*nearest, stranger, beside], matching, weight)
+    assert fused["stranger"] == pytest.approx(fused[lowest.id])
+
+
+def test_an_experience_that_alone_holds_a_word_gains_from_it() -> None:
+    nearest = [Scored("near", Level.PATTERN, 0.31), Scored("named", Level.PATTERN, 0.30)]
+    fused = ranking.fuse(nearest, [Scored("named", Level.PATTERN, 12.0)], 0.4)
+    assert list(fused) == ["named", "near"]
+
+
+@given(lists(least=1), st.floats(0.01, 1))
+def test_one_list_alone_keeps_its_order_whatever_its_weight(
+    nearest: list[Scored], weight: float
+) -> None:
+    fused = ranking.fuse(nearest, [], weight)
+    assert list(fused) == [
+        row.id for row in sorted(nearest, key=lambda row: (-row.score, row.id))
+    ] or len({row.score for row in nearest}) < len(nearest)
+
+
+def test_equal_candidates_come_in_the_order_of_their_ids() -> None:
+    rows = [Scored(id_, Level.PATTERN, 1.0) for id_ in "cab"]
+    assert list(ranking.fuse(rows, [], 0.5)) == ["a", "b", "c"]
+
+
+def test_the_scale_of_a_list_is_no_weight() -> None:
+    nearest = [Scored("a", Level.PATTERN, 0.9), Scored("b", Level.PATTERN, 0.1)]
+    matching = [Scored("a", Level.PATTERN, 3.0), Scored("b", Level.PATTERN, 700.0)]
+    assert ranking.fuse(nearest, matching, 0.6)["a"] > 0
+    assert ranking.fuse(nearest, matching, 0.4)["a"] < 0
+
+
+# Words
+
+
+@given(st.lists(st.integers(0, 4000), max_size=40))
+def test_the_words_of_a_search_are_the_rarest_known_ones_within_the_budget(
+    documents: list[int],
+) -> None:
+    terms = [Term(f"w{place}", f"w{place}", count) for place, count in enumerate(documents)]
+    words = ranking.search_words(terms)
+    counts = {term.word: term.documents for term in terms}
+    chosen = [counts[word] for word in words]
+    known = sorted(count for count in documents if count)
+    assert chosen == known[: len(chosen)]
+    if len(chosen) > ranking.ALWAYS_WORDS:
+        assert sum(chosen) <= ranking.POSTINGS
+    if len(chosen) < len(known):
+        assert len(chosen) >= ranking.ALWAYS_WORDS
+        assert sum(chosen) + known[len(chosen)] > ranking.POSTINGS
+
+
+def test_function_words_are_no_content() -> None:
+    terms = [Term(word, word.lower(), 1) for word in ("The", "parser", "of", "dates")]
+    assert [term.word for term in ranking.content_terms(terms)] == ["parser", "dates"]
+
+
+def test_a_long_query_is_embedded_by_its_ends() -> None:
+    words = [str(number) for number in range(1000)]
+    assert ranking.ends(" ".join(words)).split() == [*words[:250], *words[-100:]]
+    exactly = " ".join(words[:350])
+    assert ranking.ends(exactly) == exactly
+
+
+@pytest.mark.parametrize(
+    ("word", "rare"),
+    [
+        ("pytest", True),
+        ("2038", True),
+        ("x", False),
+        ("10", False),
+        ("problem", False),
+        ("—", False),
+    ],
+)
+def test_a_rare_word_says_something_by_itself(word: str, *, rare: bool) -> None:
+    assert ranking.is_rare(Term(word, word, 1)) is rare
+
+
+def test_a_rare_word_counts_four_times_a_common_one() -> None:
+    terms = [Term("pytest", "pytest", 1), Term("problem", "problem", 1)]
+    assert ranking.overlap(terms, {"pytest"}) == (pytest.approx(0.8), 1)
+    assert ranking.overlap(terms, {"problem"}) == (pytest.approx(0.2), 0)
+    assert ranking.overlap(terms, {"pytest", "problem", "more"}) == (pytest.approx(1.0), 1)
+    assert ranking.overlap([], {"pytest"}) == (0.0, 0)
+
+
+# Whether anything fits
+
+NUMBERS = st.floats(0, 1)
+FEATURES = st.builds(Features, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+BACKGROUNDS = st.builds(Background, FEATURES, st.floats(0, 0.5), st.floats(0, 0.5))
+
+
+@given(FEATURES, BACKGROUNDS, st.sampled_from(Features._fields), NUMBERS)
+def test_relevance_never_falls_where_a_feature_rises(
+    found: Features, usual: Background, feature: str, more: float
+) -> None:
+    better = found._replace(**{feature: getattr(found, feature) + more})
+    assert 0 <= ranking.relevance(found, usual) <= ranking.relevance(better, usual) <= 1
+
+
+@given(FEATURES, BACKGROUNDS)
+def test_what_is_no_better_than_the_background_is_not_relevant(
+    found: Features, usual: Background
+) -> None:
+    assert ranking.relevance(usual.mean, usual) < ranking.RELEVANT
+    louder = usual._replace(mean=Features(*(value + 1 for value in found)))
+    assert ranking.relevance(found, louder) < ranking.RELEVANT
+
+
+def test_relevance_uses_every_feature() -> None:
+    usual = Background(Features(0.2, 0.1, 0.1, 0.3), 0.1, 0.1)
+    found = Features(0.3, 0.2, 0.2, 0.4)
+    for feature in Features._fields:
+        better = found._replace(**{feature: 0.6})
+        assert ranking.relevance(better, usual) > ranking.relevance(found, usual)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 10_000), st.floats(0, 1))
+def test_relevance_alone_rises_with_cosine_and_words_and_falls_with_size(
+    best: float, overlap: float, experiences: int, more: float
+) -> None:
+    now = ranking.relevance_alone(best, overlap, experiences)
+    assert 0 <= now <= 1
+    assert ranking.relevance_alone(best + more, overlap, experiences) >= now
+    assert ranking.relevance_alone(best, overlap + more, experiences) >= now
+    assert ranking.relevance_alone(best, overlap, experiences * 2) <= now
+
+
+def test_features_are_those_of_the_best_five_and_of_the_idf_mass() -> None:
+    nearest = [
+        Scored(str(place), Level.PATTERN, score / 10) for place, score in enumerate(range(9))
+    ]
+    terms = [Term("known", "known", 9), Term("unknown", "unknown", 0), Term("held", "held", 1)]
+    found = ranking.features(nearest, terms, {"held"}, 10)
+    assert found.best == pytest.approx(0.8)
+    assert found.best_five == pytest.approx(0.6)
+    assert 0 < found.coverage < found.known < 1
+    assert ranking.features([], [], set(), 0) == Features(0, 0, 0, 0)
+
+
+def test_the_background_is_the_mean_of_what_was_measured() -> None:
+    usual = ranking.background([Features(0.1, 0.2, 0.3, 0.4), Features(0.3, 0.2, 0.5, 0.8)])
+    assert usual.mean == pytest.approx(Features(0.2, 0.2, 0.4, 0.6))
+    assert (usual.best_deviation, usual.best_five_deviation) == pytest.approx((0.1, 0.0))
+
+
+# The hits
+
+
+def an_experience(id_: str, **values: object) -> Experience:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    experience = Experience(
+        id=id_,
+        zone=Zone.GOLDEN,
+        level=Level.PATTERN,
+        title=id_,
+        when="",
+        lesson=id_,
+        origin=Origin(kind="distilled", by="test"),
+        revision=1,
+        created_at=now,
+        updated_at=now,
+    )
+    return replace(experience, **values)  # pyright: ignore[reportArgumentType]  a test's own values
+
+
+def a_ranked(row: tuple[Level, Zone, float]) -> Ranked:
+    level, zone, score = row
+    return Ranked(an_experience("e", level=level, zone=zone), score)
+
+
+RANKED = st.lists(
+    st.tuples(st.sampled_from(Level), st.sampled_from(Zone), SCORES).map(a_ranked), max_size=30
+).map(lambda rows: sorted(rows, key=lambda row: -row.score))
+
+
+@given(RANKED, st.integers(1, 4))
+def test_the_best_of_each_level_are_picked_most_general_level_first(
+    ranked: list[Ranked], limit: int
+) -> None:
+    chosen = ranking.pick(ranked, limit=limit)
+    for level in Level:
+        of_level = [row.score for row in chosen if row.experience.level is level]
+        all_of_it = [row.score for row in ranked if row.experience.level is level]
+        assert of_level == all_of_it[:limit]
+    order = [list(Level).index(row.experience.level) for row in chosen]
+    assert order == sorted(order)
+
+
+@given(RANKED, st.integers(1, 4), st.sampled_from(Level))
+def test_one_that_must_be_served_takes_the_last_place_of_its_level(
+    ranked: list[Ranked], limit: int, level: Level
+) -> None:
+    sure = Ranked(an_experience("sure", level=level, zone=Zone.WARNING), -1_000)
+    plain = ranking.pick(ranked, limit=limit)
+    chosen = ranking.pick(ranked, limit=limit, sure=sure)
+    of_level = [row for row in plain if row.experience.level is level]
+    assert [row for row in chosen if row.experience.level is level] == [
+        *of_level[: limit - 1],
+        sure,
+    ]
+    assert [row for row in chosen if row.experience.level is not level] == [
+        row for row in plain if row.experience.level is not level
+    ]
+
+
+@given(st.integers(1, 5), st.integers(0, 10_000), st.integers(0, 10_000))
+def test_what_helped_before_moves_up_by_a_bounded_step(
+    priority: int, successes: int, failures: int
+) -> None:
+    def prior(successes: int, failures: int) -> float:
+        return ranking.helpfulness(
+            an_experience("e", priority=priority, successes=successes, failures=failures)
+        )
+
+    now = prior(successes, failures)
+    assert -0.15 <= now <= 0.15
+    assert prior(successes + 1, failures) > now > prior(successes, failures + 1)
+
+
+def test_an_experience_that_was_never_tried_stands_where_it_is() -> None:
+    assert ranking.helpfulness(an_experience("e")) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Pin the compiler.", "Pin the compiler!", True),
+        ("Lock the table before the row", "Lock the row before the table", False),
+        ("Wait 5 seconds", "Wait 50 seconds", False),
+        ("Use version 3.11", "Use version 3.12", False),
+        ("Cache the answer", "Never cache the answer", False),
+        ("Cache the answer", "Do not cache the answer", False),
+        ("Retry the request", "Retry the request unless it is a write", False),
+        ("Run with tests", "Run without tests", False),
+        ("You can do it", "You can't do it", False),
+        ("You should do it", "You shouldn\u2019t do it", False),
+    ],
+)
+def test_a_number_or_a_negation_tells_two_claims_apart(one: str, other: str, *, same: bool) -> None:
+    assert ranking.same_claim(one, other) is same
+    assert ranking.same_claim(other, one) is same

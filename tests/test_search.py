@@ -1,0 +1,210 @@
+"""What a search serves, and when it serves nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes import LESSONS, a_lesson, add, ids
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flex_mcp import open_library
+from flex_mcp.library import Library
+from flex_mcp.models import (
+    Action,
+    Level,
+    Outcome,
+    Zone,
+)
+
+
+def test_an_empty_library_has_nothing_relevant(library: Library) -> None:
+    found = library.search("build the wheel")
+    assert found.nothing_relevant
+    assert (found.hits, found.relevance, found.notices) == ((), 0.0, ())
+    assert found.retrieval_id is not None
+
+
+@pytest.mark.parametrize("number", range(len(LESSONS)))
+def test_a_task_finds_the_lesson_that_is_about_it(stocked: Library, number: int) -> None:
+    tasks = [
+        "The release build fails since the compiler was updated in the image",
+        "Integrate 1/(2 + sin x): a trigonometric integral",
+        "The deployment failed: the access token expired",
+        "The server reports the wrong day: dates are compared in local time",
+        "A customer wants a refund for an invoice",
+        "The beans are hard although they cooked for an hour",
+        "The connection pool runs out: a cursor of the database stays open",
+        "Find the equations of motion of a block on a wedge",
+    ]
+    found = stocked.search(tasks[number])
+    assert found.hits
+    assert found.hits[0].experience.lesson == LESSONS[number]
+    assert found.relevance >= 0.5
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "Translate this poem about autumn into Portuguese",
+        "Which gear ratio suits a touring bicycle?",
+        "Knit a scarf with a cable stitch",
+    ],
+)
+def test_an_unrelated_task_finds_nothing_relevant(stocked: Library, task: str) -> None:
+    found = stocked.search(task)
+    assert found.nothing_relevant
+    assert found.relevance < 0.5
+    assert stocked.search(task, abstain=False).hits
+
+
+def test_a_hit_that_shares_two_rare_words_is_not_silenced_in_a_small_library(
+    library: Library,
+) -> None:
+    (id_,) = add(library, a_lesson("With zstandard and pyodide the worker must load wasm first."))
+    add(library, *(a_lesson(text) for text in LESSONS))
+    found = library.search(
+        "We write a long report on the history of gardening for our readers, with many pictures, "
+        "and by the way somebody mentioned zstandard and pyodide in the meeting"
+    )
+    assert ids(found) != []
+    assert ids(found)[0] == id_
+
+
+def test_levels_zones_and_domains_narrow_a_search(library: Library) -> None:
+    text = LESSONS[0]
+    principle, warning, pattern = add(
+        library,
+        a_lesson(text, level=Level.PRINCIPLE, domain="python/packaging"),
+        a_lesson(text, zone=Zone.WARNING, domain="Python"),
+        a_lesson(text, domain="pythonic"),
+    )
+    task = "pin the compiler version in the build image"
+    assert ids(library.search(task)) == [
+        principle,
+        *sorted([warning, pattern], key=ids(library.search(task)).index),
+    ]
+    assert ids(library.search(task, levels=[Level.PRINCIPLE])) == [principle]
+    assert ids(library.search(task, zones=[Zone.WARNING])) == [warning]
+    assert set(ids(library.search(task, domain="python"))) == {principle, warning}
+    assert ids(library.search(task, domain=" Python/Packaging/ ")) == [principle]
+    assert ids(library.search(task, domain="python/pack")) == []
+    assert ids(library.search(task, levels=[Level.INSTANCE])) == []
+
+
+def test_the_most_general_level_comes_first_and_each_has_its_limit(library: Library) -> None:
+    for level in reversed(Level):
+        texts = [f"{text} ({level})" for text in LESSONS[:4]]
+        library.apply([a_lesson(text, level=level, action=Action.ADD) for text in texts])
+    hits = library.search("compiler, integrals, token, dates", limit=2, abstain=False).hits
+    assert [hit.experience.level for hit in hits] == [level for level in Level for _ in range(2)]
+    for level in Level:
+        scores = [hit.score for hit in hits if hit.experience.level is level]
+        assert scores == sorted(scores, reverse=True)
+    assert all(0 <= hit.score <= 1 for hit in hits)
+
+
+def test_near_identical_hits_collapse_into_the_best(library: Library) -> None:
+    first = a_lesson(LESSONS[0])
+    near = a_lesson(
+        "Pin the compiler version in the build image before the release.", action=Action.ADD
+    )
+    add(library, first, near)
+    task = "pin the compiler version in the build image"
+    assert len(library.search(task).hits) == 1
+    assert len(library.search(task, collapse=False).hits) == 2
+
+
+def test_near_identical_hits_of_two_zones_are_both_served(library: Library) -> None:
+    add(library, a_lesson(LESSONS[0]), a_lesson(LESSONS[0], zone=Zone.WARNING))
+    assert len(library.search("pin the compiler version in the build image").hits) == 2
+
+
+def test_a_relevant_warning_is_served_though_better_hits_fill_its_level(library: Library) -> None:
+    add(
+        library,
+        *(
+            a_lesson(f"Sign the wheel with sigstore before the {what} upload.")
+            for what in ("first", "nightly", "big")
+        ),
+    )
+    (warning,) = add(
+        library,
+        a_lesson(
+            "Uploads of big archives: a sigstore bundle made for another wheel is refused.",
+            zone=Zone.WARNING,
+        ),
+    )
+    found = library.search("sign the wheel with sigstore before the upload", limit=2)
+    assert warning in ids(found)
+    assert len(found.hits) == 2
+    without = library.search(
+        "sign the wheel with sigstore before the upload", limit=2, zones=[Zone.GOLDEN]
+    )
+    assert warning not in ids(without)
+
+
+def test_an_unrelated_warning_is_not_pressed_in(library: Library) -> None:
+    add(library, *(a_lesson(text) for text in LESSONS[:4]))
+    (warning,) = add(library, a_lesson("Never feed chocolate to the dog.", zone=Zone.WARNING))
+    found = library.search("pin the compiler version in the build image", limit=1)
+    assert found.hits
+    assert warning not in ids(found)
+
+
+def test_what_helped_before_moves_up_among_equals(library: Library) -> None:
+    text = "Check the seals of the pump before the night shift."
+    low, high = add(library, a_lesson(text), a_lesson(text, zone=Zone.MIXED))
+    task = "check the seals before the night shift"
+    ahead, behind = ids(library.search(task, abstain=False, collapse=False))
+    assert {ahead, behind} == {low, high}
+    for _ in range(20):
+        retrieval = library.search(task, abstain=False, collapse=False).retrieval_id or ""
+        library.report(retrieval, Outcome.SUCCESS, helpful=[behind], harmful=[ahead])
+    assert ids(library.search(task, abstain=False, collapse=False)) == [behind, ahead]
+    assert ids(library.search(task, abstain=False, collapse=False, prior=False)) == [ahead, behind]
+
+
+def test_a_search_finds_what_another_library_on_the_file_just_added(
+    library: Library, tmp_path: Path
+) -> None:
+    library.search("build the wheel")
+    with open_library(tmp_path / "library.db") as other:
+        (added,) = add(other, a_lesson(LESSONS[0]))
+    assert ids(library.search("pin the compiler version in the build image")) == [added]
+
+
+def test_a_larger_library_finds_its_own_and_stays_silent_on_the_rest(library: Library) -> None:
+    things = ["pump", "valve", "gasket", "turbine", "bearing", "piston", "rotor", "flange"]
+    deeds = ["Oil", "Replace", "Inspect", "Weigh"]
+    add(
+        library,
+        *(
+            a_lesson(f"{deed} the {thing} before the {other} is warm.", action=Action.ADD)
+            for deed, other in zip(deeds, ["boiler", "grid", "crane", "dock"], strict=True)
+            for thing in things
+        ),
+    )
+    found = library.search("The turbine must be inspected: is the crane warm?")
+    assert found.hits
+    assert "turbine" in found.hits[0].experience.lesson
+    assert library.search("Translate this poem about autumn into Portuguese").nothing_relevant
+    assert library.search("What is the capital of Mongolia?").nothing_relevant
+
+
+def test_neighbours_are_the_nearest_to_any_of_the_texts(stocked: Library) -> None:
+    found = stocked.neighbours(["compiler of the build image", "beans to cook"], limit=2)
+    assert {experience.lesson for experience in found} == {LESSONS[0], LESSONS[5]}
+    assert stocked.neighbours([], limit=2) == []
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+def test_any_text_can_be_searched_for(odd: Library, query: str) -> None:
+    assert odd.search(query, abstain=False).relevance <= 1
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    with open_library(tmp_path_factory.mktemp("odd") / "library.db") as opened:
+        add(opened, *(a_lesson(text) for text in LESSONS))
+        yield opened

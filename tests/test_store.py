@@ -1,0 +1,796 @@
+"""The Store's contract, on SqliteStore: the file, transactions, both indexes, migrations."""
+
+import stat
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+import apsw
+import pytest
+from fakes import FakeEmbedder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
+from flex_mcp.models import (
+    Agent,
+    Experience,
+    Filter,
+    Level,
+    Origin,
+    Outcome,
+    RecordedTrajectory,
+    Retrieval,
+    Revision,
+    RevisionKind,
+    Snapshot,
+    Status,
+    Step,
+    StepKind,
+    TrajectoryState,
+    VerifiedBy,
+    Zone,
+    new_id,
+)
+from flex_mcp.sqlite import SqliteStore
+from flex_mcp.sqlite import file as sqlite_file
+from flex_mcp.store import Store, Writing, migrations
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+EMBEDDER = FakeEmbedder()
+EVERYTHING = Filter()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "library.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def kept_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
+    """One store for all examples of a property."""
+    opened = SqliteStore(tmp_path_factory.mktemp("store") / "library.db")
+    yield opened
+    opened.close()
+
+
+def an_experience(lesson: str = "a lesson", **values: Any) -> Experience:
+    experience = Experience(
+        id=new_id("e"),
+        zone=Zone.GOLDEN,
+        level=Level.PATTERN,
+        title="title",
+        when="",
+        lesson=lesson,
+        origin=Origin(kind="distilled", by="test"),
+        revision=1,
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    return replace(experience, **values)
+
+
+def a_trajectory(**values: Any) -> RecordedTrajectory:
+    id_ = new_id("t")
+    trajectory = RecordedTrajectory(
+        id=id_,
+        key=id_,
+        task="a task",
+        outcome=Outcome.SUCCESS,
+        state=TrajectoryState.PENDING,
+        recorded_at=NOW,
+    )
+    return replace(trajectory, **values)
+
+
+def put(writing: Writing, *experiences: Experience) -> None:
+    if writing.vectors_made_by() is None:
+        writing.use_vectors(EMBEDDER.vectors)
+    for experience in experiences:
+        writing.put_experience(experience, EMBEDDER.passages([experience.lesson])[0])
+
+
+def keep(store: Store, *experiences: Experience) -> None:
+    with store.writing() as writing:
+        put(writing, *experiences)
+
+
+def nearest(store: Store, text: str, wanted: Filter = EVERYTHING, depth: int = 100) -> list[str]:
+    with store.reading() as reading:
+        found = reading.nearest(EMBEDDER.query(text), depth=depth, wanted=wanted)
+    return [row.id for row in found]
+
+
+def matching(store: Store, text: str, wanted: Filter = EVERYTHING, depth: int = 100) -> list[str]:
+    with store.reading() as reading:
+        words = [term.word for term in reading.terms(text)]
+        return [row.id for row in reading.matching(words, depth=depth, wanted=wanted)]
+
+
+def bytes_below(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# Opening
+
+
+def test_a_new_library_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "library.db"
+    store = SqliteStore(path)
+    keep(store, an_experience())
+    assert {found.name: mode(found) for found in path.parent.iterdir()} == {
+        "library.db": 0o600,
+        "library.db-wal": 0o600,
+        "library.db-shm": 0o600,
+    }
+    assert mode(path.parent) == mode(path.parent.parent) == 0o700
+    store.close()
+    assert [found.name for found in path.parent.iterdir()] == ["library.db"]
+
+
+def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    folder.chmod(0o755)
+    SqliteStore(folder / "library.db").close()
+    assert mode(folder) == 0o755
+
+
+def test_a_file_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    path.touch()
+    path.chmod(0o640)
+    SqliteStore(path).close()
+    assert mode(path) == 0o640
+
+
+def test_an_empty_file_becomes_a_library(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    path.touch()
+    store = SqliteStore(path)
+    with store.reading() as reading:
+        assert reading.statistics().library_id.startswith("l_")
+    store.close()
+
+
+def test_opening_a_library_again_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    store = SqliteStore(path)
+    keep(store, an_experience())
+    store.close()
+    before, changed = path.read_bytes(), path.stat().st_mtime_ns
+    again = SqliteStore(path)
+    with again.reading() as reading:
+        assert reading.active() == 1
+    wal = path.with_name("library.db-wal")
+    assert not wal.exists() or wal.stat().st_size == 0
+    again.close()
+    assert path.read_bytes() == before
+    assert path.stat().st_mtime_ns == changed
+
+
+def a_foreign_database(path: Path) -> None:
+    with apsw.Connection(str(path)) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('pie')")
+    connection.close()
+
+
+def a_foreign_database_in_wal_mode(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.pragma("journal_mode", "wal")
+    connection.execute("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('pie')")
+    connection.close()
+
+
+def a_text_file(path: Path) -> None:
+    path.write_text("Dear diary, today I learnt about WAL.\n" * 100)
+
+
+def a_short_text_file(path: Path) -> None:
+    path.write_text("x")
+
+
+def a_truncated_library(path: Path) -> None:
+    store = SqliteStore(path)
+    keep(store, *(an_experience(f"lesson {number} " * 50) for number in range(50)))
+    store.close()
+    path.write_bytes(path.read_bytes()[: 3 * 8192 + 100])
+
+
+def a_library_cut_in_its_header(path: Path) -> None:
+    SqliteStore(path).close()
+    path.write_bytes(path.read_bytes()[:60])
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (a_foreign_database, "an SQLite file of another program; it was left as it is"),
+        (a_foreign_database_in_wal_mode, "an SQLite file of another program; it was left as it is"),
+        (a_text_file, "damaged or no library of flex-mcp; it was left as it is"),
+        (a_short_text_file, "damaged or no library of flex-mcp; it was left as it is"),
+        (a_truncated_library, "damaged or no library of flex-mcp; it was left as it is"),
+        (a_library_cut_in_its_header, "damaged or no library of flex-mcp; it was left as it is"),
+    ],
+)
+def test_a_file_that_is_no_library_is_refused_and_left_as_it_is(
+    tmp_path: Path,
+    make: Any,
+    sentence: str,
+) -> None:
+    path = tmp_path / "library.db"
+    make(path)
+    before = bytes_below(tmp_path)
+    with pytest.raises(NotALibraryError) as refused:
+        SqliteStore(path)
+    assert sentence in str(refused.value)
+    assert str(path) in str(refused.value)
+    assert "--library" in str(refused.value)
+    assert bytes_below(tmp_path) == before
+
+
+def test_a_library_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    SqliteStore(path).close()
+    connection = apsw.Connection(str(path))
+    connection.pragma("user_version", 999)
+    connection.close()
+    before = bytes_below(tmp_path)
+    with pytest.raises(NewerLibraryError, match=r"has schema 999 .* upgrade flex-mcp"):
+        SqliteStore(path)
+    assert bytes_below(tmp_path) == before
+
+
+def test_a_folder_is_no_library(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match="is a folder: name a file in it"):
+        SqliteStore(tmp_path)
+
+
+def test_a_library_cannot_lie_inside_a_file(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(LibraryError, match=r"cannot be made .*--library or FLEX_MCP_LIBRARY"):
+        SqliteStore(tmp_path / "notes" / "library.db")
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+# Transactions
+
+
+def test_a_transaction_that_raises_leaves_nothing_of_itself(store: SqliteStore) -> None:
+    old = an_experience("the wheel needs a compiler")
+    keep(store, old)
+    new = an_experience("another lesson about parsers")
+    edited = replace(old, lesson="something about gardens", revision=2)
+
+    def half_of_it() -> None:
+        with store.writing() as writing:
+            put(writing, edited, new)
+            writing.add_trajectory(a_trajectory(id="t_1"), "hash")
+            writing.add_revision(
+                Revision(
+                    experience_id=new.id,
+                    revision=1,
+                    kind=RevisionKind.ADD,
+                    before=None,
+                    after=new,
+                    actor="test",
+                    at=NOW,
+                )
+            )
+            writing.set_setting("colour", "red")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half_of_it()
+    with store.reading() as reading:
+        assert reading.experiences([old.id, new.id]) == [old]
+        assert reading.trajectories(["t_1"]) == []
+        assert reading.revisions(new.id) == []
+        assert reading.setting("colour") is None
+    assert matching(store, "parsers gardens") == []
+    assert matching(store, "compiler") == [old.id]
+    assert nearest(store, "parsers") == [old.id]
+    with store.reading() as reading:
+        (only,) = reading.nearest(EMBEDDER.query(old.lesson), depth=5, wanted=EVERYTHING)
+    assert only.score == pytest.approx(1, abs=1e-3)
+
+
+def test_after_a_transaction_that_raised_the_next_one_goes_through(store: SqliteStore) -> None:
+    def the_same_twice() -> None:
+        with store.writing() as writing:
+            put(writing, an_experience())
+            for _ in range(2):
+                writing.add_trajectory(a_trajectory(id="t_1"), "hash")
+
+    with pytest.raises(apsw.ConstraintError):
+        the_same_twice()
+    kept = an_experience()
+    keep(store, kept)
+    assert matching(store, "lesson") == [kept.id]
+
+
+def test_a_transaction_that_read_first_may_write_though_another_writer_comes_meanwhile(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    other = SqliteStore(tmp_path / "library.db")
+    mine, theirs = an_experience(), an_experience()
+    with store.writing() as writing:
+        assert writing.active() == 0
+        thread = threading.Thread(target=keep, args=[other, theirs])
+        thread.start()
+        thread.join(0.2)  # one that does not wait has written by now, and this one cannot any more
+        put(writing, mine)
+    thread.join()
+    other.close()
+    assert set(matching(store, "lesson")) == {mine.id, theirs.id}
+
+
+def test_a_snapshot_does_not_see_what_is_written_meanwhile(store: SqliteStore) -> None:
+    with store.reading() as reading:
+        assert reading.active() == 0
+        keep(store, an_experience())
+        assert reading.active() == 0
+    with store.reading() as reading:
+        assert reading.active() == 1
+
+
+def test_more_snapshots_may_be_open_than_connections_are_kept(store: SqliteStore) -> None:
+    def count(depth: int) -> int:
+        with store.reading() as reading:
+            return reading.active() if depth == 0 else count(depth - 1)
+
+    keep(store, an_experience())
+    assert count(10) == 1
+    assert count(10) == 1
+
+
+# The candidate lists
+
+LISTS = pytest.mark.parametrize("listed", [nearest, matching])
+
+
+@LISTS
+def test_a_list_is_filtered_by_level_and_zone(store: SqliteStore, listed: Any) -> None:
+    by = {(level, zone): an_experience(level=level, zone=zone) for level in Level for zone in Zone}
+    keep(store, *by.values())
+    assert set(listed(store, "lesson")) == {experience.id for experience in by.values()}
+    levels, zones = frozenset({Level.PATTERN}), frozenset({Zone.WARNING, Zone.MIXED})
+    for wanted in (Filter(levels=levels, zones=zones), Filter(levels=levels), Filter(zones=zones)):
+        expected = {
+            experience.id
+            for (level, zone), experience in by.items()
+            if (wanted.levels is None or level in wanted.levels)
+            and (wanted.zones is None or zone in wanted.zones)
+        }
+        assert set(listed(store, "lesson", wanted)) == expected
+
+
+@LISTS
+@pytest.mark.parametrize(
+    "domain", ["math", "mathematics/geometry", "a-long-name/of-a-domain/below"]
+)
+def test_a_domain_keeps_its_whole_path_and_what_lies_below(
+    store: SqliteStore,
+    listed: Any,
+    domain: str,
+) -> None:
+    inside = [domain, f"{domain}/x", f"{domain}/x/y", f"{domain}/é"]
+    outside = [None, f"{domain}s", f"{domain}-x", f"{domain}0", f"{domain}.x", "x", f"x/{domain}"]
+    outside += [domain[:-1], domain.rsplit("/", 1)[0] + "!"]
+    wanted = [an_experience(domain=name) for name in inside]
+    keep(store, *(an_experience(domain=name) for name in outside), *wanted)
+    expected = {experience.id for experience in wanted}
+    assert set(listed(store, "lesson", Filter(domain=domain))) == expected
+    with store.reading() as reading:
+        assert set(reading.experience_ids(Filter(domain=domain))) == expected
+
+
+@LISTS
+def test_a_list_is_as_deep_as_asked_for_each_level(store: SqliteStore, listed: Any) -> None:
+    keep(store, *(an_experience(level=level) for level in Level for _ in range(5)))
+    assert len(listed(store, "lesson", depth=2)) == 2 * len(Level)
+    assert len(listed(store, "lesson", Filter(levels=frozenset({Level.PATTERN})), depth=2)) == 2
+
+
+@LISTS
+def test_a_list_gives_the_best_first(store: SqliteStore, listed: Any) -> None:
+    far = an_experience(
+        "walk the dog and the cat, then rest for a long while", level=Level.INSTANCE
+    )
+    near = an_experience("walk the parser", level=Level.INSTANCE)
+    best = an_experience("walk the parser", level=Level.PRINCIPLE, title="walk the parser")
+    keep(store, far, near, best)
+    assert listed(store, "walk the parser")[-1] == far.id
+    assert set(listed(store, "walk the parser")[:2]) == {near.id, best.id}
+
+
+@LISTS
+@pytest.mark.parametrize("status", [Status.QUARANTINED, Status.RETIRED])
+def test_only_active_experiences_are_listed_and_restored_ones_come_back(
+    store: SqliteStore,
+    listed: Any,
+    status: Status,
+) -> None:
+    gone, stays = an_experience(), an_experience()
+    keep(store, gone, stays)
+    with store.writing() as writing:
+        writing.put_experience(replace(gone, status=status, revision=2), None)
+    assert listed(store, "lesson") == [stays.id]
+    with store.reading() as reading:
+        assert reading.active() == 1
+        assert [term.documents for term in reading.terms("lesson")] == [1]
+    with store.writing() as writing:
+        writing.put_experience(replace(gone, revision=3), None)
+    assert set(listed(store, "lesson")) == {gone.id, stays.id}
+
+
+@LISTS
+def test_an_experience_that_was_never_active_is_not_listed(store: SqliteStore, listed: Any) -> None:
+    keep(store, an_experience(status=Status.QUARANTINED))
+    assert listed(store, "lesson") == []
+
+
+@LISTS
+def test_an_edit_takes_the_old_text_out_of_the_list(store: SqliteStore, listed: Any) -> None:
+    old = an_experience("gardens", level=Level.PATTERN)
+    other = an_experience("rivers")
+    keep(store, old, other)
+    keep(store, replace(old, lesson="parsers", level=Level.INSTANCE, revision=2))
+    patterns = Filter(levels=frozenset({Level.PATTERN}))
+    assert old.id not in listed(store, "gardens", patterns)
+    assert listed(store, "parsers", Filter(levels=frozenset({Level.INSTANCE}))) == [old.id]
+
+
+def test_vectors_that_are_kept_move_to_a_new_level_and_zone(store: SqliteStore) -> None:
+    experience = an_experience()
+    keep(store, experience)
+    moved = replace(experience, level=Level.PRINCIPLE, zone=Zone.WARNING, revision=2)
+    with store.writing() as writing:
+        writing.put_experience(moved, None)
+    there = Filter(levels=frozenset({Level.PRINCIPLE}), zones=frozenset({Zone.WARNING}))
+    assert nearest(store, "lesson", there) == [experience.id]
+    assert nearest(store, "lesson", Filter(zones=frozenset({Zone.GOLDEN}))) == []
+
+
+def test_an_experience_counts_with_its_best_chunk(store: SqliteStore) -> None:
+    chunked = FakeEmbedder(window=4)
+    long = an_experience("walk feed brush the-dog parse the date carefully water all old plants")
+    short = an_experience("parse the time")
+    with store.writing() as writing:
+        writing.use_vectors(chunked.vectors)
+        for experience in (long, short):
+            writing.put_experience(experience, chunked.passages([experience.lesson])[0])
+    with store.reading() as reading:
+        found = reading.nearest(
+            chunked.query("parse the date carefully"), depth=10, wanted=EVERYTHING
+        )
+        assert len(reading.vectors([long.id])[long.id]) == 3
+    assert [row.id for row in found] == [long.id, short.id]
+    assert found[0].score == pytest.approx(1, abs=1e-3)
+
+
+def test_words_are_found_by_their_stems_in_every_column(store: SqliteStore) -> None:
+    experience = an_experience(
+        "alpha parsing",
+        title="beta",
+        when="gamma",
+        examples=("delta", "epsilon"),
+        tags=("zeta",),
+        domain="eta/theta",
+    )
+    keep(store, experience)
+    for word in ("ALPHA", "parses", "beta", "gamma", "delta", "epsilon", "zeta", "theta"):
+        assert matching(store, word) == [experience.id]
+
+
+@pytest.mark.parametrize(
+    "text", ['"', 'a"b', "NEAR(a b)", "a AND NOT b", "title:a", "a*", "^a", "-"]
+)
+def test_no_text_is_query_syntax(store: SqliteStore, text: str) -> None:
+    keep(store, an_experience("something unrelated", title="x"))
+    assert matching(store, text) == []
+    with store.reading() as reading:
+        assert reading.matching([text], depth=5, wanted=EVERYTHING) == []
+
+
+def test_terms_know_how_many_experiences_hold_them(store: SqliteStore) -> None:
+    keep(store, an_experience("parse parsers"), an_experience("a parser"))
+    with store.reading() as reading:
+        terms = reading.terms("Parsing the parser, parsing unknowns")
+    assert [(term.word, term.documents) for term in terms] == [
+        ("Parsing", 1),
+        ("the", 0),
+        ("parser", 2),
+        ("unknowns", 0),
+    ]
+
+
+def test_a_library_without_vectors_gives_no_nearest(store: SqliteStore) -> None:
+    assert nearest(store, "anything") == []
+    with store.writing() as writing:
+        writing.put_experience(an_experience(), ())
+    assert nearest(store, "anything") == []
+    assert len(matching(store, "lesson")) == 1
+
+
+def test_a_text_without_a_known_token_is_found_by_its_words_alone(store: SqliteStore) -> None:
+    silent = an_experience("lesson")
+    with store.writing() as writing:
+        writing.use_vectors(EMBEDDER.vectors)
+        writing.put_experience(silent, [bytes(4 * EMBEDDER.vectors.dimension)])
+    assert nearest(store, "lesson") == []
+    assert matching(store, "lesson") == [silent.id]
+
+
+def test_all_vectors_are_those_of_the_active_experiences(store: SqliteStore) -> None:
+    keep(store, an_experience(), an_experience(), an_experience(status=Status.RETIRED))
+    with store.reading() as reading:
+        size = sum(len(batch) for batch in reading.all_vectors())
+    assert size == 2 * 4 * EMBEDDER.vectors.dimension
+
+
+# Round trips
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+ODD = st.sampled_from(
+    ["\x00", "a\x00b", "🦜", "e\u0301", "\u202eright", "\ufeff", "ﬁ", "\r\n", "'\"`;--"]
+)
+TEXTS = TEXT | ODD
+MAYBE = st.none() | TEXTS
+TIMES = st.datetimes(timezones=st.just(UTC))
+STEPS = st.builds(Step, kind=st.sampled_from(StepKind), content=TEXTS, name=MAYBE)
+LONG = st.tuples(TEXTS, st.integers(0, 500)).map(lambda pair: pair[0] * pair[1])
+BODIES: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.just(dict[str, Any]()),
+    st.fixed_dictionaries({"steps": st.lists(STEPS, max_size=5).map(tuple)}),
+    st.fixed_dictionaries({"transcript": LONG}),
+)
+AGENTS = st.builds(Agent, name=MAYBE, model=MAYBE).filter(lambda agent: agent != Agent())
+
+
+@given(
+    st.builds(
+        a_trajectory,
+        task=TEXTS,
+        outcome=st.sampled_from(Outcome),
+        answer=MAYBE,
+        feedback=MAYBE,
+        score=st.none() | st.floats(0, 1),
+        verified_by=st.sampled_from(VerifiedBy),
+        domain=MAYBE,
+        agent=st.none() | AGENTS,
+        state=st.sampled_from(TrajectoryState),
+        recorded_at=TIMES,
+        retrieval_ids=st.lists(TEXTS, unique=True, max_size=3).map(lambda ids: tuple(sorted(ids))),
+    ),
+    BODIES,
+)
+def test_a_trajectory_is_read_as_it_was_written(
+    kept_store: SqliteStore, trajectory: RecordedTrajectory, body: dict[str, Any]
+) -> None:
+    trajectory = replace(trajectory, **body)
+    with kept_store.writing() as writing:
+        writing.add_trajectory(trajectory, "hash")
+    with kept_store.reading() as reading:
+        assert reading.trajectories([trajectory.id]) == [trajectory]
+        assert reading.trajectory_by_key(trajectory.key) == (trajectory.id, "hash")
+
+
+SNAPSHOTS: dict[str, st.SearchStrategy[Any]] = {
+    "zone": st.sampled_from(Zone),
+    "level": st.sampled_from(Level),
+    "title": TEXTS,
+    "when": TEXTS,
+    "lesson": LONG,
+    "examples": st.lists(TEXTS, max_size=3).map(tuple),
+    "domain": MAYBE,
+    "tags": st.lists(TEXTS, max_size=3).map(tuple),
+    "priority": st.integers(1, 5),
+    "status": st.sampled_from(Status),
+    "superseded_by": MAYBE,
+    "evidence": st.lists(TEXTS, unique=True, max_size=3).map(tuple),
+}
+
+
+@given(
+    st.builds(
+        an_experience,
+        **SNAPSHOTS,
+        origin=st.builds(Origin, kind=st.sampled_from(["distilled", "imported"]), by=TEXTS),
+        created_at=TIMES,
+        updated_at=TIMES,
+    )
+)
+def test_an_experience_is_read_as_it_was_written(
+    kept_store: SqliteStore, experience: Experience
+) -> None:
+    keep(kept_store, experience)
+    with kept_store.reading() as reading:
+        assert reading.experiences([experience.id]) == [experience]
+        assert reading.identical(experience.fingerprint) is not None
+
+
+@given(st.none() | st.builds(Snapshot, **SNAPSHOTS), st.builds(Snapshot, **SNAPSHOTS), MAYBE, MAYBE)
+def test_a_revision_is_read_as_it_was_written(
+    kept_store: SqliteStore,
+    before: Snapshot | None,
+    after: Snapshot,
+    reason: str | None,
+    trajectory_id: str | None,
+) -> None:
+    experience = an_experience()
+    revision = Revision(
+        experience_id=experience.id,
+        revision=1,
+        kind=RevisionKind.EDIT,
+        before=before,
+        after=after,
+        actor="test",
+        at=NOW,
+        reason=reason,
+        trajectory_id=trajectory_id,
+    )
+    with kept_store.writing() as writing:
+        put(writing, experience)
+        writing.add_revision(revision)
+    with kept_store.reading() as reading:
+        assert reading.revisions(experience.id) == [revision]
+
+
+def test_a_long_transcript_takes_little_room(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    store = SqliteStore(path)
+    trajectory = a_trajectory(transcript="the same line of a log, again and again\n" * 100_000)
+    with store.writing() as writing:
+        writing.add_trajectory(trajectory, "hash")
+    with store.reading() as reading:
+        assert reading.trajectories([trajectory.id]) == [trajectory]
+    store.close()
+    assert path.stat().st_size < 500_000 < len(trajectory.transcript or "")
+
+
+def test_a_retrieval_keeps_its_hits_by_rank_and_counts_them_as_served(store: SqliteStore) -> None:
+    one, other = an_experience(), an_experience()
+    keep(store, one, other)
+    retrieval = Retrieval(
+        id="r_1",
+        query="q\x00🦜",
+        at=NOW,
+        client="c",
+        served=(other.id, one.id),
+        scores=(0.75, 0.5),
+        credits=(0, 0),
+    )
+    with store.writing() as writing:
+        writing.add_retrieval(retrieval)
+    with store.reading() as reading:
+        assert reading.retrieval("r_1") == retrieval
+        assert [found.served for found in reading.experiences([one.id, other.id])] == [1, 1]
+        assert reading.retrieval("r_2") is None
+
+
+def test_ids_that_are_not_here_are_left_out_and_the_others_keep_their_order(
+    store: SqliteStore,
+) -> None:
+    one, other = an_experience(), an_experience()
+    keep(store, one, other)
+    with store.reading() as reading:
+        found = reading.experiences([other.id, "e_nobody", one.id])
+        assert [experience.id for experience in found] == [other.id, one.id]
+        assert reading.experience_ids(EVERYTHING, limit=1) == [other.id]
+        assert reading.experience_ids(EVERYTHING, statuses={Status.RETIRED}) == []
+
+
+# Migrations
+
+ALL = migrations(files("flex_mcp") / "sql" / "sqlite")
+
+
+def shape(path: Path) -> dict[str, object]:
+    """What a schema means, whatever words made it: columns, keys, indexes, virtual tables."""
+    connection = apsw.Connection(str(path))
+
+    def ask(question: str, *values: str) -> list[tuple[Any, ...]]:
+        return cast("list[tuple[Any, ...]]", connection.execute(question, values).fetchall())
+
+    tables = ask(
+        "SELECT s.name, l.type, l.wr, l.strict, s.sql FROM sqlite_schema s "
+        "JOIN pragma_table_list l ON l.name = s.name AND l.schema = 'main' WHERE s.type = 'table'"
+    )
+    found: dict[str, object] = {}
+    for name, kind, without_rowid, strict, sql in tables:
+        columns = ask(
+            "SELECT name, type, [notnull], dflt_value, pk, hidden FROM pragma_table_xinfo(?)", name
+        )
+        keys = ask("SELECT [table], [from], [to], on_delete FROM pragma_foreign_key_list(?)", name)
+        indexes = ask("SELECT name, [unique], origin, partial FROM pragma_index_list(?)", name)
+        found[name] = {
+            "kind": (kind, without_rowid, strict),
+            "virtual": " ".join(sql.split()) if kind == "virtual" else None,
+            "columns": set(columns),
+            "keys": set(keys),
+            "indexes": {
+                index: ask("SELECT seqno, name, desc, coll FROM pragma_index_xinfo(?)", index[0])
+                for index in indexes
+            },
+        }
+    connection.close()
+    return found
+
+
+def old_library(path: Path, version: int) -> None:
+    """A library as an earlier version made it."""
+    connection = apsw.Connection(str(path))
+    for number in range(version):
+        connection.execute(ALL[number])
+        connection.pragma("user_version", number + 1)
+    if version:
+        connection.pragma("application_id", sqlite_file.APPLICATION_ID)
+        connection.execute("INSERT INTO meta (name, value) VALUES ('library_id', 'l_old')")
+    connection.close()
+
+
+@pytest.mark.parametrize("version", range(len(ALL) + 1))
+def test_a_library_of_every_version_becomes_what_a_fresh_one_is(
+    tmp_path: Path, version: int
+) -> None:
+    SqliteStore(tmp_path / "fresh.db").close()
+    old_library(tmp_path / "old.db", version)
+    store = SqliteStore(tmp_path / "old.db")
+    with store.reading() as reading:
+        assert reading.statistics().schema_version == len(ALL)
+        assert version == 0 or reading.setting("library_id") == "l_old"
+    store.close()
+    fresh = shape(tmp_path / "fresh.db")
+    assert "experiences" in fresh
+    assert shape(tmp_path / "old.db") == fresh
+
+
+def test_the_next_migration_takes_an_old_library_with_all_that_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "library.db"
+    store, experience = SqliteStore(path), an_experience()
+    keep(store, experience)
+    store.close()
+    new = "CREATE TABLE colours (name TEXT) STRICT; INSERT INTO colours VALUES ('red')"
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", [*ALL, new])
+    for _ in range(2):  # once only, however often it is opened
+        store = SqliteStore(path)
+        with store.reading() as reading:
+            assert reading.experiences([experience.id]) == [experience]
+            assert reading.statistics().schema_version == len(ALL) + 1
+        store.close()
+    connection = apsw.Connection(str(path))
+    assert connection.execute("SELECT name FROM colours").fetchall() == [("red",)]
+    connection.close()
+
+
+def test_a_migration_that_fails_leaves_the_library_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "library.db"
+    store, experience = SqliteStore(path), an_experience()
+    keep(store, experience)
+    store.close()
+    before = path.read_bytes()
+    bad = "CREATE TABLE colours (name TEXT) STRICT; DELETE FROM experiences; SELECT no_such()"
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite_file, "MIGRATIONS", [*ALL, bad])
+        with pytest.raises(apsw.SQLError, match="no_such"):
+            SqliteStore(path)
+    assert path.read_bytes() == before
+    store = SqliteStore(path)
+    with store.reading() as reading:
+        assert reading.experiences([experience.id]) == [experience]
+    store.close()

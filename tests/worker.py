@@ -1,0 +1,198 @@
+"""A process of its own that works on a library: `python worker.py VERB PATH …`.
+
+It says `ready` and waits for a line before it begins, then answers in lines of JSON; an id that it
+prints was acknowledged by the library before.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from flex_mcp import open_library
+from flex_mcp.embedder import StaticEmbedder
+from flex_mcp.errors import FlexError
+from flex_mcp.library import Library
+from flex_mcp.models import Action, Filter, Lesson, Level, Outcome, Trajectory, Zone
+from flex_mcp.sqlite import SqliteStore
+
+NOBODY = 65534
+WORDS = [
+    "anchor",
+    "basket",
+    "candle",
+    "desert",
+    "engine",
+    "feather",
+    "garden",
+    "hammer",
+    "island",
+    "jacket",
+    "kettle",
+    "ladder",
+    "magnet",
+    "needle",
+    "orchard",
+    "pencil",
+    "quarry",
+    "ribbon",
+    "saddle",
+    "tunnel",
+    "umbrella",
+    "violin",
+    "walnut",
+    "yogurt",
+    "zebra",
+    "button",
+    "carpet",
+    "dragon",
+    "eagle",
+    "forest",
+    "goblet",
+    "harbor",
+    "insect",
+    "jungle",
+    "kitchen",
+    "lantern",
+    "mirror",
+    "nephew",
+    "oyster",
+    "parrot",
+    "rabbit",
+    "shovel",
+    "turtle",
+    "valley",
+    "window",
+    "barrel",
+    "cactus",
+    "dolphin",
+    "ember",
+    "falcon",
+    "glacier",
+    "helmet",
+]
+
+
+def say(**line: object) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def words(name: str, number: int) -> str:
+    """A dozen words; no two lessons share many of them."""
+    return " ".join(random.Random(f"{name} {number}").sample(WORDS, 12))  # noqa: S311  no secret
+
+
+def lesson(name: str, number: int) -> Lesson:
+    return Lesson(
+        zone=Zone.GOLDEN,
+        level=Level.PATTERN,
+        title=f"Lesson {name}x{number}",
+        when="",
+        lesson=words(name, number),
+        examples=("a long example, told at length " * 100,),
+        action=Action.ADD,
+    )
+
+
+def write(library: Library, name: str, number: int) -> None:
+    """One trajectory with one lesson: tables, words and vectors in one transaction."""
+    trajectory = Trajectory(
+        task=f"Task {number} of {name}",
+        outcome=Outcome.SUCCESS,
+        transcript=f"{name} {number}: " + "what was done, step by step. " * 200,
+    )
+    recorded = library.record(trajectory, lessons=[lesson(name, number)])
+    (decision,) = recorded.decisions
+    say(
+        trajectory=recorded.trajectory_id,
+        experience=decision.experience_id,
+        marker=f"{name}x{number}",
+    )
+
+
+def search(library: Library, text: str) -> None:
+    try:
+        found = library.search(text, abstain=False, collapse=False)
+    except FlexError as error:
+        say(search_error=str(error))
+    else:
+        ids = [hit.experience.id for hit in found.hits]
+        say(hits=ids, retrieval_id=found.retrieval_id, notices=found.notices)
+
+
+def churn(path: Path, name: str, rounds: str) -> None:
+    """Record and search by turns."""
+    with open_library(path) as library:
+        for number in range(int(rounds)):
+            write(library, name, number)
+            search(library, words(name, number))
+
+
+def write_forever(path: Path, name: str) -> None:
+    with open_library(path) as library:
+        number = 0
+        while True:
+            write(library, name, number)
+            number += 1
+
+
+def die_inside(path: Path) -> None:
+    """Killed in a transaction that has written all its tables already."""
+    store = SqliteStore(path)
+    with store.writing() as writing:
+        vectors = StaticEmbedder().passages(["another text"])[0]
+        for experience in writing.experiences(writing.experience_ids(Filter())):
+            writing.put_experience(replace(experience, lesson="another text"), vectors)
+        writing.set_setting("half", "written")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def open_it(path: Path) -> None:
+    with open_library(path) as library:
+        say(library_id=library.statistics().library_id)
+
+
+def look_and_try(path: Path, text: str) -> None:
+    """As a user who may not write: search, try to record, search again."""
+    embedder = StaticEmbedder()
+    if os.getuid() == 0:
+        with tempfile.TemporaryDirectory() as folder, open_library(f"{folder}/x.db") as library:
+            library.apply([lesson("warm-up", 0)])  # what is read late may lie where nobody may look
+            library.search(text)
+        os.setuid(NOBODY)
+    try:
+        store = SqliteStore(path)
+    except FlexError as error:
+        say(open_error=type(error).__name__, sentence=str(error))
+        return
+    with Library(store, lambda _name, _fetch: embedder) as library:
+        search(library, text)
+        try:
+            library.record(Trajectory(task="x", outcome=Outcome.SUCCESS))
+        except FlexError as error:
+            say(error=type(error).__name__, sentence=str(error))
+        search(library, text)
+        say(experiences=library.statistics().experiences)
+
+
+def main() -> None:
+    verb, path, *rest = sys.argv[1:]
+    say(ready=True)
+    sys.stdin.readline()
+    work = {
+        "churn": churn,
+        "write-forever": write_forever,
+        "die-inside": die_inside,
+        "open": open_it,
+        "look-and-try": look_and_try,
+    }
+    work[verb](Path(path), *rest)
+
+
+if __name__ == "__main__":
+    main()
