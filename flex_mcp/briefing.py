@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flex_mcp.arguments import SaveArguments, adapter, schema_of
-from flex_mcp.models import Experience, RecordedTrajectory, Step
+from flex_mcp.models import TRAJECTORY_LIMIT, Experience, RecordedTrajectory, Step
 from flex_mcp.prompting import render
 
 BRIEF_LIMIT = 20_000  # characters of a brief, in each of its forms
@@ -87,7 +87,7 @@ def fitted(
         if room <= SHORTEST * 4:  # long tasks: fewer of them
             chosen = chosen[:-1] or chosen
             neighbours = neighbours[:-2]
-        room = max(SHORTEST, room - (longest - BRIEF_LIMIT) // len(chosen) - 50)
+        room = max(SHORTEST, room - (longest - BRIEF_LIMIT + ENVELOPE) // len(chosen) - 50)
 
 
 def as_json(question: Question) -> str:
@@ -124,19 +124,17 @@ def asked(
 def shown(trajectory: RecordedTrajectory, room: int) -> BriefTrajectory:
     """A trajectory in about `room` characters: task, verdict and answer first, then the steps."""
     task = cut(trajectory.task, room // 4)
-    ends = [
-        f"{name}: {cut(text, room // 5)}"
-        for name, text in (("Answer", trajectory.answer), ("Feedback", trajectory.feedback))
-        if text
-    ]
-    left = max(SHORTEST, room - len(task) - sum(map(len, ends)))
+    ends = {"Answer": trajectory.answer, "Feedback": trajectory.feedback}
+    short = [f"{name}: {cut(text, room // 5)}" for name, text in ends.items() if text]
+    left = max(SHORTEST, room - len(task) - sum(map(len, short)))
     if trajectory.steps is not None:
         body = steps_text(trajectory.steps, left)
+        whole = all_steps(trajectory.steps, TRAJECTORY_LIMIT)
     else:
-        body = cut(trajectory.transcript or "", left)
-    text = "\n".join(part for part in (body, *ends) if part)
-    whole = [trajectory.task, trajectory.transcript, trajectory.answer, trajectory.feedback]
-    whole += [step.content for step in trajectory.steps or ()]
+        whole = trajectory.transcript or ""
+        body = cut(whole, left)
+    text = "\n".join(part for part in (body, *short) if part)
+    uncut = [whole, *(f"{name}: {text}" for name, text in ends.items() if text)]
     return BriefTrajectory(
         id=trajectory.id,
         domain=trajectory.domain,
@@ -144,8 +142,12 @@ def shown(trajectory: RecordedTrajectory, room: int) -> BriefTrajectory:
         verified_by=str(trajectory.verified_by),
         task=task,
         text=text,
-        shortened=any(part not in f"{task}\n{text}" for part in whole if part),
+        shortened=(task, text) != (trajectory.task, "\n".join(part for part in uncut if part)),
     )
+
+
+def all_steps(steps: Sequence[Step], most: int) -> str:
+    return "\n".join(step_text(number, step, most) for number, step in enumerate(steps, start=1))
 
 
 def steps_text(steps: Sequence[Step], room: int) -> str:
@@ -172,10 +174,20 @@ def cut(text: str, most: int) -> str:
     most = max(most, SHORTEST)
     if len(text) <= most:
         return text
-    first = most * 3 // 5
-    last = most - first - 40
-    left_out = len(text) - first - last
-    return f"{text[:first]} […{left_out:,} characters left out…] {text[-last:]}"
+    first = most // 2
+    last = most // 4
+    trouble = troubled(text[first:-last], most - first - last - 50)
+    left_out = len(text) - first - last - len(trouble)
+    return "".join((text[:first], f" […{left_out:,} characters left out…] ", trouble, text[-last:]))
+
+
+def troubled(text: str, most: int) -> str:
+    """The first lines of a text that tell of trouble, as many as fit."""
+    kept = ""
+    for line in text.splitlines():
+        if TROUBLE.search(line) and len(kept) + len(line) + 3 <= most:
+            kept += f"\n{line}\n…"
+    return kept
 
 
 def neighbour(experience: Experience) -> Neighbour:
@@ -198,7 +210,9 @@ def trajectory_text(trajectory: BriefTrajectory) -> str:
 
 def neighbour_text(one: Neighbour) -> str:
     return quoted(
-        f"{one.id} · {one.zone} {one.level} · {one.title}", f"When: {one.when}", one.lesson
+        f"{one.id} · {one.zone} {one.level} · {' '.join(one.title.split())}",
+        f"When: {one.when}",
+        one.lesson,
     )
 
 

@@ -6,6 +6,7 @@ setting was refused; 1 the work ran and failed.
 
 import contextlib
 import functools
+import io
 import json
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -39,10 +40,16 @@ class Commands(click.Group):
     """Shows our errors as one sentence on stderr, with exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  click's signature
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except FlexError as error:
             _fail(str(error), 2)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "flex-mcp"
+            _fail(f"{error.format_message().rstrip('.')}: see {command} --help", 2)
 
 
 def _fail(sentence: str, code: int) -> NoReturn:
@@ -133,7 +140,7 @@ def demo(*, library: str | None, as_json: bool) -> None:
     """Watch the main job on real input: record, distil, and find the lessons in a new session."""
     from flex_mcp.demo import run_demo
 
-    if failure := run_demo(library, as_json=as_json):
+    if failure := run_demo(library or _before_the_command(), as_json=as_json):
         _fail(failure, 1)
 
 
@@ -224,17 +231,28 @@ def record(file: Path, *, library: "Library") -> Answer:
     """
     items = _objects(_read(file))
     given = [_named(number, items, item) for number, item in enumerate(items)]
-    recorded = [
-        library.record(
-            one,
-            lessons=one.lessons or (),
-            retrieval_ids=one.retrieval_ids or (),
-            key=one.key,
-            client=CLIENT,
-        )
-        for one in given
-    ]
-    return reports.many([answers.record_answer(one) for one in recorded])
+    made: list[Answer] = []
+    for one in given:
+        try:
+            made.append(_recorded(library, one))
+        except InputError as error:
+            if len(given) == 1:
+                raise
+            raise InputError(
+                f"object {len(made)}: {error}; those before it were recorded, the rest not"
+            ) from error
+    return reports.many(made)
+
+
+def _recorded(library: "Library", one: RecordArguments) -> Answer:
+    recorded = library.record(
+        one,
+        lessons=one.lessons or (),
+        retrieval_ids=one.retrieval_ids or (),
+        key=one.key,
+        client=CLIENT,
+    )
+    return answers.record_answer(recorded)
 
 
 def _named(number: int, items: Sequence[object], item: object) -> RecordArguments:
@@ -263,8 +281,8 @@ def _objects(text: str) -> list[object]:
     """The objects of a JSON object, an array, or JSON lines."""
     try:
         content = json.loads(text)
-    except ValueError:
-        lines = [line for line in text.splitlines() if line.strip()]
+    except (ValueError, RecursionError):
+        lines = [line for line in text.split("\n") if line.strip()]
         return [_json_line(number, line) for number, line in enumerate(lines, start=1)]
     return content if isinstance(content, list) else [content]  # pyright: ignore[reportUnknownVariableType]
 
@@ -272,7 +290,7 @@ def _objects(text: str) -> list[object]:
 def _json_line(number: int, line: str) -> object:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"line {number} is no JSON: give one object, an array of them, or one a line"
         ) from error

@@ -181,7 +181,7 @@ class Demonstration:
         shell = " ".join([command, *arguments])
         self.say(f"claude mcp add --scope user flex -- {shell}", soft_wrap=True)
         if self.kept:
-            self.say(f"The demonstration's library is kept in {self.path}")
+            self.say(f"The demonstration's library is kept in {escape(str(self.path))}")
 
 
 def marked(lesson: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ LESSONS_LIMIT = 50  # lessons in one call
 MERGED_LESSON_LIMIT = 4_000  # characters of a lesson after a merge
 MERGED_EXAMPLES_LIMIT = 8  # examples after a merge
 TITLE_LIMIT = 120
+DOMAIN_LIMIT = 200
 
 
 class Zone(StrEnum):
@@ -136,7 +137,7 @@ When = Annotated[str, Field(max_length=2_000)]
 LessonText = Annotated[str, Field(min_length=1, max_length=LESSON_LIMIT), NOT_BLANK]
 Example = Annotated[str, Field(min_length=1, max_length=4_000), NOT_BLANK]
 Examples = Annotated[tuple[Example, ...], Field(max_length=20)]
-Domain = Annotated[str, Field(max_length=200)]
+Domain = Annotated[str, Field(max_length=DOMAIN_LIMIT)]
 Tag = Annotated[str, Field(min_length=1, max_length=60), NOT_BLANK]
 Tags = Annotated[tuple[Tag, ...], Field(max_length=20)]
 Priority = Annotated[int, Field(ge=1, le=5)]

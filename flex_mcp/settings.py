@@ -57,7 +57,12 @@ class Settings:
 
 
 def _absolute(path: str) -> Path:
-    return Path(path).expanduser().absolute()
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise SettingError(
+            f"the path {path} names a home that is not here: write it out"
+        ) from error
 
 
 def checked_embedder(name: str | None) -> str | None:

@@ -309,7 +309,8 @@ def experience_text(one: ExperienceAnswer) -> str:
             one.lesson,
             *(f"- {example}" for example in one.examples),
         ),
-        " · ".join(filter(None, about)) + (f" · tags {', '.join(one.tags)}" if one.tags else ""),
+        " · ".join(filter(None, about))
+        + (f" · tags {', '.join(map(_line, one.tags))}" if one.tags else ""),
         f"Evidence: {', '.join(one.evidence) or 'none'}",
         f"Served {one.served}, successes {one.successes}, failures {one.failures}",
         f"Made {one.created_at.isoformat()}, revision {one.revision}, {one.updated_at.isoformat()}",

@@ -42,8 +42,7 @@ def export_file(library: Library, path: Path, form: Format = Format.JSONL) -> No
         InputError: the file cannot be written, or is a database, which is left as it is.
     """
     try:
-        if path.exists() and _starts(path, b"SQLite format 3"):
-            raise InputError(f"{path} is a database: name another file for the export")
+        _check_target(path)
         with tempfile.NamedTemporaryFile(
             "w",
             encoding="utf-8",
@@ -61,6 +60,15 @@ def export_file(library: Library, path: Path, form: Format = Format.JSONL) -> No
                 raise
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _check_target(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no ordinary file: name another, or - for stdout")
+    if path.name.endswith(("-wal", "-shm")) or (
+        path.exists() and _starts(path, b"SQLite format 3")
+    ):
+        raise InputError(f"{path} belongs to a database: name another file for the export")
 
 
 def import_file(
@@ -115,7 +123,7 @@ def _starts(path: Path, magic: bytes) -> bool:
 def _object(text: str) -> dict[str, Any] | None:
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(content, dict):
         return None

@@ -84,6 +84,7 @@ def import_bundle(library: Library, text: str, source: str, progress: Progress) 
             values[kind].append(_value(kind, content, where))
         else:
             raise InputError(f"{where}: there is no kind {kind!r}: nothing was imported")
+    _check_whole(values, source)
     return library.import_bundle(
         Bundle(
             trajectories=values["trajectory"],
@@ -96,10 +97,22 @@ def import_bundle(library: Library, text: str, source: str, progress: Progress) 
     )
 
 
+def _check_whole(values: dict[str, list[Any]], source: str) -> None:
+    here = {experience.id for experience in values["experience"]}
+    named = {revision.experience_id for revision in values["revision"]}
+    named |= {id_ for retrieval in values["retrieval"] for id_ in retrieval.served}
+    named |= {part.experience_id for entry in values["entry"] for part in entry.parts}
+    if lost := sorted(named - here):
+        raise InputError(
+            f"{source} names {lost[0]} but does not hold it, so lines are missing: "
+            "nothing was imported; export the library again"
+        )
+
+
 def _parsed(line: str, where: str) -> tuple[str, dict[str, Any]]:
     try:
         ((kind, content),) = json.loads(line).items()
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{where} is damaged: nothing was imported") from error
     if not isinstance(content, dict):
         raise InputError(f"{where} is damaged: nothing was imported")
@@ -120,4 +133,12 @@ def _value(kind: str, content: dict[str, Any], where: str) -> object:
         value = adapter(KINDS[kind]).validate_python(content)
     except ValidationError as error:
         raise InputError(f"{where} is no {kind}: nothing was imported") from error
-    return value if content_hash is None else (value, content_hash)
+    if isinstance(value, Retrieval):
+        sizes = {len(value.served), len(value.scores), len(value.credits or value.served)}
+        if len(sizes) > 1:
+            raise InputError(f"{where} is no retrieval: nothing was imported")
+    if content_hash is None:
+        return value
+    if not isinstance(content_hash, str):
+        raise InputError(f"{where} is no trajectory: nothing was imported")
+    return value, content_hash

@@ -16,6 +16,7 @@ from flex_mcp.errors import InputError
 from flex_mcp.library import Library
 from flex_mcp.library.importing import NewEntry, NewPart
 from flex_mcp.models import (
+    DOMAIN_LIMIT,
     TITLE_LIMIT,
     TRAJECTORY_LIMIT,
     Experience,
@@ -31,6 +32,7 @@ from flex_mcp.store import Entry
 
 METHOD, RULE, TRAJECTORY = "method", "rule", "revised_trajectory"
 WEIGHTS = {"golden": 1.0, "warning": 0.8, "mixed": 0.9}  # as the authors' files have them
+WHEN_LIMIT = 500  # characters of `when`: a method may be one long line, and is the lesson anyway
 SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
 
 
@@ -87,9 +89,9 @@ def parts_of(
         zone=zone,
         level=Level.PATTERN,
         title="",
-        when=": ".join(part for part in (category, first_line) if part)[:2_000],
+        when=cut_at_word(": ".join(part for part in (category, first_line) if part), WHEN_LIMIT),
         lesson="",
-        domain=clean_domain(category),
+        domain=clean_domain(category) if len(category) <= DOMAIN_LIMIT else None,
         priority=_priority(entry.get("priority")),
     )
     originals: list[tuple[str, object, Level, str, tuple[str, ...]]] = []
@@ -159,9 +161,13 @@ def _priority(value: object) -> int:
 def title_of(text: str) -> str:
     """A text's first sentence, cut at a word to 120 characters with an ellipsis."""
     sentence = " ".join(SENTENCE_END.split(text.strip(), maxsplit=1)[0].split())
-    if len(sentence) <= TITLE_LIMIT:
-        return sentence
-    cut = sentence[: TITLE_LIMIT - 1]
+    return cut_at_word(sentence, TITLE_LIMIT)
+
+
+def cut_at_word(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    cut = text[: limit - 1]
     return (cut.rsplit(" ", 1)[0] if " " in cut else cut) + "…"
 
 
@@ -212,7 +218,7 @@ def _rebuilt(entry: Entry, active: Mapping[str, Experience]) -> dict[str, Any] |
             content[kind] = experience.lesson
     if not changed:
         return content
-    if not rules and METHOD not in content and TRAJECTORY not in content:
+    if not any(part.experience_id in active for part in entry.parts):
         return None
     return content | {"rules": rules}
 

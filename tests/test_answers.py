@@ -1,0 +1,249 @@
+"""Answers: short enough, and the same in both forms."""
+
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flex_mcp.answers import (
+    Answer,
+    experience_answer,
+    get_answer,
+    record_answer,
+    search_answer,
+    shortened,
+)
+from flex_mcp.arguments import Detail
+from flex_mcp.models import (
+    Candidate,
+    Decision,
+    DecisionKind,
+    Experience,
+    Found,
+    Hit,
+    Level,
+    Origin,
+    Recorded,
+    Revision,
+    RevisionKind,
+    TrajectoryState,
+    Zone,
+)
+from flex_mcp.models import Snapshot as Kept
+
+LIMITS: dict[Detail, int] = {"concise": 6_000, "detailed": 40_000}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PIECES = [
+    "word ",
+    "A sentence ends. ",
+    "line\n",
+    '"quoted" \\ ',
+    "ß漢🦜 ",
+    "# Heading\r\n",
+    "nospace",
+]
+
+
+def an_experience(number: int = 0, **values: object) -> Experience:
+    fields: dict[str, object] = {
+        "id": f"e_{'abcdefghijklmnopqrstuvwxyz234567'[number % 32]}{'a' * 11}",
+        "zone": Zone.GOLDEN,
+        "level": Level.PATTERN,
+        "title": f"Title {number}",
+        "when": "",
+        "lesson": f"Lesson {number}.",
+        "origin": Origin(kind="distilled", by="a test"),
+        "revision": 1,
+        "created_at": NOW,
+        "updated_at": NOW,
+    }
+    return Experience(**(fields | values))  # pyright: ignore[reportArgumentType]  a test's own values
+
+
+def texts(most: int) -> st.SearchStrategy[str]:
+    """Long texts at little cost: a few pieces, again and again."""
+
+    def grown(pieces: list[str], length: int) -> str:
+        text = "".join(pieces)
+        return (text * (length // len(text) + 1))[:length] or "x"
+
+    length = st.one_of(st.integers(1, min(most, 300)), st.integers(1, most))
+    return st.builds(grown, st.lists(st.sampled_from(PIECES), min_size=1, max_size=4), length)
+
+
+@st.composite
+def founds(draw: st.DrawFn) -> Found:
+    """At most ten hits of each level, best first, at the sizes that lessons may have."""
+    hits: list[Hit] = []
+    for level in Level:
+        scores = draw(st.lists(st.floats(0, 1), max_size=10))
+        for score in sorted(scores, reverse=True):
+            about = an_experience(
+                len(hits),
+                level=level,
+                zone=draw(st.sampled_from(Zone)),
+                title=f"{len(hits)} {draw(texts(115))}",
+                when=draw(st.one_of(st.just(""), texts(2_000))),
+                lesson=draw(texts(8_000)),
+                domain=draw(st.none() | st.just("python/" + "x" * 190)),
+            )
+            hits.append(Hit(experience=about, score=score))
+    notices = draw(st.just(()) | st.just(("this search was not recorded: the disk is full",)))
+    return Found(retrieval_id="r_abc", hits=tuple(hits), relevance=0.87654, notices=notices)
+
+
+def as_json(answer: Answer) -> str:
+    return json.dumps(answer.content, ensure_ascii=False)
+
+
+@given(found=founds(), detail=st.sampled_from(list(LIMITS)))
+@settings(max_examples=40)
+def test_a_search_answer_keeps_its_limit_in_both_forms(found: Found, detail: Detail) -> None:
+    answer = search_answer(found, detail)
+    assert len(answer.text) <= LIMITS[detail]
+    assert len(as_json(answer)) <= LIMITS[detail]
+
+
+@given(found=founds(), detail=st.sampled_from(list(LIMITS)))
+@settings(max_examples=40)
+def test_both_forms_of_a_search_answer_say_the_same(found: Found, detail: Detail) -> None:
+    answer = search_answer(found, detail)
+    hits = answer.content["hits"]
+    assert re.findall(r"\((e_\w+), ", answer.text) == [hit["id"] for hit in hits]
+    assert re.findall(r"score ([\d.]+)", answer.text) == [str(hit["score"]) for hit in hits]
+    assert re.findall(r"^## (\w+)s$", answer.text, re.MULTILINE) == list(
+        dict.fromkeys(hit["level"].capitalize() for hit in hits)
+    )
+    for hit in hits:
+        assert " ".join(hit["title"].split()) in answer.text
+        assert all(f"> {line}" in answer.text for line in hit["lesson"].splitlines())
+        assert all(line in answer.text for line in hit["when"].splitlines())
+        assert (hit["domain"] or "") in answer.text
+    assert answer.text.count(", truncated)") == sum(hit["truncated"] for hit in hits)
+    assert (answer.content["notice"] or "") in answer.text
+    assert str(answer.content["relevance"]) in answer.text
+
+
+@given(found=founds(), detail=st.sampled_from(list(LIMITS)))
+@settings(max_examples=40)
+def test_what_does_not_fit_goes_from_the_end_of_its_level_and_is_counted(
+    found: Found, detail: Detail
+) -> None:
+    answer = search_answer(found, detail)
+    shown, omitted = answer.content["hits"], answer.content["omitted"]
+    assert len(shown) + omitted == len(found.hits)
+    assert (f"\n\n{omitted} more left out for length." in answer.text) == (omitted > 0)
+    assert bool(shown) == bool(found.hits)
+    for level in Level:
+        offered = [hit.experience.id for hit in found.hits if hit.experience.level is level]
+        kept = [hit["id"] for hit in shown if hit["level"] == level]
+        assert kept == offered[: len(kept)]
+
+
+@given(found=founds())
+@settings(max_examples=40)
+def test_what_is_shortened_is_marked_and_the_answer_says_where_it_is_whole(found: Found) -> None:
+    answer = search_answer(found, "concise")
+    whole = {hit.experience.id: hit.experience.lesson for hit in found.hits}
+    cut = [hit for hit in answer.content["hits"] if hit["lesson"] != whole[hit["id"]]]
+    assert [hit["id"] for hit in cut] == [
+        hit["id"] for hit in answer.content["hits"] if hit["truncated"]
+    ]
+    assert all(whole[hit["id"]].startswith(hit["lesson"].removesuffix("…")) for hit in cut)
+    for form in (answer.content["notice"] or "", answer.text):
+        assert ("get_experience" in form) == bool(cut)
+
+
+def test_few_short_lessons_are_whole() -> None:
+    hits = tuple(Hit(experience=an_experience(n, lesson="x " * 200), score=0.5) for n in range(9))
+    answer = search_answer(Found(retrieval_id="r_a", hits=hits, relevance=0.9), "concise")
+    assert not any(hit["truncated"] for hit in answer.content["hits"])
+    assert answer.content["notice"] is None
+
+
+def test_a_detailed_answer_gives_whole_lessons() -> None:
+    hits = tuple(Hit(experience=an_experience(n, lesson="x " * 2_000), score=0.5) for n in range(3))
+    found = Found(retrieval_id="r_a", hits=hits, relevance=0.9)
+    assert [len(hit["lesson"]) for hit in search_answer(found, "detailed").content["hits"]] == [
+        4_000
+    ] * 3
+    assert all(hit["truncated"] for hit in search_answer(found, "concise").content["hits"])
+
+
+def test_nothing_relevant_is_said_in_both_forms() -> None:
+    answer = search_answer(Found(retrieval_id="r_abc", hits=(), relevance=0.1), "concise")
+    assert answer.content == {
+        "retrieval_id": "r_abc",
+        "nothing_relevant": True,
+        "relevance": 0.1,
+        "notice": None,
+        "hits": [],
+        "omitted": 0,
+    }
+    assert answer.text.startswith("Nothing relevant in the library (retrieval r_abc)")
+
+
+@given(text=texts(2_000), length=st.integers(50, 1_000))
+def test_a_text_is_cut_at_a_sentence_or_a_word(text: str, length: int) -> None:
+    cut = shortened(text, length)
+    assert len(cut) <= length
+    if len(text) <= length:
+        assert cut == text
+    elif not cut.endswith("…"):
+        assert text[len(cut)].isspace()
+        assert cut.rstrip("\"')\u201d\u2019")[-1] in ".!?"
+
+
+EVIL = "fine\n# EVIL\r## EVIL\u2028- EVIL\x0bEVIL"
+
+
+def test_no_text_of_a_lesson_leaves_its_quotation() -> None:
+    about = an_experience(title=EVIL, when=EVIL, lesson=EVIL, examples=(EVIL,), tags=(EVIL,))
+    revision = Revision(
+        experience_id=about.id,
+        revision=1,
+        kind=RevisionKind.ADD,
+        before=None,
+        after=Kept(zone=about.zone, level=about.level, title=EVIL, when="", lesson=EVIL),
+        actor="a test",
+        at=NOW,
+        reason=EVIL,
+    )
+    found = Found(retrieval_id="r_a", hits=(Hit(experience=about, score=0.5),), relevance=0.9)
+    shown = get_answer([experience_answer(about, [revision])], [])
+    near = Candidate(id=about.id, title=EVIL, score=0.5)
+    refused = Decision(index=0, decision=DecisionKind.REFUSED, reason=EVIL, candidates=(near,))
+    recorded = Recorded(
+        trajectory_id="t_a", new=True, state=TrajectoryState.PENDING, decisions=(refused,)
+    )
+    for answer in (search_answer(found, "concise"), shown, record_answer(recorded)):
+        for line in answer.text.splitlines():
+            assert not re.match(r"(#+ |- |)EVIL", line), answer.text
+
+
+@pytest.mark.parametrize("missing", [(), ("e_one", "e_two")])
+def test_whole_experiences_are_the_same_in_both_forms(missing: tuple[str, ...]) -> None:
+    about = an_experience(
+        when="Before a release",
+        lesson="First line.\n\nLast line.",
+        examples=("`make`", "two\nlines"),
+        domain="python/packaging",
+        tags=("wheel", "release"),
+        evidence=("t_one", "t_two"),
+        superseded_by="e_other",
+        served=3,
+        successes=2,
+        failures=1,
+    )
+    answer = get_answer([experience_answer(about, [])], missing)
+    for said in (
+        *(about.id, about.title, about.when, *about.lesson.split("\n\n"), *about.tags),
+        *("`make`", "> lines", "python/packaging", "t_one, t_two", "superseded by e_other"),
+        *("Served 3, successes 2, failures 1", "distilled by a test", *missing),
+    ):
+        assert said in answer.text
+    assert answer.content["missing"] == list(missing)
+    assert answer.content["experiences"][0]["lesson"] == about.lesson

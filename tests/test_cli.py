@@ -1,0 +1,763 @@
+"""The terminal's door: what it prints, where, and with which exit code; and what it refuses."""
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+import click
+import platformdirs
+import pytest
+from click.testing import CliRunner, Result
+from inline_snapshot import snapshot
+from mcp import Client
+from mcp_types import CallToolResult, TextContent
+
+from flex_mcp import open_library
+from flex_mcp.app import App
+from flex_mcp.cli import main
+from flex_mcp.models import Curation, Level, Zone
+from flex_mcp.server import build_server
+
+LESSON = {
+    "zone": "golden",
+    "level": "pattern",
+    "title": "Pin the compiler",
+    "when": "Before a release.",
+    "lesson": "Pin the compiler version in the build image.",
+}
+WORK = {"task": "Release the compiler → now", "outcome": "success", "lessons": [LESSON]}
+QUERY = "Which compiler version builds the release?"
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    result = CliRunner().invoke(main, arguments, input=stdin, prog_name="flex-mcp")
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def done(*arguments: str, stdin: str | None = None) -> str:
+    """What a command says on stdout; it must go well, and say nothing else."""
+    result = run(*arguments, stdin=stdin)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def done_json(*arguments: str, stdin: str | None = None) -> dict[str, Any]:
+    return json.loads(done(*arguments, "--json", stdin=stdin))
+
+
+def refused(*arguments: str, stdin: str | None = None) -> str:
+    """The sentence with which a command is refused: one line on stderr, exit code 2."""
+    result = run(*arguments, stdin=stdin)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("flex-mcp: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr.removeprefix("flex-mcp: ").strip()
+
+
+def process(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flex_mcp", *arguments],
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+@asynccontextmanager
+async def connected(path: Path) -> AsyncGenerator[Client]:
+    app = App(library=str(path))
+    try:
+        async with Client(build_server(app)) as client:
+            yield client
+    finally:
+        app.close()
+
+
+def text_of(result: CallToolResult) -> str:
+    (part,) = result.content
+    assert isinstance(part, TextContent)
+    return part.text
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A library with one experience."""
+    file = tmp_path / "a library.db"
+    done("record", "--library", str(file), stdin=json.dumps(WORK))
+    return file
+
+
+@pytest.fixture
+def at(path: Path) -> tuple[str, str]:
+    """The option that names it."""
+    return ("--library", str(path))
+
+
+def the_id(*at: str) -> str:
+    (one,) = done_json("list", *at)["experiences"]
+    return one["id"]
+
+
+# What each command does
+
+
+def test_search_finds_and_says_that_nothing_fits(at: tuple[str, str]) -> None:
+    assert "Pin the compiler" in done("search", *QUERY.split(), *at)
+    assert done("search", "begonias", "in", "shade", *at).startswith("Nothing relevant")
+
+
+def test_search_narrows_by_zone_level_and_domain(at: tuple[str, str]) -> None:
+    def hits(*options: str) -> int:
+        return len(done_json("search", QUERY, *options, *at)["hits"])
+
+    assert hits("--zone", "golden", "--zone", "mixed", "--level", "pattern") == 1
+    assert hits("--zone", "warning") == 0
+    assert hits("--level", "instance") == 0
+    assert hits("--domain", "python") == 0
+
+
+def test_search_detailed_gives_whole_lessons(tmp_path: Path) -> None:
+    at = ("--library", str(tmp_path / "library.db"))
+    long = WORK | {"lessons": [LESSON | {"lesson": "Pin the compiler version. " * 300}]}
+    done("record", *at, stdin=json.dumps(long))
+    assert done_json("search", QUERY, *at)["hits"][0]["truncated"]
+    assert not done_json("search", QUERY, "--detailed", *at)["hits"][0]["truncated"]
+
+
+def test_show_gives_whole_experiences_and_says_which_are_not_here(at: tuple[str, str]) -> None:
+    id_ = the_id(*at)
+    text = done("show", id_, "e_unknown", id_, *at)
+    assert text.count(f"({id_})") == 1
+    assert LESSON["lesson"] in text
+    assert "Not here: e_unknown." in text
+    assert "1 add by command line" in text
+
+
+def test_list_is_newest_first_and_narrows(at: tuple[str, str]) -> None:
+    other = LESSON | {"zone": "warning", "title": "Never guess", "lesson": "Do not guess a sign."}
+    done("record", *at, stdin=json.dumps(WORK | {"task": "x", "lessons": [other]}))
+
+    def titles(*options: str) -> list[str]:
+        return [one["title"] for one in done_json("list", *options, *at)["experiences"]]
+
+    assert titles() == ["Never guess", "Pin the compiler"]
+    assert titles("--limit", "1") == ["Never guess"]
+    assert titles("--zone", "golden", "--level", "pattern") == ["Pin the compiler"]
+    assert titles("--status", "retired") == []
+    assert len(done("list", *at).splitlines()) == 2
+    assert done("list", "--domain", "cooking", *at) == "No experience fits.\n"
+
+
+def as_an_array(items: list[Any]) -> str:
+    return json.dumps(items, indent=2)
+
+
+def as_lines(items: list[Any]) -> str:
+    return "\n\n".join(map(json.dumps, items)) + "\n"
+
+
+@pytest.mark.parametrize("form", [as_an_array, as_lines])
+@pytest.mark.parametrize("by", ["file", "stdin"])
+def test_record_takes_several_trajectories(
+    tmp_path: Path, form: Callable[[list[Any]], str], by: str
+) -> None:
+    file, at = tmp_path / "work.json", ("--library", str(tmp_path / "library.db"))
+    text = form([{"task": f"Task {number} é", "outcome": "failure"} for number in range(3)])
+    file.write_text(text, encoding="utf-8")
+    if by == "file":
+        recorded = done_json("record", str(file), *at)["recorded"]
+    else:
+        recorded = done_json("record", *at, stdin=text)["recorded"]
+    assert [one["state"] for one in recorded] == ["pending"] * 3
+    assert done_json("stats", *at)["trajectories"] == 3
+
+
+def test_a_line_ends_where_json_lines_do(tmp_path: Path) -> None:
+    at = ("--library", str(tmp_path / "library.db"))
+    items = [{"task": f"Task\u2028{number}\x85", "outcome": "failure"} for number in range(2)]
+    text = "\r\n".join(json.dumps(item, ensure_ascii=False) for item in items)
+    assert len(done_json("record", *at, stdin=text)["recorded"]) == 2
+
+
+def test_record_checks_all_before_any_is_recorded(tmp_path: Path) -> None:
+    at = ("--library", str(tmp_path / "library.db"))
+    sentence = refused("record", *at, stdin=json.dumps([WORK, {"task": "x", "outcome": "won"}]))
+    assert sentence == (
+        "object 1: outcome cannot be 'won'; it is one of: success, failure, partial, unknown; "
+        "nothing was recorded"
+    )
+    assert done_json("stats", *at)["trajectories"] == 0
+
+
+def test_record_of_nothing_is_done(at: tuple[str, str]) -> None:
+    assert done("record", *at, stdin="[]") == "Nothing to record.\n"
+
+
+def test_curate_changes_one_experience_and_its_history(at: tuple[str, str]) -> None:
+    id_ = the_id(*at)
+    edit = ("--lesson", "Pin it.", "--tag", "a", "--tag", "b", "--priority", "5", "--zone", "mixed")
+    edited = done_json("curate", id_, "edit", *edit, "--reason", "shorter", *at)
+    assert {"lesson": "Pin it.", "tags": ["a", "b"], "priority": 5, "zone": "mixed"}.items() <= (
+        edited["experience"].items()
+    )
+    assert edited["revision"]["reason"] == "shorter"
+    assert edited["experience"]["title"] == LESSON["title"]
+    reverted = done_json("curate", id_, "revert", "--revision", "2", *at)
+    assert reverted["experience"]["lesson"] == LESSON["lesson"]
+    for action, status in [
+        ("quarantine", "quarantined"),
+        ("retire", "retired"),
+        ("restore", "active"),
+    ]:
+        assert done_json("curate", id_, action, *at)["experience"]["status"] == status
+
+
+def test_a_library_goes_out_and_into_another(at: tuple[str, str], tmp_path: Path) -> None:
+    file, other = tmp_path / "out.jsonl", ("--library", str(tmp_path / "other.db"))
+    assert done_json("export", str(file), *at) == {"file": str(file), "format": "jsonl"}
+    assert done("export", *at) == file.read_text(encoding="utf-8")
+    made = done_json("import", str(file), *other)
+    assert made == {
+        "added": {"pattern": {"golden": 1}},
+        "total": 1,
+        "already": 0,
+        "trajectories": 1,
+    }
+    assert "had 1 already" in done("import", str(file), *other)
+    assert the_id(*other) == the_id(*at)
+
+
+def test_export_has_three_forms(at: tuple[str, str]) -> None:
+    assert json.loads(done("export", "--format", "flex", *at))["version"] == "2.0"
+    assert done("export", "--format", "markdown", *at).startswith("# Experience library")
+    assert done("export", "-", "--format", "jsonl", *at).startswith('{"flex-mcp"')
+
+
+def test_stats_count_and_name_the_library(at: tuple[str, str]) -> None:
+    counts = done_json("stats", *at)
+    assert counts["library"] == at[1]
+    assert (counts["by_level"], counts["by_state"]) == ({"pattern": 1}, {"distilled": 1})
+    assert counts["vectors"]["embedder"] == "static"
+    assert "Pin the compiler" in done("stats", *at)
+
+
+def test_reindex_makes_the_vectors_anew(at: tuple[str, str]) -> None:
+    assert done_json("reindex", *at)["experiences"] == 1
+    assert done("reindex", "--embedder", "static", *at).startswith("1 experiences have vectors")
+    assert done_json("search", QUERY, *at)["hits"]
+
+
+# One answer for both doors
+
+
+def shape(value: Any) -> Any:
+    """The keys of an answer, however deep."""
+    if isinstance(value, dict):
+        return {str(key): shape(one) for key, one in value.items()}  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+    if isinstance(value, list):
+        return [shape(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
+    return None
+
+
+@pytest.mark.anyio
+async def test_json_is_the_structured_content_of_the_tool_of_that_name(
+    path: Path, at: tuple[str, str]
+) -> None:
+    id_ = the_id(*at)
+    shown = done_json("show", id_, *at)
+    found = done_json("search", QUERY, *at)
+    again = {"task": "again", "outcome": "failure", "lessons": [LESSON]}
+    recorded = done_json("record", *at, stdin=json.dumps(again))
+    curated = done_json("curate", id_, "quarantine", *at)
+    async with connected(path.with_name("the same.db")) as client:
+
+        async def tool(name: str, **arguments: Any) -> dict[str, Any]:
+            result = await client.call_tool(name, arguments)
+            assert not result.is_error, text_of(result)
+            return result.structured_content
+
+        first = await tool("record_trajectory", **WORK)
+        same_id = first["decisions"][0]["experience_id"]
+        assert shape(shown) == shape(await tool("get_experience", ids=[same_id]))
+        same = await tool("search_experience", query=QUERY)
+        assert shape(found) == shape(same)
+        assert found["hits"][0] | {"id": ""} == same["hits"][0] | {"id": ""}
+        assert shape(recorded) == shape(await tool("record_trajectory", **again))
+        quarantine = {"id": same_id, "action": "quarantine", "reason": "by hand"}
+        assert shape(curated) == shape(await tool("curate_experience", **quarantine))
+
+
+# Which library
+
+
+def test_the_option_beats_the_variable_which_beats_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = Path(platformdirs.user_data_dir("flex-mcp", appauthor=False)) / "library.db"
+    assert done_json("stats")["library"] == str(default)
+    assert default.stat().st_mode & 0o777 == 0o600
+    monkeypatch.setenv("FLEX_MCP_LIBRARY", str(tmp_path / "variable.db"))
+    assert done_json("stats")["library"] == str(tmp_path / "variable.db")
+    option = ("--library", str(tmp_path / "option.db"))
+    assert done_json("stats", *option)["library"] == str(tmp_path / "option.db")
+
+
+def test_home_and_relative_paths_are_expanded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert done_json("stats", "--library", "~/a.db")["library"] == str(Path.home() / "a.db")
+    assert done_json("stats", "--library", "b/c.db")["library"] == str(tmp_path / "b" / "c.db")
+    assert (tmp_path / "b" / "c.db").exists()
+
+
+def test_the_library_may_stand_before_the_command_and_the_later_one_counts(
+    at: tuple[str, str], tmp_path: Path
+) -> None:
+    assert done_json(*at, "stats")["library"] == at[1]
+    other = str(tmp_path / "other.db")
+    assert done_json(*at, "stats", "--library", other)["library"] == other
+
+
+# Help
+
+
+def test_help_says_what_there_is() -> None:
+    assert done("--help") == snapshot("""\
+Usage: flex-mcp [OPTIONS] [COMMAND] [ARGS]...
+
+  An experience library for any assistant: lessons from earlier work, found when
+  needed.
+
+  Without a command it serves MCP over stdio, which is what a client starts. Try
+  `flex-mcp demo` first; then `flex-mcp COMMAND --help`.
+
+  FLEX_MCP_LIBRARY        the library's file
+  FLEX_MCP_EMBEDDER       static (the default, offline) or fastembed:MODEL
+  FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
+
+Options:
+  --version       Show the version and exit.
+  --library PATH  The library's file. Default: FLEX_MCP_LIBRARY, or library.db
+                  in your data folder.
+  --help          Show this message and exit.
+
+Commands:
+  curate   Approve, quarantine, retire, restore, edit or revert one...
+  demo     Watch the main job on real input: record, distil, and find the...
+  export   Write the library to FILE, or to stdout.
+  import   Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`.
+  list     List experiences, newest first.
+  record   Record trajectories from a JSON FILE, or stdin.
+  reindex  Make all vectors anew, for another embedder or a new version;...
+  search   Find lessons for a task, in your own words.
+  serve    Serve MCP over stdio (what a client's configuration runs).
+  show     Show experiences whole: examples, evidence, counters, history.
+  stats    Count what the library holds.
+""")
+
+
+COMMANDS = sorted(main.commands)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_explains_itself(name: str) -> None:
+    command = main.commands[name]
+    assert len((command.help or "").split()) > 3
+    assert done(name, "--help").startswith(f"Usage: flex-mcp {name} ")
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    assert {"library"} <= {one.name for one in options}
+    assert name == "serve" or "as_json" in {one.name for one in options}
+    itself = {"zones", "levels", "statuses", "limit", "when", "lesson", "domain", "priority"}
+    itself |= {"zone", "level"}
+    assert [one.name for one in options if not one.help and one.name not in itself] == []
+
+
+def test_choices_are_the_words_that_the_tools_take() -> None:
+    for option in (f"--zone [{'|'.join(Zone)}]", f"--level [{'|'.join(Level)}]"):
+        assert option in done("search", "--help")
+    assert "|".join(Curation) in "".join(done("curate", "--help").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("search", "x", "--zone", "gold"), ("gold", "golden", "warning", "mixed")),
+        (("curate", "e_x", "delete"), ("delete", "retire", "restore")),
+        (("export", "--format", "xml"), ("xml", "jsonl", "flex", "markdown")),
+        (("list", "--limit", "0"), ("0", "limit")),
+        (("search",), ("QUERY",)),
+        (("nothing",), ("nothing",)),
+        (("record", "no such file"), ("no such file",)),
+    ],
+)
+def test_what_the_command_line_cannot_read_is_refused_with_what_it_can(
+    arguments: tuple[str, ...], says: tuple[str, ...]
+) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert all(word in result.stderr for word in says), result.stderr
+
+
+# Bad input, through both doors
+
+
+class Case(NamedTuple):
+    """One kind of bad input; the command has no arguments where the line cannot say it."""
+
+    tool: str
+    given: dict[str, Any]
+    sentence: str
+    command: tuple[str, ...] = ()
+    stdin: str | None = None
+
+
+def bad_record(given: dict[str, Any], sentence: str) -> Case:
+    said = f"{sentence}; nothing was recorded"
+    return Case("record_trajectory", given, said, ("record",), json.dumps(given))
+
+
+LONG = "x" * 20_001
+FULL = {"task": "x", "outcome": "success"}
+RECORD = (
+    "it takes task, outcome, steps, transcript, answer, feedback, score, verified_by, "
+    "domain, agent, retrieval_ids, lessons, key"
+)
+CASES = {
+    "an empty query": Case(
+        "search_experience", {"query": " "}, "query is empty: say it in words", ("search", " ")
+    ),
+    "a query that is too long": Case(
+        "search_experience",
+        {"query": LONG},
+        "query has 20,001 characters; the limit is 20,000: shorten it",
+        ("search", LONG),
+    ),
+    "a limit that is too large": Case(
+        "search_experience",
+        {"query": "x", "limit": 11},
+        "limit is too large; it must be at most 10",
+        ("search", "x", "--limit", "11"),
+    ),
+    "an unknown zone": Case(
+        "search_experience",
+        {"query": "x", "zones": ["gold"]},
+        "zones[0] cannot be 'gold'; it is one of: golden, warning, mixed",
+    ),
+    "an unknown argument": Case(
+        "search_experience",
+        {"query": "x", "color": "red"},
+        "there is no argument 'color'; it takes query, domain, zones, levels, limit, detail",
+    ),
+    "an unknown experience": Case(
+        "get_experience",
+        {"ids": ["e_unknown"]},
+        "there is no experience e_unknown: search_experience gives ids",
+        ("show", "e_unknown"),
+    ),
+    "an unknown experience to curate": Case(
+        "curate_experience",
+        {"id": "e_unknown", "action": "retire", "reason": "x"},
+        "there is no experience 'e_unknown': a search gives ids",
+        ("curate", "e_unknown", "retire"),
+    ),
+    "eleven experiences": Case(
+        "get_experience",
+        {"ids": [f"e_{n}" for n in range(11)]},
+        "ids has 11 items; the limit is 10: send fewer",
+        ("show", *(f"e_{n}" for n in range(11))),
+    ),
+    "an unknown brief": Case(
+        "save_lessons",
+        {"brief_id": "b_unknown", "lessons": []},
+        "there is no brief 'b_unknown': distill gives one",
+    ),
+    "an unknown trajectory": Case(
+        "distill",
+        {"trajectory_ids": ["t_unknown"]},
+        "there is no trajectory t_unknown: record_trajectory gives ids",
+    ),
+    "an unknown retrieval": Case(
+        "report_outcome",
+        {"retrieval_id": "r_unknown", "outcome": "success"},
+        "there is no retrieval 'r_unknown' (one that was cut off is not kept): use the "
+        "retrieval_id of a search_experience answer, or leave it out",
+    ),
+    "an empty task": bad_record(FULL | {"task": ""}, "task is empty: say it in words"),
+    "a task that is too long": bad_record(
+        FULL | {"task": LONG}, "task has 20,001 characters; the limit is 20,000: shorten it"
+    ),
+    "a missing field": bad_record({"task": "x"}, "outcome is missing: give it too"),
+    "an unknown field": bad_record(
+        FULL | {"steps_taken": []}, f"there is no argument 'steps_taken'; {RECORD}"
+    ),
+    "an unknown outcome": bad_record(
+        FULL | {"outcome": "won"},
+        "outcome cannot be 'won'; it is one of: success, failure, partial, unknown",
+    ),
+    "steps and a transcript": bad_record(
+        FULL | {"steps": [], "transcript": "x"},
+        "give steps or transcript, not both: they are two forms of the same text",
+    ),
+    "a trajectory of more than 5 MiB": bad_record(
+        FULL | {"transcript": "x" * (5 * 1024 * 1024 + 1)},
+        "the trajectory has 5,242,881 bytes; the limit is 5,242,880 (5 MiB): leave out long "
+        "outputs that taught nothing",
+    ),
+    "too many lessons": bad_record(
+        FULL | {"lessons": [LESSON] * 51}, "lessons has 51 items; the limit is 50: send fewer"
+    ),
+}
+
+
+def counts(path: Path) -> tuple[int, int, int]:
+    with open_library(path) as library:
+        found = library.statistics()
+        return found.trajectories, found.experiences, found.revisions
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+async def test_bad_input_is_refused_with_a_sentence_and_changes_nothing(
+    path: Path, at: tuple[str, str], case: Case
+) -> None:
+    before = counts(path)
+    async with connected(path) as client:
+        result = await client.call_tool(case.tool, case.given)
+    assert result.is_error
+    assert result.structured_content is None
+    assert text_of(result) == case.sentence.removesuffix("; nothing was recorded")
+    if case.command:
+        sentence = refused(*case.command, *at, stdin=case.stdin)
+        said = case.sentence.removesuffix("; nothing was recorded")
+        assert sentence in {
+            case.sentence,
+            said,
+            said.replace("search_experience", "`flex-mcp list`"),
+        }
+    assert counts(path) == before
+
+
+@pytest.mark.parametrize(
+    ("stdin", "sentence"),
+    [
+        ("", "there is nothing to record: give an object with task and outcome"),
+        (
+            '{"task": "x"\n',
+            "line 1 is no JSON: give one object, an array of them, or one a line",
+        ),
+        (
+            f"{json.dumps(FULL)}\nnonsense",
+            "line 2 is no JSON: give one object, an array of them, or one a line",
+        ),
+        ('["x"]', "the object cannot be 'x'; it must be an object; nothing was recorded"),
+        (
+            "[" * 200_000,
+            "line 1 is no JSON: give one object, an array of them, or one a line",
+        ),
+        (
+            json.dumps(FULL | {"answer": "\ud83d"}),
+            "a text holds half of a surrogate pair: send valid Unicode; nothing was recorded",
+        ),
+    ],
+    ids=["nothing", "no JSON", "a bad line", "no object", "nested too deep", "half a surrogate"],
+)
+def test_what_is_no_trajectory_is_refused_with_a_sentence(
+    path: Path, at: tuple[str, str], stdin: str, sentence: str
+) -> None:
+    before = counts(path)
+    assert refused("record", *at, stdin=stdin) == sentence
+    assert counts(path) == before
+
+
+def test_a_file_that_is_no_text_is_refused(at: tuple[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "latin.json"
+    file.write_bytes(b'{"task": "\xe9"}')
+    assert refused("record", str(file), *at) == f"{file} is not UTF-8 text: nothing was recorded"
+    assert refused("import", str(file), *at) == f"{file} is not UTF-8 text: nothing was imported"
+
+
+# Libraries that cannot be used
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+@contextmanager
+def newer(path: Path) -> Generator[str]:
+    with apsw.Connection(str(path)) as db:
+        db.pragma("user_version", 99)
+    db.close()
+    yield f"the library {path} has schema 99 and this flex-mcp knows up to 1: upgrade flex-mcp"
+
+
+@contextmanager
+def no_library(path: Path) -> Generator[str]:
+    path.write_text("These are my notes.\n" * 100, encoding="utf-8")
+    yield (
+        f"{path} is damaged or no library of flex-mcp; it was left as it is: "
+        "name another with --library or FLEX_MCP_LIBRARY, or restore a copy"
+    )
+
+
+@contextmanager
+def of_another_program(path: Path) -> Generator[str]:
+    path.unlink()
+    with apsw.Connection(str(path)) as db:
+        db.execute("CREATE TABLE notes (text)")
+    db.close()
+    yield (
+        f"{path} is an SQLite file of another program; it was left as it is: "
+        "name another with --library or FLEX_MCP_LIBRARY"
+    )
+
+
+@contextmanager
+def a_folder(path: Path) -> Generator[str]:
+    path.unlink()
+    path.mkdir()
+    yield f"the library {path} is a folder: name a file in it"
+
+
+@contextmanager
+def locked(path: Path) -> Generator[str]:
+    db = apsw.Connection(str(path))
+    db.execute("BEGIN IMMEDIATE")
+    yield f"the library {path} is locked by another process (waited 0 s): try again in a moment"
+    db.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("state", [newer, no_library, of_another_program, a_folder, locked])
+async def test_a_library_that_cannot_be_used_is_refused_and_left_as_it_is(
+    path: Path,
+    at: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    state: Callable[[Path], Any],
+) -> None:
+    monkeypatch.setattr("flex_mcp.sqlite.file.BUSY_SECONDS", 0)
+    with state(path) as sentence:
+        before = content(path)
+        async with connected(path) as client:
+            result = await client.call_tool("record_trajectory", FULL)
+            assert (result.is_error, text_of(result)) == (True, sentence)
+        assert refused("record", *at, stdin=json.dumps(FULL)) == sentence
+        assert content(path) == before
+
+
+def test_a_locked_library_is_searched_all_the_same(
+    path: Path, at: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flex_mcp.sqlite.file.BUSY_SECONDS", 0)
+    with locked(path):
+        assert done_json("search", QUERY, *at)["hits"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "fastembed:BAAI/bge-small-en-v1.5",
+            (
+                "the model 'BAAI/bge-small-en-v1.5' is not on this machine: run `flex-mcp reindex` "
+                "with a network to fetch it, or name a folder with its files in "
+                "FLEX_MCP_EMBEDDER_PATH"
+            ),
+        ),
+        (
+            "fastembed:nobody/nothing",
+            (
+                "fastembed knows no model 'nobody/nothing': take one of its list, for example "
+                "fastembed:BAAI/bge-small-en-v1.5"
+            ),
+        ),
+        (
+            "openai",
+            (
+                "there is no embedder 'openai': it is static or fastembed:MODEL, for example "
+                "fastembed:BAAI/bge-small-en-v1.5"
+            ),
+        ),
+    ],
+)
+async def test_an_embedder_that_cannot_be_used_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
+) -> None:
+    monkeypatch.setenv("FLEX_MCP_EMBEDDER", name)
+    path = tmp_path / "new.db"
+    async with connected(path) as client:
+        result = await client.call_tool("search_experience", {"query": "x"})
+        assert (result.is_error, text_of(result)) == (True, sentence)
+    assert refused("search", "x", "--library", str(path)) == sentence
+
+
+def test_another_embedder_than_the_librarys_is_refused_with_what_to_do(
+    at: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEX_MCP_EMBEDDER", "fastembed:BAAI/bge-small-en-v1.5")
+    assert refused("search", "x", *at) == (
+        "this library's vectors were made by 'static' and FLEX_MCP_EMBEDDER asks for "
+        "'fastembed:BAAI/bge-small-en-v1.5': run `flex-mcp reindex` to make them anew, or unset it"
+    )
+
+
+def test_a_reindex_to_no_embedder_is_refused_and_the_library_goes_on(at: tuple[str, str]) -> None:
+    assert refused("reindex", "--embedder", "openai", *at).startswith("there is no embedder")
+    assert done_json("search", QUERY, *at)["hits"]
+
+
+def test_an_import_of_another_file_is_refused(path: Path, at: tuple[str, str]) -> None:
+    before = counts(path)
+    assert refused("import", str(path), *at) == f"{path} is not UTF-8 text: nothing was imported"
+    assert refused("export", str(path), *at) == (
+        f"{path} belongs to a database: name another file for the export"
+    )
+    assert counts(path) == before
+
+
+def test_a_home_that_nobody_has_is_refused() -> None:
+    assert "~nobody-of-this-name" in refused("stats", "--library", "~nobody-of-this-name/a.db")
+
+
+# Real processes
+
+
+def test_a_process_records_searches_and_answers_on_stdout_only(tmp_path: Path) -> None:
+    at = ("--library", str(tmp_path / "library.db"))
+    recorded = process("record", "--json", *at, stdin=json.dumps(WORK))
+    assert (recorded.returncode, recorded.stderr) == (0, "")
+    assert json.loads(recorded.stdout)["state"] == "distilled"
+    found = process("search", "--json", QUERY, *at)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert json.loads(found.stdout)["hits"][0]["title"] == "Pin the compiler"
+
+
+def test_a_process_that_is_refused_says_so_in_one_line_on_stderr(tmp_path: Path) -> None:
+    file = tmp_path / "library.db"
+    file.write_text("no library", encoding="utf-8")
+    refusal = process("stats", "--library", str(file))
+    assert (refusal.returncode, refusal.stdout) == (2, "")
+    assert refusal.stderr.startswith(f"flex-mcp: {file} is damaged or no library")
+    assert refusal.stderr.count("\n") == 1
+
+
+def test_a_terminal_that_cannot_show_a_letter_is_no_obstacle(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where what is redirected is in the code page of the machine."""
+    at = ("--library", str(path))
+    arrow = LESSON | {"title": "First → then", "lesson": "Measure the arrow first."}
+    done("record", *at, stdin=json.dumps(WORK | {"task": "y", "lessons": [arrow]}))
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    listed = process("list", *at)
+    assert listed.returncode == 0, listed.stderr
+    assert "Pin the compiler" in listed.stdout

@@ -1,0 +1,58 @@
+"""Settings: where the library and the models lie, and which embedder was asked for."""
+
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from flex_mcp.errors import SettingError
+from flex_mcp.settings import Settings, checked_embedder
+
+
+def test_without_any_choice_the_library_lies_in_the_users_data_folder() -> None:
+    settings = Settings.from_environment(environment={})
+    assert settings.library == Path(platformdirs.user_data_dir("flex-mcp", False)) / "library.db"  # noqa: FBT003
+    assert (settings.embedder, settings.embedder_path) == (None, None)
+
+
+def test_the_command_line_beats_the_variable() -> None:
+    variables = {"FLEX_MCP_LIBRARY": "/variable.db"}
+    assert Settings.from_environment(environment=variables).library == Path("/variable.db")
+    assert Settings.from_environment("/option.db", variables).library == Path("/option.db")
+
+
+def test_a_variable_that_is_set_to_nothing_is_not_set() -> None:
+    names = ("FLEX_MCP_LIBRARY", "FLEX_MCP_EMBEDDER", "FLEX_MCP_EMBEDDER_PATH")
+    empty = Settings.from_environment(environment=dict.fromkeys(names, ""))
+    assert empty == Settings.from_environment(environment={})
+
+
+def test_home_and_relative_paths_are_made_absolute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.from_environment(
+        environment={"FLEX_MCP_LIBRARY": "~/mine.db", "FLEX_MCP_EMBEDDER_PATH": "models/small"}
+    )
+    assert settings.library == Path.home() / "mine.db"
+    assert settings.embedder_path == tmp_path / "models" / "small"
+
+
+def test_a_home_that_nobody_has_is_refused_in_a_sentence() -> None:
+    with pytest.raises(SettingError, match="~nobody-of-this-name"):
+        Settings.from_environment("~nobody-of-this-name/library.db", {})
+
+
+@pytest.mark.parametrize("name", [None, "static", "fastembed:BAAI/bge-small-en-v1.5"])
+def test_an_embedder_is_static_or_a_model_of_fastembed(name: str | None) -> None:
+    assert checked_embedder(name) == name
+
+
+@pytest.mark.parametrize("name", ["openai", "fastembed", "fastembed:", "static:small", "STATIC"])
+def test_another_embedder_is_refused_with_the_ones_there_are(name: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        Settings.from_environment(environment={"FLEX_MCP_EMBEDDER": name})
+    assert str(refused.value) == (
+        f"there is no embedder {name!r}: it is static or fastembed:MODEL, "
+        "for example fastembed:BAAI/bge-small-en-v1.5"
+    )
