@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flex_mcp.settings import Settings, checked_embedder
+from flex_mcp.settings import Settings
 
 if TYPE_CHECKING:
     from flex_mcp.distiller import Distiller
@@ -86,14 +86,13 @@ def open_library(
 
     Raises:
         LibraryError: the file cannot be opened, or is no library.
-        SettingError: there is no such embedder.
     """
     found = Settings.from_environment(library=None if path is None else str(path))
     folder = embedder_path and Path(embedder_path).expanduser().absolute()
     return build(
         Settings(
             library=found.library,
-            embedder=checked_embedder(embedder) or found.embedder,
+            embedder=embedder or found.embedder,
             embedder_path=folder or found.embedder_path,
             models=found.models,
         )

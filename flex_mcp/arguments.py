@@ -81,6 +81,7 @@ def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401  a
         if key not in noise and key != "properties"
     }
     if properties:
+        plain.setdefault("additionalProperties", False)
         plain["properties"] = {key: _plain(value, definitions) for key, value in properties.items()}
     return _short_null(plain)
 
@@ -174,7 +175,7 @@ class ReportArguments:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """What an edit may set, and `revision`: the one that a revert takes back (default the last)."""
+    """What an edit may set; and `revision`: a revert goes back to before it (default the last)."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -188,7 +189,8 @@ class Fields:
     tags: Tags | None = None
     priority: Priority | None = None
     revision: Annotated[
-        Annotated[int, Field(ge=1)] | None, Field(description="For revert: take back this one.")
+        Annotated[int, Field(ge=1)] | None,
+        Field(description="For revert: back to before this one."),
     ] = None
 
 
@@ -199,7 +201,7 @@ class CurateArguments:
     id: Id
     action: Curation
     reason: Annotated[Annotated[Task, Field(max_length=2_000)], Field(description="For history.")]
-    fields: Annotated[Fields | None, Field(description="For edit: the new values.")] = None
+    fields: Annotated[Fields | None, Field(description="For edit: new values.")] = None
 
 
 def checked(kind: type[T], value: object) -> T:
@@ -225,7 +227,7 @@ def _parsed(kind: type, value: Mapping[str, Any]) -> dict[str, Any]:
     parsed = dict(value)
     for name, item in value.items():
         if isinstance(item, str) and item[:1] in ("[", "{") and not _is_text(properties.get(name)):
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 parsed[name] = json.loads(item)
     return parsed
 
@@ -252,8 +254,9 @@ def _check_body(trajectory: object) -> None:
         return
     if trajectory.steps is not None and trajectory.transcript is not None:
         raise InputError("give steps or transcript, not both: they are two forms of the same text")
-    texts = [trajectory.transcript, trajectory.answer, trajectory.feedback]
-    texts += [step.content for step in trajectory.steps or ()]
+    texts = [trajectory.task, trajectory.transcript, trajectory.answer, trajectory.feedback]
+    for step in trajectory.steps or ():
+        texts += [step.kind, step.name, step.content]
     size = sum(len(text.encode()) for text in texts if text)
     if size > TRAJECTORY_LIMIT:
         raise InputError(

@@ -12,6 +12,7 @@ from typing import Any
 from flex_mcp.arguments import SaveArguments, adapter, schema_of
 from flex_mcp.models import TRAJECTORY_LIMIT, Experience, RecordedTrajectory, Step
 from flex_mcp.prompting import render
+from flex_mcp.quoting import one_line, quoted
 
 BRIEF_LIMIT = 20_000  # characters of a brief, in each of its forms
 ENVELOPE = 300  # what the answer of the tool adds to it
@@ -77,17 +78,24 @@ def grouped(found: Sequence[RecordedTrajectory]) -> list[RecordedTrajectory]:
 def fitted(
     brief_id: str, chosen: Sequence[RecordedTrajectory], neighbours: Sequence[Experience]
 ) -> Question:
-    """The question, its trajectories cut so that both forms stay under the limit."""
-    room = BRIEF_LIMIT // len(chosen)
-    while True:
+    """The question, its trajectories cut just so far that both forms stay under the limit."""
+
+    def ask(room: int) -> Question | None:
         question = asked(brief_id, chosen, neighbours, room)
         longest = max(len(question.text), len(as_json(question)))
-        if longest <= BRIEF_LIMIT - ENVELOPE:
-            return question
-        if room <= SHORTEST * 4:  # long tasks: fewer of them
-            chosen = chosen[:-1] or chosen
-            neighbours = neighbours[:-2]
-        room = max(SHORTEST, room - (longest - BRIEF_LIMIT + ENVELOPE) // len(chosen) - 50)
+        return question if longest <= BRIEF_LIMIT - ENVELOPE else None
+
+    while (best := ask(SHORTEST)) is None:  # even the shortest is too long: less of it
+        chosen = chosen[:-1] or chosen
+        neighbours = neighbours[:-2]
+    low, high = SHORTEST, BRIEF_LIMIT
+    while high - low > SHORTEST // 2:
+        room = (low + high) // 2
+        if question := ask(room):
+            best, low = question, room
+        else:
+            high = room
+    return best
 
 
 def as_json(question: Question) -> str:
@@ -203,20 +211,14 @@ def neighbour(experience: Experience) -> Neighbour:
 
 def trajectory_text(trajectory: BriefTrajectory) -> str:
     about = [trajectory.id, trajectory.outcome, f"verified by {trajectory.verified_by}"]
-    about += [trajectory.domain] if trajectory.domain else []
+    about += [one_line(trajectory.domain)] if trajectory.domain else []
     about += ["shortened to fit"] if trajectory.shortened else []
-    return quoted(" · ".join(about), f"Task: {trajectory.task}", trajectory.text)
+    return quoted(f"### {' · '.join(about)}", f"Task: {trajectory.task}", trajectory.text)
 
 
 def neighbour_text(one: Neighbour) -> str:
     return quoted(
-        f"{one.id} · {one.zone} {one.level} · {' '.join(one.title.split())}",
+        f"### {one.id} · {one.zone} {one.level} · {one_line(one.title)}",
         f"When: {one.when}",
         one.lesson,
     )
-
-
-def quoted(heading: str, *texts: str) -> str:
-    """Text from outside, as a quotation: data, whatever it says."""
-    lines = "\n".join(text for text in texts if text).splitlines()
-    return "\n".join((f"### {heading}", *(f"> {line}" for line in lines)))

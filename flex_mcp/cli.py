@@ -11,11 +11,11 @@ import json
 import sys
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import click
 
-from flex_mcp import __version__, answers
+from flex_mcp import __version__, tools
 from flex_mcp.answers import Answer, reports
 from flex_mcp.app import App
 from flex_mcp.arguments import (
@@ -25,13 +25,14 @@ from flex_mcp.arguments import (
     SearchArguments,
     checked,
 )
-from flex_mcp.errors import FlexError, InputError, NotFoundError
+from flex_mcp.errors import FlexError, InputError
 from flex_mcp.models import Curation, Level, Status, Zone
 
 if TYPE_CHECKING:
-    from flex_mcp.library import Library, Progress
+    from flex_mcp.library import Progress
 
 CLIENT = "command line"
+NOTHING = "there is nothing to record: give an object with task and outcome"
 ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,6 +48,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except FlexError as error:
             _fail(str(error), 2)
+        except BrokenPipeError:
+            raise  # click ends it in silence
+        except OSError as error:
+            _fail(f"the answer cannot be written: {error.strerror}", 1)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "flex-mcp"
             _fail(f"{error.format_message().rstrip('.')}: see {command} --help", 2)
@@ -70,7 +75,7 @@ def json_option(function: F) -> F:
 
 
 def with_library(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A command on an open library; it gets `library` opened, and prints what it returns."""
+    """A command on a library: it gets `app`, which opens it, and its answer is printed."""
 
     @library_option
     @json_option
@@ -78,11 +83,11 @@ def with_library(function: Callable[..., Any]) -> Callable[..., Any]:
     def command(*args: Any, library: str | None, as_json: bool, **kwargs: Any) -> None:  # noqa: ANN401
         app = App(library=library or _before_the_command())
         try:
-            answer: Answer | None = function(*args, library=app.library, **kwargs)
+            answer: Answer | None = function(*args, app=app, **kwargs)
+            if answer is not None:
+                _print(answer, as_json=as_json)
         finally:
-            app.close()
-        if answer is not None:
-            _print(answer, as_json=as_json)
+            app.close()  # may wait for the file: a search has answered by then
 
     return command
 
@@ -160,37 +165,21 @@ def search(  # noqa: PLR0913  its options
     levels: Sequence[str],
     limit: int,
     detailed: bool,
-    library: "Library",
+    app: App,
 ) -> Answer:
     """Find lessons for a task, in your own words."""
     raw = {"query": " ".join(query), "domain": domain, "limit": limit}
     raw |= {"zones": zones or None, "levels": levels or None}
-    given = checked(SearchArguments, raw)
-    found = library.search(
-        given.query,
-        limit=given.limit,
-        levels=given.levels,
-        zones=given.zones,
-        domain=given.domain,
-        client=CLIENT,
-    )
-    return answers.search_answer(found, "detailed" if detailed else "concise")
+    raw |= {"detail": "detailed" if detailed else "concise"}
+    return tools.search_experience(app, checked(SearchArguments, raw), CLIENT)
 
 
 @main.command()
 @click.argument("ids", nargs=-1, required=True)
 @with_library
-def show(ids: Sequence[str], *, library: "Library") -> Answer:
+def show(ids: Sequence[str], *, app: App) -> Answer:
     """Show experiences whole: examples, evidence, counters, history."""
-    wanted = list(dict.fromkeys(checked(GetArguments, {"ids": ids}).ids))
-    found = library.get(wanted)
-    missing = [id_ for id_ in wanted if id_ not in {one.id for one in found}]
-    if not found:
-        raise NotFoundError(
-            f"there is no experience {', '.join(missing)}: `flex-mcp list` gives ids"
-        )
-    shown = [answers.experience_answer(one, library.history(one.id)) for one in found]
-    return answers.get_answer(shown, missing)
+    return tools.get_experience(app, checked(GetArguments, {"ids": ids}), CLIENT)
 
 
 @main.command("list")
@@ -207,10 +196,10 @@ def list_(
     levels: Sequence[str],
     statuses: Sequence[str],
     limit: int,
-    library: "Library",
+    app: App,
 ) -> Answer:
     """List experiences, newest first."""
-    found = library.experiences(
+    found = app.library.experiences(
         levels=[Level(level) for level in levels] or None,
         zones=[Zone(zone) for zone in zones] or None,
         domain=domain,
@@ -223,36 +212,26 @@ def list_(
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @with_library
-def record(file: Path, *, library: "Library") -> Answer:
+def record(file: Path, *, app: App) -> Answer:
     """Record trajectories from a JSON FILE, or stdin.
 
-    FILE holds one object with the arguments of record_trajectory (at least task and outcome), an
-    array of them, or one a line.
+    FILE holds one object, an array of them, or one a line. An object has task and outcome (success,
+    failure, partial, unknown), and may have steps [{kind, content, name}] or transcript, answer,
+    feedback, score, verified_by, domain, agent, retrieval_ids, lessons, key.
     """
-    items = _objects(_read(file))
-    given = [_named(number, items, item) for number, item in enumerate(items)]
+    items, listed = _objects(_read(file))
+    given = [_named(number, items, item) for number, item in enumerate(items, start=1)]
     made: list[Answer] = []
     for one in given:
         try:
-            made.append(_recorded(library, one))
+            made.append(tools.record_trajectory(app, one, CLIENT))
         except InputError as error:
             if len(given) == 1:
                 raise
             raise InputError(
-                f"object {len(made)}: {error}; those before it were recorded, the rest not"
+                f"object {len(made) + 1}: {error}; those before it were recorded, the rest not"
             ) from error
-    return reports.many(made)
-
-
-def _recorded(library: "Library", one: RecordArguments) -> Answer:
-    recorded = library.record(
-        one,
-        lessons=one.lessons or (),
-        retrieval_ids=one.retrieval_ids or (),
-        key=one.key,
-        client=CLIENT,
-    )
-    return answers.record_answer(recorded)
+    return reports.many(made) if listed else made[0]
 
 
 def _named(number: int, items: Sequence[object], item: object) -> RecordArguments:
@@ -273,18 +252,22 @@ def _read(file: Path) -> str:
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not UTF-8 text: nothing was recorded") from error
     if not text.strip():
-        raise InputError("there is nothing to record: give an object with task and outcome")
+        raise InputError(NOTHING)
     return text
 
 
-def _objects(text: str) -> list[object]:
-    """The objects of a JSON object, an array, or JSON lines."""
+def _objects(text: str) -> tuple[list[object], bool]:
+    """The objects of a JSON object, an array, or JSON lines; and whether they came as a list."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
         lines = [line for line in text.split("\n") if line.strip()]
-        return [_json_line(number, line) for number, line in enumerate(lines, start=1)]
-    return content if isinstance(content, list) else [content]  # pyright: ignore[reportUnknownVariableType]
+        return [_json_line(number, line) for number, line in enumerate(lines, start=1)], True
+    if not content:
+        raise InputError(NOTHING)
+    return (
+        (cast("list[object]", content), True) if isinstance(content, list) else ([content], False)
+    )
 
 
 def _json_line(number: int, line: str) -> object:
@@ -318,29 +301,25 @@ def curate(
     action: str,
     *,
     reason: str,
-    library: "Library",
+    app: App,
     **fields: Any,  # noqa: ANN401
 ) -> Answer:
     """Approve, quarantine, retire, restore, edit or revert one experience."""
     given = {name: value for name, value in fields.items() if value not in {None, ()}}
     raw = {"id": experience_id, "action": action, "reason": reason, "fields": given or None}
-    wanted = checked(CurateArguments, raw)
-    now, revision = library.curate(
-        wanted.id, wanted.action, reason=wanted.reason, fields=wanted.fields, client=CLIENT
-    )
-    shown = answers.experience_answer(now, library.history(now.id))
-    return answers.curate_answer(shown, answers.revision_answer(revision))
+    return tools.curate_experience(app, checked(CurateArguments, raw), CLIENT)
 
 
 @main.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @with_library
-def import_(file: Path, *, library: "Library") -> Answer:
+def import_(file: Path, *, app: App) -> Answer:
     """Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`. Twice adds nothing."""
     from flex_mcp.exchange import import_file
 
     with _progress("Importing") as progress:
-        imported = import_file(library, file, client=CLIENT, progress=progress)
+        imported = import_file(app.library, file, client=CLIENT, progress=progress)
+        app.library.calibrate()
     return reports.import_answer(imported)
 
 
@@ -352,25 +331,26 @@ def import_(file: Path, *, library: "Library") -> Answer:
     type=click.Choice(["jsonl", "flex", "markdown"]),
     default="jsonl",
     show_default=True,
-    help="jsonl: everything, lossless. flex: FLEX's library file. markdown: for reading.",
+    help="jsonl: everything. flex: FLEX's file, texts of what is active. markdown: for reading.",
 )
 @with_library
-def export(file: Path, *, form: str, library: "Library") -> Answer | None:
+def export(file: Path, *, form: str, app: App) -> Answer | None:
     """Write the library to FILE, or to stdout."""
     from flex_mcp.exchange import Format, export_file, export_library
 
     if str(file) == "-":
-        for piece in export_library(library, Format(form)):
+        for piece in export_library(app.library, Format(form)):
             click.echo(piece, nl=False)
         return None
-    export_file(library, file, Format(form))
+    export_file(app.library, file, Format(form))
     return reports.export_answer(str(file), form)
 
 
 @main.command()
 @with_library
-def stats(*, library: "Library") -> Answer:
+def stats(*, app: App) -> Answer:
     """Count what the library holds."""
+    library = app.library
     return reports.statistics_answer(library.name, library.statistics(), library.last_revisions(5))
 
 
@@ -379,17 +359,15 @@ def stats(*, library: "Library") -> Answer:
     "--embedder", metavar="NAME", help="static or fastembed:MODEL. Default: as set, or its own."
 )
 @with_library
-def reindex(*, embedder: str | None, library: "Library") -> Answer:
+def reindex(*, embedder: str | None, app: App) -> Answer:
     """Make all vectors anew, for another embedder or a new version; resumes where it was stopped.
 
     Searches go on with the old ones until it is done. A model that is not on this machine is
     fetched, unless FLEX_MCP_EMBEDDER_PATH names a folder with its files.
     """
-    from flex_mcp.settings import checked_embedder
-
     with _progress("Embedding") as progress:
-        vectors = library.reindex(checked_embedder(embedder), progress=progress)
-    return reports.reindex_answer(vectors, library.statistics().experiences)
+        vectors = app.library.reindex(embedder, progress=progress)
+    return reports.reindex_answer(vectors, app.library.statistics().experiences)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,6 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp_types import TextContent
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.markup import escape
 from rich.padding import Padding
 from rich.panel import Panel
@@ -158,11 +157,13 @@ class Demonstration:
         for what, title in scenario["expected"].items():
             self.check(f"the expected {what} was not served: {title}", holds=title in titles)
             if title in titles:
-                quote = f"> **When:** {titles[title]['when']}\n>\n> {titles[title]['lesson']}"
-                self.say(Markdown(quote))
+                self.say(f"\n  [bold]{escape(title)}[/bold]")
+                quote = f"When: {titles[title]['when']}\n{titles[title]['lesson']}"
+                self.say(Padding(escape(quote), (0, 0, 0, 4), style="dim"))
         self.seen["found"] = found
 
     async def unrelated(self, client: Client, task: str) -> None:
+        self.say()
         self.say(Panel(task, title="an unrelated task", title_align="left"))
         found = await self.call(client, "search_experience", {"query": task})
         served = ", ".join(hit["title"] for hit in found["hits"])
@@ -174,8 +175,10 @@ class Demonstration:
         command, arguments = server_command()
         config = {"mcpServers": {"flex": {"command": command, "args": arguments}}}
         self.seen["config"] = config
+        self.say()
         self.say(Rule("use it"))
         self.say("Claude Desktop, Cursor, Gemini CLI: put this into the client's configuration.")
+        self.say("VS Code: the same with the key servers. Codex: see the README.")
         self.console.print_json(data=config)
         self.say("Claude Code:", end=" ")
         shell = " ".join([command, *arguments])

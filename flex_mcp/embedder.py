@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from flex_mcp.errors import EmbedderError, SettingError
+from flex_mcp.errors import EmbedderError
 from flex_mcp.models import Vectors
 
 if TYPE_CHECKING:
@@ -123,17 +123,26 @@ def load(name: str, *, cache: Path, folder: Path | None = None, fetch: bool = Fa
         fetch: whether a missing model may be fetched from the network.
 
     Raises:
-        SettingError: there is no such embedder.
-        EmbedderError: its model cannot be loaded; the sentence says what to do.
+        EmbedderError: there is no such embedder, or its model cannot be loaded; it says what to do.
     """
     if name == STATIC:
         return StaticEmbedder()
-    if name.startswith(FASTEMBED) and name != FASTEMBED:
-        return FastEmbedder(name, cache=cache, folder=folder, fetch=fetch)
-    raise SettingError(
-        f"there is no embedder {name!r}: FLEX_MCP_EMBEDDER is static or fastembed:MODEL, "
-        "for example fastembed:BAAI/bge-small-en-v1.5"
-    )
+    check_name(name)
+    return FastEmbedder(name, cache=cache, folder=folder, fetch=fetch)
+
+
+def check_name(name: str) -> None:
+    """Whether an embedder can have this name.
+
+    Raises:
+        EmbedderError: it cannot.
+    """
+    kind, _, model = name.partition(":")
+    if name != STATIC and not (f"{kind}:" == FASTEMBED and model):
+        raise EmbedderError(
+            f"there is no embedder {name!r}: set FLEX_MCP_EMBEDDER to static or fastembed:MODEL, "
+            "such as fastembed:BAAI/bge-small-en-v1.5, and run `flex-mcp reindex`"
+        )
 
 
 def _fastembed_model(model: str, *, cache: Path, folder: Path | None, fetch: bool) -> Any:  # noqa: ANN401  fastembed is imported late
@@ -166,7 +175,8 @@ def _check_known(model: str, listed: Sequence[Mapping[str, Any]]) -> None:
     if model.casefold() not in {str(one["model"]).casefold() for one in listed}:
         raise EmbedderError(
             f"fastembed knows no model {model!r}: "
-            f"take one of its list, for example {FASTEMBED}BAAI/bge-small-en-v1.5"
+            f"take one of its list, such as {FASTEMBED}BAAI/bge-small-en-v1.5, "
+            "and run `flex-mcp reindex`"
         )
 
 

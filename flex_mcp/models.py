@@ -26,6 +26,7 @@ MERGED_LESSON_LIMIT = 4_000  # characters of a lesson after a merge
 MERGED_EXAMPLES_LIMIT = 8  # examples after a merge
 TITLE_LIMIT = 120
 DOMAIN_LIMIT = 200
+TAGS_LIMIT = 20
 
 
 class Zone(StrEnum):
@@ -139,8 +140,14 @@ Example = Annotated[str, Field(min_length=1, max_length=4_000), NOT_BLANK]
 Examples = Annotated[tuple[Example, ...], Field(max_length=20)]
 Domain = Annotated[str, Field(max_length=DOMAIN_LIMIT)]
 Tag = Annotated[str, Field(min_length=1, max_length=60), NOT_BLANK]
-Tags = Annotated[tuple[Tag, ...], Field(max_length=20)]
+Tags = Annotated[tuple[Tag, ...], Field(max_length=TAGS_LIMIT)]
 Priority = Annotated[int, Field(ge=1, le=5)]
+
+ExperienceId = Annotated[str, Field(pattern=r"^e_[a-z2-7]{12}$")]
+TrajectoryId = Annotated[str, Field(pattern=r"^t_[a-z2-7]{12}$")]
+RetrievalId = Annotated[str, Field(pattern=r"^r_[a-z2-7]{12}$")]
+KeptText = Annotated[str, Field(min_length=1), NOT_BLANK]  # imports may be longer than a lesson
+Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 STRICT = ConfigDict(extra="forbid", revalidate_instances="always")
 
@@ -153,7 +160,7 @@ class Step:
 
     kind: StepKind
     content: str
-    name: Annotated[str | None, Field(description="Tool or actor.")] = None
+    name: Annotated[str | None, Field(max_length=200, description="Tool or actor.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +200,7 @@ class Trajectory:
 class RecordedTrajectory(Trajectory):
     """A trajectory as the library holds it."""
 
-    id: str
+    id: TrajectoryId
     key: str
     state: TrajectoryState
     recorded_at: datetime
@@ -245,16 +252,16 @@ class Snapshot:
 
     zone: Zone
     level: Level
-    title: str
+    title: KeptText
     when: str
-    lesson: str
+    lesson: KeptText
     examples: tuple[str, ...] = ()
-    domain: str | None = None
+    domain: Domain | None = None
     tags: tuple[str, ...] = ()
-    priority: int = 3
+    priority: Priority = 3
     status: Status = Status.ACTIVE
-    superseded_by: str | None = None
-    evidence: tuple[str, ...] = ()
+    superseded_by: ExperienceId | None = None
+    evidence: tuple[TrajectoryId, ...] = ()
 
     @property
     def text(self) -> str:
@@ -272,22 +279,22 @@ class Snapshot:
 class Experience(Snapshot):
     """A lesson that the library keeps."""
 
-    id: str
+    id: ExperienceId
     origin: Origin
-    revision: int
+    revision: Count
     created_at: datetime
     updated_at: datetime
-    served: int = 0
-    successes: int = 0
-    failures: int = 0
+    served: Count = 0
+    successes: Count = 0
+    failures: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
     """One change of one experience; `before` is None where the experience began."""
 
-    experience_id: str
-    revision: int
+    experience_id: ExperienceId
+    revision: Count
     kind: RevisionKind
     before: Snapshot | None
     after: Snapshot
@@ -332,11 +339,11 @@ class Found:
 class Retrieval:
     """One search and what it served, by rank; `credits` is what its outcome counted for each."""
 
-    id: str
+    id: RetrievalId
     query: str
     at: datetime
     client: str
-    served: tuple[str, ...]
+    served: tuple[ExperienceId, ...]
     scores: tuple[float, ...]
     credits: tuple[int, ...] = ()
     outcome: Outcome | None = None

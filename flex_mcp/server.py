@@ -1,4 +1,4 @@
-"""The MCP door: seven tools. Check the arguments, call the library, present the answer.
+"""The MCP door: the seven tools with their schemas, hints and instructions.
 
 Nothing here or below opens the file, loads a model or waits before the first tool call, so the
 handshake and `tools/list` answer at once, also where the library cannot be opened.
@@ -28,7 +28,16 @@ from flex_mcp.arguments import (
     checked,
     schema_of,
 )
-from flex_mcp.errors import FlexError, NotFoundError
+from flex_mcp.errors import FlexError
+from flex_mcp.tools import (
+    curate_experience,
+    distill,
+    get_experience,
+    record_trajectory,
+    report_outcome,
+    save_lessons,
+    search_experience,
+)
 
 INSTRUCTIONS = """\
 This library holds lessons from earlier work. Before you start a task, call search_experience with \
@@ -69,94 +78,14 @@ def _client(context: Context[Any, Any]) -> str:
     return f"{params.client_info.name} {params.client_info.version}".strip() if params else "mcp"
 
 
-def search_experience(app: App, arguments: SearchArguments, client: str) -> Answer:
-    """Find lessons from earlier work: call it before you start a task, and again when stuck.
-
-    Give the task itself as query, not keywords. Answers principles, patterns, then instances, \
-warnings among them, or nothing_relevant.
-    """
-    found = app.library.search(
-        arguments.query,
-        limit=arguments.limit,
-        levels=arguments.levels,
-        zones=arguments.zones,
-        domain=arguments.domain,
-        client=client,
-    )
-    return answers.search_answer(found, arguments.detail)
-
-
-def get_experience(app: App, arguments: GetArguments, client: str) -> Answer:  # noqa: ARG001
-    """Read experiences whole: examples, evidence, counters, history."""
-    library, ids = app.library, list(dict.fromkeys(arguments.ids))
-    found = library.get(ids)
-    missing = [id_ for id_ in ids if id_ not in {one.id for one in found}]
-    if not found:
-        raise NotFoundError(
-            f"there is no experience {', '.join(missing)}: search_experience gives ids"
-        )
-    shown = [answers.experience_answer(one, library.history(one.id)) for one in found]
-    return answers.get_answer(shown, missing)
-
-
-def record_trajectory(app: App, arguments: RecordArguments, client: str) -> Answer:
-    """Store what you did for a task and how it ended, failures too: call it when work has ended.
-
-    The same trajectory is stored once.
-    """
-    recorded = app.library.record(
-        arguments,
-        lessons=arguments.lessons or (),
-        retrieval_ids=arguments.retrieval_ids or (),
-        key=arguments.key,
-        client=client,
-    )
-    return answers.record_answer(recorded)
-
-
-def distill(app: App, arguments: DistillArguments, client: str) -> Answer:  # noqa: ARG001
-    """Get a brief to turn recorded trajectories into lessons; answer it with save_lessons."""
-    made = app.distiller.distill(arguments.trajectory_ids, limit=arguments.limit)
-    return answers.distill_answer(made)
-
-
-def save_lessons(app: App, arguments: SaveArguments, client: str) -> Answer:
-    """Answer a brief: each lesson is added, merged, discarded or supersedes another."""
-    library = app.library
-    decisions = library.answer_brief(arguments.brief_id, arguments.lessons, client=client)
-    return answers.save_answer(arguments.brief_id, decisions, library.remaining())
-
-
-def report_outcome(app: App, arguments: ReportArguments, client: str) -> Answer:  # noqa: ARG001
-    """Say how the task ended that a search served, and which experiences helped or misled."""
-    updated = app.library.report(
-        arguments.retrieval_id,
-        arguments.outcome,
-        helpful=arguments.helpful or (),
-        harmful=arguments.harmful or (),
-    )
-    return answers.report_answer(arguments.retrieval_id, updated)
-
-
-def curate_experience(app: App, arguments: CurateArguments, client: str) -> Answer:
-    """Correct one experience: approve, quarantine, retire, restore, edit, revert."""
-    library = app.library
-    now, revision = library.curate(
-        arguments.id,
-        arguments.action,
-        reason=arguments.reason,
-        fields=arguments.fields,
-        client=client,
-    )
-    shown = answers.experience_answer(now, library.history(now.id))
-    return answers.curate_answer(shown, answers.revision_answer(revision))
-
-
 READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
 ADDS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+CLAIMS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
 )
 CHANGES = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False
@@ -167,7 +96,7 @@ TOOLS: tuple[tuple[Call, type, type, str, ToolAnnotations], ...] = (
     (search_experience, SearchArguments, answers.SearchAnswer, "Search experience", READS),
     (get_experience, GetArguments, answers.GetAnswer, "Read experiences", READS),
     (record_trajectory, RecordArguments, answers.RecordAnswer, "Record a trajectory", ADDS),
-    (distill, DistillArguments, answers.DistillAnswer, "Distil lessons", ADDS),
+    (distill, DistillArguments, answers.DistillAnswer, "Distil lessons", CLAIMS),
     (save_lessons, SaveArguments, answers.SaveAnswer, "Save lessons", CHANGES),
     (report_outcome, ReportArguments, answers.ReportAnswer, "Report an outcome", ADDS),
     (curate_experience, CurateArguments, answers.CurateAnswer, "Curate an experience", CHANGES),

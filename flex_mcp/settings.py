@@ -43,7 +43,7 @@ class Settings:
         """The settings of a process; `library` comes from the command line and beats the variable.
 
         Raises:
-            SettingError: a variable names an embedder that cannot be.
+            SettingError: a path names a home that is not here.
         """
         variables = os.environ if environment is None else environment  # noqa: TID251  the one place
         path = library or variables.get("FLEX_MCP_LIBRARY")
@@ -51,7 +51,7 @@ class Settings:
         folder = variables.get("FLEX_MCP_EMBEDDER_PATH") or None
         return cls(
             library=_absolute(path) if path else _default_library(),
-            embedder=checked_embedder(embedder),
+            embedder=embedder,
             embedder_path=_absolute(folder) if folder else None,
         )
 
@@ -63,18 +63,3 @@ def _absolute(path: str) -> Path:
         raise SettingError(
             f"the path {path} names a home that is not here: write it out"
         ) from error
-
-
-def checked_embedder(name: str | None) -> str | None:
-    """The name of an embedder, if it can be one.
-
-    Raises:
-        SettingError: it cannot.
-    """
-    kind, _, model = (name or "static").partition(":")
-    if name in {None, "static"} or (kind == "fastembed" and model):
-        return name
-    raise SettingError(
-        f"there is no embedder {name!r}: it is static or fastembed:MODEL, "
-        "for example fastembed:BAAI/bge-small-en-v1.5"
-    )

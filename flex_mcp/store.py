@@ -94,6 +94,10 @@ class Reading(Protocol):
         """Newest first; no statuses means all."""
         ...
 
+    def evidenced_by(self, trajectory_ids: Sequence[str]) -> list[str]:
+        """The experiences that any of these trajectories is evidence for."""
+        ...
+
     def identical(self, fingerprint: str) -> str | None:
         """The id of the experience whose text has this fingerprint."""
         ...
@@ -153,10 +157,6 @@ class Reading(Protocol):
         """The float32 vectors of these experiences, one a chunk."""
         ...
 
-    def all_vectors(self) -> Iterable[bytes]:
-        """Every float32 vector of an active experience, a batch of them in a buffer each."""
-        ...
-
     def active(self) -> int:
         """How many experiences are active."""
         ...
@@ -190,6 +190,10 @@ class Writing(Reading, Protocol):
     def set_setting(self, name: str, value: str) -> None: ...
 
     def add_trajectory(self, trajectory: RecordedTrajectory, content_hash: str) -> None: ...
+
+    def link_retrievals(self, trajectory_id: str, retrieval_ids: Sequence[str]) -> None:
+        """Say which searches a trajectory worked with."""
+        ...
 
     def set_state(self, ids: Sequence[str], state: TrajectoryState) -> None: ...
 
@@ -229,8 +233,8 @@ class Writing(Reading, Protocol):
         self, brief_id: str, answer_hash: str, decisions: Sequence[Decision]
     ) -> None: ...
 
-    def add_entry(self, entry: Entry) -> bool:
-        """Keep a FLEX entry; False where one with its identity is here already."""
+    def add_entry(self, entry: Entry) -> None:
+        """Keep a FLEX entry, unless one with its identity is here already."""
         ...
 
     def begin_staging(self, vectors: Vectors) -> None:

@@ -135,7 +135,7 @@ def test_what_does_not_fit_goes_from_the_end_of_its_level_and_is_counted(
     answer = search_answer(found, detail)
     shown, omitted = answer.content["hits"], answer.content["omitted"]
     assert len(shown) + omitted == len(found.hits)
-    assert (f"\n\n{omitted} more left out for length." in answer.text) == (omitted > 0)
+    assert (f"\n\n{omitted} more left out." in answer.text) == (omitted > 0)
     assert bool(shown) == bool(found.hits)
     for level in Level:
         offered = [hit.experience.id for hit in found.hits if hit.experience.level is level]

@@ -8,8 +8,8 @@ from fakes import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flex_mcp.embedder import Embedder, StaticEmbedder, chunks, load
-from flex_mcp.errors import EmbedderError, SettingError
+from flex_mcp.embedder import Embedder, StaticEmbedder, check_name, chunks, load
+from flex_mcp.errors import EmbedderError
 
 MINILM = "fastembed:sentence-transformers/all-MiniLM-L6-v2"
 
@@ -106,7 +106,7 @@ def test_chunks_hold_all_words_in_order_and_none_is_over_the_window(text: str, w
 def test_an_embedder_that_cannot_be_is_refused_with_those_that_can(
     name: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(SettingError, match="static or fastembed:MODEL"):
+    with pytest.raises(EmbedderError, match="static or fastembed:MODEL"):
         load(name, cache=tmp_path)
 
 
@@ -125,3 +125,18 @@ def test_a_folder_without_the_models_files_is_refused_with_what_must_be_in_it(
 def test_a_model_that_is_not_here_is_not_fetched_unasked(tmp_path: Path) -> None:
     with pytest.raises(EmbedderError, match=r"not on this machine: run `flex-mcp reindex`"):
         load(MINILM, cache=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["static", "fastembed:BAAI/bge-small-en-v1.5"])
+def test_an_embedder_is_static_or_a_model_of_fastembed(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize("name", ["openai", "fastembed", "fastembed:", "static:small", "STATIC"])
+def test_another_embedder_is_refused_with_the_ones_there_are(name: str) -> None:
+    with pytest.raises(EmbedderError) as refused:
+        check_name(name)
+    assert str(refused.value) == (
+        f"there is no embedder {name!r}: set FLEX_MCP_EMBEDDER to static or fastembed:MODEL, "
+        "such as fastembed:BAAI/bge-small-en-v1.5, and run `flex-mcp reindex`"
+    )

@@ -6,7 +6,7 @@ import platformdirs
 import pytest
 
 from flex_mcp.errors import SettingError
-from flex_mcp.settings import Settings, checked_embedder
+from flex_mcp.settings import Settings
 
 
 def test_without_any_choice_the_library_lies_in_the_users_data_folder() -> None:
@@ -41,18 +41,3 @@ def test_home_and_relative_paths_are_made_absolute(
 def test_a_home_that_nobody_has_is_refused_in_a_sentence() -> None:
     with pytest.raises(SettingError, match="~nobody-of-this-name"):
         Settings.from_environment("~nobody-of-this-name/library.db", {})
-
-
-@pytest.mark.parametrize("name", [None, "static", "fastembed:BAAI/bge-small-en-v1.5"])
-def test_an_embedder_is_static_or_a_model_of_fastembed(name: str | None) -> None:
-    assert checked_embedder(name) == name
-
-
-@pytest.mark.parametrize("name", ["openai", "fastembed", "fastembed:", "static:small", "STATIC"])
-def test_another_embedder_is_refused_with_the_ones_there_are(name: str) -> None:
-    with pytest.raises(SettingError) as refused:
-        Settings.from_environment(environment={"FLEX_MCP_EMBEDDER": name})
-    assert str(refused.value) == (
-        f"there is no embedder {name!r}: it is static or fastembed:MODEL, "
-        "for example fastembed:BAAI/bge-small-en-v1.5"
-    )

@@ -532,13 +532,6 @@ def test_a_text_without_a_known_token_is_found_by_its_words_alone(store: SqliteS
     assert matching(store, "lesson") == [silent.id]
 
 
-def test_all_vectors_are_those_of_the_active_experiences(store: SqliteStore) -> None:
-    keep(store, an_experience(), an_experience(), an_experience(status=Status.RETIRED))
-    with store.reading() as reading:
-        size = sum(len(batch) for batch in reading.all_vectors())
-    assert size == 2 * 4 * EMBEDDER.vectors.dimension
-
-
 # Round trips
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

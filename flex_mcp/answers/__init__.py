@@ -17,6 +17,7 @@ from flex_mcp.briefing import BriefTrajectory, Distillation, Neighbour
 from flex_mcp.models import (
     Counters,
     Decision,
+    DecisionKind,
     Experience,
     Found,
     Hit,
@@ -29,13 +30,16 @@ from flex_mcp.models import (
     Zone,
     values_of,
 )
+from flex_mcp.quoting import one_line, quoted
 
 CONCISE_LIMIT = 6_000  # characters of each form
 DETAILED_LIMIT = 40_000
 LESSON_LENGTHS = (8_000, 4_000, 2_000, 1_400, 1_000, 700, 500, 400, 280)
+WHEN_SHORTEST = 200
 HISTORY = 20  # revisions shown of an experience
 SHORTENED = "Lessons marked truncated are shortened; get_experience gives them whole."
-SENTENCE = re.compile(r"""[.!?][)"'”\u2019]?(?=\s)""")
+LEFT_OUT = "Some hits are left out for length: ask with a lower limit, or by level."
+SENTENCE = re.compile(r"""(?<=[^\W\d_])[.!?][)"'”\u2019]?(?=\s)""")
 
 
 class Answer(NamedTuple):
@@ -161,20 +165,25 @@ def plain(value: object) -> dict[str, Any]:
 
 
 def search_answer(found: Found, detail: Detail) -> Answer:
-    """The hits, shortened to fit: at most 6,000 characters in each form, 40,000 when detailed."""
-    if detail == "detailed":
-        limit, lengths = DETAILED_LIMIT, (DETAILED_LIMIT,)
-    else:
-        limit, lengths = CONCISE_LIMIT, LESSON_LENGTHS
+    """The hits, shortened to fit: at most 6,000 characters in each form, 40,000 when detailed.
+
+    What does not fit even so is left out from the end of its level and counted; the best hit stays.
+    """
+    limit = DETAILED_LIMIT if detail == "detailed" else CONCISE_LIMIT
+    lengths = (limit,) if detail == "detailed" else LESSON_LENGTHS
     hits = list(found.hits)
     answer = _search_answer(found, hits, lengths[0])
     for length in lengths[1:]:
         if _size(answer) <= limit:
             break
         answer = _search_answer(found, hits, length)
-    while _size(answer) > limit and hits:
+    while _size(answer) > limit and len(hits) > 1:
         hits.remove(_least(hits))
         answer = _search_answer(found, hits, lengths[-1])
+    for length in (limit // 2, limit // 4, *LESSON_LENGTHS):
+        if _size(answer) <= limit:
+            break
+        answer = _search_answer(found, hits, length)  # one hit alone, longer than all may be
     return answer
 
 
@@ -190,7 +199,9 @@ def _least(hits: Sequence[Hit]) -> Hit:
 
 def _search_answer(found: Found, hits: Sequence[Hit], length: int) -> Answer:
     shown = tuple(_hit_answer(hit, length) for hit in hits)
-    notices = [*found.notices, *([SHORTENED] if any(hit.truncated for hit in shown) else [])]
+    notices = [*found.notices]
+    notices += [SHORTENED] if any(hit.truncated for hit in shown) else []
+    notices += [LEFT_OUT] if len(hits) < len(found.hits) else []
     answer = SearchAnswer(
         retrieval_id=found.retrieval_id,
         nothing_relevant=found.nothing_relevant,
@@ -209,14 +220,15 @@ def _sentence(text: str) -> str:
 def _hit_answer(hit: Hit, length: int) -> HitAnswer:
     about = hit.experience
     lesson = shortened(about.lesson, length)
+    when = shortened(about.when, max(length // 2, WHEN_SHORTEST))
     return HitAnswer(
         id=about.id,
         zone=about.zone,
         level=about.level,
         title=about.title,
-        when=about.when,
+        when=when,
         lesson=lesson,
-        truncated=lesson != about.lesson,
+        truncated=(when, lesson) != (about.when, about.lesson),
         domain=about.domain,
         score=round(hit.score, 3),
     )
@@ -245,24 +257,15 @@ def _search_text(answer: SearchAnswer) -> str:
     for level, hits in groupby(answer.hits, key=lambda hit: hit.level):
         parts += [f"## {level.capitalize()}s", *map(_hit_text, hits)]
     if answer.omitted:
-        parts.append(f"{answer.omitted} more left out for length.")
+        parts.append(f"{answer.omitted} more left out.")
     return "\n\n".join(parts) + notice
 
 
 def _hit_text(hit: HitAnswer) -> str:
-    about = [hit.id, str(hit.zone), hit.domain or "", f"score {hit.score}"]
+    about = [hit.id, str(hit.zone), one_line(hit.domain or ""), f"score {hit.score}"]
     about += ["truncated"] if hit.truncated else []
-    heading = f"**{_line(hit.title)}** ({', '.join(filter(None, about))})"
-    return _quoted(heading, f"When: {hit.when}" if hit.when else "", hit.lesson)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _quoted(heading: str, *texts: str) -> str:
-    lines = "\n".join(text for text in texts if text).splitlines()
-    return "\n".join((heading, *(f"> {line}" for line in lines)))
+    heading = f"**{one_line(hit.title)}** ({', '.join(filter(None, about))})"
+    return quoted(heading, f"When: {hit.when}" if hit.when else "", hit.lesson)
 
 
 # Looking up
@@ -297,20 +300,20 @@ def experience_text(one: ExperienceAnswer) -> str:
     """One experience, whole."""
     about = [
         f"{one.zone} {one.level}",
-        one.domain or "",
+        one_line(one.domain or ""),
         f"{one.status}" + (f", superseded by {one.superseded_by}" if one.superseded_by else ""),
         f"priority {one.priority}",
-        f"{one.origin.kind} by {one.origin.by}",
+        f"{one.origin.kind} by {one_line(one.origin.by)}",
     ]
     lines = [
-        _quoted(
-            f"**{_line(one.title)}** ({one.id})",
+        quoted(
+            f"**{one_line(one.title)}** ({one.id})",
             f"When: {one.when}" if one.when else "",
             one.lesson,
             *(f"- {example}" for example in one.examples),
         ),
         " · ".join(filter(None, about))
-        + (f" · tags {', '.join(map(_line, one.tags))}" if one.tags else ""),
+        + (f" · tags {', '.join(map(one_line, one.tags))}" if one.tags else ""),
         f"Evidence: {', '.join(one.evidence) or 'none'}",
         f"Served {one.served}, successes {one.successes}, failures {one.failures}",
         f"Made {one.created_at.isoformat()}, revision {one.revision}, {one.updated_at.isoformat()}",
@@ -321,9 +324,11 @@ def experience_text(one: ExperienceAnswer) -> str:
 
 
 def _revision_text(one: RevisionAnswer) -> str:
-    reason = f": {_line(one.reason)}" if one.reason else ""
+    reason = f": {one_line(one.reason)}" if one.reason else ""
     source = f" (from {one.trajectory_id})" if one.trajectory_id else ""
-    return f"{one.revision} {one.kind} by {one.actor}, {one.at.isoformat()}{source}{reason}"
+    return (
+        f"{one.revision} {one.kind} by {one_line(one.actor)}, {one.at.isoformat()}{source}{reason}"
+    )
 
 
 # Recording, lessons, curating
@@ -336,7 +341,7 @@ def record_answer(recorded: Recorded) -> Answer:
         state=recorded.state,
         redacted=None,
         decisions=recorded.decisions,
-        next=_next(recorded),
+        next=f"{_next(recorded)}{_refused(recorded.decisions, 'record it again with them')}",
     )
     known = "Recorded" if recorded.new else "Recorded before, stored once"
     lines = [
@@ -349,11 +354,17 @@ def record_answer(recorded: Recorded) -> Answer:
 def _next(recorded: Recorded) -> str:
     match recorded.state:
         case TrajectoryState.PENDING:
-            return "Next: call distill to turn it into lessons."
+            return "Next: distill turns it into lessons."
         case TrajectoryState.DISTILLED:
-            return "Nothing more to do: its lessons are in the library."
+            return "Its lessons are in the library."
         case TrajectoryState.SKIPPED:
-            return "Nothing more to do: it was looked at and held no lesson."
+            return "It was looked at and held no lesson."
+
+
+def _refused(decisions: Sequence[Decision], how: str) -> str:
+    """What to do about lessons that were refused."""
+    refused = sum(one.decision is DecisionKind.REFUSED for one in decisions)
+    return f" {refused} refused: correct what the reason says and {how}." if refused else ""
 
 
 def _decisions(decisions: Sequence[Decision]) -> list[str]:
@@ -362,8 +373,8 @@ def _decisions(decisions: Sequence[Decision]) -> list[str]:
 
 def _decision(one: Decision) -> str:
     target = f" {one.experience_id}" if one.experience_id else ""
-    reason = f": {_line(one.reason)}" if one.reason else ""
-    near = "; ".join(f"{near.id} {_line(near.title)} ({near.score})" for near in one.candidates)
+    reason = f": {one_line(one.reason)}" if one.reason else ""
+    near = "; ".join(f"{near.id} {one_line(near.title)} ({near.score})" for near in one.candidates)
     also = f" [near, worth a merge? {near}]" if near else ""
     return f"- lesson {one.index}: {one.decision}{target}{reason}{also}"
 
@@ -385,16 +396,16 @@ def distill_answer(made: Distillation) -> Answer:
     if asked is None:
         return Answer(plain(answer), "No trajectory is pending: record_trajectory stores one.")
     left = f"\n\n{made.remaining} more are pending after this brief." if made.remaining else ""
-    return Answer(plain(answer), asked.text + left)
+    return Answer(plain(answer), f"Road: {made.road}.\n\n{asked.text}{left}")
 
 
 def save_answer(brief_id: str, decisions: Sequence[Decision], remaining: int) -> Answer:
     answer = SaveAnswer(brief_id=brief_id, decisions=tuple(decisions), remaining=remaining)
-    lines = [
-        f"{brief_id}: {len(decisions)} lessons.",
-        *_decisions(decisions),
-        _remaining(remaining),
-    ]
+    again = "record the trajectory again with them as lessons"
+    if decisions and all(one.decision is DecisionKind.REFUSED for one in decisions):
+        again = f"answer {brief_id} again, it is still open"
+    lines = [f"{brief_id}: {len(decisions)} lessons.{_refused(decisions, again)}"]
+    lines += [*_decisions(decisions), _remaining(remaining)]
     return Answer(plain(answer), "\n".join(lines))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from flex_mcp.answers import Answer, plain, revision_answer
 from flex_mcp.library.importing import Imported
 from flex_mcp.models import Experience, Level, Revision, Statistics, Vectors
+from flex_mcp.quoting import one_line
 
 
 def list_answer(experiences: Sequence[Experience]) -> Answer:
@@ -14,18 +15,16 @@ def list_answer(experiences: Sequence[Experience]) -> Answer:
     names = ("id", "zone", "level", "status", "domain", "title")
     rows = [{name: getattr(one, name) for name in names} for one in experiences]
     lines = [
-        f"{one.id}  {one.level:<9}  {one.zone:<7}  {one.status:<11}  {one.title}"
+        f"{one.id}  {one.level:<9}  {one.zone:<7}  {one.status:<11}  {one_line(one.title)}"
         for one in experiences
     ]
     return Answer({"experiences": rows}, "\n".join(lines) or "No experience fits.")
 
 
 def many(parts: Sequence[Answer]) -> Answer:
-    """Several answers of one kind as one; a single one stays as it is."""
-    if len(parts) == 1:
-        return parts[0]
+    """Several recordings as one answer."""
     content: dict[str, Any] = {"recorded": [part.content for part in parts]}
-    return Answer(content, "\n\n".join(part.text for part in parts) or "Nothing to record.")
+    return Answer(content, "\n\n".join(part.text for part in parts))
 
 
 def import_answer(imported: Imported) -> Answer:
@@ -65,7 +64,8 @@ def statistics_answer(name: str, counts: Statistics, last: Sequence[Revision]) -
         f"Embedder      {embedder}",
     ]
     changes = [
-        f"  {one.at:%Y-%m-%d %H:%M}  {one.kind:<10}  {one.experience_id}  {one.after.title}"
+        f"  {one.at:%Y-%m-%d %H:%M}  {one.kind:<10}  {one.experience_id}  "
+        + one_line(one.after.title)
         for one in last
     ]
     content = plain(counts) | {

@@ -41,6 +41,7 @@ def export_file(library: Library, path: Path, form: Format = Format.JSONL) -> No
     Raises:
         InputError: the file cannot be written, or is a database, which is left as it is.
     """
+    path = path.resolve()  # a link stays, what it leads to is written
     try:
         _check_target(path)
         with tempfile.NamedTemporaryFile(
@@ -81,6 +82,8 @@ def import_file(
         EmbedderError: as in `Library.search`.
     """
     try:
+        if path.is_file() and _starts(path, b"SQLite format 3"):
+            raise InputError(f"{path} is a database: export it, or name it with --library")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
@@ -109,10 +112,18 @@ def import_text(
     if content is None or "library" not in content:
         raise InputError(
             f"{source} is neither a FLEX library (JSON with `library`) nor a bundle of "
-            "`flex-mcp export`, or it is damaged: nothing was imported"
+            "`flex-mcp export`, or it is damaged: nothing was imported "
+            "(trajectories go in by `flex-mcp record`)"
         )
     entries = flex_entries(content, source)
-    return library.import_entries(entries, source=source, client=client, progress=progress)
+    beside = {key: value for key, value in content.items() if key != "library"}
+    return library.import_entries(
+        entries,
+        source=source,
+        document=json.dumps(beside, ensure_ascii=False),
+        client=client,
+        progress=progress,
+    )
 
 
 def _starts(path: Path, magic: bytes) -> bool:

@@ -31,7 +31,8 @@ BATCH = 500
 def export_bundle(library: Library) -> Iterator[str]:
     """The lines of a bundle, from one snapshot."""
     with library.reading() as reading:
-        yield _line(NAME, {"format": FORMAT, "library_id": reading.setting("library_id")})
+        head = {name: reading.setting(name) for name in ("library_id", "flex_document")}
+        yield _line(NAME, {"format": FORMAT} | head)
         yield from _trajectory_lines(reading)
         yield from _experience_lines(reading)
         for retrieval_id in reading.retrieval_ids():
@@ -75,11 +76,12 @@ def import_bundle(library: Library, text: str, source: str, progress: Progress) 
         InputError: a line is not what it says; the sentence says which.
     """
     values: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    document: str | None = None
     for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         where = f"{source}, line {number}"
         kind, content = _parsed(line, where)
         if number == 1:
-            _check_format(content, source)
+            document = _document(content, source)
         elif kind in KINDS:
             values[kind].append(_value(kind, content, where))
         else:
@@ -92,12 +94,19 @@ def import_bundle(library: Library, text: str, source: str, progress: Progress) 
             revisions=values["revision"],
             retrievals=values["retrieval"],
             entries=values["entry"],
+            document=document,
         ),
         progress=progress,
     )
 
 
 def _check_whole(values: dict[str, list[Any]], source: str) -> None:
+    """Refuse a bundle that lacks what its lines name, or says a thing twice."""
+    keys = [one.id for kind in ("experience", "retrieval") for one in values[kind]]
+    keys += [trajectory.id for trajectory, _ in values["trajectory"]]
+    keys += [(one.experience_id, one.revision) for one in values["revision"]]
+    if len(keys) > len(set(keys)):
+        raise InputError(f"{source} holds a line twice: nothing was imported; export it again")
     here = {experience.id for experience in values["experience"]}
     named = {revision.experience_id for revision in values["revision"]}
     named |= {id_ for retrieval in values["retrieval"] for id_ in retrieval.served}
@@ -119,26 +128,30 @@ def _parsed(line: str, where: str) -> tuple[str, dict[str, Any]]:
     return kind, cast("dict[str, Any]", content)
 
 
-def _check_format(content: dict[str, Any], source: str) -> None:
+def _document(content: dict[str, Any], source: str) -> str | None:
+    """What a FLEX file held beside its entries, if the first line says so; its format is ours."""
     if content.get("format") != FORMAT:
         raise InputError(
             f"{source} is a bundle of format {content.get('format')!r} and this flex-mcp reads "
             f"{FORMAT}: upgrade flex-mcp"
         )
+    document = content.get("flex_document")
+    return document if isinstance(document, str) else None
 
 
 def _value(kind: str, content: dict[str, Any], where: str) -> object:
-    content_hash = content.pop("content_hash", "") if kind == "trajectory" else None
+    content_hash = content.pop("content_hash", "") if kind == "trajectory" else ""
     try:
         value = adapter(KINDS[kind]).validate_python(content)
     except ValidationError as error:
         raise InputError(f"{where} is no {kind}: nothing was imported") from error
-    if isinstance(value, Retrieval):
-        sizes = {len(value.served), len(value.scores), len(value.credits or value.served)}
-        if len(sizes) > 1:
-            raise InputError(f"{where} is no retrieval: nothing was imported")
-    if content_hash is None:
-        return value
-    if not isinstance(content_hash, str):
-        raise InputError(f"{where} is no trajectory: nothing was imported")
-    return value, content_hash
+    if not isinstance(content_hash, str) or not _even(value):
+        raise InputError(f"{where} is no {kind}: nothing was imported")
+    return (value, content_hash) if kind == "trajectory" else value
+
+
+def _even(value: object) -> bool:
+    """Whether a retrieval has a score, and a credit or none, for each that it served."""
+    if not isinstance(value, Retrieval):
+        return True
+    return len(value.scores) == len(value.served) and len(value.credits) in {0, len(value.served)}

@@ -33,7 +33,7 @@ from flex_mcp.store import Entry
 METHOD, RULE, TRAJECTORY = "method", "rule", "revised_trajectory"
 WEIGHTS = {"golden": 1.0, "warning": 0.8, "mixed": 0.9}  # as the authors' files have them
 WHEN_LIMIT = 500  # characters of `when`: a method may be one long line, and is the lesson anyway
-SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
+SENTENCE_END = re.compile(r"""(?<=[^\W\d_][.!?])\s|(?<=[)"'`][.!?])\s|\n""")  # not after "1."
 
 
 def flex_entries(content: Mapping[str, Any], source: str) -> list[NewEntry]:
@@ -179,6 +179,7 @@ def export_flex(library: Library, now: datetime) -> str:
     """
     with library.reading() as reading:
         entries = reading.entries()
+        document: dict[str, Any] = json.loads(reading.setting("flex_document") or "{}")
         ids = reading.experience_ids(Filter(), statuses=[Status.ACTIVE])
         active = {one.id: one for one in reading.experiences(list(reversed(ids)))}
     zones: dict[str, list[dict[str, Any]]] = {str(zone): [] for zone in Zone}
@@ -194,7 +195,7 @@ def export_flex(library: Library, now: datetime) -> str:
         "created_at": now.isoformat(),
         "library": zones,
         "config": {"retrieval_weights": WEIGHTS},
-    }
+    } | document
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 

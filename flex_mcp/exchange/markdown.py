@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from flex_mcp.library import Library
 from flex_mcp.models import Experience, Level
+from flex_mcp.quoting import one_line
 
 HEADING = "# Experience library"
 
@@ -26,7 +27,10 @@ def _experience(experience: Experience) -> str:
         f"served {experience.served}, successes {experience.successes}, "
         f"failures {experience.failures}"
     )
-    lines = [f"\n### {experience.title}", f"`{experience.id}` · " + " · ".join(filter(None, about))]
+    lines = [
+        f"\n### {one_line(experience.title)}",
+        f"`{experience.id}` · " + " · ".join(filter(None, about)),
+    ]
     lines += [f"*When:* {experience.when}"] if experience.when else []
     lines += [experience.lesson]
     lines += ["\n".join(f"- {example}" for example in experience.examples)]

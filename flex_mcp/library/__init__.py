@@ -7,11 +7,12 @@ No model and no embedding runs inside a transaction.
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Self
+from typing import NamedTuple, Self
 
 from flex_mcp.arguments import Fields, check_encodable
 from flex_mcp.library import briefs, curating, importing, recording, reindexing
-from flex_mcp.library.candidates import Question
+from flex_mcp.library.background import KeptBackground
+from flex_mcp.library.candidates import Search
 from flex_mcp.library.embedders import Embedders, LoadEmbedder
 from flex_mcp.library.importing import Bundle, Imported, NewEntry
 from flex_mcp.library.lessons import RawLesson, Source, name_embedder, place, prepare
@@ -78,7 +79,7 @@ class Library:
         self._store = store
         self._embedders = Embedders(load_embedder, wanted)
         self._searcher = Searcher(store, self._embedders)
-        self._log = RetrievalLog(self._write_retrievals)
+        self._log = RetrievalLog(self._write_waiting)
         self._now = now
 
     @property
@@ -103,26 +104,24 @@ class Library:
 
     @contextmanager
     def _writing(self) -> Generator[Writing]:
-        """A transaction that takes the waiting retrievals along: it knows the ids just served."""
-        waiting = self._log.take()
-        try:
-            with self._store.writing() as writing:
-                self._write_aside(writing, waiting)
-                yield writing
-        except BaseException:
-            self._log.put_back(waiting)
-            raise
+        """A transaction that takes the waiting retrievals along: it knows the ids just served.
 
-    def _write_retrievals(self, retrievals: Sequence[Retrieval]) -> None:
+        They are taken, and put back where it fails, while the write lock is held: in between no
+        other thread's transaction can miss them.
+        """
         with self._store.writing() as writing:
-            self._write_aside(writing, retrievals)
+            taken = Waiting(self._log.take(), self._searcher.take_measured())
+            try:
+                _write_aside(writing, taken)
+                yield writing
+            except BaseException:
+                self._log.put_back(taken.retrievals)
+                self._searcher.put_back(taken.measured)
+                raise
 
-    def _write_aside(self, writing: Writing, retrievals: Sequence[Retrieval]) -> None:
-        """What searches leave to be written: their retrievals, and a background measured anew."""
-        for retrieval in retrievals:
-            writing.add_retrieval(retrieval)
-        if measured := self._searcher.take_measured():
-            writing.set_setting("background", measured.as_json())
+    def _write_waiting(self) -> None:
+        with self._writing():
+            pass
 
     # Searching and looking up
 
@@ -160,7 +159,7 @@ class Library:
             EmbedderError: the library's vectors need another embedder; it says what to do.
         """
         check_encodable(query)
-        question = Question(
+        question = Search(
             text=query,
             wanted=_filter(levels, zones, domain),
             limit=limit,
@@ -201,7 +200,7 @@ class Library:
         """Measure now how generic queries fare here; searches do it by themselves as it grows."""
         self._searcher.calibrate()
         if not self._store.read_only:
-            self._write_retrievals(self._log.take())
+            self._write_waiting()
 
     def neighbours(self, texts: Sequence[str], *, limit: int) -> list[Experience]:
         """The active experiences nearest to any of some texts, best first: what an updater sees.
@@ -379,10 +378,14 @@ class Library:
             InputError: it was answered differently, or its trajectories were distilled meanwhile.
             EmbedderError: lessons cannot be placed with this embedder.
         """
+        answer_hash = briefs.answer_hash(lessons)
+        with self._store.reading() as reading:
+            brief = briefs.open_for(reading, brief_id, answer_hash)
+        if brief.answer_hash is not None:
+            return list(brief.decisions)
         if lessons:
             self.check_embedder()
         prepared = prepare(lessons, self._store, self._embedders)
-        answer_hash = briefs.answer_hash(lessons)
         with self._writing() as writing:
             brief = briefs.open_for(writing, brief_id, answer_hash)
             if brief.answer_hash is not None:
@@ -440,15 +443,20 @@ class Library:
         entries: Sequence[NewEntry],
         *,
         source: str,
+        document: str = "{}",
         client: str = "python",
         progress: Progress = silent,
     ) -> Imported:
         """Take in FLEX entries; a part that was imported before is not made again.
 
+        `document` is what their file holds beside them, as JSON; the first one is kept.
+
         Raises:
             EmbedderError: as in `search`.
         """
-        return importing.import_entries(entries, self._into(progress), source=source, actor=client)
+        return importing.import_entries(
+            entries, self._into(progress), source=source, document=document, actor=client
+        )
 
     def import_bundle(self, bundle: Bundle, *, progress: Progress = silent) -> Imported:
         """Take in a bundle; what is here already, by id, is left as it is.
@@ -472,7 +480,24 @@ class Library:
         """
         with self._store.reading() as reading:
             embedder = self._embedders.target(reading.vectors_made_by(), name)
-        return reindexing.reindex(self._store, embedder, progress)
+        vectors = reindexing.reindex(self._store, embedder, progress)
+        self._searcher.calibrate(embedder)
+        self._write_waiting()
+        return vectors
+
+
+class Waiting(NamedTuple):
+    """What searches leave to be written: their retrievals, and a background measured anew."""
+
+    retrievals: Sequence[Retrieval]
+    measured: KeptBackground | None
+
+
+def _write_aside(writing: Writing, waiting: Waiting) -> None:
+    for retrieval in waiting.retrievals:
+        writing.add_retrieval(retrieval)
+    if waiting.measured:
+        writing.set_setting("background", waiting.measured.as_json())
 
 
 def _filter(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flex_mcp import ranking
 from flex_mcp.embedder import Embedder
-from flex_mcp.library.candidates import Question, candidates, features_of
+from flex_mcp.library.candidates import Search, candidates, features_of
 from flex_mcp.models import Filter
 from flex_mcp.ranking import Background, Features
 from flex_mcp.store import Reading
@@ -52,14 +52,14 @@ def measure(reading: Reading, embedder: Embedder) -> KeptBackground | None:
         return None
     measured: list[Features] = []
     for text in ranking.generic_queries():
-        question = Question(
+        search = Search(
             text=text,
             vector=embedder.query(text),
             weight=embedder.weight,
             wanted=Filter(),
             limit=1,
         )
-        measured.append(features_of(reading, candidates(reading, question), experiences))
+        measured.append(features_of(reading, candidates(reading, search), experiences))
     return KeptBackground(ranking.background(measured), _name(embedder), experiences)
 
 

@@ -39,13 +39,12 @@ def claimable(
     free = [one for one in free if one.id not in claims]
     if not free:
         reasons = [
-            f"{one.id} is {'claimed by ' + claims[one.id] if one.id in claims else 'distilled'}"
+            f"{one.id} is claimed by {claims[one.id]} (answer that with save_lessons)"
+            if one.id in claims
+            else f"{one.id} is distilled, its lessons are in the library"
             for one in found
         ]
-        raise InputError(
-            f"nothing to distil: {', '.join(reasons)}; answer that brief with save_lessons, "
-            "or record new work first"
-        )
+        raise InputError(f"there is nothing to distil: {'; '.join(reasons)}")
     return free
 
 
@@ -67,14 +66,14 @@ def opened(
     return brief
 
 
-def open_for(writing: Writing, brief_id: str, answer_hash: str) -> Brief:
+def open_for(reading: Reading, brief_id: str, answer_hash: str) -> Brief:
     """The brief, if this answer may still be given to it, or was given before.
 
     Raises:
         NotFoundError: there is no such brief.
         InputError: it was answered differently, or its trajectories were distilled meanwhile.
     """
-    brief = writing.brief(brief_id)
+    brief = reading.brief(brief_id)
     if brief is None:
         raise NotFoundError(f"there is no brief {brief_id!r}: distill gives one")
     if brief.answer_hash is not None:
@@ -86,7 +85,7 @@ def open_for(writing: Writing, brief_id: str, answer_hash: str) -> Brief:
         return brief
     taken = [
         one.id
-        for one in writing.trajectories(brief.trajectory_ids)
+        for one in reading.trajectories(brief.trajectory_ids)
         if one.state is TrajectoryState.DISTILLED
     ]
     if taken:

@@ -13,11 +13,12 @@ from flex_mcp.store import Reading, Scored, Term
 
 FloatArray = np.ndarray[tuple[int], np.dtype[np.float32]]
 
+NEAR_TOP = 0.75  # share of the best hit's cosine from which an outranked warning still fits
 SURE = 2  # rare words shared with the query: one may be chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Search:
     """A search as it was asked. `vector` is None where words alone must do."""
 
     text: str
@@ -32,7 +33,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What both indexes give for a question, fused: `scores` is best first."""
+    """What both indexes give for a search, fused: `scores` is best first."""
 
     scores: dict[str, float]
     levels: dict[str, Level]
@@ -51,47 +52,45 @@ class Candidates:
         return chosen
 
 
-def candidates(reading: Reading, question: Question) -> Candidates:
-    terms = ranking.content_terms(reading.terms(question.text))
+def candidates(reading: Reading, search: Search) -> Candidates:
+    terms = ranking.content_terms(reading.terms(search.text))
     words = ranking.search_words(terms)
-    depth, wanted = ranking.DEPTH, question.wanted
+    depth, wanted = ranking.DEPTH, search.wanted
     matching = reading.matching(words, depth=depth, wanted=wanted)
     nearest: Sequence[Scored] = ()
-    if question.vector is not None and any(question.vector):
-        nearest = reading.nearest(question.vector, depth=depth, wanted=wanted)
+    if search.vector is not None and any(search.vector):
+        nearest = reading.nearest(search.vector, depth=depth, wanted=wanted)
     levels = {row.id: row.level for row in (*nearest, *matching)}
-    return Candidates(ranking.fuse(nearest, matching, question.weight), levels, nearest, terms)
+    return Candidates(ranking.fuse(nearest, matching, search.weight), levels, nearest, terms)
 
 
-def answer(
-    reading: Reading, question: Question, usual: Background | None
-) -> tuple[list[Hit], float]:
+def answer(reading: Reading, search: Search, usual: Background | None) -> tuple[list[Hit], float]:
     """The hits, most general level first, and the relevance of the whole answer."""
-    found = candidates(reading, question)
+    found = candidates(reading, search)
     if not found.scores:
         return [], 0.0
-    relevance = _relevance(reading, question, found, usual)
-    if question.abstain and relevance < ranking.RELEVANT:
+    relevance = _relevance(reading, search, found, usual)
+    if search.abstain and relevance < ranking.RELEVANT:
         return [], relevance
-    ranked = _ranked(reading, question, found)
-    chosen = ranking.pick(ranked, limit=question.limit)
-    if warning := _relevant_warning(reading, question, chosen, found):
-        chosen = ranking.pick(ranked, limit=question.limit, sure=warning)
+    ranked = _ranked(reading, search, found)
+    chosen = ranking.pick(ranked, limit=search.limit)
+    if warning := _relevant_warning(reading, search, chosen, found):
+        chosen = ranking.pick(ranked, limit=search.limit, sure=warning)
     hits = [Hit(experience=row.experience, score=ranking.logistic(row.score)) for row in chosen]
     return hits, relevance
 
 
-def _ranked(reading: Reading, question: Question, found: Candidates) -> list[Ranked]:
+def _ranked(reading: Reading, search: Search, found: Candidates) -> list[Ranked]:
     """The best candidates with their text, best first; near-identical ones in one."""
-    spare = 6 if question.collapse or question.prior else 1
+    spare = 6 if search.collapse or search.prior else 1
     rows = [
         Ranked(experience, found.scores[experience.id])
-        for experience in reading.experiences(found.shortlist(question.limit * spare))
+        for experience in reading.experiences(found.shortlist(search.limit * spare))
     ]
-    if question.prior:
+    if search.prior:
         rows = [_with_prior(row) for row in rows]
         rows.sort(key=lambda row: -row.score)
-    return _collapsed(reading, rows) if question.collapse else rows
+    return _collapsed(reading, rows) if search.collapse else rows
 
 
 def _with_prior(row: Ranked) -> Ranked:
@@ -115,22 +114,27 @@ def _collapsed(reading: Reading, rows: Sequence[Ranked]) -> list[Ranked]:
 
 
 def _relevant_warning(
-    reading: Reading, question: Question, chosen: Sequence[Ranked], found: Candidates
+    reading: Reading, search: Search, chosen: Sequence[Ranked], found: Candidates
 ) -> Ranked | None:
-    """A warning that fits but was outranked: as near as a hit, or sharing rare words."""
+    """A warning that fits but was outranked: near the best hit, or sharing rare words.
+
+    It takes the last place of its level, so not where there is only one.
+    """
     zones = {row.experience.zone for row in chosen}
-    if question.wanted.zones is not None or Zone.WARNING in zones:
+    if search.wanted.zones is not None or search.limit == 1 or Zone.WARNING in zones:
         return None
     best = reading.first_of(list(found.scores), Zone.WARNING)
     if best is None:
         return None
     row = Ranked(reading.experiences([best])[0], found.scores[best])
-    warning = _with_prior(row) if question.prior else row
-    cosines = {row.id: row.score for row in found.nearest}
-    served = [cosines[row.experience.id] for row in chosen if row.experience.id in cosines]
-    near = bool(served) and cosines.get(best, -1.0) >= min(served)
-    _, rare = ranking.overlap(found.terms, reading.stems(searchable(warning.experience)))
-    return warning if near or rare >= SURE else None
+    cosines = {near.id: near.score for near in found.nearest}
+    top = max(cosines.values(), default=0.0)
+    share = cosines.get(best, 0.0) / top if top > 0 else 0.0
+    _, rare = ranking.overlap(found.terms, reading.stems(searchable(row.experience)))
+    words_alone = search.vector is None and rare >= SURE
+    if share >= NEAR_TOP or (rare >= SURE and share >= NEAR_TOP / 2) or words_alone:
+        return _with_prior(row) if search.prior else row
+    return None
 
 
 def searchable(experience: Snapshot) -> str:
@@ -139,10 +143,10 @@ def searchable(experience: Snapshot) -> str:
 
 
 def _relevance(
-    reading: Reading, question: Question, found: Candidates, usual: Background | None
+    reading: Reading, search: Search, found: Candidates, usual: Background | None
 ) -> float:
     experiences = reading.active()
-    if question.vector is None or usual is None or experiences < ranking.SMALL_LIBRARY:
+    if search.vector is None or usual is None or experiences < ranking.SMALL_LIBRARY:
         top = reading.experiences(list(found.scores)[: ranking.SMALL_LIBRARY])
         overlaps = [
             ranking.overlap(found.terms, reading.stems(searchable(experience)))
@@ -152,7 +156,7 @@ def _relevance(
         sure = 0.6 if max(rare for _, rare in overlaps) >= SURE else 0.0
     else:
         share = sure = 0.0
-    if question.vector is None:
+    if search.vector is None:
         return max(share, sure)
     if usual is None:
         best = max((row.score for row in found.nearest), default=0.0)

@@ -137,6 +137,12 @@ def one(reading: Reading, experience_id: str) -> Experience:
     return found[0]
 
 
+def _reason(change: Change, history: Sequence[Revision]) -> str:
+    if change.action is not Curation.REVERT:
+        return change.reason
+    return f"revert of {change.fields.revision or history[-1].revision}: {change.reason}"
+
+
 def changed(
     writing: Writing, seen: Experience, change: Change, vectors: Sequence[bytes] | None
 ) -> tuple[Experience, Revision]:
@@ -161,7 +167,7 @@ def changed(
         after=after,
         actor=change.actor,
         at=change.now,
-        reason=change.reason,
+        reason=_reason(change, history),
     )
     writing.add_revision(revision)
     return now, revision

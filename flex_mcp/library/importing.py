@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from flex_mcp.embedder import Embedder
@@ -53,6 +53,7 @@ class Bundle:
     revisions: Sequence[Revision] = ()
     retrievals: Sequence[Retrieval] = ()
     entries: Sequence[Entry] = ()
+    document: str | None = None
 
 
 @dataclass(slots=True)
@@ -102,7 +103,9 @@ def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))
 
 
-def import_entries(entries: Sequence[NewEntry], into: Into, *, source: str, actor: str) -> Imported:
+def import_entries(
+    entries: Sequence[NewEntry], into: Into, *, source: str, document: str, actor: str
+) -> Imported:
     """See `Library.import_entries`."""
     parts = {part.identity: part.snapshot for entry in entries for part in entry.parts}
 
@@ -115,6 +118,7 @@ def import_entries(entries: Sequence[NewEntry], into: Into, *, source: str, acto
     with into.writing() as writing:
         if embedder:
             name_embedder(writing, embedder)
+        _keep_document(writing, document)
         made: dict[str, str] = {}
         for entry in entries:
             for part in entry.parts:
@@ -132,6 +136,12 @@ def import_entries(entries: Sequence[NewEntry], into: Into, *, source: str, acto
             ]
             writing.add_entry(Entry(entry.identity, entry.zone, entry.json, tuple(kept)))
     return imported
+
+
+def _keep_document(writing: Writing, document: str | None) -> None:
+    """What a FLEX file holds beside its entries: the first one stays."""
+    if document is not None and writing.setting("flex_document") is None:
+        writing.set_setting("flex_document", document)
 
 
 def _add(
@@ -190,6 +200,7 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
                 writing.restore_retrieval(retrieval)
         for entry in bundle.entries:
             writing.add_entry(entry)
+        _keep_document(writing, bundle.document)
     return imported
 
 
@@ -214,7 +225,10 @@ def _add_trajectories(writing: Writing, bundle: Bundle) -> int:
     here = {found.id for found in writing.trajectories(ids)}
     added = 0
     for trajectory, content_hash in bundle.trajectories:
-        if trajectory.id not in here and writing.trajectory_by_key(trajectory.key) is None:
-            writing.add_trajectory(trajectory, content_hash)
-            added += 1
+        if trajectory.id in here:
+            continue
+        taken = writing.trajectory_by_key(trajectory.key)  # it keeps its id: evidence names it
+        key = f"{trajectory.key} of {trajectory.id}" if taken else trajectory.key
+        writing.add_trajectory(replace(trajectory, key=key), content_hash)
+        added += 1
     return added

@@ -84,7 +84,7 @@ class Source:
 def place(writing: Writing, prepared: PreparedLessons, source: Source) -> list[Decision]:
     """Decide on every lesson; a malformed one is refused alone."""
     embedder = prepared.embedder
-    if embedder is not None:
+    if embedder is not None and any(isinstance(one.lesson, Lesson) for one in prepared.lessons):
         name_embedder(writing, embedder)
     placing = Placing(
         writing=writing,

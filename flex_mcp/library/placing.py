@@ -15,6 +15,7 @@ from flex_mcp.errors import InputError
 from flex_mcp.models import (
     MERGED_EXAMPLES_LIMIT,
     MERGED_LESSON_LIMIT,
+    TAGS_LIMIT,
     Action,
     Candidate,
     Decision,
@@ -27,7 +28,6 @@ from flex_mcp.models import (
     RevisionKind,
     Snapshot,
     Status,
-    Zone,
     clean_domain,
     new_id,
     values_of,
@@ -85,7 +85,9 @@ class Placing:
             raise InputError(f"{lesson.action} needs `into`: the id of an experience")
         found = self.writing.experiences([lesson.into])
         if not found:
-            raise InputError(f"there is no experience {lesson.into!r}: copy its id from the brief")
+            raise InputError(
+                f"there is no experience {lesson.into!r}: a brief or a search gives ids"
+            )
         if found[0].status is not Status.ACTIVE and lesson.action is not Action.DISCARD:
             raise InputError(f"{lesson.into} is {found[0].status}: restore it first, or add anew")
         return found[0]
@@ -108,12 +110,22 @@ class Placing:
         new = _snapshot(proposal)
         if copy := self.writing.identical(new.fingerprint):
             return self.writing.experiences([copy])[0], "identical text"
+        if earlier := self._earlier(proposal, new.fingerprint):
+            return earlier, "the same trajectory gave it before"
         if proposal.lesson.action is None and self.embedder:
             for candidate in near:
                 other = self.writing.experiences([candidate.id])[0]
                 close = candidate.score >= self.embedder.near_duplicate
                 if close and ranking.same_claim(new.text, other.text):
                     return other, f"near-identical text (cosine {candidate.score:.2f})"
+        return None
+
+    def _earlier(self, proposal: Proposal, fingerprint: str) -> Experience | None:
+        """The experience that once had this text from the same trajectories, edited since."""
+        for id_ in self.writing.evidenced_by(proposal.evidence):
+            texts = {revision.after.fingerprint for revision in self.writing.revisions(id_)}
+            if fingerprint in texts:
+                return self.writing.experiences([id_])[0]
         return None
 
     def _add(self, proposal: Proposal, near: Sequence[Candidate]) -> Decision:
@@ -151,7 +163,7 @@ class Placing:
             lesson=_merged_lesson(new.lesson),
             examples=_merged_examples(target.examples, new.examples),
             domain=new.domain or target.domain,
-            tags=_united(target.tags, new.tags)[:20],
+            tags=_merged_tags(target.tags, new.tags),
             evidence=_united(target.evidence, proposal.evidence),
         )
         self._change(RevisionKind.MERGE, target, merged, proposal)
@@ -186,9 +198,7 @@ class Placing:
         reason: str | None = None,
     ) -> None:
         after = replace(after, revision=before.revision + 1, updated_at=self.now)
-        vectors = proposal.vectors if after.text != before.text else None
-        if vectors is None and after.text != before.text:
-            vectors = ()  # words alone: reindex makes the vectors
+        vectors = (proposal.vectors or ()) if after.text != before.text else None
         self.writing.put_experience(after, vectors)
         self._revise(kind, before, after, proposal, reason)
 
@@ -223,7 +233,7 @@ def snapshot_of(experience: Snapshot) -> Snapshot:
 def _snapshot(proposal: Proposal) -> Snapshot:
     lesson = proposal.lesson
     return Snapshot(
-        zone=Zone(lesson.zone),
+        zone=lesson.zone,
         level=lesson.level,
         title=lesson.title.strip(),
         when=lesson.when.strip(),
@@ -246,6 +256,11 @@ def _merged_lesson(text: str) -> str:
             f"{MERGED_LESSON_LIMIT:,}: condense both into one"
         )
     return text
+
+
+def _merged_tags(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
+    together = _united(old, new)
+    return together if len(together) <= TAGS_LIMIT else tuple(new)
 
 
 def _merged_examples(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:

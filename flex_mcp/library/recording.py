@@ -74,16 +74,18 @@ def keep(writing: Writing, new: NewTrajectory) -> tuple[str, bool]:
     """
     trajectory = new.trajectory
     known = writing.trajectory_by_key(trajectory.key)
-    if known is None:
-        writing.add_trajectory(trajectory, new.content_hash)
-    elif known[1] != new.content_hash:
+    if known and known[1] != new.content_hash:
         raise InputError(
             f"the key {trajectory.key.removeprefix('key:')!r} is taken by {known[0]}, "
             "whose content differs: use another key, or leave it out"
         )
+    if known is None:
+        writing.add_trajectory(trajectory, new.content_hash)
+    id_ = known[0] if known else trajectory.id
+    writing.link_retrievals(id_, trajectory.retrieval_ids)
     for retrieval_id in trajectory.retrieval_ids:
         credit(writing, retrieval_id, trajectory.outcome)
-    return (trajectory.id, True) if known is None else (known[0], False)
+    return id_, known is None
 
 
 def credit(
@@ -102,7 +104,7 @@ def credit(
     if retrieval is None:
         raise NotFoundError(
             f"there is no retrieval {retrieval_id!r} (one that was cut off is not kept): "
-            "use the retrieval_id of a search_experience answer, or leave it out"
+            "name that of a search_experience answer, or none"
         )
     counted = credited(retrieval, outcome, helpful, harmful)
     return writing.set_outcome(retrieval_id, outcome, counted)

@@ -18,11 +18,11 @@ class RetrievalLog:
     each further search tries again.
     """
 
-    def __init__(self, write: Callable[[Sequence[Retrieval]], None]) -> None:
+    def __init__(self, write: Callable[[], None]) -> None:
         self._write = write
         self._waiting: list[Retrieval] = []
         self._lock = threading.Lock()
-        self._flushing = threading.Lock()  # held while taken ones are on their way to the file
+        self._flushing = threading.Lock()  # close waits for a flush that is under way
         self._timer: threading.Timer | None = None
         self.refusal: str | None = None
 
@@ -38,14 +38,7 @@ class RetrievalLog:
             self._timer.start()
 
     def take(self) -> list[Retrieval]:
-        """The waiting retrievals, for a transaction that is about to be made anyway.
-
-        Those that are being written just now are in the file when this returns.
-        """
-        with self._flushing:
-            return self._take()
-
-    def _take(self) -> list[Retrieval]:
+        """The waiting retrievals, for the transaction that is open."""
         with self._lock:
             taken, self._waiting = self._waiting, []
             return taken
@@ -65,15 +58,16 @@ class RetrievalLog:
     def _flush(self) -> None:
         with self._lock:
             self._timer = None
-        taken = self._take()
-        if not taken:
-            return
+            if not self._waiting:
+                return
         try:
-            self._write(taken)
+            self._write()
         except BusyLibraryError:
-            self.put_back(taken)  # another process writes for long: try again
+            with self._lock:
+                self._arm()  # another process writes for long: try again
         except FlexError as error:
-            self.refusal = str(error)  # these are lost, and the next answers say so
+            self.take()  # these are lost, and the next answers say so
+            self.refusal = str(error)
         else:
             self.refusal = None
 

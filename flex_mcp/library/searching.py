@@ -7,7 +7,7 @@ from dataclasses import replace
 from flex_mcp import ranking
 from flex_mcp.embedder import Embedder
 from flex_mcp.library import background
-from flex_mcp.library.candidates import Question, answer, candidates
+from flex_mcp.library.candidates import Search, answer, candidates
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.models import Experience, Filter, Hit
 from flex_mcp.ranking import Background
@@ -26,7 +26,7 @@ class Searcher:
         self._background: background.KeptBackground | None = None
         self._measured: background.KeptBackground | None = None
 
-    def search(self, question: Question) -> tuple[list[Hit], float, str | None]:
+    def search(self, question: Search) -> tuple[list[Hit], float, str | None]:
         """Hits, relevance, and a notice where words alone had to do."""
         with self._store.reading() as reading:
             made_by = reading.vectors_made_by()
@@ -43,7 +43,7 @@ class Searcher:
             embedder, _ = self._embedders.serving(reading.vectors_made_by())
             best: dict[str, float] = {}
             for text in texts:
-                question = Question(text=text, wanted=Filter(), limit=limit)
+                question = Search(text=text, wanted=Filter(), limit=limit)
                 found = candidates(reading, _embedded(question, embedder))
                 for id_, score in found.scores.items():
                     best[id_] = max(score, best.get(id_, score))
@@ -72,10 +72,11 @@ class Searcher:
         finally:
             self._measuring.release()
 
-    def calibrate(self) -> None:
-        """Measure the background now."""
+    def calibrate(self, embedder: Embedder | None = None) -> None:
+        """Measure the background now, by the embedder that made the vectors."""
         with self._store.reading() as reading:
-            embedder, _ = self._embedders.serving(reading.vectors_made_by())
+            if embedder is None:
+                embedder, _ = self._embedders.serving(reading.vectors_made_by())
             if embedder is not None:
                 self._measure(reading, embedder)
 
@@ -84,8 +85,12 @@ class Searcher:
         measured, self._measured = self._measured, None
         return measured
 
+    def put_back(self, measured: background.KeptBackground | None) -> None:
+        """One whose transaction failed, unless a newer one is there."""
+        self._measured = self._measured or measured
 
-def _embedded(question: Question, embedder: Embedder | None) -> Question:
+
+def _embedded(question: Search, embedder: Embedder | None) -> Search:
     if embedder is None:
         return question
     vector = embedder.query(ranking.ends(question.text))

@@ -1,5 +1,6 @@
 """SqliteStore: a library in one file, by apsw (its own SQLite), sqlite-vec and FTS5."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Generator
@@ -36,22 +37,32 @@ class SqliteStore:
             raise
         self.read_only = bool(self._writer.readonly("main"))
         self._write_lock = threading.Lock()
-        self._readers: queue.LifoQueue[apsw.Connection] = queue.LifoQueue(READERS)
+        self._readers: queue.LifoQueue[apsw.Connection] = queue.LifoQueue()
+        self._closed = False
 
     @contextmanager
     def reading(self) -> Generator[SqliteReading]:
-        try:
-            connection = self._readers.get_nowait()
-        except queue.Empty:
-            connection = file.connect(self._path)
+        connection = self._reader()
         try:
             with file.plain_errors(self._path), _transaction(connection, "BEGIN"):
                 yield SqliteReading(connection)
         finally:
-            try:
-                self._readers.put_nowait(connection)
-            except queue.Full:
-                connection.close()
+            self._give_back(connection)
+
+    def _reader(self) -> apsw.Connection:
+        if self._closed:
+            with file.plain_errors(self._path):
+                raise apsw.ConnectionClosedError
+        try:
+            return self._readers.get_nowait()
+        except queue.Empty:
+            return file.connect(self._path)
+
+    def _give_back(self, connection: apsw.Connection) -> None:
+        if self._closed or self._readers.qsize() >= READERS:
+            connection.close()
+        else:
+            self._readers.put(connection)
 
     @contextmanager
     def writing(self) -> Generator[SqliteWriting]:
@@ -67,8 +78,10 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the -wal file in."""
-        while not self._readers.empty():
-            self._readers.get_nowait().close()
+        self._closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._readers.get_nowait().close()
         with self._write_lock:
             self._writer.close()
 

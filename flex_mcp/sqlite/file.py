@@ -55,6 +55,8 @@ def plain_errors(path: Path) -> Generator[None]:
             f"{path} is damaged or no library of flex-mcp; it was left as it is: "
             "name another with --library or FLEX_MCP_LIBRARY, or restore a copy"
         ) from error
+    except apsw.ConnectionClosedError as error:
+        raise LibraryError(f"the library {path} is closed: open it again") from error
     except (apsw.CantOpenError, apsw.IOError) as error:
         raise LibraryError(
             f"the library {path} cannot be opened: check that it and its folder can be read "
@@ -68,19 +70,20 @@ def prepare(path: Path) -> None:
     Raises:
         LibraryError: where that is not possible.
     """
-    missing = [folder for folder in path.parents if not folder.exists()]
     try:
+        missing = [folder for folder in path.parents if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(mode=0o700, exist_ok=True)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
+        if path.is_dir():
+            raise LibraryError(f"the library {path} is a folder: name a file in it")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it cannot be the name of a file"
         raise LibraryError(
-            f"the library {path} cannot be made ({error.strerror}): "
+            f"the library {str(path)[:300]!r} cannot be made ({why}): "
             "name another place with --library or FLEX_MCP_LIBRARY"
         ) from error
-    if path.is_dir():
-        raise LibraryError(f"the library {path} is a folder: name a file in it")
     if path.stat().st_size == 1:  # SQLite takes a file of one byte for an empty one
         with plain_errors(path):
             raise apsw.NotADBError
@@ -142,11 +145,13 @@ def migrate(path: Path, connection: apsw.Connection) -> None:
     """
     with plain_errors(path):
         version = _schema_version(path, connection)
+        read_only = connection.readonly("main")
+        if not read_only and connection.pragma("journal_mode") != "wal":
+            _use_wal(connection)  # a new file, or a copy by VACUUM INTO, which is not in WAL mode
         if version == len(MIGRATIONS):
             return
-        if connection.readonly("main"):
+        if read_only:
             raise apsw.ReadOnlyError
-        _use_wal(connection)
         connection.execute("BEGIN IMMEDIATE")
         try:
             for number in range(_schema_version(path, connection), len(MIGRATIONS)):

@@ -7,7 +7,6 @@ from string import Template
 from typing import Any, cast
 
 import apsw
-import numpy as np
 
 from flex_mcp.models import (
     Brief,
@@ -29,7 +28,6 @@ from flex_mcp.store import Entry, EntryPart, Scored, Term, named_queries
 
 QUERIES = named_queries(SQL)
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
-BATCH = 8192  # vectors in one buffer
 DEEPEST = 4096  # vec0 gives no more
 
 
@@ -73,6 +71,10 @@ class SqliteReading:
             limit=-1 if limit is None else limit,
         )
         return [row["id"] for row in found]
+
+    def evidenced_by(self, trajectory_ids: Sequence[str]) -> list[str]:
+        found = self._run("evidenced_by", trajectory_ids=rows.as_json(trajectory_ids))
+        return [row["experience_id"] for row in found]
 
     def identical(self, fingerprint: str) -> str | None:
         found = self._one("identical", fingerprint=fingerprint)
@@ -190,11 +192,6 @@ class SqliteReading:
         for row in self._run("vectors", ids=rows.as_json(ids)):
             found.setdefault(row["id"], []).append(rows.single(row["vector"]))
         return found
-
-    def all_vectors(self) -> Iterable[bytes]:
-        cursor = self._connection.execute(QUERIES["all_vectors"])
-        while batch := [row["vector"] for _, row in zip(range(BATCH), cursor, strict=False)]:
-            yield np.frombuffer(b"".join(batch), np.float16).astype(np.float32).tobytes()
 
     def active(self) -> int:
         return self._run("active")[0]["count"]

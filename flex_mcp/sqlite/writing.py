@@ -33,11 +33,12 @@ class SqliteWriting(SqliteReading):
 
     def add_trajectory(self, trajectory: RecordedTrajectory, content_hash: str) -> None:
         self._run("add_trajectory", **rows.trajectory_row(trajectory, content_hash))
-        for retrieval_id in trajectory.retrieval_ids:
+        self.link_retrievals(trajectory.id, trajectory.retrieval_ids)
+
+    def link_retrievals(self, trajectory_id: str, retrieval_ids: Sequence[str]) -> None:
+        for retrieval_id in retrieval_ids:
             self._run(
-                "add_trajectory_retrieval",
-                trajectory_id=trajectory.id,
-                retrieval_id=retrieval_id,
+                "add_trajectory_retrieval", trajectory_id=trajectory_id, retrieval_id=retrieval_id
             )
 
     def set_state(self, ids: Sequence[str], state: TrajectoryState) -> None:
@@ -75,16 +76,16 @@ class SqliteWriting(SqliteReading):
             }
         if experience.status is Status.ACTIVE:
             for chunk, half in chunks.items():
-                self._index_vector(chunk, rows.experience_row(experience), half)
+                self._index_vector(chunk, experience.level, experience.zone, half)
 
-    def _index_vector(self, chunk: int, row: rows.Row, half: bytes) -> None:
+    def _index_vector(self, chunk: int, level: str, zone: str, half: bytes) -> None:
         if not np.frombuffer(half, np.float16).any():
             return  # a text without a known token is found by its words alone
         self._run(
             "add_vector",
             chunk=chunk,
-            level=row["level"],
-            zone=row["zone"],
+            level=str(level),
+            zone=str(zone),
             vector=rows.single(half),
         )
 
@@ -156,7 +157,7 @@ class SqliteWriting(SqliteReading):
             decisions=rows.decisions_json(tuple(decisions)),
         )
 
-    def add_entry(self, entry: Entry) -> bool:
+    def add_entry(self, entry: Entry) -> None:
         found = self._run("add_entry", identity=entry.identity, zone=entry.zone, json=entry.json)
         for row in found:
             for place, part in enumerate(entry.parts):
@@ -168,7 +169,6 @@ class SqliteWriting(SqliteReading):
                     identity=part.identity,
                     experience_id=part.experience_id,
                 )
-        return bool(found)
 
     def begin_staging(self, vectors: Vectors) -> None:
         if self.setting("staged_for") != staging_name(vectors):
@@ -178,10 +178,7 @@ class SqliteWriting(SqliteReading):
     def stage(
         self, vectors: Vectors, embedded: Sequence[tuple[Experience, Sequence[bytes]]]
     ) -> None:
-        if self.setting("staged_for") != staging_name(vectors):
-            raise InputError(
-                "another reindex of this library is under way or just ended: run it again"
-            )
+        self._check_staging(vectors)
         for experience, chunks in embedded:
             self._run("clear_staged_experience", id=experience.id)
             for chunk in chunks:
@@ -192,12 +189,19 @@ class SqliteWriting(SqliteReading):
                     vector=rows.half(chunk),
                 )
 
+    def _check_staging(self, vectors: Vectors) -> None:
+        if self.setting("staged_for") != staging_name(vectors):
+            raise InputError(
+                "another reindex of this library is under way or just ended: run it again"
+            )
+
     def switch(self, vectors: Vectors) -> None:
+        self._check_staging(vectors)
         self._run("drop_vectors")
         self._run("clear_all_embeddings")
         self._run("take_staged")
         self.use_vectors(vectors)
         for row in self._run("indexable"):
-            self._index_vector(row["chunk"], row, row["vector"])
+            self._index_vector(row["chunk"], row["level"], row["zone"], row["vector"])
         self._run("clear_staged")
         self.set_setting("staged_for", "")

@@ -32,6 +32,10 @@ WHERE (:zones IS NULL OR e.zone IN (SELECT value FROM json_each(:zones)))
 ORDER BY e.number DESC
 LIMIT :limit;
 
+-- name: evidenced_by
+SELECT DISTINCT experience_id FROM evidence
+WHERE trajectory_id IN (SELECT value FROM json_each(:trajectory_ids));
+
 -- name: identical
 -- One in service before one that is not.
 SELECT id FROM experiences WHERE fingerprint = :fingerprint
@@ -132,10 +136,6 @@ SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(:ter
 SELECT e.id, c.vector FROM json_each(:ids) AS wanted
 JOIN experiences e ON e.id = wanted.value JOIN embeddings c ON c.experience = e.number
 ORDER BY wanted.key, c.chunk;
-
--- name: all_vectors
-SELECT c.vector FROM embeddings c JOIN experiences e ON e.number = c.experience
-WHERE e.status = 'active';
 
 -- name: active
 SELECT count(*) AS count FROM experiences WHERE status = 'active';
