@@ -254,9 +254,9 @@ def _check_body(trajectory: object) -> None:
         return
     if trajectory.steps is not None and trajectory.transcript is not None:
         raise InputError("give steps or transcript, not both: they are two forms of the same text")
-    texts = [trajectory.task, trajectory.transcript, trajectory.answer, trajectory.feedback]
+    texts = [trajectory.transcript, trajectory.answer, trajectory.feedback]
     for step in trajectory.steps or ():
-        texts += [step.kind, step.name, step.content]
+        texts += [step.name, step.content]
     size = sum(len(text.encode()) for text in texts if text)
     if size > TRAJECTORY_LIMIT:
         raise InputError(

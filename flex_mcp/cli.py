@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from flex_mcp.library import Progress
 
 CLIENT = "command line"
-NOTHING = "there is nothing to record: give an object with task and outcome"
 ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -252,7 +251,7 @@ def _read(file: Path) -> str:
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not UTF-8 text: nothing was recorded") from error
     if not text.strip():
-        raise InputError(NOTHING)
+        raise InputError("there is nothing to record: give an object with task and outcome")
     return text
 
 
@@ -263,8 +262,6 @@ def _objects(text: str) -> tuple[list[object], bool]:
     except (ValueError, RecursionError):
         lines = [line for line in text.split("\n") if line.strip()]
         return [_json_line(number, line) for number, line in enumerate(lines, start=1)], True
-    if not content:
-        raise InputError(NOTHING)
     return (
         (cast("list[object]", content), True) if isinstance(content, list) else ([content], False)
     )

@@ -143,12 +143,6 @@ Tag = Annotated[str, Field(min_length=1, max_length=60), NOT_BLANK]
 Tags = Annotated[tuple[Tag, ...], Field(max_length=TAGS_LIMIT)]
 Priority = Annotated[int, Field(ge=1, le=5)]
 
-ExperienceId = Annotated[str, Field(pattern=r"^e_[a-z2-7]{12}$")]
-TrajectoryId = Annotated[str, Field(pattern=r"^t_[a-z2-7]{12}$")]
-RetrievalId = Annotated[str, Field(pattern=r"^r_[a-z2-7]{12}$")]
-KeptText = Annotated[str, Field(min_length=1), NOT_BLANK]  # imports may be longer than a lesson
-Count = Annotated[int, Field(ge=0, lt=2**53)]
-
 STRICT = ConfigDict(extra="forbid", revalidate_instances="always")
 
 
@@ -200,7 +194,7 @@ class Trajectory:
 class RecordedTrajectory(Trajectory):
     """A trajectory as the library holds it."""
 
-    id: TrajectoryId
+    id: str
     key: str
     state: TrajectoryState
     recorded_at: datetime
@@ -252,16 +246,16 @@ class Snapshot:
 
     zone: Zone
     level: Level
-    title: KeptText
+    title: str
     when: str
-    lesson: KeptText
+    lesson: str
     examples: tuple[str, ...] = ()
-    domain: Domain | None = None
+    domain: str | None = None
     tags: tuple[str, ...] = ()
-    priority: Priority = 3
+    priority: int = 3
     status: Status = Status.ACTIVE
-    superseded_by: ExperienceId | None = None
-    evidence: tuple[TrajectoryId, ...] = ()
+    superseded_by: str | None = None
+    evidence: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -279,22 +273,22 @@ class Snapshot:
 class Experience(Snapshot):
     """A lesson that the library keeps."""
 
-    id: ExperienceId
+    id: str
     origin: Origin
-    revision: Count
+    revision: int
     created_at: datetime
     updated_at: datetime
-    served: Count = 0
-    successes: Count = 0
-    failures: Count = 0
+    served: int = 0
+    successes: int = 0
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
     """One change of one experience; `before` is None where the experience began."""
 
-    experience_id: ExperienceId
-    revision: Count
+    experience_id: str
+    revision: int
     kind: RevisionKind
     before: Snapshot | None
     after: Snapshot
@@ -339,11 +333,11 @@ class Found:
 class Retrieval:
     """One search and what it served, by rank; `credits` is what its outcome counted for each."""
 
-    id: RetrievalId
+    id: str
     query: str
     at: datetime
     client: str
-    served: tuple[ExperienceId, ...]
+    served: tuple[str, ...]
     scores: tuple[float, ...]
     credits: tuple[int, ...] = ()
     outcome: Outcome | None = None

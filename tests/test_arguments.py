@@ -132,7 +132,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         RecordArguments,
         RECORD | {"transcript": "é" * (TRAJECTORY_LIMIT // 2) + "!"},
         (
-            "the trajectory has 5,242,882 bytes; the limit is 5,242,880 (5 MiB): "
+            "the trajectory has 5,242,881 bytes; the limit is 5,242,880 (5 MiB): "
             "leave out long outputs that taught nothing"
         ),
     ),

@@ -190,7 +190,7 @@ def test_record_checks_all_before_any_is_recorded(tmp_path: Path) -> None:
     at = ("--library", str(tmp_path / "library.db"))
     sentence = refused("record", *at, stdin=json.dumps([WORK, {"task": "x", "outcome": "won"}]))
     assert sentence == (
-        "object 1: outcome cannot be 'won'; it is one of: success, failure, partial, unknown; "
+        "object 2: outcome cannot be 'won'; it is one of: success, failure, partial, unknown; "
         "nothing was recorded"
     )
     assert done_json("stats", *at)["trajectories"] == 0
@@ -459,7 +459,7 @@ CASES = {
     "an unknown experience": Case(
         "get_experience",
         {"ids": ["e_unknown"]},
-        "there is no experience e_unknown: search_experience gives ids",
+        "there is no experience e_unknown: a search gives ids",
         ("show", "e_unknown"),
     ),
     "an unknown experience to curate": Case(
@@ -487,8 +487,8 @@ CASES = {
     "an unknown retrieval": Case(
         "report_outcome",
         {"retrieval_id": "r_unknown", "outcome": "success"},
-        "there is no retrieval 'r_unknown' (one that was cut off is not kept): use the "
-        "retrieval_id of a search_experience answer, or leave it out",
+        "there is no retrieval 'r_unknown' (one that was cut off is not kept): name that of "
+        "a search_experience answer, or none",
     ),
     "an empty task": bad_record(FULL | {"task": ""}, "task is empty: say it in words"),
     "a task that is too long": bad_record(
@@ -676,15 +676,16 @@ def test_a_locked_library_is_searched_all_the_same(
         (
             "fastembed:nobody/nothing",
             (
-                "fastembed knows no model 'nobody/nothing': take one of its list, for example "
-                "fastembed:BAAI/bge-small-en-v1.5"
+                "fastembed knows no model 'nobody/nothing': take one of its list, such as "
+                "fastembed:BAAI/bge-small-en-v1.5, and run `flex-mcp reindex`"
             ),
         ),
         (
             "openai",
             (
-                "there is no embedder 'openai': it is static or fastembed:MODEL, for example "
-                "fastembed:BAAI/bge-small-en-v1.5"
+                "there is no embedder 'openai': set FLEX_MCP_EMBEDDER to static or "
+                "fastembed:MODEL, such as fastembed:BAAI/bge-small-en-v1.5, and run "
+                "`flex-mcp reindex`"
             ),
         ),
     ],
@@ -717,7 +718,9 @@ def test_a_reindex_to_no_embedder_is_refused_and_the_library_goes_on(at: tuple[s
 
 def test_an_import_of_another_file_is_refused(path: Path, at: tuple[str, str]) -> None:
     before = counts(path)
-    assert refused("import", str(path), *at) == f"{path} is not UTF-8 text: nothing was imported"
+    assert refused("import", str(path), *at) == (
+        f"{path} is a database: export it, or name it with --library"
+    )
     assert refused("export", str(path), *at) == (
         f"{path} belongs to a database: name another file for the export"
     )

@@ -24,7 +24,7 @@ def list_answer(experiences: Sequence[Experience]) -> Answer:
 def many(parts: Sequence[Answer]) -> Answer:
     """Several recordings as one answer."""
     content: dict[str, Any] = {"recorded": [part.content for part in parts]}
-    return Answer(content, "\n\n".join(part.text for part in parts))
+    return Answer(content, "\n\n".join(part.text for part in parts) or "Nothing to record.")
 
 
 def import_answer(imported: Imported) -> Answer:

@@ -5,6 +5,7 @@ the format), trajectory, experience, revision, retrieval or entry.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -14,7 +15,15 @@ from flex_mcp.arguments import adapter
 from flex_mcp.errors import InputError
 from flex_mcp.library import Library, Progress
 from flex_mcp.library.importing import Bundle, Imported
-from flex_mcp.models import Experience, Filter, RecordedTrajectory, Retrieval, Revision
+from flex_mcp.models import (
+    Experience,
+    Filter,
+    RecordedTrajectory,
+    Retrieval,
+    Revision,
+    Snapshot,
+    clean_domain,
+)
 from flex_mcp.store import Entry, Reading
 
 NAME, FORMAT = "flex-mcp", 1
@@ -26,6 +35,8 @@ KINDS: dict[str, type[Any]] = {
     "entry": Entry,
 }
 BATCH = 500
+ID = re.compile(r"[etr]_[a-z2-7]{12}")
+MOST = 2**53
 
 
 def export_bundle(library: Library) -> Iterator[str]:
@@ -145,13 +156,35 @@ def _value(kind: str, content: dict[str, Any], where: str) -> object:
         value = adapter(KINDS[kind]).validate_python(content)
     except ValidationError as error:
         raise InputError(f"{where} is no {kind}: nothing was imported") from error
-    if not isinstance(content_hash, str) or not _even(value):
+    if not isinstance(content_hash, str) or not _sound(value):
         raise InputError(f"{where} is no {kind}: nothing was imported")
     return (value, content_hash) if kind == "trajectory" else value
 
 
-def _even(value: object) -> bool:
-    """Whether a retrieval has a score, and a credit or none, for each that it served."""
-    if not isinstance(value, Retrieval):
-        return True
-    return len(value.scores) == len(value.served) and len(value.credits) in {0, len(value.served)}
+def _sound(value: object) -> bool:
+    """Whether a value is one that a library could have made: a bundle may come from anyone."""
+    match value:
+        case Experience():
+            counted = (value.served, value.successes, value.failures, value.revision)
+            return _ids(value.id) and _sound_text(value) and all(0 <= n < MOST for n in counted)
+        case Revision():
+            texts = [value.after, *([value.before] if value.before else [])]
+            return _ids(value.experience_id) and all(map(_sound_text, texts))
+        case RecordedTrajectory():
+            return _ids(value.id) and value.domain == clean_domain(value.domain)
+        case Retrieval():
+            even = {len(value.scores), len(value.credits or value.served)} == {len(value.served)}
+            return _ids(value.id, *value.served) and even
+        case _:
+            return True
+
+
+def _sound_text(value: Snapshot) -> bool:
+    texts = bool(value.title.strip()) and bool(value.lesson.strip())
+    named = [*value.evidence, *([value.superseded_by] if value.superseded_by else [])]
+    ranked = 1 <= value.priority <= 5  # noqa: PLR2004  as an edit may set it
+    return texts and ranked and _ids(*named) and value.domain == clean_domain(value.domain)
+
+
+def _ids(*ids: str) -> bool:
+    return all(ID.fullmatch(id_) for id_ in ids)
