@@ -213,6 +213,8 @@ def checked(kind: type[T], value: object) -> T:
     if isinstance(value, Mapping):
         value = _parsed(kind, cast("Mapping[str, Any]", value))
         check_encodable(value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        check_encodable(dataclasses.asdict(value))
     try:
         result = adapter(kind).validate_python(value)
     except ValidationError as error:

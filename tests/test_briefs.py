@@ -1,9 +1,10 @@
 """The life of a brief."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from fakes import Clock, a_lesson, brief, one, record
+from fakes import Clock, FakeEmbedder, a_lesson, brief, fake_library, one, record
 
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library import Library
@@ -123,3 +124,14 @@ def test_a_brief_that_is_not_here_is_refused(quick: Library) -> None:
         quick.claimable(["t_nobody"])
     with pytest.raises(NotFoundError, match="there is no trajectory t_nobody"):
         quick.open_brief("b_1", ["t_nobody"], "x")
+
+
+def test_an_answer_is_repeated_also_where_lessons_cannot_be_placed_any_more(
+    tmp_path: Path,
+) -> None:
+    lessons = [a_lesson()]
+    with fake_library(tmp_path, FakeEmbedder()) as library:
+        claimed = brief(library, record(library))
+        first = library.answer_brief(claimed, lessons)
+    with fake_library(tmp_path, FakeEmbedder(), wanted="other") as library:
+        assert library.answer_brief(claimed, lessons) == first

@@ -650,3 +650,44 @@ def test_an_export_into_a_folder_that_is_not_there_is_refused(
         export_file(library, tmp_path / "nowhere" / "a.jsonl")
     with pytest.raises(InputError, match="is no ordinary file"):
         export_file(library, tmp_path)
+
+
+def test_what_a_flex_file_holds_beside_its_entries_comes_out_again(library: Library) -> None:
+    beside: dict[str, Any] = {
+        "version": "2.0",
+        "created_at": "2025-01-01T00:00:00+08:00",
+        "note": "x",
+    }
+    beside |= {"config": {"retrieval_weights": {"golden": 0.5}, "extra": 1}}
+    entry: dict[str, Any] = {
+        "method": "1. Set up. 2. Solve it.",
+        "rules": [],
+        "revised_trajectory": "",
+    }
+    content: dict[str, Any] = beside | {"library": {"golden": [entry]}}
+    import_text(library, json.dumps(content), source="a.json")
+    assert library.experiences()[0].title == "1. Set up."
+    out = json.loads("".join(export_library(library, Format.FLEX)))
+    assert {key: out[key] for key in beside} == beside
+
+
+def test_a_bundle_brings_a_trajectory_whose_key_is_taken_here(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        with open_library(tmp_path / f"{name}.db") as library:
+            work = Trajectory(task=f"task {name}", outcome=Outcome.SUCCESS)
+            library.record(work, key="build-1")
+            export_file(library, tmp_path / f"{name}.jsonl")
+    with open_library(tmp_path / "one.db") as library:
+        assert import_file(library, tmp_path / "other.jsonl").trajectories == 1
+        with library.reading() as reading:
+            found = reading.trajectories(reading.trajectory_ids())
+    assert [one.task for one in found] == ["task one", "task other"]
+
+
+def test_a_bundle_with_a_line_twice_is_refused(library: Library, tmp_path: Path) -> None:
+    library.record(Trajectory(task="a task", outcome=Outcome.SUCCESS))
+    text = "".join(export_library(library))
+    with open_library(tmp_path / "other.db") as other:
+        with pytest.raises(InputError, match="holds a line twice"):
+            import_text(other, text + text.split("\n", 1)[1], source="a.jsonl")
+        assert other.statistics().trajectories == 0

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes import LESSONS, Clock, a_lesson, add, ids, one, record
+from fakes import LESSONS, Clock, a_lesson, a_trajectory, add, ids, one, record
 
 from flex_mcp.errors import NotFoundError
 from flex_mcp.library import Library
@@ -284,3 +284,12 @@ def test_lessons_from_a_trajectory_that_is_not_here_are_refused(quick: Library) 
     with pytest.raises(NotFoundError, match="there is no trajectory t_nobody"):
         quick.apply([a_lesson()], evidence=["t_nobody"])
     assert quick.statistics().experiences == 0
+
+
+def test_a_retry_after_a_merge_does_not_bring_the_old_text_back(quick: Library) -> None:
+    work, given = a_trajectory("Build the wheel"), a_lesson("walk the dog")
+    first = quick.record(work, lessons=[given]).decisions[0].experience_id
+    quick.apply([a_lesson("walk the dog at noon", action=Action.MERGE, into=first)])
+    (again,) = quick.record(work, lessons=[given]).decisions
+    assert (again.decision, again.experience_id) == (DecisionKind.DISCARD, first)
+    assert len(quick.experiences()) == 1

@@ -89,7 +89,7 @@ def test_a_malformed_trajectory_is_refused_in_a_sentence(quick: Library) -> None
         quick.record(a_trajectory(" "))
     with pytest.raises(InputError, match="steps or transcript, not both"):
         quick.record(a_trajectory(steps=(), transcript="x"))
-    with pytest.raises(InputError, match="task cannot be"):
+    with pytest.raises(InputError, match="half of a surrogate pair"):
         quick.record(a_trajectory("half \ud83d"))
     assert quick.statistics().trajectories == 0
 
@@ -274,3 +274,24 @@ def test_a_search_that_waited_survives_a_transaction_that_failed(quick: Library)
     with pytest.raises(NotFoundError):
         quick.report("r_nobody", Outcome.SUCCESS)
     assert quick.report(found.retrieval_id or "", Outcome.SUCCESS) == []
+
+
+def test_recording_again_links_the_searches_that_it_names(quick: Library) -> None:
+    add(quick, a_lesson("walk the dog"))
+    work = a_trajectory("walk the dog")
+    id_ = quick.record(work).trajectory_id
+    found = quick.search("walk the dog", abstain=False)
+    quick.record(work, retrieval_ids=[found.retrieval_id or ""])
+    assert quick.trajectories([id_])[0].retrieval_ids == (found.retrieval_id,)
+
+
+def test_text_that_is_no_unicode_is_refused(quick: Library) -> None:
+    with pytest.raises(InputError, match="surrogate"):
+        quick.search("half \ud83d")
+    with pytest.raises(InputError, match="surrogate"):
+        quick.record(a_trajectory("half \ud83d"))
+    with pytest.raises(InputError, match="surrogate"):
+        quick.record(a_trajectory(), key="half \ud83d")
+    with pytest.raises(InputError, match="surrogate"):
+        quick.report("r_\ud83d", Outcome.SUCCESS)
+    assert quick.statistics().trajectories == 0

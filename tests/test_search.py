@@ -208,3 +208,12 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     with open_library(tmp_path_factory.mktemp("odd") / "library.db") as opened:
         add(opened, *(a_lesson(text) for text in LESSONS))
         yield opened
+
+
+def test_a_warning_takes_the_place_of_no_better_hit_where_there_is_one_place(
+    library: Library,
+) -> None:
+    text = "Pin the compiler version in the build image before a release."
+    add(library, a_lesson(text), a_lesson("Pin the compiler version late.", zone=Zone.WARNING))
+    (hit,) = library.search(text, limit=1).hits
+    assert hit.experience.zone is Zone.GOLDEN

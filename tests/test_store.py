@@ -15,7 +15,7 @@ from fakes import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
+from flex_mcp.errors import InputError, LibraryError, NewerLibraryError, NotALibraryError
 from flex_mcp.models import (
     Agent,
     Experience,
@@ -32,6 +32,7 @@ from flex_mcp.models import (
     Step,
     StepKind,
     TrajectoryState,
+    Vectors,
     VerifiedBy,
     Zone,
     new_id,
@@ -787,3 +788,34 @@ def test_a_migration_that_fails_leaves_the_library_as_it_was(
     with store.reading() as reading:
         assert reading.experiences([experience.id]) == [experience]
     store.close()
+
+
+def test_a_copy_by_vacuum_into_is_brought_back_to_wal(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "library.db").close()
+    copy = tmp_path / "copy.db"
+    source = apsw.Connection(str(tmp_path / "library.db"))
+    source.execute("VACUUM INTO ?", (str(copy),))
+    source.close()
+    SqliteStore(copy).close()
+    assert apsw.Connection(str(copy)).pragma("journal_mode") == "wal"
+
+
+def test_a_switch_takes_no_vectors_that_were_staged_for_another_embedder(tmp_path: Path) -> None:
+    one, other = (Vectors(embedder=name, version="1", dimension=3) for name in ("one", "other"))
+    store = SqliteStore(tmp_path / "library.db")
+    with store.writing() as writing:
+        writing.begin_staging(one)
+    with store.writing() as writing:
+        writing.begin_staging(other)
+    with pytest.raises(InputError, match="another reindex"), store.writing() as writing:
+        writing.switch(one)
+    store.close()
+
+
+def test_a_store_that_is_closed_says_so(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "library.db")
+    store.close()
+    with pytest.raises(LibraryError, match="is closed: open it again"), store.writing():
+        pass
+    with pytest.raises(LibraryError, match="is closed: open it again"), store.reading():
+        pass

@@ -16,6 +16,7 @@ import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 from flex_mcp.errors import (
     BusyLibraryError,
     FullDiskError,
+    InputError,
     LibraryError,
     NewerLibraryError,
     NotALibraryError,
@@ -55,6 +56,8 @@ def plain_errors(path: Path) -> Generator[None]:
             f"{path} is damaged or no library of flex-mcp; it was left as it is: "
             "name another with --library or FLEX_MCP_LIBRARY, or restore a copy"
         ) from error
+    except UnicodeEncodeError as error:
+        raise InputError("a text holds half of a surrogate pair: send valid Unicode") from error
     except apsw.ConnectionClosedError as error:
         raise LibraryError(f"the library {path} is closed: open it again") from error
     except (apsw.CantOpenError, apsw.IOError) as error:
