@@ -318,3 +318,9 @@ def test_an_experience_that_was_never_tried_stands_where_it_is() -> None:
 def test_a_number_or_a_negation_tells_two_claims_apart(one: str, other: str, *, same: bool) -> None:
     assert ranking.same_claim(one, other) is same
     assert ranking.same_claim(other, one) is same
+
+
+def test_a_common_word_is_common_in_every_form() -> None:
+    assert not ranking.is_rare(Term("problems", "problem", 1))
+    assert not ranking.is_rare(Term("fixing", "fix", 1))
+    assert ranking.is_rare(Term("tokenizers", "token", 1))
