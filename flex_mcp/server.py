@@ -14,7 +14,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 
-from flex_mcp import __version__, answers
+from flex_mcp import __version__, answers, tools
 from flex_mcp.answers import Answer
 from flex_mcp.app import App
 from flex_mcp.arguments import (
@@ -29,15 +29,6 @@ from flex_mcp.arguments import (
     schema_of,
 )
 from flex_mcp.errors import FlexError
-from flex_mcp.tools import (
-    curate_experience,
-    distill,
-    get_experience,
-    record_trajectory,
-    report_outcome,
-    save_lessons,
-    search_experience,
-)
 
 INSTRUCTIONS = """\
 This library holds lessons from earlier work. Before you start a task, call search_experience with \
@@ -93,13 +84,19 @@ CHANGES = ToolAnnotations(
 
 # Function, what it takes, what it answers, title, hints.
 TOOLS: tuple[tuple[Call, type, type, str, ToolAnnotations], ...] = (
-    (search_experience, SearchArguments, answers.SearchAnswer, "Search experience", READS),
-    (get_experience, GetArguments, answers.GetAnswer, "Read experiences", READS),
-    (record_trajectory, RecordArguments, answers.RecordAnswer, "Record a trajectory", ADDS),
-    (distill, DistillArguments, answers.DistillAnswer, "Distil lessons", CLAIMS),
-    (save_lessons, SaveArguments, answers.SaveAnswer, "Save lessons", CHANGES),
-    (report_outcome, ReportArguments, answers.ReportAnswer, "Report an outcome", ADDS),
-    (curate_experience, CurateArguments, answers.CurateAnswer, "Curate an experience", CHANGES),
+    (tools.search_experience, SearchArguments, answers.SearchAnswer, "Search experience", READS),
+    (tools.get_experience, GetArguments, answers.GetAnswer, "Read experiences", READS),
+    (tools.record_trajectory, RecordArguments, answers.RecordAnswer, "Record a trajectory", ADDS),
+    (tools.distill, DistillArguments, answers.DistillAnswer, "Distil lessons", CLAIMS),
+    (tools.save_lessons, SaveArguments, answers.SaveAnswer, "Save lessons", CHANGES),
+    (tools.report_outcome, ReportArguments, answers.ReportAnswer, "Report an outcome", ADDS),
+    (
+        tools.curate_experience,
+        CurateArguments,
+        answers.CurateAnswer,
+        "Curate an experience",
+        CHANGES,
+    ),
 )
 
 
@@ -110,7 +107,7 @@ def _tool(app: App, row: tuple[Call, type, type, str, ToolAnnotations]) -> Libra
     def call(arguments: dict[str, Any], client: str) -> Answer:
         return function(app, checked(takes, arguments), client)
 
-    always = {"anthropic/alwaysLoad": True} if function is search_experience else None
+    always = {"anthropic/alwaysLoad": True} if function is tools.search_experience else None
     return LibraryTool(
         fn=call,
         name=name,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+from hypothesis import strategies as st
 
 from flex_mcp.embedder import WINDOW, Embedder, chunks
 from flex_mcp.errors import EmbedderError
@@ -148,3 +149,14 @@ def brief(library: Library, *trajectory_ids: str) -> str:
     opened = library.open_brief(new_id("b"), trajectory_ids, "the question")
     assert opened is not None
     return opened.id
+
+
+def long_texts(pieces: Sequence[str], most: int) -> st.SearchStrategy[str]:
+    """Long texts at little cost: a few pieces, again and again."""
+
+    def grown(chosen: list[str], length: int) -> str:
+        text = "".join(chosen)
+        return (text * (length // len(text) + 1))[:length] or "x"
+
+    length = st.one_of(st.integers(1, min(most, 300)), st.integers(1, most))
+    return st.builds(grown, st.lists(st.sampled_from(pieces), min_size=1, max_size=4), length)

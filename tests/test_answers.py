@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from fakes import long_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,14 +65,7 @@ def an_experience(number: int = 0, **values: object) -> Experience:
 
 
 def texts(most: int) -> st.SearchStrategy[str]:
-    """Long texts at little cost: a few pieces, again and again."""
-
-    def grown(pieces: list[str], length: int) -> str:
-        text = "".join(pieces)
-        return (text * (length // len(text) + 1))[:length] or "x"
-
-    length = st.one_of(st.integers(1, min(most, 300)), st.integers(1, most))
-    return st.builds(grown, st.lists(st.sampled_from(PIECES), min_size=1, max_size=4), length)
+    return long_texts(PIECES, most)
 
 
 @st.composite

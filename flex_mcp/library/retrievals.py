@@ -14,8 +14,8 @@ MOST = 1_000  # retrievals that wait while the file is busy; beyond, the oldest 
 class RetrievalLog:
     """Retrievals on their way to the file.
 
-    `write` stores some of them in one transaction. `refusal` is why the file takes none at present;
-    each further search tries again.
+    `write` makes a transaction, which takes what waits along. `refusal` is why the file takes none
+    at present; each further search tries again.
     """
 
     def __init__(self, write: Callable[[], None]) -> None:
