@@ -1,14 +1,18 @@
 """The composition root: Settings become an App with its Library, opened once, when first used."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flex_mcp.settings import Settings
+from flex_mcp.errors import SettingError
+from flex_mcp.settings import Distilling, Settings
 
 if TYPE_CHECKING:
     from flex_mcp.distiller import Distiller
     from flex_mcp.library import Library
+    from flex_mcp.llm import AnthropicLLM
+    from flex_mcp.prompting import Prompts
 
 
 class App:
@@ -25,6 +29,15 @@ class App:
         self._lock = threading.Lock()
 
     @property
+    def settings(self) -> Settings:
+        """What the user chose.
+
+        Raises:
+            SettingError: a setting cannot be used.
+        """
+        return self._settings or Settings.from_environment(library=self._path)
+
+    @property
     def library(self) -> "Library":
         """The library.
 
@@ -34,9 +47,7 @@ class App:
         """
         with self._lock:
             if self._library is None:
-                self._library = build(
-                    self._settings or Settings.from_environment(library=self._path)
-                )
+                self._library = build(self.settings)
             return self._library
 
     @property
@@ -44,7 +55,40 @@ class App:
         """The library's distiller; raises what `library` does."""
         from flex_mcp.distiller import Distiller
 
-        return Distiller(self.library)
+        settings = self.settings
+        return Distiller(
+            self.library,
+            self.prompts,
+            llm=own_llm(settings),
+            lending=settings.distiller in {Distilling.AUTO, Distilling.SAMPLING},
+        )
+
+    @property
+    def llm(self) -> "AnthropicLLM":
+        """This machine's own model.
+
+        Raises:
+            SettingError: there is none.
+        """
+        settings = self.settings
+        if llm := own_llm(settings):
+            return llm
+        if settings.api_key:
+            raise SettingError(
+                f"FLEX_MCP_DISTILLER={settings.distiller} leaves the lessons to your assistant: "
+                "let it call distill, or unset FLEX_MCP_DISTILLER"
+            )
+        raise SettingError(
+            "there is no model to ask: set ANTHROPIC_API_KEY, "
+            "or let your assistant call distill, which gives it a brief"
+        )
+
+    @property
+    def prompts(self) -> "Prompts":
+        """The prompts, the user's own among them."""
+        from flex_mcp.prompting import Prompts
+
+        return Prompts(self.settings.prompts)
 
     def close(self) -> None:
         with self._lock:
@@ -71,6 +115,25 @@ def build(settings: Settings) -> "Library":
     return Library(SqliteStore(settings.library), load, wanted=settings.embedder)
 
 
+def own_llm(settings: Settings) -> "AnthropicLLM | None":
+    """The model that this machine may ask; None where the settings name none.
+
+    Raises:
+        SettingError: it is asked for by name, and there is no key.
+    """
+    from flex_mcp.llm import AnthropicLLM
+
+    wanted = settings.distiller
+    if wanted is Distilling.ANTHROPIC and not settings.api_key:
+        raise SettingError(
+            "FLEX_MCP_DISTILLER=anthropic needs ANTHROPIC_API_KEY: set it (a server at "
+            "ANTHROPIC_BASE_URL that asks for none takes any text), or unset FLEX_MCP_DISTILLER"
+        )
+    if wanted not in {Distilling.AUTO, Distilling.ANTHROPIC} or not settings.api_key:
+        return None
+    return AnthropicLLM(settings.api_key, model=settings.model, base_url=settings.base_url)
+
+
 def open_library(
     path: str | Path | None = None,
     *,
@@ -90,10 +153,9 @@ def open_library(
     found = Settings.from_environment(library=None if path is None else str(path))
     folder = embedder_path and Path(embedder_path).expanduser().absolute()
     return build(
-        Settings(
-            library=found.library,
+        replace(
+            found,
             embedder=embedder or found.embedder,
             embedder_path=folder or found.embedder_path,
-            models=found.models,
         )
     )

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
-from flex_mcp.errors import InputError
+from flex_mcp.errors import AnswerError, InputError
 from flex_mcp.models import (
     LESSONS_LIMIT,
     STRICT,
@@ -221,6 +221,27 @@ def checked(kind: type[T], value: object) -> T:
         raise InputError(_sentence(kind, error.errors(include_url=False)[0])) from error
     _check_body(result)
     return result
+
+
+def parsed(kind: type[T], text: str) -> T:
+    """An LLM's answer as one of the frozen values; a fence around its JSON is taken off.
+
+    Raises:
+        AnswerError: it is not that; the sentence says why.
+    """
+    bare = text.strip()
+    if bare.startswith("```") and bare.endswith("```"):
+        bare = bare[3:-3].removeprefix("json")
+    try:
+        content = json.loads(bare)
+    except (ValueError, RecursionError) as error:
+        raise AnswerError("it is no JSON") from error
+    if not isinstance(content, dict):
+        raise AnswerError("it is no JSON object")
+    try:
+        return checked(kind, cast("dict[str, object]", content))
+    except InputError as error:
+        raise AnswerError(str(error)) from error
 
 
 def _parsed(kind: type, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,12 +26,12 @@ from flex_mcp.arguments import (
     checked,
 )
 from flex_mcp.errors import FlexError, InputError
-from flex_mcp.models import Curation, Level, Status, Zone
+from flex_mcp.models import TRAJECTORIES, Curation, Level, Status, Zone
 
 if TYPE_CHECKING:
     from flex_mcp.library import Progress
 
-CLIENT = "command line"
+CALLER = tools.Caller("command line")
 ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,6 +73,14 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")(function)
 
 
+class WorkFailedError(Exception):
+    """The work ran and did not go well; its answer is printed all the same."""
+
+    def __init__(self, answer: Answer, sentence: str) -> None:
+        super().__init__(sentence)
+        self.answer = answer
+
+
 def with_library(function: Callable[..., Any]) -> Callable[..., Any]:
     """A command on a library: it gets `app`, which opens it, and its answer is printed."""
 
@@ -84,7 +92,10 @@ def with_library(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             answer: Answer | None = function(*args, app=app, **kwargs)
             if answer is not None:
-                _print(answer, as_json=as_json)
+                _print(answer, as_json)
+        except WorkFailedError as failed:
+            _print(failed.answer, as_json)
+            _fail(str(failed), 1)
         finally:
             app.close()  # may wait for the file: a search has answered by then
 
@@ -96,7 +107,7 @@ def _before_the_command() -> str | None:
     return click.get_current_context().find_root().params.get("library")
 
 
-def _print(answer: Answer, *, as_json: bool) -> None:
+def _print(answer: Answer, as_json: bool) -> None:  # noqa: FBT001  what the option says
     if as_json:
         click.echo(json.dumps(answer.content, ensure_ascii=False, indent=2))
     else:
@@ -117,6 +128,9 @@ def main(ctx: click.Context, library: str | None) -> None:
     FLEX_MCP_LIBRARY        the library's file
     FLEX_MCP_EMBEDDER       static (the default, offline) or fastembed:MODEL
     FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
+    FLEX_MCP_DISTILLER      who writes lessons: auto, anthropic, sampling, assistant
+    FLEX_MCP_MODEL          the model asked with ANTHROPIC_API_KEY, at ANTHROPIC_BASE_URL
+    FLEX_MCP_PROMPTS        a folder with prompts of your own
     """  # noqa: D301  click's mark for lines to keep
     if ctx.invoked_subcommand is None:
         _serve(library)
@@ -170,7 +184,7 @@ def search(  # noqa: PLR0913  its options
     raw = {"query": " ".join(query), "domain": domain, "limit": limit}
     raw |= {"zones": zones or None, "levels": levels or None}
     raw |= {"detail": "detailed" if detailed else "concise"}
-    return tools.search_experience(app, checked(SearchArguments, raw), CLIENT)
+    return tools.search_experience(app, checked(SearchArguments, raw), CALLER)
 
 
 @main.command()
@@ -178,7 +192,7 @@ def search(  # noqa: PLR0913  its options
 @with_library
 def show(ids: Sequence[str], *, app: App) -> Answer:
     """Show experiences whole: examples, evidence, counters, history."""
-    return tools.get_experience(app, checked(GetArguments, {"ids": ids}), CLIENT)
+    return tools.get_experience(app, checked(GetArguments, {"ids": ids}), CALLER)
 
 
 @main.command("list")
@@ -223,7 +237,7 @@ def record(file: Path, *, app: App) -> Answer:
     made: list[Answer] = []
     for one in given:
         try:
-            made.append(tools.record_trajectory(app, one, CLIENT))
+            made.append(tools.record_trajectory(app, one, CALLER))
         except InputError as error:
             if len(given) == 1:
                 raise
@@ -277,6 +291,81 @@ def _json_line(number: int, line: str) -> object:
 
 
 @main.command()
+@click.argument("trajectory_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that is pending.")
+@click.option("--limit", type=click.IntRange(min=1), help="So many trajectories. Default: 5.")
+@click.option("--dry-run", is_flag=True, help="Show the decisions and change nothing.")
+@click.option("--batch", is_flag=True, help="Ask by message batches: within a day, at half price.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1, max=32),
+    default=4,
+    show_default=True,
+    help="Groups at a time.",
+)
+@with_library
+def distill(  # noqa: PLR0913  its options
+    trajectory_ids: Sequence[str],
+    *,
+    everything: bool,
+    limit: int | None,
+    dry_run: bool,
+    batch: bool,
+    jobs: int,
+    app: App,
+) -> Answer:
+    """Turn pending trajectories into lessons with the model of ANTHROPIC_API_KEY.
+
+    Trajectories of one task are distilled side by side; those named, as one group. It can be
+    stopped and run again at any moment.
+    """
+    from flex_mcp.backlog import Job, work_in_batches, work_through
+
+    if len(trajectory_ids) > TRAJECTORIES:
+        raise InputError(f"name at most {TRAJECTORIES} trajectories: they are one group")
+    if sum([bool(trajectory_ids), everything, limit is not None]) > 1:
+        raise InputError("give ids, --all or --limit, only one of them")
+    job = Job(
+        ids=trajectory_ids or None,
+        limit=None if everything or trajectory_ids else limit or TRAJECTORIES,
+        dry_run=dry_run,
+        at_once=jobs,
+        client=CALLER.name,
+    )
+    llm, work = app.llm, work_in_batches if batch else work_through
+    with _progress("Distilling") as progress:
+        report = work(app.library, app.distiller, llm, job, progress)
+    answer = reports.backlog_answer(report, dry_run=dry_run)
+    if report.failures or report.stopped:
+        raise WorkFailedError(answer, report.stopped or report.failures[0].reason)
+    return answer
+
+
+@main.group()
+def prompts() -> None:
+    """See what the models are asked. A file of the same name in FLEX_MCP_PROMPTS replaces it."""
+
+
+@prompts.command("list")
+@json_option
+def list_prompts(*, as_json: bool) -> None:
+    """List the prompts with their versions."""
+    found = App().prompts
+    _print(reports.prompts_answer({name: found.version(name) for name in found.names()}), as_json)
+
+
+@prompts.command("show")
+@click.argument("name")
+@json_option
+def show_prompt(name: str, *, as_json: bool) -> None:
+    """Print one prompt as a model gets it, about the demonstration's trajectories."""
+    from flex_mcp.examples import prompt
+
+    found = App().prompts
+    _print(reports.prompt_answer(name, prompt(found, name), found.version(name)), as_json)
+
+
+@main.command()
 @click.argument("experience_id", metavar="ID")
 @click.argument("action", type=click.Choice([*map(str, Curation)]))
 @click.option("--reason", default="by hand", show_default=True, help="Kept in the history.")
@@ -304,7 +393,7 @@ def curate(
     """Approve, quarantine, retire, restore, edit or revert one experience."""
     given = {name: value for name, value in fields.items() if value not in {None, ()}}
     raw = {"id": experience_id, "action": action, "reason": reason, "fields": given or None}
-    return tools.curate_experience(app, checked(CurateArguments, raw), CLIENT)
+    return tools.curate_experience(app, checked(CurateArguments, raw), CALLER)
 
 
 @main.command("import")
@@ -315,7 +404,7 @@ def import_(file: Path, *, app: App) -> Answer:
     from flex_mcp.exchange import import_file
 
     with _progress("Importing") as progress:
-        imported = import_file(app.library, file, client=CLIENT, progress=progress)
+        imported = import_file(app.library, file, client=CALLER.name, progress=progress)
         app.library.calibrate()
     return reports.import_answer(imported)
 

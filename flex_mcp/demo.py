@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 
 from flex_mcp.errors import InputError
+from flex_mcp.examples import data
 
 ZONE_STYLES = {"golden": "green", "warning": "red", "mixed": "yellow"}
 
@@ -59,10 +59,6 @@ def leaves(group: BaseExceptionGroup[RefusedError]) -> list[RefusedError]:
         leaves(one) if isinstance(one, BaseExceptionGroup) else [one] for one in group.exceptions
     ]
     return [leaf for found in nested for leaf in found]
-
-
-def data(name: str) -> Any:  # noqa: ANN401  JSON of ours
-    return json.loads((files("flex_mcp") / "demo_data" / name).read_text(encoding="utf-8"))
 
 
 @dataclass

@@ -1,48 +1,260 @@
-"""The distiller: trajectories in, lessons out.
+"""The distiller: trajectories in, lessons out, by whichever road there is (FLEX §3).
 
-Pure functions make the question (`briefing`); a road puts it to a model. The road here is the
-brief: the calling assistant is the model, gets the question as the answer of `distill`, and sends
-its lessons through `save_lessons`.
+`critic` and `updater` are pure: they make the questions and check the answers. A model (`LLM`) is
+asked turn by turn (`talk`). Without one the question is a brief, which the calling assistant
+answers through `save_lessons`.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
-from flex_mcp.briefing import TRAJECTORIES, Distillation, fitted, grouped
-from flex_mcp.errors import InputError
+from flex_mcp import briefing, critic, updater
+from flex_mcp.briefing import Distillation
+from flex_mcp.errors import AnswerError, DeclinedError, InputError, LibraryError, ModelError
+from flex_mcp.excerpts import SHORTEST, cut
 from flex_mcp.library import Library
-from flex_mcp.models import new_id
+from flex_mcp.library.briefs import NewBrief
+from flex_mcp.llm import LLM, STAY, Later
+from flex_mcp.models import (
+    Brief,
+    Decision,
+    Experience,
+    Lesson,
+    Origin,
+    Placement,
+    RecordedTrajectory,
+    Road,
+    Wanted,
+    new_id,
+)
+from flex_mcp.prompting import Prompts
+from flex_mcp.talk import Talk
+from flex_mcp.turns import Prompt
 
 NEIGHBOURS = 8  # experiences that a brief shows
-ATTEMPTS = 5  # when other processes claim the same trajectories at the same time
+ATTEMPTS = 20  # when other processes claim the same trajectories at the same time
 
 
 class Distiller:
-    """Works on a library by the brief."""
+    """Works on a library.
 
-    def __init__(self, library: Library) -> None:
+    Args:
+        library: whose trajectories are distilled.
+        prompts: what is asked.
+        llm: this machine's own model; None where there is none.
+        lending: whether the model that a caller lends may be asked.
+    """
+
+    def __init__(
+        self, library: Library, prompts: Prompts, *, llm: LLM | None = None, lending: bool = True
+    ) -> None:
         self._library = library
+        self._prompts = prompts
+        self._llm = llm
+        self._lending = lending
 
     def distill(
-        self, trajectory_ids: Sequence[str] | None = None, *, limit: int = TRAJECTORIES
+        self,
+        wanted: Wanted | None = None,
+        *,
+        client: str = "python",
+        lent: LLM | None = None,
+        dry_run: bool = False,
     ) -> Distillation:
-        """A brief about the trajectories named, or the pending ones; it claims them.
+        """Distil one group of trajectories: by our own model, by the one lent, or by a brief.
+
+        Args:
+            wanted: which trajectories; default: the oldest pending one and those of its task.
+            client: who asks.
+            lent: the caller's own model.
+            dry_run: a model's lessons are decided on, and nothing changes.
 
         Raises:
             NotFoundError: a trajectory that is named is not here.
             InputError: all those named are distilled, or claimed by another brief.
             EmbedderError: the lessons could not be placed now.
+            ModelError: no answer could be used; the trajectories stay pending.
+            Later: the lent model's reply comes with a later run: see `resume`.
         """
         self._library.check_embedder()
+        wanted = wanted or Wanted()
+        llm = self._llm or (lent if self._lending else None)
+        if llm is None:
+            return self._brief(wanted)
+        brief = self.open(wanted, llm)
+        if brief is None:
+            return Distillation(road=llm.road, remaining=self._library.remaining())
+        try:
+            return self.work(brief, llm, client=client, dry_run=dry_run)
+        except DeclinedError as declined:
+            return replace(self._brief(wanted), notice=str(declined))
+
+    def resume(
+        self, brief_id: str, llm: LLM, wanted: Wanted | None = None, *, client: str = "python"
+    ) -> Distillation:
+        """Go on with a brief whose reply has come; where that no longer fits, it ends as a brief.
+
+        A brief that was settled gives its decisions again. Raises as `distill` does.
+        """
+        brief, turns = self._library.turns.of(brief_id)
+        notice = f"{brief_id} is not open any more, so this begins anew"
+        try:
+            if brief is not None and brief.road is llm.road:
+                if brief.answer_hash is not None:
+                    return self._distillation(brief, llm, brief.decisions)
+                if turns:
+                    return self.work(brief, llm, client=client)
+        except DeclinedError as declined:
+            notice = str(declined)
+        except InputError as error:
+            notice = str(error)
+        try:
+            return replace(self._brief(wanted or Wanted()), notice=notice)
+        except InputError:  # those named were distilled meanwhile
+            return replace(self._brief(Wanted()), notice=notice)
+
+    def open(self, wanted: Wanted, llm: LLM) -> Brief | None:
+        """A brief for a model, about trajectories of one task; None where none is free."""
         for _ in range(ATTEMPTS):
-            found = self._library.claimable(trajectory_ids)
+            found = self._library.claimable(replace(wanted, alike=True))
             if not found:
-                return Distillation(road="assistant", question=None, remaining=0)
-            chosen = grouped(found)[: min(limit, TRAJECTORIES)]
-            texts = [f"{one.task}\n{one.feedback or ''}" for one in chosen]
-            neighbours = self._library.neighbours(texts, limit=NEIGHBOURS)
-            question = fitted(new_id("b"), chosen, neighbours)
-            ids = [one.id for one in question.trajectories]
-            if self._library.open_brief(question.brief_id, ids, question.text):
-                remaining = self._library.remaining()
-                return Distillation(road="assistant", question=question, remaining=remaining)
+                return None
+            brief = self._library.open_brief(
+                NewBrief(
+                    id=new_id("b"),
+                    trajectory_ids=[one.id for one in found],
+                    road=llm.road,
+                    prompts=self._prompts.version("critic", critic.attention(found), "updater"),
+                    claim=llm.claim,
+                )
+            )
+            if brief is not None:
+                return brief
         raise InputError("other processes take the same trajectories: call distill again")
+
+    def work(self, brief: Brief, llm: LLM, *, client: str, dry_run: bool = False) -> Distillation:
+        """Take a brief through critic and updater; given up, its trajectories are free at once."""
+        try:
+            with self._claimed(brief, llm):
+                decisions, model = self._settled(brief, llm, client, dry_run=dry_run)
+        except Later:
+            raise
+        except BaseException:
+            with suppress(LibraryError):
+                self._library.turns.release(brief.id)
+            raise
+        if dry_run:
+            self._library.turns.release(brief.id)
+        return self._distillation(brief, llm, decisions, model)
+
+    @contextmanager
+    def _claimed(self, brief: Brief, llm: LLM) -> Generator[None]:
+        """Renew the claim while the work goes on: that of a process that died ends soon."""
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(llm.claim.total_seconds() / 3):
+                with suppress(LibraryError):
+                    self._library.turns.claim(brief.id, llm.claim)
+
+        self._library.turns.claim(brief.id, llm.claim)
+        thread = threading.Thread(target=renew, name=f"claim {brief.id}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _settled(
+        self, brief: Brief, llm: LLM, client: str, *, dry_run: bool
+    ) -> tuple[Sequence[Decision], str | None]:
+        """The decisions, and the model that made the lessons."""
+        talk = Talk(self._library.turns, brief.id, llm, self._prompts)
+        found = self._library.trajectories(brief.trajectory_ids)
+        ids = [one.id for one in found]
+
+        def settle(placement: Placement) -> list[Decision]:
+            origin = Origin(
+                kind="distilled",
+                by=client,
+                road=brief.road,
+                model=talk.model,
+                prompts=brief.prompts,
+                tokens=self._library.turns.tokens(brief.id),
+            )
+            return self._library.settle_brief(brief.id, placement, origin=origin, dry_run=dry_run)
+
+        lessons = talk.answered(
+            lambda: critic.question(self._prompts, found, llm.window),
+            lambda text, _: critic.lessons(text, ids),
+        )
+        decisions = talk.answered(
+            lambda: self._compared(lessons or (), llm.window),
+            lambda text, prompt: settle(updater.placement(text, lessons or (), prompt.shown)),
+        )
+        if decisions is None:  # there was nothing to compare with
+            try:
+                decisions = settle(Placement(lessons=tuple(map(updater.added, lessons or ()))))
+            except AnswerError as error:
+                raise ModelError(f"its lessons cannot be placed ({error}); {STAY}") from error
+        return decisions, talk.model
+
+    def _compared(self, lessons: Sequence[Lesson], window: int) -> Prompt | None:
+        return updater.question(
+            self._prompts, lessons, [self._nearest(one) for one in lessons], window
+        )
+
+    def _nearest(self, lesson: Lesson) -> list[Experience]:
+        text = f"{lesson.title}\n{lesson.when}\n{lesson.lesson}"
+        return self._library.neighbours(
+            [text], limit=updater.NEAREST, levels={lesson.level}, zones={lesson.zone}
+        )
+
+    def _distillation(
+        self, brief: Brief, llm: LLM, decisions: Sequence[Decision], model: str | None = None
+    ) -> Distillation:
+        found = self._library.trajectories(brief.trajectory_ids)
+        seen = critic.excerpts(found, llm.window)
+        return Distillation(
+            road=brief.road,
+            brief_id=brief.id,
+            trajectories=tuple(replace(one, task=cut(one.task, SHORTEST), text="") for one in seen),
+            decisions=tuple(decisions),
+            model=model,
+            prompts=brief.prompts,
+            tokens=self._library.turns.tokens(brief.id),
+            remaining=self._library.remaining(),
+        )
+
+    def _brief(self, wanted: Wanted) -> Distillation:
+        versions = briefing.versions(self._prompts)
+        for _ in range(ATTEMPTS):
+            chosen = self._library.claimable(wanted)
+            if not chosen:
+                return Distillation(road=Road.ASSISTANT)
+            question = briefing.fitted(self._prompts, new_id("b"), chosen, self._near_to(chosen))
+            opened = self._library.open_brief(
+                NewBrief(
+                    id=question.brief_id,
+                    trajectory_ids=[one.id for one in question.trajectories],
+                    prompts=versions,
+                    rendered=question.text,
+                )
+            )
+            if opened:
+                return Distillation(
+                    road=Road.ASSISTANT,
+                    brief_id=opened.id,
+                    question=question,
+                    trajectories=question.trajectories,
+                    prompts=versions,
+                    remaining=self._library.remaining(),
+                )
+        raise InputError("other processes take the same trajectories: call distill again")
+
+    def _near_to(self, chosen: Sequence[RecordedTrajectory]) -> list[Experience]:
+        texts = [f"{one.task}\n{one.feedback or ''}" for one in chosen]
+        return self._library.neighbours(texts, limit=NEIGHBOURS)

@@ -8,6 +8,10 @@ Every message is one sentence for the person or model that reads it: what, which
     ├── SettingError           an environment variable or option cannot be used
     ├── PromptError            a prompt is missing, or a value that it needs
     ├── EmbedderError          the model cannot be loaded, or does not match the vectors
+    ├── ModelError             no answer of an LLM could be used; its trajectories stay pending
+    │   ├── AnswerError        an answer is malformed; it is asked for once more
+    │   ├── DeclinedError      whoever lends the LLM does not want it asked
+    │   └── ModelServiceError  the fault is not in these trajectories: any others would meet it too
     └── LibraryError           the library's file cannot be used
         ├── NotALibraryError   another kind of file, or a damaged one; it is left as it is
         ├── NewerLibraryError  written by a newer version of flex-mcp
@@ -39,6 +43,22 @@ class PromptError(FlexError):
 
 class EmbedderError(FlexError):
     """The embedder's model cannot be loaded, or does not match the library's vectors."""
+
+
+class ModelError(FlexError):
+    """No answer of an LLM could be used; its trajectories stay pending."""
+
+
+class AnswerError(ModelError):
+    """An answer of an LLM is malformed; it is asked for once more."""
+
+
+class DeclinedError(ModelError):
+    """Whoever lends the LLM does not want it asked."""
+
+
+class ModelServiceError(ModelError):
+    """The LLM cannot be asked now: whatever else it were asked would fail as well."""
 
 
 class LibraryError(FlexError):

@@ -9,8 +9,8 @@ import base64
 import hashlib
 import secrets
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
@@ -24,6 +24,7 @@ LESSON_LIMIT = 8_000  # characters of a lesson's text
 LESSONS_LIMIT = 50  # lessons in one call
 MERGED_LESSON_LIMIT = 4_000  # characters of a lesson after a merge
 MERGED_EXAMPLES_LIMIT = 8  # examples after a merge
+TRAJECTORIES = 5  # in one brief
 TITLE_LIMIT = 120
 DOMAIN_LIMIT = 200
 TAGS_LIMIT = 20
@@ -98,6 +99,15 @@ class DecisionKind(StrEnum):
     DISCARD = "discard"
     SUPERSEDE = "supersede"
     REFUSED = "refused"
+
+
+class Road(StrEnum):
+    """Who wrote the lessons: they came with the trajectory, or somebody was asked."""
+
+    AGENT = "agent"
+    ANTHROPIC = "anthropic"
+    SAMPLING = "sampling"
+    ASSISTANT = "assistant"
 
 
 class Curation(StrEnum):
@@ -233,11 +243,32 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Lessons with their actions, as an updater decided.
+
+    `narrowed` gives experiences that stay beside a new lesson a narrower `when`; `seen` holds the
+    fingerprints of the experiences that it was decided on.
+    """
+
+    lessons: tuple[Lesson, ...]
+    narrowed: Mapping[str, str] = field(default_factory=dict[str, str])
+    seen: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where an experience comes from: distilled by whom, or imported from which library."""
+    """Where an experience comes from: distilled by whom, or imported from which library.
+
+    For one that was distilled: by which road, model and versions of the prompts, and how many
+    tokens (read and written) its whole brief cost; None where nobody says.
+    """
 
     kind: Literal["distilled", "imported"]
     by: str
+    road: Road | None = None
+    model: str | None = None
+    prompts: str | None = None
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,7 +316,10 @@ class Experience(Snapshot):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """One change of one experience; `before` is None where the experience began."""
+    """One change of one experience; `before` is None where the experience began.
+
+    `origin` says who wrote the lesson that changed it.
+    """
 
     experience_id: str
     revision: int
@@ -296,6 +330,7 @@ class Revision:
     at: datetime
     reason: str | None = None
     trajectory_id: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,11 +417,24 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Brief:
-    """A question handed to the calling assistant; it claims its trajectories until `expires_at`.
+class Wanted:
+    """Which trajectories a brief should be about: those named, or the pending ones.
 
-    `rendered` is the answer of `distill` as it was given, `answer_hash` and `decisions` what came
-    back.
+    Of the pending ones the oldest and those of its task come first; `alike` takes no others.
+    """
+
+    ids: Sequence[str] | None = None
+    limit: int = TRAJECTORIES
+    alike: bool = False
+    skip: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """A question about some trajectories; it claims them until `expires_at`.
+
+    `rendered` is the brief as the calling assistant got it (empty on other roads), `prompts` the
+    versions of its prompts, `answer_hash` and `decisions` what came back.
     """
 
     id: str
@@ -394,6 +442,8 @@ class Brief:
     rendered: str
     created_at: datetime
     expires_at: datetime
+    road: Road = Road.ASSISTANT
+    prompts: str | None = None
     answer_hash: str | None = None
     decisions: tuple[Decision, ...] = ()
 
@@ -405,6 +455,17 @@ class Vectors:
     embedder: str
     version: str
     dimension: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What was asked of one model by one road; tokens are None where nobody counts them."""
+
+    road: Road
+    model: str
+    questions: int
+    input_tokens: int | None
+    output_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -424,6 +485,7 @@ class Statistics:
     retrievals: int
     revisions: int
     last_change: datetime | None
+    spent: tuple[Spent, ...] = ()
 
 
 def new_id(prefix: str) -> str:

@@ -1,29 +1,110 @@
-"""Prompts: Markdown files with $placeholders, shipped in the wheel and found in a checkout."""
+"""Prompts: Markdown files with $placeholders, shipped in the wheel and found in a checkout.
 
+A file in the user's own folder (FLEX_MCP_PROMPTS) takes the place of ours of the same name. The
+first line of each holds its version, which models do not see.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from flex_mcp.errors import PromptError
 
+VERSION = re.compile(r"\A<!-- version (\S+) -->\s*")
 
-def _folder() -> Traversable:
+
+def _ours() -> Traversable:
     """`flex_mcp/_prompts` of a wheel; an editable install has none and uses the checkout's."""
     packaged = files("flex_mcp") / "_prompts"
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "prompts"
 
 
-def render(name: str, /, **values: str) -> str:
-    """A prompt with its placeholders filled.
+class Prompts:
+    """The prompts, ours or the user's.
 
-    Raises:
-        PromptError: there is no such prompt, or a placeholder has no value.
+    Args:
+        folder: the user's own files; None uses ours.
     """
-    file = _folder() / f"{name}.md"
-    if not file.is_file():
-        raise PromptError(f"there is no prompt {name!r}: reinstall flex-mcp")
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    def names(self) -> list[str]:
+        return sorted(
+            file.name.removesuffix(".md") for file in _ours().iterdir() if file.name.endswith(".md")
+        )
+
+    def render(self, name: str, /, **values: str) -> str:
+        """A prompt with its placeholders filled.
+
+        Raises:
+            PromptError: there is no such prompt, a placeholder has no value, or the user's file
+                lacks a placeholder or has one that nothing fills.
+        """
+        try:
+            return Template(self._text(name)).substitute(values).strip()
+        except KeyError as error:
+            raise PromptError(f"the prompt {name!r} needs a value for ${error.args[0]}") from error
+
+    def shape(self, schema: Mapping[str, Any]) -> str:
+        """How to answer, for a model that cannot be held to a schema."""
+        return self.render("shape", schema=json.dumps(schema, separators=(",", ":")))
+
+    def placeholders(self, name: str) -> list[str]:
+        return Template(_read(_ours() / f"{name}.md")[0]).get_identifiers()
+
+    def version(self, *names: str) -> str:
+        """Which versions these are, as `critic 1, updater 1`; +hash marks a file of the user's."""
+        return ", ".join(f"{name} {self._version(name)}" for name in names)
+
+    def _version(self, name: str) -> str:
+        mine = self._mine(name)
+        text, version = _read(mine or _ours() / f"{name}.md")
+        if mine is None:
+            return version
+        return f"{version}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def _mine(self, name: str) -> Path | None:
+        file = self._folder and self._folder / f"{name}.md"
+        return file if file and file.is_file() else None
+
+    def _text(self, name: str) -> str:
+        ours = _ours() / f"{name}.md"
+        if not ours.is_file():
+            raise PromptError(
+                f"there is no prompt {name!r}: it is one of {', '.join(self.names())}"
+            )
+        file = self._mine(name)
+        text, _ = _read(file or ours)
+        if file is not None:
+            _check(file, Template(text), self.placeholders(name))
+        return text
+
+
+def _read(file: Traversable) -> tuple[str, str]:
+    """A file's text without its version, and the version."""
     try:
-        return Template(file.read_text(encoding="utf-8")).substitute(values).strip()
-    except KeyError as error:
-        raise PromptError(f"the prompt {name!r} needs a value for ${error.args[0]}") from error
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PromptError(f"the prompt {file} cannot be read as UTF-8 text: mend it") from error
+    found = VERSION.match(text)
+    return (text[found.end() :], found[1]) if found else (text, "0")
+
+
+def _check(file: Path, template: Template, expected: Iterable[str]) -> None:
+    if not template.is_valid():
+        raise PromptError(f"the prompt {file} has a $ that names nothing: write it as $$")
+    found = template.get_identifiers()
+    if missing := [f"${name}" for name in expected if name not in found]:
+        raise PromptError(f"the prompt {file} lacks {', '.join(missing)}: put it where it belongs")
+    if unknown := [f"${name}" for name in found if name not in set(expected)]:
+        raise PromptError(
+            f"the prompt {file} has {', '.join(unknown)}, which nothing fills: "
+            "take it out, or write the $ as $$"
+        )

@@ -12,9 +12,9 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 
-from flex_mcp import __version__, answers, tools
+from flex_mcp import __version__, answers, sampling, tools
 from flex_mcp.answers import Answer
 from flex_mcp.app import App
 from flex_mcp.arguments import (
@@ -29,6 +29,8 @@ from flex_mcp.arguments import (
     schema_of,
 )
 from flex_mcp.errors import FlexError
+from flex_mcp.llm import Later
+from flex_mcp.tools import Caller
 
 INSTRUCTIONS = """\
 This library holds lessons from earlier work. Before you start a task, call search_experience with \
@@ -37,14 +39,14 @@ When the work has ended, well or badly, call record_trajectory with what you did
 verified it and the retrieval_ids you used. Then call distill and answer its brief with \
 save_lessons. If a lesson misled you, say so with report_outcome."""
 
-Call = Callable[[App, Any, str], Answer]
+Call = Callable[[App, Any, Caller], Answer]
 
 
 class LibraryTool(Tool):
     """A tool whose arguments are checked in our words, and whose answer has both forms.
 
     `MCPServer` would check with Pydantic's words, let unknown arguments pass, and refuse a whole
-    call for one malformed lesson.
+    call for one malformed lesson. One that asks the client's model is run again with the reply.
     """
 
     async def run(
@@ -52,15 +54,22 @@ class LibraryTool(Tool):
         arguments: dict[str, Any],
         context: Context[Any, Any],
         convert_result: bool = False,  # noqa: ARG002, FBT001, FBT002  the SDK's signature
-    ) -> CallToolResult:
-        try:
-            answer: Answer = await anyio.to_thread.run_sync(self.fn, arguments, _client(context))
-        except FlexError as error:
-            text = TextContent(type="text", text=str(error))
-            return CallToolResult(content=[text], is_error=True)
-        return CallToolResult(
-            content=[TextContent(type="text", text=answer.text)], structured_content=answer.content
-        )
+    ) -> CallToolResult | InputRequiredResult:
+        replies = sampling.replies(context)
+        while True:
+            caller = Caller(_client(context), sampling.lent(context, replies))
+            try:
+                answer: Answer = await anyio.to_thread.run_sync(self.fn, arguments, caller)
+            except Later as later:
+                if sampling.by_rounds(context):
+                    return sampling.required(later.turn)
+                replies = {later.turn.key: await sampling.asked(context, later.turn)}
+            except FlexError as error:
+                text = TextContent(type="text", text=str(error))
+                return CallToolResult(content=[text], is_error=True)
+            else:
+                text = TextContent(type="text", text=answer.text)
+                return CallToolResult(content=[text], structured_content=answer.content)
 
 
 def _client(context: Context[Any, Any]) -> str:
@@ -104,8 +113,8 @@ def _tool(app: App, row: tuple[Call, type, type, str, ToolAnnotations]) -> Libra
     function, takes, gives, title, hints = row
     name = function.__name__
 
-    def call(arguments: dict[str, Any], client: str) -> Answer:
-        return function(app, checked(takes, arguments), client)
+    def call(arguments: dict[str, Any], caller: Caller) -> Answer:
+        return function(app, checked(takes, arguments), caller)
 
     always = {"anthropic/alwaysLoad": True} if function is tools.search_experience else None
     return LibraryTool(

@@ -5,11 +5,17 @@
 | FLEX_MCP_LIBRARY | the library's file | library.db in the user's data folder |
 | FLEX_MCP_EMBEDDER | static, or fastembed:MODEL | the library's own |
 | FLEX_MCP_EMBEDDER_PATH | a folder with that model's files | none: the model cache |
+| FLEX_MCP_DISTILLER | who writes lessons: auto, anthropic, sampling or assistant | auto |
+| FLEX_MCP_MODEL | the model that is asked with ANTHROPIC_API_KEY | claude-haiku-5-5 |
+| FLEX_MCP_PROMPTS | a folder with prompts that take the place of ours | none |
+| ANTHROPIC_API_KEY | the key of a Messages API | none |
+| ANTHROPIC_BASE_URL | where that API is | Anthropic's own |
 """
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 import platformdirs
@@ -17,6 +23,16 @@ import platformdirs
 from flex_mcp.errors import SettingError
 
 NAME = "flex-mcp"
+MODEL = "claude-haiku-5-5"
+
+
+class Distilling(StrEnum):
+    """Who may be asked for lessons; auto takes the first of them that is there."""
+
+    AUTO = "auto"
+    ANTHROPIC = "anthropic"
+    SAMPLING = "sampling"
+    ASSISTANT = "assistant"
 
 
 def _default_library() -> Path:
@@ -35,6 +51,11 @@ class Settings:
     embedder: str | None = None
     embedder_path: Path | None = None
     models: Path = field(default_factory=_default_models)
+    distiller: Distilling = Distilling.AUTO
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str | None = None
+    model: str = MODEL
+    prompts: Path | None = None
 
     @classmethod
     def from_environment(
@@ -43,17 +64,40 @@ class Settings:
         """The settings of a process; `library` comes from the command line and beats the variable.
 
         Raises:
-            SettingError: a path names a home that is not here.
+            SettingError: a path names a home that is not here, or a value is not one of those
+                allowed.
         """
         variables = os.environ if environment is None else environment  # noqa: TID251  the one place
         path = library or variables.get("FLEX_MCP_LIBRARY")
         embedder = variables.get("FLEX_MCP_EMBEDDER") or None
         folder = variables.get("FLEX_MCP_EMBEDDER_PATH") or None
+        prompts = variables.get("FLEX_MCP_PROMPTS") or None
         return cls(
             library=_absolute(path) if path else _default_library(),
             embedder=embedder,
             embedder_path=_absolute(folder) if folder else None,
+            distiller=_distiller(variables.get("FLEX_MCP_DISTILLER") or "auto"),
+            api_key=variables.get("ANTHROPIC_API_KEY") or None,
+            base_url=variables.get("ANTHROPIC_BASE_URL") or None,
+            model=variables.get("FLEX_MCP_MODEL") or MODEL,
+            prompts=_folder(prompts) if prompts else None,
         )
+
+
+def _distiller(name: str) -> Distilling:
+    try:
+        return Distilling(name.strip().casefold())
+    except ValueError as error:
+        raise SettingError(
+            f"FLEX_MCP_DISTILLER cannot be {name!r}; it is one of: {', '.join(Distilling)}"
+        ) from error
+
+
+def _folder(path: str) -> Path:
+    folder = _absolute(path)
+    if not folder.is_dir():
+        raise SettingError(f"FLEX_MCP_PROMPTS names {folder}, which is no folder: correct it")
+    return folder
 
 
 def _absolute(path: str) -> Path:

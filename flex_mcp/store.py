@@ -24,12 +24,14 @@ from flex_mcp.models import (
     RecordedTrajectory,
     Retrieval,
     Revision,
+    Road,
     Statistics,
     Status,
     TrajectoryState,
     Vectors,
     Zone,
 )
+from flex_mcp.turns import Reply, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,26 @@ class Reading(Protocol):
         """Id and content hash of the trajectory with this key."""
         ...
 
-    def pending(self, now: datetime) -> list[str]:
-        """Ids of the pending trajectories that no brief claims at this time, oldest first."""
+    def pending(
+        self,
+        now: datetime,
+        *,
+        limit: int | None = None,
+        like: str | None = None,
+        skip: Iterable[str] = (),
+    ) -> list[str]:
+        """Ids of the pending trajectories that no brief claims at this time, oldest first.
+
+        `like` keeps those of the same task as that trajectory.
+        """
+        ...
+
+    def count_pending(self, now: datetime) -> int:
+        """How many those are."""
+        ...
+
+    def leases(self, road: Road, now: datetime) -> tuple[int, datetime | None]:
+        """How many pending trajectories the open briefs of a road claim, and until when."""
         ...
 
     def claimed(self, ids: Sequence[str], now: datetime) -> dict[str, str]:
@@ -127,6 +147,22 @@ class Reading(Protocol):
         ...
 
     def brief(self, brief_id: str) -> Brief | None: ...
+
+    def turns(self, brief_id: str) -> list[Turn]:
+        """What was said so far about an open brief, in order; nothing once it has ended."""
+        ...
+
+    def tokens(self, brief_id: str) -> int | None:
+        """What a brief has cost, read and written together; None where nobody counted."""
+        ...
+
+    def batches(self, now: datetime) -> dict[str, list[str]]:
+        """The message batches under way, each with the briefs whose questions it carries."""
+        ...
+
+    def independent(self, trajectory_ids: Sequence[str]) -> int:
+        """How many of them are independent: of different tasks, or by different agents."""
+        ...
 
     def retrieval(self, retrieval_id: str) -> Retrieval | None: ...
 
@@ -229,9 +265,29 @@ class Writing(Reading, Protocol):
 
     def add_brief(self, brief: Brief) -> None: ...
 
-    def close_brief(
-        self, brief_id: str, answer_hash: str, decisions: Sequence[Decision]
-    ) -> None: ...
+    def close_brief(self, brief_id: str, answer_hash: str, decisions: Sequence[Decision]) -> None:
+        """End a brief; of its turns only the cost is kept."""
+        ...
+
+    def claim_until(self, brief_id: str, expires_at: datetime) -> None:
+        """Move the end of an open brief's claim."""
+        ...
+
+    def put_turn(self, turn: Turn) -> None:
+        """Keep a question, unless there is one in its place already."""
+        ...
+
+    def put_reply(self, turn: Turn, reply: Reply) -> None:
+        """Keep the reply of a turn, unless it has one already."""
+        ...
+
+    def put_batch(self, turn: Turn, batch: str | None) -> None:
+        """Say which message batch carries a turn; None: none any more."""
+        ...
+
+    def clear_turns(self, brief_id: str) -> None:
+        """Forget what was said about a brief, not what it cost."""
+        ...
 
     def add_entry(self, entry: Entry) -> None:
         """Keep a FLEX entry, unless one with its identity is here already."""

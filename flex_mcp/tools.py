@@ -1,7 +1,9 @@
 """The seven tools behind every door: arguments that were checked, the library, the answer.
 
-The docstrings are what a model reads; `client` is who calls.
+The docstrings are what a model reads.
 """
+
+from typing import NamedTuple, Protocol
 
 from flex_mcp import answers
 from flex_mcp.answers import Answer
@@ -16,9 +18,25 @@ from flex_mcp.arguments import (
     SearchArguments,
 )
 from flex_mcp.errors import NotFoundError
+from flex_mcp.llm import LLM
+from flex_mcp.models import Experience, Wanted
 
 
-def search_experience(app: App, arguments: SearchArguments, client: str) -> Answer:
+class Lent(LLM, Protocol):
+    """The caller's own model; `brief_id` names the brief whose reply comes with this call."""
+
+    @property
+    def brief_id(self) -> str | None: ...
+
+
+class Caller(NamedTuple):
+    """Who calls, and the model that it lends."""
+
+    name: str
+    model: Lent | None = None
+
+
+def search_experience(app: App, arguments: SearchArguments, caller: Caller) -> Answer:
     """Find lessons from earlier work: call it before you start a task, and again when stuck.
 
     Give the task itself as query, not keywords. Answers principles, patterns, then instances, \
@@ -30,23 +48,30 @@ warnings among them, or nothing_relevant.
         levels=arguments.levels,
         zones=arguments.zones,
         domain=arguments.domain,
-        client=client,
+        client=caller.name,
     )
     return answers.search_answer(found, arguments.detail)
 
 
-def get_experience(app: App, arguments: GetArguments, client: str) -> Answer:  # noqa: ARG001
+def get_experience(app: App, arguments: GetArguments, caller: Caller) -> Answer:  # noqa: ARG001
     """Read experiences whole: examples, evidence, counters, history."""
     library, ids = app.library, list(dict.fromkeys(arguments.ids))
     found = library.get(ids)
     missing = [id_ for id_ in ids if id_ not in {one.id for one in found}]
     if not found:
         raise NotFoundError(f"there is no experience {', '.join(missing)}: a search gives ids")
-    shown = [answers.experience_answer(one, library.history(one.id)) for one in found]
+    shown = [_whole(app, one) for one in found]
     return answers.get_answer(shown, missing)
 
 
-def record_trajectory(app: App, arguments: RecordArguments, client: str) -> Answer:
+def _whole(app: App, experience: Experience) -> answers.ExperienceAnswer:
+    library = app.library
+    return answers.experience_answer(
+        experience, library.history(experience.id), library.independent(experience)
+    )
+
+
+def record_trajectory(app: App, arguments: RecordArguments, caller: Caller) -> Answer:
     """Store what you did for a task and how it ended, failures too: call it when work has ended.
 
     The same trajectory is stored once.
@@ -56,25 +81,33 @@ def record_trajectory(app: App, arguments: RecordArguments, client: str) -> Answ
         lessons=arguments.lessons or (),
         retrieval_ids=arguments.retrieval_ids or (),
         key=arguments.key,
-        client=client,
+        client=caller.name,
     )
     return answers.record_answer(recorded)
 
 
-def distill(app: App, arguments: DistillArguments, client: str) -> Answer:  # noqa: ARG001
-    """Get a brief to turn recorded trajectories into lessons; answer it with save_lessons."""
-    made = app.distiller.distill(arguments.trajectory_ids, limit=arguments.limit)
+def distill(app: App, arguments: DistillArguments, caller: Caller) -> Answer:
+    """Turn recorded trajectories into lessons.
+
+    Where no other model does it you get a brief: answer it with save_lessons.
+    """
+    wanted = Wanted(ids=arguments.trajectory_ids, limit=arguments.limit)
+    distiller, lent = app.distiller, caller.model
+    if lent is not None and lent.brief_id is not None:
+        made = distiller.resume(lent.brief_id, lent, wanted, client=caller.name)
+    else:
+        made = distiller.distill(wanted, client=caller.name, lent=lent)
     return answers.distill_answer(made)
 
 
-def save_lessons(app: App, arguments: SaveArguments, client: str) -> Answer:
+def save_lessons(app: App, arguments: SaveArguments, caller: Caller) -> Answer:
     """Answer a brief: each lesson is added, merged, discarded or supersedes another."""
     library = app.library
-    decisions = library.answer_brief(arguments.brief_id, arguments.lessons, client=client)
+    decisions = library.answer_brief(arguments.brief_id, arguments.lessons, client=caller.name)
     return answers.save_answer(arguments.brief_id, decisions, library.remaining())
 
 
-def report_outcome(app: App, arguments: ReportArguments, client: str) -> Answer:  # noqa: ARG001
+def report_outcome(app: App, arguments: ReportArguments, caller: Caller) -> Answer:  # noqa: ARG001
     """Say how the task ended that a search served, and which experiences helped or misled."""
     updated = app.library.report(
         arguments.retrieval_id,
@@ -85,7 +118,7 @@ def report_outcome(app: App, arguments: ReportArguments, client: str) -> Answer:
     return answers.report_answer(arguments.retrieval_id, updated)
 
 
-def curate_experience(app: App, arguments: CurateArguments, client: str) -> Answer:
+def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> Answer:
     """Correct one experience: approve, quarantine, retire, restore, edit, revert."""
     library = app.library
     now, revision = library.curate(
@@ -93,7 +126,7 @@ def curate_experience(app: App, arguments: CurateArguments, client: str) -> Answ
         arguments.action,
         reason=arguments.reason,
         fields=arguments.fields,
-        client=client,
+        client=caller.name,
     )
-    shown = answers.experience_answer(now, library.history(now.id))
+    shown = _whole(app, now)
     return answers.curate_answer(shown, answers.revision_answer(revision))

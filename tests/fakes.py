@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from flex_mcp.embedder import WINDOW, Embedder, chunks
 from flex_mcp.errors import EmbedderError
 from flex_mcp.library import Library
+from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.embedders import LoadEmbedder
 from flex_mcp.models import (
     DecisionKind,
@@ -145,8 +146,12 @@ def record(library: Library, task: str = "Build the wheel") -> str:
     return library.record(a_trajectory(task)).trajectory_id
 
 
+def a_brief(brief_id: str, *trajectory_ids: str) -> NewBrief:
+    return NewBrief(id=brief_id, trajectory_ids=trajectory_ids, rendered="the question 🦜")
+
+
 def brief(library: Library, *trajectory_ids: str) -> str:
-    opened = library.open_brief(new_id("b"), trajectory_ids, "the question")
+    opened = library.open_brief(a_brief(new_id("b"), *trajectory_ids))
     assert opened is not None
     return opened.id
 

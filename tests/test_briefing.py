@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flex_mcp.answers import Answer, distill_answer
-from flex_mcp.briefing import BRIEF_LIMIT, Distillation, fitted, grouped
+from flex_mcp.briefing import BRIEF_LIMIT, Distillation, fitted, versions
 from flex_mcp.distiller import Distiller
 from flex_mcp.library import Library
 from flex_mcp.models import (
@@ -20,13 +20,16 @@ from flex_mcp.models import (
     Origin,
     Outcome,
     RecordedTrajectory,
+    Road,
     Step,
     StepKind,
     Trajectory,
     TrajectoryState,
     VerifiedBy,
+    Wanted,
     Zone,
 )
+from flex_mcp.prompting import Prompts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PIECES = [
@@ -115,8 +118,17 @@ def questions(draw: st.DrawFn) -> tuple[list[RecordedTrajectory], list[Experienc
 
 def brief(chosen: Sequence[RecordedTrajectory], neighbours: Sequence[Experience] = ()) -> Answer:
     """The answer of distill about them, with more left than it could take."""
-    question = fitted("b_abc", chosen, neighbours)
-    return distill_answer(Distillation(road="assistant", question=question, remaining=12_345))
+    question = fitted(Prompts(), "b_abc", chosen, neighbours)
+    return distill_answer(
+        Distillation(
+            road=Road.ASSISTANT,
+            brief_id=question.brief_id,
+            question=question,
+            trajectories=question.trajectories,
+            prompts=versions(Prompts()),
+            remaining=12_345,
+        )
+    )
 
 
 def as_json(answer: Answer) -> str:
@@ -224,11 +236,18 @@ def test_no_text_leaves_its_quotation() -> None:
     assert loose == [line for line in loose if line.startswith(f"### {nearest.id}")]
 
 
-def test_those_of_one_task_stand_side_by_side() -> None:
-    tasks = ["build", "deploy", "build", "test", "build"]
-    found = [a_trajectory(number, task=task) for number, task in enumerate(tasks)]
-    assert [one.task for one in grouped(found)] == ["build"] * 3 + ["deploy", "test"]
-    assert [one.id for one in grouped(found)][:3] == [found[0].id, found[2].id, found[4].id]
+def test_those_of_one_task_stand_side_by_side(library: Library) -> None:
+    tasks = ["build", "deploy", "build", "test", "build", "ship"]
+    ids = [library.record(a_try(task, n)).trajectory_id for n, task in enumerate(tasks)]
+    for wanted in (Wanted(), Wanted(ids=ids)):
+        found = library.claimable(wanted)
+        assert [one.task for one in found] == ["build"] * 3 + ["deploy", "test"]
+        assert [one.id for one in found][:3] == [ids[0], ids[2], ids[4]]
+    assert [one.task for one in library.claimable(Wanted(alike=True))] == ["build"] * 3
+
+
+def a_try(task: str, number: int) -> Trajectory:
+    return Trajectory(task=task, outcome=Outcome.FAILURE, answer=str(number))
 
 
 def test_a_brief_is_about_five_at_most_and_counts_the_rest(library: Library) -> None:
@@ -237,14 +256,14 @@ def test_a_brief_is_about_five_at_most_and_counts_the_rest(library: Library) -> 
         same = Trajectory(task="The task", outcome=Outcome.FAILURE, answer=f"try {number}")
         library.record(same)
         library.record(other)
-    first = Distiller(library).distill()
+    first = Distiller(library, Prompts()).distill()
     assert first.question is not None
     assert [one.task for one in first.question.trajectories] == [
         *["The task"] * 4,
         "Another task 0",
     ]
     assert first.remaining == 3
-    second = Distiller(library).distill(limit=2)
+    second = Distiller(library, Prompts()).distill(Wanted(limit=2))
     assert second.question is not None
     assert len(second.question.trajectories) == 2
     assert second.remaining == 1
@@ -264,13 +283,13 @@ def test_a_brief_shows_the_experiences_that_are_nearest(library: Library) -> Non
     library.record(
         Trajectory(task="Which compiler version built the image?", outcome=Outcome.FAILURE)
     )
-    question = Distiller(library).distill().question
+    question = Distiller(library, Prompts()).distill().question
     assert question is not None
     assert question.neighbours[0].lesson == about[0]
 
 
 def test_nothing_pending_is_said_in_both_forms(library: Library) -> None:
-    answer = distill_answer(Distiller(library).distill())
+    answer = distill_answer(Distiller(library, Prompts()).distill())
     assert answer.content["brief_id"] is None
     assert (answer.content["trajectories"], answer.content["remaining"]) == ([], 0)
     assert answer.text == "No trajectory is pending: record_trajectory stores one."

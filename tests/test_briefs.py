@@ -4,14 +4,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from fakes import Clock, FakeEmbedder, a_lesson, brief, fake_library, one, record
+from fakes import Clock, FakeEmbedder, a_brief, a_lesson, brief, fake_library, one, record
 
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library import Library
-from flex_mcp.models import (
-    DecisionKind,
-    TrajectoryState,
-)
+from flex_mcp.models import DecisionKind, TrajectoryState, Wanted
 
 
 def state(library: Library, trajectory_id: str) -> TrajectoryState:
@@ -21,22 +18,22 @@ def state(library: Library, trajectory_id: str) -> TrajectoryState:
 def test_a_brief_claims_its_trajectories_for_half_an_hour(quick: Library, clock: Clock) -> None:
     first, second = record(quick, "one"), record(quick, "two")
     claimed = brief(quick, first)
-    assert [found.id for found in quick.claimable(None)] == [second]
+    assert [found.id for found in quick.claimable(Wanted())] == [second]
     assert quick.remaining() == 1
-    assert [found.id for found in quick.claimable([first, second])] == [second]
+    assert [found.id for found in quick.claimable(Wanted(ids=[first, second]))] == [second]
     with pytest.raises(InputError, match=f"nothing to distil: {first} is claimed by {claimed}"):
-        quick.claimable([first])
-    assert quick.open_brief("b_other", [first, second], "again") is None
+        quick.claimable(Wanted(ids=[first]))
+    assert quick.open_brief(a_brief("b_other", first, second)) is None
     clock.advance(minutes=29, seconds=59)
     assert quick.remaining() == 1
     clock.advance(seconds=1)
-    assert [found.id for found in quick.claimable(None)] == [first, second]
-    assert quick.open_brief("b_other", [first, second], "again") is not None
+    assert [found.id for found in quick.claimable(Wanted())] == [first, second]
+    assert quick.open_brief(a_brief("b_other", first, second)) is not None
 
 
 def test_a_brief_keeps_its_text_as_it_was_rendered(quick: Library) -> None:
     first, second = record(quick, "one"), record(quick, "two")
-    quick.open_brief("b_1", [second, first], "the question 🦜")
+    quick.open_brief(a_brief("b_1", second, first))
     with quick.reading() as reading:
         found = reading.brief("b_1")
     assert found is not None
@@ -52,7 +49,7 @@ def test_an_answered_brief_makes_its_trajectories_distilled(quick: Library) -> N
     assert state(quick, first) is state(quick, second) is TrajectoryState.DISTILLED
     assert quick.remaining() == 0
     with pytest.raises(InputError, match=f"nothing to distil: {first} is distilled"):
-        quick.claimable([first])
+        quick.claimable(Wanted(ids=[first]))
 
 
 def test_the_same_answer_again_gets_the_first_decisions(quick: Library) -> None:
@@ -80,7 +77,7 @@ def test_an_empty_answer_makes_the_trajectories_skipped(quick: Library) -> None:
     assert state(quick, trajectory) is TrajectoryState.SKIPPED
     assert quick.answer_brief(claimed, []) == []
     assert quick.remaining() == 0
-    assert [found.id for found in quick.claimable([trajectory])] == [trajectory]
+    assert [found.id for found in quick.claimable(Wanted(ids=[trajectory]))] == [trajectory]
 
 
 def test_a_brief_whose_lessons_are_all_refused_stays_open(quick: Library) -> None:
@@ -121,9 +118,9 @@ def test_a_brief_that_is_not_here_is_refused(quick: Library) -> None:
     with pytest.raises(NotFoundError, match="there is no brief 'b_nobody'"):
         quick.answer_brief("b_nobody", [a_lesson()])
     with pytest.raises(NotFoundError, match="there is no trajectory t_nobody"):
-        quick.claimable(["t_nobody"])
+        quick.claimable(Wanted(ids=["t_nobody"]))
     with pytest.raises(NotFoundError, match="there is no trajectory t_nobody"):
-        quick.open_brief("b_1", ["t_nobody"], "x")
+        quick.open_brief(a_brief("b_1", "t_nobody"))
 
 
 def test_an_answer_is_repeated_also_where_lessons_cannot_be_placed_any_more(

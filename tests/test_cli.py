@@ -22,6 +22,7 @@ from flex_mcp.app import App
 from flex_mcp.cli import main
 from flex_mcp.models import Curation, Level, Zone
 from flex_mcp.server import build_server
+from flex_mcp.sqlite.file import MIGRATIONS
 
 LESSON = {
     "zone": "golden",
@@ -342,6 +343,9 @@ Usage: flex-mcp [OPTIONS] [COMMAND] [ARGS]...
   FLEX_MCP_LIBRARY        the library's file
   FLEX_MCP_EMBEDDER       static (the default, offline) or fastembed:MODEL
   FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
+  FLEX_MCP_DISTILLER      who writes lessons: auto, anthropic, sampling, assistant
+  FLEX_MCP_MODEL          the model asked with ANTHROPIC_API_KEY, at ANTHROPIC_BASE_URL
+  FLEX_MCP_PROMPTS        a folder with prompts of your own
 
 Options:
   --version       Show the version and exit.
@@ -352,9 +356,11 @@ Options:
 Commands:
   curate   Approve, quarantine, retire, restore, edit or revert one...
   demo     Watch the main job on real input: record, distil, and find the...
+  distill  Turn pending trajectories into lessons with the model of...
   export   Write the library to FILE, or to stdout.
   import   Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`.
   list     List experiences, newest first.
+  prompts  See what the models are asked.
   record   Record trajectories from a JSON FILE, or stdin.
   reindex  Make all vectors anew, for another embedder or a new version;...
   search   Find lessons for a task, in your own words.
@@ -364,7 +370,7 @@ Commands:
 """)
 
 
-COMMANDS = sorted(main.commands)
+COMMANDS = sorted(set(main.commands) - {"prompts"})  # a group, which needs no library
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -596,7 +602,7 @@ def newer(path: Path) -> Generator[str]:
     with apsw.Connection(str(path)) as db:
         db.pragma("user_version", 99)
     db.close()
-    yield f"the library {path} has schema 99 and this flex-mcp knows up to 1: upgrade flex-mcp"
+    yield f"the library {path} has schema 99 and this flex-mcp knows up to {len(MIGRATIONS)}: upgrade flex-mcp"
 
 
 @contextmanager

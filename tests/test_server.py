@@ -115,7 +115,7 @@ async def test_the_tools_are_named_and_described_for_a_model(tmp_path: Path) -> 
             "search_experience": "Find lessons from earlier work: call it before you start a task, and again when stuck. Give the task itself as query, not keywords. Answers principles, patterns, then instances, warnings among them, or nothing_relevant.",
             "get_experience": "Read experiences whole: examples, evidence, counters, history.",
             "record_trajectory": "Store what you did for a task and how it ended, failures too: call it when work has ended. The same trajectory is stored once.",
-            "distill": "Get a brief to turn recorded trajectories into lessons; answer it with save_lessons.",
+            "distill": "Turn recorded trajectories into lessons. Where no other model does it you get a brief: answer it with save_lessons.",
             "save_lessons": "Answer a brief: each lesson is added, merged, discarded or supersedes another.",
             "report_outcome": "Say how the task ended that a search served, and which experiences helped or misled.",
             "curate_experience": "Correct one experience: approve, quarantine, retire, restore, edit, revert.",

@@ -13,7 +13,8 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from flex_mcp.arguments import Detail, adapter
-from flex_mcp.briefing import BriefTrajectory, Distillation, Neighbour
+from flex_mcp.briefing import Distillation
+from flex_mcp.excerpts import BriefTrajectory, Neighbour
 from flex_mcp.models import (
     Counters,
     Decision,
@@ -25,6 +26,7 @@ from flex_mcp.models import (
     Origin,
     Recorded,
     Revision,
+    Road,
     Status,
     TrajectoryState,
     Zone,
@@ -80,6 +82,7 @@ class RevisionAnswer:
     at: datetime
     reason: str | None
     trajectory_id: str | None
+    origin: Origin | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,7 @@ class ExperienceAnswer:
     status: Status
     superseded_by: str | None
     evidence: tuple[str, ...]
+    independent: int
     origin: Origin
     revision: int
     created_at: datetime
@@ -125,7 +129,7 @@ class RecordAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillAnswer:
-    road: str
+    road: Road
     brief_id: str | None
     trajectories: tuple[BriefTrajectory, ...]
     neighbours: tuple[Neighbour, ...]
@@ -134,7 +138,9 @@ class DistillAnswer:
     decisions: tuple[Decision, ...]
     remaining: int
     model: str | None
+    prompts: str | None
     tokens: int | None
+    notice: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,9 +277,13 @@ def _hit_text(hit: HitAnswer) -> str:
 # Looking up
 
 
-def experience_answer(experience: Experience, history: Sequence[Revision]) -> ExperienceAnswer:
+def experience_answer(
+    experience: Experience, history: Sequence[Revision], independent: int
+) -> ExperienceAnswer:
+    """One experience whole; `independent` is how many independent trajectories it stems from."""
     return ExperienceAnswer(
         **values_of(experience, Experience),
+        independent=independent,
         history=tuple(revision_answer(one) for one in history[-HISTORY:]),
     )
 
@@ -286,6 +296,7 @@ def revision_answer(revision: Revision) -> RevisionAnswer:
         at=revision.at,
         reason=revision.reason,
         trajectory_id=revision.trajectory_id,
+        origin=revision.origin,
     )
 
 
@@ -303,7 +314,7 @@ def experience_text(one: ExperienceAnswer) -> str:
         one_line(one.domain or ""),
         f"{one.status}" + (f", superseded by {one.superseded_by}" if one.superseded_by else ""),
         f"priority {one.priority}",
-        f"{one.origin.kind} by {one_line(one.origin.by)}",
+        origin_text(one.origin),
     ]
     lines = [
         quoted(
@@ -314,13 +325,27 @@ def experience_text(one: ExperienceAnswer) -> str:
         ),
         " · ".join(filter(None, about))
         + (f" · tags {', '.join(map(one_line, one.tags))}" if one.tags else ""),
-        f"Evidence: {', '.join(one.evidence) or 'none'}",
+        f"Evidence: {', '.join(one.evidence) or 'none'}{_independent(one.independent)}",
         f"Served {one.served}, successes {one.successes}, failures {one.failures}",
         f"Made {one.created_at.isoformat()}, revision {one.revision}, {one.updated_at.isoformat()}",
         "History:",
         *(f"- {_revision_text(revision)}" for revision in one.history),
     ]
     return "\n".join(lines)
+
+
+def _independent(trajectories: int) -> str:
+    return f" ({trajectories} independent trajectories)" if trajectories > 1 else ""
+
+
+def origin_text(origin: Origin) -> str:
+    """Who wrote it, by which road, model and prompts, and what that cost."""
+    parts = [f"{origin.kind} by {one_line(origin.by)}"]
+    parts += [f"road {origin.road}"] if origin.road else []
+    parts += [f"model {one_line(origin.model)}"] if origin.model else []
+    parts += [f"prompts {one_line(origin.prompts)}"] if origin.prompts else []
+    parts += [f"{origin.tokens:,} tokens"] if origin.tokens is not None else []
+    return ", ".join(parts)
 
 
 def _revision_text(one: RevisionAnswer) -> str:
@@ -383,20 +408,46 @@ def distill_answer(made: Distillation) -> Answer:
     asked = made.question
     answer = DistillAnswer(
         road=made.road,
-        brief_id=asked and asked.brief_id,
-        trajectories=asked.trajectories if asked else (),
+        brief_id=made.brief_id,
+        trajectories=made.trajectories,
         neighbours=asked.neighbours if asked else (),
         instructions=asked and asked.instructions,
         answer_schema=asked and asked.answer_schema,
-        decisions=(),
+        decisions=made.decisions,
         remaining=made.remaining,
-        model=None,
-        tokens=None,
+        model=made.model,
+        prompts=made.prompts,
+        tokens=made.tokens,
+        notice=made.notice,
     )
-    if asked is None:
-        return Answer(plain(answer), "No trajectory is pending: record_trajectory stores one.")
+    return Answer(plain(answer), _distill_text(made))
+
+
+def _distill_text(made: Distillation) -> str:
+    notice = f"{_sentence(one_line(made.notice))}\n\n" if made.notice else ""
+    if made.brief_id is None:
+        return f"{notice}No trajectory is pending: record_trajectory stores one."
+    if made.question is None:
+        return notice + _made_text(made)
     left = f"\n\n{made.remaining} more are pending after this brief." if made.remaining else ""
-    return Answer(plain(answer), f"Road: {made.road}.\n\n{asked.text}{left}")
+    return f"{notice}Road: {made.road}.\n\n{made.question.text}{left}"
+
+
+def _made_text(made: Distillation) -> str:
+    """What a model's lessons became."""
+    cost = f", {made.tokens:,} tokens" if made.tokens is not None else ""
+    model = f", model {one_line(made.model)}" if made.model else ""
+    about = f"Road: {made.road}{model}, prompts {made.prompts}{cost}."
+    return "\n".join([about, *group_lines(made), _remaining(made.remaining)])
+
+
+def group_lines(made: Distillation) -> list[str]:
+    """What one group's lessons became, a line each."""
+    names = [
+        f"{one.id} (shortened to fit)" if one.shortened else one.id for one in made.trajectories
+    ]
+    none = ["- there was nothing to learn from it"]
+    return [f"Distilled {', '.join(names)}:", *(_decisions(made.decisions) or none)]
 
 
 def save_answer(brief_id: str, decisions: Sequence[Decision], remaining: int) -> Answer:

@@ -1,13 +1,64 @@
 """What the command line says beyond the tools: lists, counts, what an import or reindex made."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flex_mcp.answers import Answer, plain, revision_answer
-from flex_mcp.library.importing import Imported
-from flex_mcp.models import Experience, Level, Revision, Statistics, Vectors
+from flex_mcp.answers import Answer, distill_answer, group_lines, plain, revision_answer
+from flex_mcp.models import Experience, Level, Revision, Road, Spent, Statistics, Vectors
 from flex_mcp.quoting import one_line
+
+if TYPE_CHECKING:
+    from flex_mcp.backlog import Report
+    from flex_mcp.library.importing import Imported
+
+
+def backlog_answer(report: "Report", *, dry_run: bool) -> Answer:
+    """What `flex-mcp distill` made: the shape of the tool's answer, over all groups."""
+    groups = [distill_answer(made) for made in report.made]
+    tokens = [made.tokens for made in report.made if made.tokens is not None]
+    contents = [group.content for group in groups]
+    content: dict[str, Any] = {
+        "road": str(Road.ANTHROPIC),
+        "model": _common(contents, "model"),
+        "prompts": _common(contents, "prompts"),
+        "tokens": sum(tokens) if tokens else None,
+        "trajectories": [one for group in contents for one in group["trajectories"]],
+        "decisions": [one for group in contents for one in group["decisions"]],
+        "remaining": report.remaining,
+        "elsewhere": report.elsewhere,
+        "dry_run": dry_run,
+        "groups": contents,
+        "failures": [dataclasses.asdict(failure) for failure in report.failures],
+        "stopped": report.stopped,
+    }
+    counts = Counter(one["decision"] for one in content["decisions"])
+    would = "Would distil" if dry_run else "Distilled"
+    cost = f", {content['tokens']:,} tokens" if tokens else ""
+    pending = [f"{', '.join(one.trajectory_ids)}: {one.reason}" for one in report.failures]
+    lines = [
+        f"{would} {len(content['trajectories'])} trajectories{cost}: {_listed(counts)}.",
+        *(line for made in report.made for line in group_lines(made)),
+        *(f"Still pending: {one}" for one in pending),
+        f"{report.remaining} trajectories are left to distil.",
+    ]
+    if report.elsewhere:
+        lines.append(f"{report.elsewhere} are in work in another process or a message batch.")
+    return Answer(content, "\n".join(lines))
+
+
+def _common(contents: Sequence[Mapping[str, Any]], name: str) -> str | None:
+    """What the groups say, each thing once."""
+    return ", ".join(dict.fromkeys(one[name] for one in contents if one[name])) or None
+
+
+def prompts_answer(versions: Mapping[str, str]) -> Answer:
+    return Answer({"prompts": dict(versions)}, "\n".join(versions.values()))
+
+
+def prompt_answer(name: str, text: str, version: str) -> Answer:
+    return Answer({"name": name, "version": version, "text": text}, text)
 
 
 def list_answer(experiences: Sequence[Experience]) -> Answer:
@@ -27,7 +78,7 @@ def many(parts: Sequence[Answer]) -> Answer:
     return Answer(content, "\n\n".join(part.text for part in parts) or "Nothing to record.")
 
 
-def import_answer(imported: Imported) -> Answer:
+def import_answer(imported: "Imported") -> Answer:
     """How many experiences of which level and zone an import made."""
     counts = imported.added
     lines = [
@@ -62,6 +113,7 @@ def statistics_answer(name: str, counts: Statistics, last: Sequence[Revision]) -
         f"Retrievals    {counts.retrievals}",
         f"Revisions     {counts.revisions}",
         f"Embedder      {embedder}",
+        *(f"Asked         {_spent(one)}" for one in counts.spent),
     ]
     changes = [
         f"  {one.at:%Y-%m-%d %H:%M}  {one.kind:<10}  {one.experience_id}  "
@@ -75,6 +127,13 @@ def statistics_answer(name: str, counts: Statistics, last: Sequence[Revision]) -
         ],
     }
     return Answer(content, "\n".join([*lines, *(["Last changes", *changes] if changes else [])]))
+
+
+def _spent(one: Spent) -> str:
+    cost = "tokens not counted"
+    if one.input_tokens is not None and one.output_tokens is not None:
+        cost = f"{one.input_tokens:,} tokens read, {one.output_tokens:,} written"
+    return f"{one_line(one.model)} by {one.road}: {one.questions} questions, {cost}"
 
 
 def _listed(counts: Mapping[str, int]) -> str:

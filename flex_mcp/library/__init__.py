@@ -4,21 +4,24 @@ Blocking and safe to share between threads; doors that are asynchronous call it 
 No model and no embedding runs inside a transaction.
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import NamedTuple, Self
 
 from flex_mcp.arguments import Fields, check_encodable
+from flex_mcp.errors import AnswerError
 from flex_mcp.library import briefs, curating, importing, recording, reindexing
 from flex_mcp.library.background import KeptBackground
+from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.candidates import Search
 from flex_mcp.library.embedders import Embedders, LoadEmbedder
 from flex_mcp.library.importing import Bundle, Imported, NewEntry
-from flex_mcp.library.lessons import RawLesson, Source, name_embedder, place, prepare
-from flex_mcp.library.placing import snapshot_of
+from flex_mcp.library.lessons import RawLesson, Source, place, prepare
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.library.searching import Searcher
+from flex_mcp.library.turns import Turns
 from flex_mcp.models import (
     Brief,
     Counters,
@@ -32,15 +35,18 @@ from flex_mcp.models import (
     Level,
     Origin,
     Outcome,
+    Placement,
     Recorded,
     RecordedTrajectory,
     Retrieval,
     Revision,
+    Road,
     Statistics,
     Status,
     Trajectory,
     TrajectoryState,
     Vectors,
+    Wanted,
     Zone,
     clean_domain,
     new_id,
@@ -81,6 +87,7 @@ class Library:
         self._searcher = Searcher(store, self._embedders)
         self._log = RetrievalLog(self._write_waiting)
         self._now = now
+        self.turns = Turns(store, self._writing, now)
 
     @property
     def name(self) -> str:
@@ -202,13 +209,20 @@ class Library:
         if not self._store.read_only:
             self._write_waiting()
 
-    def neighbours(self, texts: Sequence[str], *, limit: int) -> list[Experience]:
+    def neighbours(
+        self,
+        texts: Sequence[str],
+        *,
+        limit: int,
+        levels: Iterable[Level] | None = None,
+        zones: Iterable[Zone] | None = None,
+    ) -> list[Experience]:
         """The active experiences nearest to any of some texts, best first: what an updater sees.
 
         Raises:
             EmbedderError: as in `search`.
         """
-        return self._searcher.nearest(texts, limit)
+        return self._searcher.nearest(texts, limit, _filter(levels, zones, None))
 
     def get(self, ids: Sequence[str]) -> list[Experience]:
         """Those of the experiences that are here, in that order."""
@@ -276,7 +290,13 @@ class Library:
         with self._writing() as writing:
             id_, is_new = recording.keep(writing, new)
             found = writing.trajectories([id_])
-            decisions = place(writing, prepared, self._source(found, client))
+            origin = Origin(
+                kind="distilled",
+                by=client,
+                road=Road.AGENT,
+                model=new.trajectory.agent and new.trajectory.agent.model,
+            )
+            decisions = place(writing, prepared, self._source(found, origin))
             if _any_accepted(decisions):
                 writing.set_state([id_], TrajectoryState.DISTILLED)
             state = writing.trajectories([id_])[0].state
@@ -304,12 +324,18 @@ class Library:
 
     # Lessons and briefs
 
-    def _source(self, trajectories: Sequence[RecordedTrajectory], client: str) -> Source:
+    def _source(
+        self,
+        trajectories: Sequence[RecordedTrajectory],
+        origin: Origin,
+        seen: Mapping[str, str] | None = None,
+    ) -> Source:
         return Source(
-            evidence={trajectory.id: trajectory.domain for trajectory in trajectories},
-            actor=client,
-            origin=Origin(kind="distilled", by=client),
+            evidence={trajectory.id: trajectory for trajectory in trajectories},
+            actor=origin.by,
+            origin=origin,
             now=self._now(),
+            seen=seen or {},
         )
 
     def apply(
@@ -328,22 +354,40 @@ class Library:
         prepared = prepare(lessons, self._store, self._embedders)
         with self._writing() as writing:
             found = briefs.known_trajectories(writing, evidence)
-            return place(writing, prepared, self._source(found, client))
+            origin = Origin(kind="distilled", by=client, road=Road.AGENT)
+            return place(writing, prepared, self._source(found, origin))
 
-    def claimable(self, trajectory_ids: Sequence[str] | None) -> list[RecordedTrajectory]:
-        """The trajectories that a brief may be about: those named, or the pending ones.
+    def claimable(self, wanted: Wanted) -> list[RecordedTrajectory]:
+        """The trajectories that a brief may be about.
 
         Raises:
             NotFoundError: one that is named is not here.
             InputError: all those named are distilled or claimed by another brief.
         """
         with self._store.reading() as reading:
-            return briefs.claimable(reading, trajectory_ids, self._now())
+            return briefs.claimable(reading, wanted, self._now())
 
     def remaining(self) -> int:
         """How many trajectories are pending and not claimed by a brief."""
         with self._store.reading() as reading:
-            return len(reading.pending(self._now()))
+            return reading.count_pending(self._now())
+
+    def now(self) -> datetime:
+        """The library's time, by which claims end."""
+        return self._now()
+
+    def in_work(self, road: Road) -> tuple[int, datetime | None]:
+        """How many pending trajectories the briefs of a road claim now, and until when."""
+        with self._store.reading() as reading:
+            return reading.leases(road, self._now())
+
+    def independent(self, experience: Experience) -> int:
+        """How many independent trajectories an experience stems from.
+
+        The same task once again by the same agent counts once.
+        """
+        with self._store.reading() as reading:
+            return reading.independent(experience.evidence)
 
     def check_embedder(self) -> None:
         """Find out whether lessons can be placed.
@@ -355,20 +399,31 @@ class Library:
             made_by = reading.vectors_made_by()
         self._embedders.serving(made_by)
 
-    def open_brief(
-        self, brief_id: str, trajectory_ids: Sequence[str], rendered: str
-    ) -> Brief | None:
-        """Store a brief as it was rendered; it claims its trajectories for 30 minutes.
+    def open_brief(self, question: NewBrief) -> Brief | None:
+        """Store a brief, which claims its trajectories.
 
-        None where another brief claimed one of them meanwhile.
+        None where another brief claimed or distilled one of them meanwhile.
+
+        Raises:
+            NotFoundError: a trajectory is not here.
         """
+        now = self._now()
+        brief = Brief(
+            id=question.id,
+            trajectory_ids=tuple(question.trajectory_ids),
+            rendered=question.rendered,
+            created_at=now,
+            expires_at=now + question.claim,
+            road=question.road,
+            prompts=question.prompts,
+        )
         with self._writing() as writing:
-            return briefs.opened(writing, brief_id, trajectory_ids, rendered, self._now())
+            return briefs.opened(writing, brief)
 
     def answer_brief(
         self, brief_id: str, lessons: Sequence[RawLesson], *, client: str = "python"
     ) -> list[Decision]:
-        """Place the lessons that answer a brief, and close it.
+        """Place the lessons that the calling assistant answers a brief with, and close it.
 
         Its trajectories are distilled once a lesson is accepted, skipped where the list is empty;
         where all are refused it stays open. The same answer again gets the first decisions.
@@ -379,24 +434,75 @@ class Library:
             EmbedderError: lessons cannot be placed with this embedder.
         """
         answer_hash = briefs.answer_hash(lessons)
-        with self._store.reading() as reading:
-            brief = briefs.open_for(reading, brief_id, answer_hash)
+        brief = self._answerable(brief_id, answer_hash)
         if brief.answer_hash is not None:
             return list(brief.decisions)
         if lessons:
             self.check_embedder()
         prepared = prepare(lessons, self._store, self._embedders)
+        origin = Origin(kind="distilled", by=client, road=Road.ASSISTANT, prompts=brief.prompts)
         with self._writing() as writing:
             brief = briefs.open_for(writing, brief_id, answer_hash)
             if brief.answer_hash is not None:
                 return list(brief.decisions)
             found = writing.trajectories(brief.trajectory_ids)
-            decisions = place(writing, prepared, self._source(found, client))
+            decisions = place(writing, prepared, self._source(found, origin))
             if _any_accepted(decisions) or not lessons:
-                state = TrajectoryState.DISTILLED if lessons else TrajectoryState.SKIPPED
-                writing.set_state(brief.trajectory_ids, state)
-                writing.close_brief(brief_id, answer_hash, decisions)
+                briefs.close(writing, brief, answer_hash, decisions)
             return decisions
+
+    def settle_brief(
+        self, brief_id: str, placement: Placement, *, origin: Origin, dry_run: bool = False
+    ) -> list[Decision]:
+        """Place the lessons that a model answers a brief with, all of them or none, and close it.
+
+        The same placement again gets the first decisions. A dry run decides and changes nothing.
+
+        Raises:
+            AnswerError: a lesson is refused; the sentence says which and why.
+            InputError: the brief was settled differently, or its trajectories were distilled
+                meanwhile.
+            EmbedderError: lessons cannot be placed with this embedder.
+        """
+        answer_hash = briefs.answer_hash(placement.lessons)
+        brief = self._answerable(brief_id, answer_hash)
+        if brief.answer_hash is not None:
+            return list(brief.decisions)
+        self.check_embedder()
+        prepared = prepare(placement.lessons, self._store, self._embedders)
+        narrowed = [
+            curating.prepare(self._store, self._embedders, id_, self._narrowing(when, origin))
+            for id_, when in placement.narrowed.items()
+        ]
+        decisions: list[Decision] = []
+        with contextlib.suppress(_DryRun), self._writing() as writing:
+            brief = briefs.open_for(writing, brief_id, answer_hash)
+            if brief.answer_hash is not None:
+                return list(brief.decisions)
+            found = writing.trajectories(brief.trajectory_ids)
+            decisions += place(writing, prepared, self._source(found, origin, placement.seen))
+            for change in narrowed:
+                curating.narrowed(writing, change, placement.seen)
+            if problems := briefs.refusals(decisions):
+                raise AnswerError(problems)
+            if dry_run:
+                raise _DryRun
+            briefs.close(writing, brief, answer_hash, decisions)
+        return decisions
+
+    def _narrowing(self, when: str, origin: Origin) -> curating.Change:
+        return curating.Change(
+            action=Curation.EDIT,
+            fields=Fields(when=when),
+            reason="it holds more narrowly beside a new lesson",
+            actor=origin.by,
+            now=self._now(),
+            origin=origin,
+        )
+
+    def _answerable(self, brief_id: str, answer_hash: str) -> Brief:
+        with self._store.reading() as reading:
+            return briefs.open_for(reading, brief_id, answer_hash)
 
     # Curating
 
@@ -418,23 +524,16 @@ class Library:
             InputError: the action does not go with its status or with the fields.
             EmbedderError: its text changes and the embedder cannot be used.
         """
-        changes = fields or Fields()
-        with self._store.reading() as reading:
-            made_by = reading.vectors_made_by()
-            before = curating.one(reading, experience_id)
-            history = reading.revisions(experience_id)
-        after, _ = curating.curated(snapshot_of(before), action, changes, history)
-        vectors, embedder = None, None
-        if after.text != before.text:
-            embedder, _ = self._embedders.serving(made_by)
-            vectors = embedder.passages([after.text])[0] if embedder else ()
+        change = curating.Change(
+            action=action,
+            fields=fields or Fields(),
+            reason=reason,
+            actor=client,
+            now=self._now(),
+        )
+        prepared = curating.prepare(self._store, self._embedders, experience_id, change)
         with self._writing() as writing:
-            if embedder:
-                name_embedder(writing, embedder)
-            change = curating.Change(
-                action=action, fields=changes, reason=reason, actor=client, now=self._now()
-            )
-            return curating.changed(writing, before, change, vectors)
+            return curating.changed(writing, prepared)
 
     # In, out, and anew
 
@@ -484,6 +583,10 @@ class Library:
         self._searcher.calibrate(embedder)
         self._write_waiting()
         return vectors
+
+
+class _DryRun(Exception):  # noqa: N818  no error: it takes a transaction back
+    """Everything was decided; nothing shall stay."""
 
 
 class Waiting(NamedTuple):

@@ -2,15 +2,36 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flex_mcp.arguments import adapter
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library.lessons import RawLesson
-from flex_mcp.models import Brief, Lesson, RecordedTrajectory, TrajectoryState, fingerprint
+from flex_mcp.models import (
+    Brief,
+    Decision,
+    DecisionKind,
+    Lesson,
+    RecordedTrajectory,
+    Road,
+    TrajectoryState,
+    Wanted,
+    fingerprint,
+)
 from flex_mcp.store import Reading, Writing
 
-CLAIM = timedelta(minutes=30)  # how long a brief keeps its trajectories from other briefs
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBrief:
+    """A brief to be opened: it claims its trajectories for `claim`."""
+
+    id: str
+    trajectory_ids: Sequence[str]
+    road: Road = Road.ASSISTANT
+    prompts: str | None = None
+    rendered: str = ""
+    claim: timedelta = timedelta(minutes=30)
 
 
 def known_trajectories(reading: Reading, ids: Sequence[str]) -> list[RecordedTrajectory]:
@@ -27,14 +48,12 @@ def known_trajectories(reading: Reading, ids: Sequence[str]) -> list[RecordedTra
     return found
 
 
-def claimable(
-    reading: Reading, ids: Sequence[str] | None, now: datetime
-) -> list[RecordedTrajectory]:
+def claimable(reading: Reading, wanted: Wanted, now: datetime) -> list[RecordedTrajectory]:
     """See `Library.claimable`."""
-    if ids is None:
-        return reading.trajectories(reading.pending(now))
-    found = known_trajectories(reading, ids)
-    claims = reading.claimed(ids, now)
+    if wanted.ids is None:
+        return reading.trajectories(_pending(reading, wanted, now))
+    found = known_trajectories(reading, wanted.ids)
+    claims = reading.claimed(wanted.ids, now)
     free = [one for one in found if one.state is not TrajectoryState.DISTILLED]
     free = [one for one in free if one.id not in claims]
     if not free:
@@ -45,23 +64,25 @@ def claimable(
             for one in found
         ]
         raise InputError(f"there is nothing to distil: {'; '.join(reasons)}")
-    return free
+    return sorted(free, key=lambda one: one.task != free[0].task)[: wanted.limit]
 
 
-def opened(
-    writing: Writing, brief_id: str, ids: Sequence[str], rendered: str, now: datetime
-) -> Brief | None:
+def _pending(reading: Reading, wanted: Wanted, now: datetime) -> list[str]:
+    limit, skip = wanted.limit, wanted.skip
+    oldest = reading.pending(now, limit=limit, skip=skip)
+    if not oldest:
+        return []
+    chosen = reading.pending(now, limit=limit, like=oldest[0], skip=skip)
+    chosen += [] if wanted.alike else [id_ for id_ in oldest if id_ not in chosen]
+    return chosen[:limit]
+
+
+def opened(writing: Writing, brief: Brief) -> Brief | None:
     """See `Library.open_brief`."""
-    states = {one.state for one in known_trajectories(writing, ids)}
-    if writing.claimed(ids, now) or TrajectoryState.DISTILLED in states:
+    states = {one.state for one in known_trajectories(writing, brief.trajectory_ids)}
+    claimed = writing.claimed(brief.trajectory_ids, brief.created_at)
+    if claimed or TrajectoryState.DISTILLED in states:
         return None
-    brief = Brief(
-        id=brief_id,
-        trajectory_ids=tuple(ids),
-        rendered=rendered,
-        created_at=now,
-        expires_at=now + CLAIM,
-    )
     writing.add_brief(brief)
     return brief
 
@@ -94,6 +115,22 @@ def open_for(reading: Reading, brief_id: str, answer_hash: str) -> Brief:
             "call distill for what is left"
         )
     return brief
+
+
+def close(writing: Writing, brief: Brief, answer_hash: str, decisions: Sequence[Decision]) -> None:
+    """End a brief: its trajectories are distilled, or skipped where nothing was to be learnt."""
+    state = TrajectoryState.DISTILLED if decisions else TrajectoryState.SKIPPED
+    writing.set_state(brief.trajectory_ids, state)
+    writing.close_brief(brief.id, answer_hash, decisions)
+
+
+def refusals(decisions: Sequence[Decision]) -> str:
+    """What is wrong with the lessons that were refused, in one sentence; empty where none was."""
+    return "; ".join(
+        f"lesson {one.index}: {one.reason}"
+        for one in decisions
+        if one.decision is DecisionKind.REFUSED
+    )
 
 
 def answer_hash(lessons: Sequence[RawLesson]) -> str:

@@ -1,16 +1,20 @@
 """What a person or agent may do to one experience: pure changes of its snapshot, then stored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
 from flex_mcp.arguments import Fields
-from flex_mcp.errors import InputError, NotFoundError
+from flex_mcp.embedder import Embedder
+from flex_mcp.errors import AnswerError, InputError, NotFoundError
+from flex_mcp.library.embedders import Embedders
+from flex_mcp.library.lessons import name_embedder
 from flex_mcp.library.placing import snapshot_of
 from flex_mcp.models import (
     Curation,
     Experience,
+    Origin,
     Revision,
     RevisionKind,
     Snapshot,
@@ -18,7 +22,7 @@ from flex_mcp.models import (
     clean_domain,
     values_of,
 )
-from flex_mcp.store import Reading, Writing
+from flex_mcp.store import Reading, Store, Writing
 
 EDITABLE = ("zone", "level", "title", "when", "lesson", "examples", "domain", "tags", "priority")
 
@@ -116,13 +120,50 @@ def _kind(now: Snapshot, after: Snapshot) -> RevisionKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What was asked for, by whom and when."""
+    """What was asked for, by whom and when; and where it comes from lessons, which origin."""
 
     action: Curation
     fields: Fields
     reason: str
     actor: str
     now: datetime
+    trajectory_id: str | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedChange:
+    """A change of an experience as it was seen, made ready outside any transaction.
+
+    `vectors` are those of the new text; None where the text stays.
+    """
+
+    seen: Experience
+    change: Change
+    vectors: Sequence[bytes] | None
+    embedder: Embedder | None
+
+
+def prepare(
+    store: Store, embedders: Embedders, experience_id: str, change: Change
+) -> PreparedChange:
+    """Check a change and embed its text.
+
+    Raises:
+        NotFoundError: there is no such experience.
+        InputError: the action does not go with its status or with the fields.
+        EmbedderError: its text changes and the embedder cannot be used.
+    """
+    with store.reading() as reading:
+        made_by = reading.vectors_made_by()
+        before = one(reading, experience_id)
+        history = reading.revisions(experience_id)
+    after, _ = curated(snapshot_of(before), change.action, change.fields, history)
+    vectors, embedder = None, None
+    if after.text != before.text:
+        embedder, _ = embedders.serving(made_by)
+        vectors = embedder.passages([after.text])[0] if embedder else ()
+    return PreparedChange(seen=before, change=change, vectors=vectors, embedder=embedder)
 
 
 def one(reading: Reading, experience_id: str) -> Experience:
@@ -143,14 +184,15 @@ def _reason(change: Change, history: Sequence[Revision]) -> str:
     return f"revert of {change.fields.revision or history[-1].revision}: {change.reason}"
 
 
-def changed(
-    writing: Writing, seen: Experience, change: Change, vectors: Sequence[bytes] | None
-) -> tuple[Experience, Revision]:
+def changed(writing: Writing, prepared: PreparedChange) -> tuple[Experience, Revision]:
     """Store the change of an experience as it was seen, and its revision.
 
     Raises:
         InputError: another process changed it since.
     """
+    seen, change = prepared.seen, prepared.change
+    if prepared.embedder:
+        name_embedder(writing, prepared.embedder)
     before = one(writing, seen.id)
     if before.revision != seen.revision:
         raise InputError(f"{seen.id} was changed by another just now: look at it again")
@@ -158,7 +200,7 @@ def changed(
     after, kind = curated(snapshot_of(before), change.action, change.fields, history)
     number = before.revision + 1
     now = replace(before, **values_of(after, Snapshot), revision=number, updated_at=change.now)
-    writing.put_experience(now, vectors)
+    writing.put_experience(now, prepared.vectors)
     revision = Revision(
         experience_id=seen.id,
         revision=number,
@@ -168,6 +210,23 @@ def changed(
         actor=change.actor,
         at=change.now,
         reason=_reason(change, history),
+        trajectory_id=change.trajectory_id,
+        origin=change.origin,
     )
     writing.add_revision(revision)
     return now, revision
+
+
+def narrowed(writing: Writing, prepared: PreparedChange, seen: Mapping[str, str]) -> None:
+    """Store the narrower `when` of an experience that stays beside a new lesson.
+
+    Raises:
+        AnswerError: it was changed since the updater saw it.
+    """
+    before = prepared.seen
+    if seen.get(before.id, before.fingerprint) != before.fingerprint:
+        raise AnswerError(f"{before.id} was changed since it was shown: leave it as it is")
+    try:
+        changed(writing, prepared)
+    except InputError as error:
+        raise AnswerError(str(error)) from error

@@ -1,15 +1,23 @@
 """Lessons on their way in: checked and embedded first, then placed in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from flex_mcp.arguments import checked
 from flex_mcp.embedder import Embedder
 from flex_mcp.errors import EmbedderError, FlexError, InputError
 from flex_mcp.library.embedders import Embedders
+from flex_mcp.library.evidence import starting_priority
 from flex_mcp.library.placing import Placing, Proposal
-from flex_mcp.models import Decision, DecisionKind, Lesson, Origin, Snapshot
+from flex_mcp.models import (
+    Decision,
+    DecisionKind,
+    Lesson,
+    Origin,
+    RecordedTrajectory,
+    Snapshot,
+)
 from flex_mcp.store import Store, Writing
 
 RawLesson = Lesson | Mapping[str, object]
@@ -72,13 +80,15 @@ def _text(lesson: Lesson) -> str:
 class Source:
     """Where the lessons of a call come from, and who wrote them.
 
-    `evidence` holds the trajectories' ids, each with its domain.
+    `evidence` holds the trajectories by their ids; `seen` the fingerprints of the experiences that
+    the lessons were compared with: one that changed since is not changed again unseen.
     """
 
-    evidence: Mapping[str, str | None]
+    evidence: Mapping[str, RecordedTrajectory]
     actor: str
     origin: Origin
     now: datetime
+    seen: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def place(writing: Writing, prepared: PreparedLessons, source: Source) -> list[Decision]:
@@ -92,6 +102,7 @@ def place(writing: Writing, prepared: PreparedLessons, source: Source) -> list[D
         actor=source.actor,
         origin=source.origin,
         now=source.now,
+        seen=source.seen,
     )
     decisions: list[Decision] = []
     for index, one in enumerate(prepared.lessons):
@@ -126,11 +137,13 @@ def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
             f"trajectory_ids names {', '.join(strangers)}, which is none of "
             f"{', '.join(source.evidence) or 'the trajectories of this call'}"
         )
-    domains = {source.evidence[id_] for id_ in evidence}
+    trajectories = [source.evidence[id_] for id_ in evidence]
+    domains = {trajectory.domain for trajectory in trajectories}
     return Proposal(
         index=index,
         lesson=one.lesson,
         evidence=evidence,
         vectors=one.vectors,
         domain=domains.pop() if len(domains) == 1 else None,
+        priority=starting_priority(trajectories),
     )

@@ -4,7 +4,7 @@ Exact copies are discarded with their evidence counted. Without an action, so ar
 the embedder's threshold; what is merely near comes back as candidates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
@@ -46,6 +46,7 @@ class Proposal:
     evidence: tuple[str, ...]
     vectors: Sequence[bytes] | None
     domain: str | None
+    priority: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,7 @@ class Placing:
     actor: str
     origin: Origin
     now: datetime
+    seen: Mapping[str, str]
 
     def decide(self, proposal: Proposal) -> Decision:
         """Place one lesson; a refusal changes nothing.
@@ -90,6 +92,8 @@ class Placing:
             )
         if found[0].status is not Status.ACTIVE and lesson.action is not Action.DISCARD:
             raise InputError(f"{lesson.into} is {found[0].status}: restore it first, or add anew")
+        if self.seen.get(lesson.into, found[0].fingerprint) != found[0].fingerprint:
+            raise InputError(f"{lesson.into} was changed since it was shown: add, or look again")
         return found[0]
 
     def _near(self, proposal: Proposal) -> list[Candidate]:
@@ -221,6 +225,7 @@ class Placing:
                 at=self.now,
                 reason=reason or proposal.lesson.reason,
                 trajectory_id=proposal.evidence[0] if proposal.evidence else None,
+                origin=self.origin,
             )
         )
 
@@ -241,6 +246,7 @@ def _snapshot(proposal: Proposal) -> Snapshot:
         examples=lesson.examples,
         domain=clean_domain(lesson.domain) or proposal.domain,
         tags=lesson.tags,
+        priority=proposal.priority,
         evidence=proposal.evidence,
     )
 

@@ -37,13 +37,15 @@ class Searcher:
                 question = replace(question, vector=None)  # a reindex ended between the two looks
             return *answer(reading, question, self._usual(reading, embedder)), notice
 
-    def nearest(self, texts: Sequence[str], limit: int) -> list[Experience]:
+    def nearest(
+        self, texts: Sequence[str], limit: int, wanted: Filter | None = None
+    ) -> list[Experience]:
         """The active experiences nearest to any of some texts, best first."""
         with self._store.reading() as reading:
             embedder, _ = self._embedders.serving(reading.vectors_made_by())
             best: dict[str, float] = {}
             for text in texts:
-                question = Search(text=text, wanted=Filter(), limit=limit)
+                question = Search(text=text, wanted=wanted or Filter(), limit=limit)
                 found = candidates(reading, _embedded(question, embedder))
                 for id_, score in found.scores.items():
                     best[id_] = max(score, best.get(id_, score))

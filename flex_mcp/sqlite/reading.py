@@ -17,6 +17,7 @@ from flex_mcp.models import (
     RecordedTrajectory,
     Retrieval,
     Revision,
+    Road,
     Statistics,
     Status,
     Vectors,
@@ -25,6 +26,7 @@ from flex_mcp.models import (
 from flex_mcp.sqlite import rows
 from flex_mcp.sqlite.file import SQL
 from flex_mcp.store import Entry, EntryPart, Scored, Term, named_queries
+from flex_mcp.turns import Turn
 
 QUERIES = named_queries(SQL)
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
@@ -97,8 +99,30 @@ class SqliteReading:
         found = self._one("trajectory_by_key", key=key)
         return (found["id"], found["content_hash"]) if found else None
 
-    def pending(self, now: datetime) -> list[str]:
-        return [row["id"] for row in self._run("pending", now=now.isoformat())]
+    def pending(
+        self,
+        now: datetime,
+        *,
+        limit: int | None = None,
+        like: str | None = None,
+        skip: Iterable[str] = (),
+    ) -> list[str]:
+        found = self._run(
+            "pending" if like is None else "pending_of_task",
+            now=now.isoformat(),
+            limit=-1 if limit is None else limit,
+            skip=rows.as_json(skip),
+            **({} if like is None else {"id": like}),
+        )
+        return [row["id"] for row in found]
+
+    def count_pending(self, now: datetime) -> int:
+        return self._run("count_pending", now=now.isoformat())[0]["count"]
+
+    def leases(self, road: Road, now: datetime) -> tuple[int, datetime | None]:
+        found = self._run("leases", road=str(road), now=now.isoformat())[0]
+        until = found["until"]
+        return found["count"], datetime.fromisoformat(until) if until else None
 
     def claimed(self, ids: Sequence[str], now: datetime) -> dict[str, str]:
         found = self._run("claimed", ids=rows.as_json(ids), now=now.isoformat())
@@ -107,6 +131,20 @@ class SqliteReading:
     def brief(self, brief_id: str) -> Brief | None:
         found = self._one("brief", id=brief_id)
         return rows.brief(found) if found else None
+
+    def turns(self, brief_id: str) -> list[Turn]:
+        found = (rows.turn(row) for row in self._run("turns", id=brief_id))
+        return [turn for turn in found if turn]
+
+    def tokens(self, brief_id: str) -> int | None:
+        return self._run("tokens", id=brief_id)[0]["tokens"]
+
+    def batches(self, now: datetime) -> dict[str, list[str]]:
+        found = self._run("batches", now=now.isoformat())
+        return {row["batch"]: json.loads(row["brief_ids"]) for row in found}
+
+    def independent(self, trajectory_ids: Sequence[str]) -> int:
+        return self._run("independent", ids=rows.as_json(trajectory_ids))[0]["count"]
 
     def retrieval(self, retrieval_id: str) -> Retrieval | None:
         found = self._one("retrieval", id=retrieval_id)
@@ -235,6 +273,7 @@ class SqliteReading:
             retrievals=counts["retrievals"][""],
             revisions=counts["revisions"][""],
             last_change=last[0].at if last else None,
+            spent=tuple(rows.spent(row) for row in self._run("spent")),
         )
 
 

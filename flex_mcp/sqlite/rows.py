@@ -21,7 +21,9 @@ from flex_mcp.models import (
     RecordedTrajectory,
     Revision,
     RevisionKind,
+    Road,
     Snapshot,
+    Spent,
     Status,
     Step,
     StepKind,
@@ -29,12 +31,16 @@ from flex_mcp.models import (
     VerifiedBy,
     Zone,
 )
+from flex_mcp.turns import Prompt, Reply, Turn
 
 Row = Mapping[str, Any]
 COMPRESS_OVER = 4096  # bytes of a trajectory's body
 
 _snapshots = adapter(Snapshot)
 _decisions = adapter(tuple[Decision, ...])
+_origins = adapter(Origin)
+_prompts = adapter(Prompt)
+_replies = adapter(Reply)
 
 
 def as_json(items: Iterable[object]) -> str:
@@ -56,7 +62,14 @@ def experience(row: Row) -> Experience:
         status=Status(row["status"]),
         superseded_by=row["superseded_by"],
         evidence=tuple(json.loads(row["evidence"])),
-        origin=Origin(kind=row["origin_kind"], by=row["origin_by"]),
+        origin=Origin(
+            kind=row["origin_kind"],
+            by=row["origin_by"],
+            road=Road(row["origin_road"]) if row["origin_road"] else None,
+            model=row["origin_model"],
+            prompts=row["origin_prompts"],
+            tokens=row["origin_tokens"],
+        ),
         revision=row["revision"],
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
@@ -83,6 +96,10 @@ def experience_row(value: Experience) -> dict[str, Any]:
         "fingerprint": value.fingerprint,
         "origin_kind": value.origin.kind,
         "origin_by": value.origin.by,
+        "origin_road": value.origin.road and str(value.origin.road),
+        "origin_model": value.origin.model,
+        "origin_prompts": value.origin.prompts,
+        "origin_tokens": value.origin.tokens,
         "revision": value.revision,
         "created_at": value.created_at.isoformat(),
         "updated_at": value.updated_at.isoformat(),
@@ -115,6 +132,7 @@ def revision(row: Row) -> Revision:
         at=datetime.fromisoformat(row["at"]),
         reason=row["reason"],
         trajectory_id=row["trajectory_id"],
+        origin=_origins.validate_json(row["origin"]) if row["origin"] else None,
     )
 
 
@@ -130,6 +148,7 @@ def revision_row(value: Revision) -> dict[str, Any]:
         "at": value.at.isoformat(),
         "reason": value.reason,
         "trajectory_id": value.trajectory_id,
+        "origin": value.origin and _origins.dump_json(value.origin).decode(),
     }
 
 
@@ -206,8 +225,46 @@ def brief(row: Row) -> Brief:
         rendered=row["rendered"],
         created_at=datetime.fromisoformat(row["created_at"]),
         expires_at=datetime.fromisoformat(row["expires_at"]),
+        road=Road(row["road"]),
+        prompts=row["prompts"],
         answer_hash=row["answer_hash"],
         decisions=_decisions.validate_json(row["decisions"]),
+    )
+
+
+def turn(row: Row) -> Turn | None:
+    """None where the brief has ended and only its cost is kept."""
+    if row["prompt"] is None:
+        return None
+    return Turn(
+        brief_id=row["brief_id"],
+        place=row["place"],
+        prompt=_prompts.validate_json(row["prompt"]),
+        reply=_replies.validate_json(row["reply"]) if row["reply"] else None,
+        batch=row["batch"],
+    )
+
+
+def prompt_json(prompt: Prompt) -> str:
+    return _prompts.dump_json(prompt).decode()
+
+
+def reply_row(reply: Reply) -> dict[str, Any]:
+    return {
+        "reply": _replies.dump_json(reply).decode(),
+        "model": reply.model,
+        "input_tokens": reply.input_tokens,
+        "output_tokens": reply.output_tokens,
+    }
+
+
+def spent(row: Row) -> Spent:
+    return Spent(
+        road=Road(row["road"]),
+        model=row["model"],
+        questions=row["questions"],
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
     )
 
 

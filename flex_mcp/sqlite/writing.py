@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from flex_mcp.models import (
 from flex_mcp.sqlite import rows
 from flex_mcp.sqlite.reading import SqliteReading, staging_name, vectors_table
 from flex_mcp.store import Entry
+from flex_mcp.turns import Reply, Turn
 
 
 class SqliteWriting(SqliteReading):
@@ -140,6 +142,8 @@ class SqliteWriting(SqliteReading):
             rendered=brief.rendered,
             created_at=brief.created_at.isoformat(),
             expires_at=brief.expires_at.isoformat(),
+            road=str(brief.road),
+            prompts=brief.prompts,
         )
         for place, trajectory_id in enumerate(brief.trajectory_ids):
             self._run(
@@ -156,6 +160,24 @@ class SqliteWriting(SqliteReading):
             answer_hash=answer_hash,
             decisions=rows.decisions_json(tuple(decisions)),
         )
+        self._run("clear_turns", id=brief_id)
+
+    def claim_until(self, brief_id: str, expires_at: datetime) -> None:
+        self._run("claim_until", id=brief_id, expires_at=expires_at.isoformat())
+
+    def put_turn(self, turn: Turn) -> None:
+        prompt = rows.prompt_json(turn.prompt)
+        self._run("put_turn", brief_id=turn.brief_id, place=turn.place, prompt=prompt)
+
+    def put_reply(self, turn: Turn, reply: Reply) -> None:
+        row = rows.reply_row(reply)
+        self._run("put_reply", brief_id=turn.brief_id, place=turn.place, **row)
+
+    def put_batch(self, turn: Turn, batch: str | None) -> None:
+        self._run("put_batch", brief_id=turn.brief_id, place=turn.place, batch=batch)
+
+    def clear_turns(self, brief_id: str) -> None:
+        self._run("clear_turns", id=brief_id)
 
     def add_entry(self, entry: Entry) -> None:
         found = self._run("add_entry", identity=entry.identity, zone=entry.zone, json=entry.json)

@@ -63,10 +63,35 @@ SELECT id, content_hash FROM trajectories WHERE key = :key;
 -- name: pending
 SELECT t.id FROM trajectories t
 WHERE t.state = 'pending'
+  AND t.id NOT IN (SELECT value FROM json_each(:skip))
   AND NOT EXISTS (
     SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
     WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.expires_at > :now)
-ORDER BY t.number;
+ORDER BY t.number LIMIT :limit;
+
+-- name: pending_of_task
+-- Those of the same task as a trajectory, oldest first.
+SELECT t.id FROM trajectories t
+WHERE t.state = 'pending' AND t.task = (SELECT task FROM trajectories WHERE id = :id)
+  AND t.id NOT IN (SELECT value FROM json_each(:skip))
+  AND NOT EXISTS (
+    SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
+    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.expires_at > :now)
+ORDER BY t.number LIMIT :limit;
+
+-- name: count_pending
+SELECT count(*) AS count FROM trajectories t
+WHERE t.state = 'pending'
+  AND NOT EXISTS (
+    SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
+    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.expires_at > :now);
+
+-- name: leases
+-- Pending trajectories that a model is working on in some process, and until when they are claimed.
+SELECT count(DISTINCT c.trajectory_id) AS count, max(b.expires_at) AS until
+FROM briefs b JOIN brief_trajectories c ON c.brief_id = b.id
+JOIN trajectories t ON t.id = c.trajectory_id
+WHERE b.road = :road AND b.answer_hash IS NULL AND b.expires_at > :now AND t.state = 'pending';
 
 -- name: claimed
 SELECT c.trajectory_id, b.id AS brief_id
@@ -79,6 +104,31 @@ SELECT b.*,
     (SELECT json_group_array(c.trajectory_id ORDER BY c.place)
        FROM brief_trajectories c WHERE c.brief_id = b.id) AS trajectory_ids
 FROM briefs b WHERE b.id = :id;
+
+-- name: turns
+SELECT * FROM brief_turns WHERE brief_id = :id ORDER BY place;
+
+-- name: spent
+SELECT b.road, t.model, count(*) AS questions,
+    sum(t.input_tokens) AS input_tokens, sum(t.output_tokens) AS output_tokens
+FROM brief_turns t JOIN briefs b ON b.id = t.brief_id
+WHERE t.model IS NOT NULL GROUP BY b.road, t.model ORDER BY b.road, t.model;
+
+-- name: tokens
+SELECT sum(input_tokens + output_tokens) AS tokens FROM brief_turns WHERE brief_id = :id;
+
+-- name: batches
+-- Message batches whose results were not taken in yet, oldest brief first.
+SELECT t.batch, json_group_array(t.brief_id) AS brief_ids
+FROM brief_turns t JOIN briefs b ON b.id = t.brief_id
+WHERE t.batch IS NOT NULL AND t.reply IS NULL AND b.answer_hash IS NULL AND b.expires_at > :now
+GROUP BY t.batch ORDER BY min(b.created_at);
+
+-- name: independent
+-- The same task once again by the same agent proves nothing new.
+SELECT count(*) AS count FROM (
+    SELECT DISTINCT task, agent_name, agent_model FROM trajectories
+    WHERE id IN (SELECT value FROM json_each(:ids)));
 
 -- name: retrieval
 SELECT * FROM retrievals WHERE id = :id;
@@ -185,11 +235,12 @@ UPDATE trajectories SET state = :state WHERE id IN (SELECT value FROM json_each(
 -- name: put_experience
 -- Counters are left alone: they belong to retrievals, not to the text.
 INSERT INTO experiences (id, zone, level, title, "when", lesson, examples, domain, tags, priority,
-    status, superseded_by, fingerprint, origin_kind, origin_by, revision, created_at, updated_at,
-    served, successes, failures)
+    status, superseded_by, fingerprint, origin_kind, origin_by, origin_road, origin_model,
+    origin_prompts, origin_tokens, revision, created_at, updated_at, served, successes, failures)
 VALUES (:id, :zone, :level, :title, :when, :lesson, :examples, :domain, :tags, :priority,
-    :status, :superseded_by, :fingerprint, :origin_kind, :origin_by, :revision, :created_at,
-    :updated_at, :served, :successes, :failures)
+    :status, :superseded_by, :fingerprint, :origin_kind, :origin_by, :origin_road, :origin_model,
+    :origin_prompts, :origin_tokens, :revision, :created_at, :updated_at, :served, :successes,
+    :failures)
 ON CONFLICT (id) DO UPDATE SET zone = excluded.zone, level = excluded.level,
     title = excluded.title, "when" = excluded."when", lesson = excluded.lesson,
     examples = excluded.examples, domain = excluded.domain, tags = excluded.tags,
@@ -228,8 +279,9 @@ INSERT INTO vectors (chunk, level, zone, embedding) VALUES (:chunk, :level, :zon
 
 -- name: add_revision
 INSERT INTO revisions (experience_id, revision, kind, before, after, actor, at, reason,
-    trajectory_id)
-VALUES (:experience_id, :revision, :kind, :before, :after, :actor, :at, :reason, :trajectory_id);
+    trajectory_id, origin)
+VALUES (:experience_id, :revision, :kind, :before, :after, :actor, :at, :reason, :trajectory_id,
+    :origin);
 
 -- name: add_retrieval
 INSERT INTO retrievals (id, query, at, client, outcome)
@@ -262,8 +314,8 @@ FROM retrieval_hits h JOIN experiences e ON e.id = h.experience_id
 WHERE h.retrieval_id = :id ORDER BY h.place;
 
 -- name: add_brief
-INSERT INTO briefs (id, rendered, created_at, expires_at)
-VALUES (:id, :rendered, :created_at, :expires_at);
+INSERT INTO briefs (id, rendered, created_at, expires_at, road, prompts)
+VALUES (:id, :rendered, :created_at, :expires_at, :road, :prompts);
 
 -- name: add_brief_trajectory
 INSERT INTO brief_trajectories (brief_id, place, trajectory_id)
@@ -271,6 +323,27 @@ VALUES (:brief_id, :place, :trajectory_id);
 
 -- name: close_brief
 UPDATE briefs SET answer_hash = :answer_hash, decisions = :decisions WHERE id = :id;
+
+-- name: claim_until
+UPDATE briefs SET expires_at = :expires_at WHERE id = :id AND answer_hash IS NULL;
+
+-- name: put_turn
+-- A question that was put is never put again: of two rounds that ask at once the first stays.
+INSERT INTO brief_turns (brief_id, place, prompt) VALUES (:brief_id, :place, :prompt)
+ON CONFLICT (brief_id, place) DO NOTHING;
+
+-- name: put_reply
+-- The first reply stays.
+UPDATE brief_turns SET reply = :reply, model = :model, input_tokens = :input_tokens,
+    output_tokens = :output_tokens, batch = NULL
+WHERE brief_id = :brief_id AND place = :place AND reply IS NULL AND prompt IS NOT NULL;
+
+-- name: put_batch
+UPDATE brief_turns SET batch = :batch WHERE brief_id = :brief_id AND place = :place;
+
+-- name: clear_turns
+-- What was said is needed while the brief is open; what it cost stays.
+UPDATE brief_turns SET prompt = NULL, reply = NULL, batch = NULL WHERE brief_id = :id;
 
 -- name: add_entry
 INSERT INTO entries (identity, zone, json) VALUES (:identity, :zone, :json)

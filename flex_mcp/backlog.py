@@ -1,0 +1,290 @@
+"""Working through the pending trajectories, several groups at once or in message batches.
+
+Each group is a brief of its own, settled by itself. A kill loses at most what is in work, which
+stays pending; what was settled stays settled.
+"""
+
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from flex_mcp.briefing import Distillation
+from flex_mcp.distiller import Distiller
+from flex_mcp.errors import FlexError, InputError, ModelError, ModelServiceError
+from flex_mcp.library import Library, Progress, silent
+from flex_mcp.llm import LLM, Later
+from flex_mcp.models import TRAJECTORIES, Brief, Road, Wanted
+from flex_mcp.turns import Reply, Turn
+
+ROUND = 1_000  # briefs that are in one message batch: the service takes 100,000 questions
+BATCH_CLAIM = timedelta(hours=25)  # a batch may take 24
+ALIVE = timedelta(seconds=90)  # a process that waits for a batch looks at it more often
+PAUSES = (1, 2, 5, 10, 20, 30, 60)  # seconds between two looks; the last one stays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to work through: those named, as one group, or the pending ones up to `limit`."""
+
+    ids: Sequence[str] | None = None
+    limit: int | None = None
+    dry_run: bool = False
+    at_once: int = 4
+    client: str = "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Trajectories that stay pending, and why."""
+
+    trajectory_ids: tuple[str, ...]
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What became of a job.
+
+    `stopped` says why nothing more was begun; `elsewhere` counts trajectories that are in work in
+    another process.
+    """
+
+    made: list[Distillation] = field(default_factory=list[Distillation])
+    failures: list[Failure] = field(default_factory=list[Failure])
+    stopped: str | None = None
+    remaining: int = 0
+    elsewhere: int = 0
+
+
+class Batching(Protocol):
+    """An LLM that takes many questions now and answers them later."""
+
+    window: int
+
+    def submit(self, turns: Sequence[Turn]) -> str: ...
+
+    def collect(self, batch: str) -> Mapping[str, Reply | ModelError] | None: ...
+
+
+class _Run:
+    """One job under way; threads share it."""
+
+    def __init__(self, library: Library, distiller: Distiller, job: Job) -> None:
+        self.report = Report()
+        self._library = library
+        self._distiller = distiller
+        self._job = job
+        self._lock = threading.Lock()
+        self._skip: set[str] = set()
+        self._taken = 0
+        self._done = 0
+        pending = library.remaining()
+        self._most = len(job.ids) if job.ids else min(job.limit or pending, pending)
+
+    def take(self, llm: LLM) -> Brief | None:
+        """The next group; None where the job is done or stopped."""
+        job = self._job
+        with self._lock:
+            left = TRAJECTORIES if job.limit is None else job.limit - self._taken
+            if self.report.stopped or left <= 0 or (job.ids and self._taken):
+                return None
+            limit = min(left, TRAJECTORIES)
+            wanted = Wanted(ids=job.ids, limit=limit, skip=frozenset(self._skip))
+            if brief := self._distiller.open(wanted, llm):
+                self._taken += len(brief.trajectory_ids)
+            return brief
+
+    def work(self, brief: Brief, llm: LLM, progress: Progress) -> None:
+        """Distil one group; what goes wrong with it goes into the report.
+
+        Raises:
+            Later: its reply comes later.
+        """
+        job = self._job
+        try:
+            made = self._distiller.work(brief, llm, client=job.client, dry_run=job.dry_run)
+        except ModelServiceError as error:
+            self._failed(brief, error, stop=True)
+        except (ModelError, InputError) as error:
+            self._failed(brief, error)
+        else:
+            with self._lock:
+                self.report.made.append(made)
+                self._skip |= set(brief.trajectory_ids) if job.dry_run else set()
+        with self._lock:
+            self._done += len(brief.trajectory_ids)
+            progress(self._done, max(self._most, self._done))
+
+    def _failed(self, brief: Brief, error: FlexError, *, stop: bool = False) -> None:
+        failure = Failure(trajectory_ids=brief.trajectory_ids, reason=str(error))
+        with self._lock:
+            self.report.failures.append(failure)
+            self._skip |= set(brief.trajectory_ids)
+            self.report.stopped = self.report.stopped or (str(error) if stop else None)
+
+    def stop(self, why: str) -> None:
+        with self._lock:
+            self.report.stopped = self.report.stopped or why
+
+    def end(self) -> Report:
+        self.report.remaining = self._library.remaining()
+        self.report.elsewhere, _ = self._library.in_work(Road.ANTHROPIC)
+        return self.report
+
+
+def work_through(
+    library: Library, distiller: Distiller, llm: LLM, job: Job, progress: Progress = silent
+) -> Report:
+    """Distil group after group until the job is done, `job.at_once` at a time.
+
+    A group whose answers cannot be used stays pending. Where the model cannot be asked at all,
+    nothing more is begun. Groups of a process that died are taken over when its claims have ended.
+
+    Raises:
+        NotFoundError: a trajectory that is named is not here.
+        InputError: all those named are distilled, or claimed by another brief.
+        EmbedderError: lessons could not be placed now.
+    """
+    library.check_embedder()
+    run = _Run(library, distiller, job)
+
+    def worker() -> None:
+        while brief := run.take(llm):
+            run.work(brief, llm, progress)
+
+    while True:
+        with ThreadPoolExecutor(job.at_once, thread_name_prefix="distil") as pool:
+            try:
+                for future in [pool.submit(worker) for _ in range(job.at_once)]:
+                    future.result()
+            except BaseException as error:
+                run.stop(str(error) or "stopped")  # those in work are ended first
+                raise
+        if run.report.stopped or not _others_end_soon(library, llm, job):
+            return run.end()
+        time.sleep(1)
+
+
+def _others_end_soon(library: Library, llm: LLM, job: Job) -> bool:
+    """Whether all that is left is claimed by processes that show a sign of life, or die, soon."""
+    if job.limit is not None or job.ids is not None:
+        return False
+    count, until = library.in_work(Road.ANTHROPIC)
+    return count > 0 and until is not None and until <= library.now() + llm.claim
+
+
+class _BatchLLM:
+    """Replies that have come; the rest comes later."""
+
+    road = Road.ANTHROPIC
+    claim = BATCH_CLAIM
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.replies: dict[str, Reply | ModelError] = {}
+
+    def ask(self, turn: Turn) -> Reply:
+        match self.replies.pop(turn.key, None):
+            case None:
+                raise Later(turn)
+            case ModelError() as error:
+                raise error
+            case Reply() as reply:
+                return reply
+
+
+def work_in_batches(
+    library: Library, distiller: Distiller, service: Batching, job: Job, progress: Progress = silent
+) -> Report:
+    """The same by message batches: slower, at half the price. Takes up what an earlier run left.
+
+    Raises as `work_through` does.
+    """
+    library.check_embedder()
+    run, llm = _Run(library, distiller, job), _BatchLLM(service.window)
+    briefs = {one.id: one for one in _left(library)}
+    while True:
+        while len(briefs) < ROUND and (brief := run.take(llm)):
+            briefs[brief.id] = brief
+        if not briefs:
+            return run.end()
+        try:
+            with _adoptable_after(library, briefs):
+                waiting = list(_asked(run, llm, briefs, progress))
+                llm.replies |= _answered(library, service, briefs, waiting)
+        except ModelServiceError as error:
+            run.stop(str(error))
+            return run.end()
+
+
+def _left(library: Library) -> list[Brief]:
+    """The briefs of batches whose process is gone."""
+    ids = [id_ for ids in library.turns.batches().values() for id_ in ids]
+    found = [library.turns.of(id_)[0] for id_ in ids]
+    latest = library.now() + BATCH_CLAIM - ALIVE
+    return [one for one in found if one and library.now() < one.expires_at < latest]
+
+
+@contextmanager
+def _adoptable_after(library: Library, briefs: Mapping[str, Brief]) -> Generator[None]:
+    """However this process ends waiting, another run may take the batches up at once."""
+    try:
+        yield
+    except BaseException:
+        for id_ in briefs:
+            library.turns.claim(id_, BATCH_CLAIM - ALIVE)
+        raise
+
+
+def _asked(
+    run: _Run, llm: _BatchLLM, briefs: dict[str, Brief], progress: Progress
+) -> Iterator[Turn]:
+    """Take every brief as far as it goes; the turns that wait for a reply."""
+    for brief in list(briefs.values()):
+        try:
+            run.work(brief, llm, progress)
+        except Later as later:
+            yield later.turn
+        else:
+            del briefs[brief.id]
+
+
+def _answered(
+    library: Library, service: Batching, briefs: Mapping[str, Brief], waiting: Sequence[Turn]
+) -> dict[str, Reply | ModelError]:
+    """The replies to the turns that wait, when their batches have ended."""
+    fresh = [turn for turn in waiting if turn.batch is None]
+    batches = {turn.batch for turn in waiting if turn.batch}
+    if fresh:
+        batch = service.submit(fresh)
+        library.turns.batch(fresh, batch)
+        batches.add(batch)
+    replies: dict[str, Reply | ModelError] = {}
+    pauses = iter(PAUSES)
+    while batches:
+        for batch in sorted(batches):
+            if (found := _collected(service, batch, waiting)) is not None:
+                replies |= found
+                batches.remove(batch)
+        if batches:
+            time.sleep(next(pauses, PAUSES[-1]))
+            for id_ in briefs:
+                library.turns.claim(id_, BATCH_CLAIM)
+    lost = {turn.key: ModelError("its batch did not answer it: run it again") for turn in waiting}
+    return lost | replies
+
+
+def _collected(
+    service: Batching, batch: str, waiting: Sequence[Turn]
+) -> Mapping[str, Reply | ModelError] | None:
+    try:
+        return service.collect(batch)
+    except ModelServiceError:
+        raise
+    except ModelError as error:  # it is gone, and its questions with it
+        return {turn.key: error for turn in waiting if turn.batch == batch}

@@ -1,0 +1,112 @@
+"""The critic: what a model is asked about trajectories, and what its answer must be (FLEX §3).
+
+Pure functions. It writes lessons from one trajectory, or from several of the same task: failures
+and successes side by side, and what made the difference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from flex_mcp.arguments import checked, parsed, schema_of
+from flex_mcp.errors import AnswerError, InputError
+from flex_mcp.excerpts import BriefTrajectory, shown_within, trajectory_text
+from flex_mcp.models import (
+    LESSONS_LIMIT,
+    STRICT,
+    Lesson,
+    Level,
+    Outcome,
+    RecordedTrajectory,
+    Zone,
+    values_of,
+)
+from flex_mcp.prompting import Prompts
+from flex_mcp.turns import Message, Prompt
+
+FRAME = 500  # characters that the question has besides the trajectories
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A lesson as the critic answers it: every field is there, empty where it says nothing."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    zone: Zone
+    level: Level
+    title: str
+    when: str
+    lesson: str
+    examples: tuple[str, ...]
+    domain: str
+    tags: tuple[str, ...]
+    trajectory_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriticAnswer:
+    """What a model answers."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    lessons: Annotated[tuple[Draft, ...], Field(max_length=LESSONS_LIMIT)]
+
+
+def instructions(prompts: Prompts, chosen: Sequence[RecordedTrajectory]) -> str:
+    """The fixed part, which looks at success, failure or both, as these trajectories ended."""
+    return prompts.render("critic", attention=prompts.render(attention(chosen)))
+
+
+def attention(chosen: Sequence[RecordedTrajectory]) -> str:
+    """The prompt that says what to look for."""
+    outcomes = {one.outcome for one in chosen} - {Outcome.UNKNOWN}
+    if not outcomes:
+        return "critic_unknown"
+    if outcomes == {Outcome.SUCCESS}:
+        return "critic_success"
+    return "critic_failure" if outcomes == {Outcome.FAILURE} else "critic_contrast"
+
+
+def excerpts(chosen: Sequence[RecordedTrajectory], window: int) -> tuple[BriefTrajectory, ...]:
+    """The trajectories as the critic sees them, cut to fit a window of so many characters."""
+    return shown_within(chosen, window - FRAME)
+
+
+def question(prompts: Prompts, chosen: Sequence[RecordedTrajectory], window: int) -> Prompt:
+    """What the critic is asked; system and question together take at most about `window`."""
+    system = instructions(prompts, chosen)
+    shown = excerpts(chosen, window - len(system))
+    text = prompts.render("critic_question", trajectories="\n\n".join(map(trajectory_text, shown)))
+    schema = schema_of(CriticAnswer)
+    return Prompt(
+        system=system,
+        messages=(Message("user", text),),
+        schema=schema,
+        shape=prompts.shape(schema),
+    )
+
+
+def lessons(text: str, trajectory_ids: Sequence[str]) -> tuple[Lesson, ...]:
+    """The lessons of an answer about these trajectories.
+
+    Raises:
+        AnswerError: it is malformed, or a lesson is; the sentence names what is wrong.
+    """
+    drafts = parsed(CriticAnswer, text).lessons
+    return tuple(_lesson(n, one, set(trajectory_ids)) for n, one in enumerate(drafts))
+
+
+def _lesson(number: int, draft: Draft, known: set[str]) -> Lesson:
+    if strangers := [id_ for id_ in draft.trajectory_ids if id_ not in known]:
+        raise AnswerError(
+            f"lesson {number} names {', '.join(strangers)} in trajectory_ids: "
+            f"it can be {', '.join(sorted(known))}"
+        )
+    values = values_of(draft, Draft) | {"trajectory_ids": draft.trajectory_ids or None}
+    try:
+        return checked(Lesson, values)
+    except InputError as error:
+        raise AnswerError(f"lesson {number}: {error}") from error

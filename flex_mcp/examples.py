@@ -1,0 +1,85 @@
+"""The demonstration's trajectories and lessons, and the prompts about them as a model gets them."""
+
+import json
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from flex_mcp import briefing, critic, updater
+from flex_mcp.arguments import checked, schema_of
+from flex_mcp.llm import WINDOW
+from flex_mcp.models import (
+    Experience,
+    Lesson,
+    Origin,
+    RecordedTrajectory,
+    Trajectory,
+    TrajectoryState,
+    values_of,
+)
+from flex_mcp.prompting import Prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WHEN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def data(name: str) -> Any:  # noqa: ANN401  JSON of ours
+    """A file of the demonstration's data."""
+    return json.loads((files("flex_mcp") / "demo_data" / name).read_text(encoding="utf-8"))
+
+
+def prompt(prompts: Prompts, name: str) -> str:
+    """A prompt, filled with the demonstration's trajectories and lessons.
+
+    Raises:
+        PromptError: there is no such prompt, or its file cannot be used.
+    """
+    trajectories, lessons, experiences = _trajectories(), _lessons(), _experiences()
+    asked = critic.question(prompts, trajectories, WINDOW)
+    compared = updater.question(prompts, lessons[:1], [experiences], WINDOW) or asked
+    brief = briefing.fitted(prompts, "b_example22222", trajectories, experiences)
+    made: dict[str, Callable[[], str]] = {
+        "critic": lambda: asked.system,
+        "critic_question": lambda: asked.messages[0].text,
+        "updater": lambda: compared.system,
+        "updater_question": lambda: compared.messages[0].text,
+        "brief": lambda: brief.text,
+        "instructions": lambda: brief.instructions,
+        "again": lambda: prompts.render("again", problem="lesson 0: title is empty"),
+        "shape": lambda: prompts.shape(schema_of(critic.CriticAnswer)),
+    }
+    return made.get(name, lambda: prompts.render(name))()
+
+
+def _trajectories() -> list[RecordedTrajectory]:
+    return [
+        RecordedTrajectory(
+            **values_of(checked(Trajectory, one), Trajectory),
+            id=f"t_example{number:05d}",
+            key="example",
+            state=TrajectoryState.PENDING,
+            recorded_at=WHEN,
+        )
+        for number, one in enumerate(data("trajectories.json"))
+    ]
+
+
+def _lessons() -> list[Lesson]:
+    return [checked(Lesson, one) for one in data("lessons.json")["lessons"]]
+
+
+def _experiences() -> list[Experience]:
+    fields = ("zone", "level", "title", "when", "lesson", "examples")
+    return [
+        Experience(
+            **{name: getattr(one, name) for name in fields},
+            id=f"e_example{number:05d}",
+            origin=Origin(kind="distilled", by="the demonstration"),
+            revision=1,
+            created_at=WHEN,
+            updated_at=WHEN,
+        )
+        for number, one in enumerate(_lessons()[1:3])
+    ]

@@ -1,0 +1,166 @@
+"""How trajectories and experiences are shown to a model: quoted, and cut to fit; pure functions.
+
+All text from outside is quoted: data, whatever it says. Nothing is cut in silence: what a long
+trajectory keeps is its beginning, its end, the verdict, and the lines that tell of trouble.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from flex_mcp.models import TRAJECTORY_LIMIT, Experience, RecordedTrajectory, Step
+from flex_mcp.quoting import one_line, quoted
+
+T = TypeVar("T")
+
+NEIGHBOUR_LIMIT = 360  # characters of a neighbour's lesson
+SHORTEST = 200  # characters that a text is never cut below
+TROUBLE = re.compile(
+    r"error|exception|traceback|fail|fatal|denied|not found|warning", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BriefTrajectory:
+    """A trajectory as a brief shows it; `shortened` where its text was cut to fit."""
+
+    id: str
+    domain: str | None
+    outcome: str
+    verified_by: str
+    task: str
+    text: str
+    shortened: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """An experience as a brief shows it."""
+
+    id: str
+    zone: str
+    level: str
+    title: str
+    when: str
+    lesson: str
+
+
+def roomiest(make: Callable[[int], T | None], best: T, most: int) -> T:
+    """What `make` gives for the largest room, in characters, for which it gives anything.
+
+    `best` is what it gives for the smallest.
+    """
+    low, high = SHORTEST, most
+    while high - low > SHORTEST // 2:
+        room = (low + high) // 2
+        if (made := make(room)) is not None:
+            best, low = made, room
+        else:
+            high = room
+    return best
+
+
+def shown_within(chosen: Sequence[RecordedTrajectory], most: int) -> tuple[BriefTrajectory, ...]:
+    """Trajectories, each cut just so far that together they take at most `most` characters."""
+
+    def make(room: int) -> tuple[BriefTrajectory, ...] | None:
+        made = tuple(shown(one, room) for one in chosen)
+        return made if sum(len(trajectory_text(one)) for one in made) <= most else None
+
+    return roomiest(make, tuple(shown(one, SHORTEST) for one in chosen), most)
+
+
+def shown(trajectory: RecordedTrajectory, room: int) -> BriefTrajectory:
+    """A trajectory in about `room` characters: task, verdict and answer first, then the steps."""
+    task = cut(trajectory.task, room // 4)
+    ends = {"Answer": trajectory.answer, "Feedback": trajectory.feedback}
+    short = [f"{name}: {cut(text, room // 5)}" for name, text in ends.items() if text]
+    left = max(SHORTEST, room - len(task) - sum(map(len, short)))
+    if trajectory.steps is not None:
+        body = steps_text(trajectory.steps, left)
+        whole = all_steps(trajectory.steps, TRAJECTORY_LIMIT)
+    else:
+        whole = trajectory.transcript or ""
+        body = cut(whole, left)
+    text = "\n".join(part for part in (body, *short) if part)
+    uncut = [whole, *(f"{name}: {text}" for name, text in ends.items() if text)]
+    return BriefTrajectory(
+        id=trajectory.id,
+        domain=trajectory.domain,
+        outcome=str(trajectory.outcome),
+        verified_by=str(trajectory.verified_by),
+        task=task,
+        text=text,
+        shortened=(task, text) != (trajectory.task, "\n".join(part for part in uncut if part)),
+    )
+
+
+def all_steps(steps: Sequence[Step], most: int) -> str:
+    return "\n".join(step_text(number, step, most) for number, step in enumerate(steps, start=1))
+
+
+def steps_text(steps: Sequence[Step], room: int) -> str:
+    """The steps, each cut; where that is not enough, first and last ones and those with trouble."""
+    for most in (4_000, 2_000, 1_000, 600, 400, 250):
+        lines = [step_text(number, step, most) for number, step in enumerate(steps, start=1)]
+        if sum(map(len, lines)) + len(lines) <= room:
+            return "\n".join(lines)
+    telling = [
+        line
+        for number, (line, step) in enumerate(zip(lines, steps, strict=True))
+        if number < 2 or number >= len(steps) - 3 or TROUBLE.search(step.content)  # noqa: PLR2004
+    ]
+    return cut("\n".join(telling), room)
+
+
+def step_text(number: int, step: Step, most: int) -> str:
+    name = f" ({step.name})" if step.name else ""
+    return f"{number}. {step.kind}{name}: {cut(step.content, most)}"
+
+
+def cut(text: str, most: int) -> str:
+    """A text in about `most` characters: its beginning and its end, and how much is missing."""
+    most = max(most, SHORTEST)
+    if len(text) <= most:
+        return text
+    first = most // 2
+    last = most // 4
+    trouble = troubled(text[first:-last], most - first - last - 50)
+    left_out = len(text) - first - last - len(trouble)
+    return "".join((text[:first], f" […{left_out:,} characters left out…] ", trouble, text[-last:]))
+
+
+def troubled(text: str, most: int) -> str:
+    """The first lines of a text that tell of trouble, as many as fit."""
+    kept = ""
+    for line in text.splitlines():
+        if TROUBLE.search(line) and len(kept) + len(line) + 3 <= most:
+            kept += f"\n{line}\n…"
+    return kept
+
+
+def neighbour(experience: Experience) -> Neighbour:
+    return Neighbour(
+        id=experience.id,
+        zone=str(experience.zone),
+        level=str(experience.level),
+        title=experience.title,
+        when=cut(experience.when, SHORTEST),
+        lesson=cut(experience.lesson, NEIGHBOUR_LIMIT),
+    )
+
+
+def trajectory_text(trajectory: BriefTrajectory) -> str:
+    about = [trajectory.id, trajectory.outcome, f"verified by {trajectory.verified_by}"]
+    about += [one_line(trajectory.domain)] if trajectory.domain else []
+    about += ["shortened to fit"] if trajectory.shortened else []
+    return quoted(f"### {' · '.join(about)}", f"Task: {trajectory.task}", trajectory.text)
+
+
+def neighbour_text(one: Neighbour) -> str:
+    return quoted(
+        f"### {one.id} · {one.zone} {one.level} · {one_line(one.title)}",
+        f"When: {one.when}",
+        one.lesson,
+    )

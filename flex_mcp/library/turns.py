@@ -1,0 +1,74 @@
+"""The turns of open briefs: what was asked and answered so far, kept until the brief ends."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+
+from flex_mcp.errors import InputError
+from flex_mcp.models import Brief
+from flex_mcp.store import Store, Writing
+from flex_mcp.turns import Reply, Turn
+
+
+class Turns:
+    """A library's turns; each verb is one transaction."""
+
+    def __init__(
+        self,
+        store: Store,
+        writing: Callable[[], AbstractContextManager[Writing]],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._writing = writing
+        self._now = now
+
+    def of(self, brief_id: str) -> tuple[Brief | None, list[Turn]]:
+        """A brief and its turns in order; a brief that has ended has none."""
+        with self._store.reading() as reading:
+            return reading.brief(brief_id), reading.turns(brief_id)
+
+    def put(self, turn: Turn) -> Turn:
+        """Keep a question; where one was put in its place meanwhile, that one is returned.
+
+        Raises:
+            InputError: the brief has ended meanwhile.
+        """
+        with self._writing() as writing:
+            writing.put_turn(turn)
+            for kept in writing.turns(turn.brief_id):
+                if kept.place == turn.place:
+                    return kept
+        raise InputError(f"{turn.brief_id} has ended meanwhile: call distill again")
+
+    def reply(self, turn: Turn, reply: Reply) -> None:
+        """Keep a reply; the first one of a turn stays."""
+        with self._writing() as writing:
+            writing.put_reply(turn, reply)
+
+    def claim(self, brief_id: str, lasting: timedelta) -> None:
+        """Keep the trajectories of an open brief claimed from now on for so long."""
+        with self._writing() as writing:
+            writing.claim_until(brief_id, self._now() + lasting)
+
+    def release(self, brief_id: str) -> None:
+        """Give up: the trajectories of the brief are free at once."""
+        with self._writing() as writing:
+            writing.claim_until(brief_id, self._now())
+            writing.clear_turns(brief_id)
+
+    def tokens(self, brief_id: str) -> int | None:
+        """What a brief has cost so far; None where nobody counts."""
+        with self._store.reading() as reading:
+            return reading.tokens(brief_id)
+
+    def batch(self, turns: Sequence[Turn], batch: str | None) -> None:
+        """Say which message batch carries these turns; None: none any more."""
+        with self._writing() as writing:
+            for turn in turns:
+                writing.put_batch(turn, batch)
+
+    def batches(self) -> Mapping[str, Sequence[str]]:
+        """The message batches under way, each with the briefs whose questions it carries."""
+        with self._store.reading() as reading:
+            return reading.batches(self._now())

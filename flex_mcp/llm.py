@@ -1,0 +1,235 @@
+"""The LLM seam: a question of the distiller in, a reply out; and the Messages API behind it.
+
+The anthropic package is imported when it is first asked, in the thread that asks: it takes seconds,
+and a server that distils by another road never needs it.
+"""
+
+import functools
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from flex_mcp.errors import ModelError, ModelServiceError
+from flex_mcp.models import Road
+from flex_mcp.turns import Reply, Stop, Turn
+
+if TYPE_CHECKING:
+    from anthropic import Anthropic, APIStatusError
+    from anthropic.types import Usage
+
+WINDOW = 120_000  # characters of one question: some 35,000 tokens, far below any model's window
+MAX_TOKENS = 8_000  # of one reply: some twenty lessons
+TIMEOUT = 180.0  # seconds of one attempt; the SDK makes two more
+STOPS = {"max_tokens": Stop.LENGTH, "refusal": Stop.REFUSAL}
+STAY = "the trajectories stay pending"
+OTHERWISE = "or set FLEX_MCP_DISTILLER=assistant to have your assistant write the lessons"
+
+
+class Later(Exception):  # noqa: N818  no error: the reply to `turn` comes from elsewhere
+    """The reply comes with a later run; what was said so far is kept with the brief until then."""
+
+    def __init__(self, turn: Turn) -> None:
+        super().__init__(turn.key)
+        self.turn = turn
+
+
+class LLM(Protocol):
+    """Whoever answers questions, in the thread that asks."""
+
+    road: Road
+    window: int  # characters of a question that it can take
+    claim: timedelta  # how long a brief stays claimed after the last sign of life
+
+    def ask(self, turn: Turn) -> Reply:
+        """The reply to a turn's prompt.
+
+        Raises:
+            ModelError: there is none.
+            Later: it comes with a later run.
+        """
+        ...
+
+
+class AnthropicLLM:
+    """A model behind the Messages API, at Anthropic or at any base URL that speaks it.
+
+    Args:
+        key: sent as a bearer token.
+        model: such as `claude-haiku-5-5`.
+        base_url: None for Anthropic's own.
+        timeout: seconds of one attempt.
+        retries: further attempts after 408, 409, 429, 5xx and broken connections; the SDK makes
+            them and honours `retry-after`.
+    """
+
+    road = Road.ANTHROPIC
+    window = WINDOW
+    claim = timedelta(seconds=30)  # renewed while it is asked
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        model: str,
+        base_url: str | None = None,
+        timeout: float = TIMEOUT,
+        retries: int = 2,
+    ) -> None:
+        self.model = model
+        self._key = key
+        self._base_url = base_url
+        self._timeout = timeout
+        self._retries = retries
+
+    @functools.cached_property
+    def _client(self) -> "Anthropic":
+        from anthropic import Anthropic
+
+        return Anthropic(
+            api_key=self._key,
+            base_url=self._base_url,
+            timeout=self._timeout,
+            max_retries=self._retries,
+        )
+
+    def ask(self, turn: Turn) -> Reply:
+        with self._plain_errors():
+            create = cast("Callable[..., object]", self._client.messages.create)
+            return _reply(create(**self._request(turn)))
+
+    def submit(self, turns: Sequence[Turn]) -> str:
+        """Send the questions of many briefs as one message batch; returns its id.
+
+        Raises:
+            ModelError: it was not taken.
+        """
+        with self._plain_errors():
+            requests: Any = [
+                {"custom_id": turn.key, "params": self._request(turn)} for turn in turns
+            ]
+            return self._client.messages.batches.create(requests=requests).id
+
+    def collect(self, batch: str) -> dict[str, Reply | ModelError] | None:
+        """The results of a batch by the keys of its turns; None while it is under way.
+
+        Raises:
+            ModelError: it is not known, or cannot be read.
+        """
+        with self._plain_errors():
+            if self._status(batch) != "ended":
+                return None
+            found: dict[str, Reply | ModelError] = {}
+            for item in self._client.messages.batches.results(batch):
+                if item.result.type == "succeeded":
+                    found[item.custom_id] = _reply(item.result.message)
+                else:
+                    why = f"the batch {batch} did not answer it ({item.result.type}): run it again"
+                    found[item.custom_id] = ModelError(why)
+            return found
+
+    def _status(self, batch: str) -> str:
+        from anthropic import NotFoundError
+
+        try:
+            return self._client.messages.batches.retrieve(batch).processing_status
+        except NotFoundError as error:
+            raise ModelError(f"the batch {batch} is gone; {STAY}: run it again") from error
+
+    def _request(self, turn: Turn) -> dict[str, Any]:
+        from anthropic import transform_schema
+
+        prompt = turn.prompt
+        fixed = {"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}
+        schema = transform_schema(dict(prompt.schema))
+        return {
+            "model": self.model,
+            "max_tokens": MAX_TOKENS,
+            "system": [fixed],
+            "messages": [{"role": one.role, "content": one.text} for one in prompt.messages],
+            "output_config": {"format": {"type": "json_schema", "schema": schema}},
+        }
+
+    @contextmanager
+    def _plain_errors(self) -> Generator[None]:
+        """The SDK's errors as one sentence: what, which one, what next."""
+        import anthropic
+
+        at = self._base_url or "Anthropic"
+        try:
+            yield
+        except anthropic.APITimeoutError as error:
+            raise ModelServiceError(
+                f"{self.model} at {at} did not answer within {self._timeout:g} seconds, "
+                f"{self._retries + 1} times; {STAY}: try again later, {OTHERWISE}"
+            ) from error
+        except anthropic.APIConnectionError as error:
+            raise ModelServiceError(
+                f"{at} cannot be reached; {STAY}: check the network and ANTHROPIC_BASE_URL, "
+                f"{OTHERWISE}"
+            ) from error
+        except anthropic.APIStatusError as error:
+            raise self._refused(error, at) from error
+        except anthropic.AnthropicError as error:
+            raise ModelServiceError(
+                f"what answers at {at} speaks no Messages API; {STAY}: correct ANTHROPIC_BASE_URL, "
+                f"{OTHERWISE}"
+            ) from error
+
+    def _refused(self, error: "APIStatusError", at: str) -> ModelError:
+        status = error.status_code
+        match status:
+            case 401 | 403:
+                why = f"{at} refused the key ({status})"
+                what = f"correct ANTHROPIC_API_KEY, {OTHERWISE}"
+            case 402:
+                why, what = f"the account at {at} has no credit (402)", f"top it up, {OTHERWISE}"
+            case 404:
+                why = f"{at} has no model {self.model!r} (404)"
+                what = "set FLEX_MCP_MODEL to one that it has"
+            case 413:
+                message = f"{at} finds the question too long (413); {STAY}: {OTHERWISE[3:]}"
+                return ModelError(message)
+            case 429:
+                why = f"{at} takes no more questions for now (429)"
+                what = "wait, and work on fewer at once"
+            case other if other >= 500:  # noqa: PLR2004  the servers' faults, 529 overloaded among them
+                why = f"{at} is overloaded or has a fault ({status})"
+                what = f"try again later, {OTHERWISE}"
+            case _:
+                why = f"{at} refused the question ({status}: {_message(error)})"
+                what = f"check FLEX_MCP_MODEL ({self.model}), {OTHERWISE}"
+        return ModelServiceError(f"{why}; {STAY}: {what}")
+
+
+def _message(error: "APIStatusError") -> str:
+    """What the service says, in one short line."""
+    body = cast("Mapping[str, Mapping[str, str]]", error.body)
+    try:
+        said = body["error"]["message"]
+    except (KeyError, TypeError):
+        said = error.message
+    return " ".join(str(said).split())[:200]
+
+
+def _reply(message: object) -> Reply:
+    from anthropic.types import Message, TextBlock
+
+    if not isinstance(message, Message) or not hasattr(message.usage, "output_tokens"):
+        raise ModelServiceError(
+            f"the service's answer is no message; {STAY}: correct ANTHROPIC_BASE_URL, {OTHERWISE}"
+        )
+    texts = [block.text for block in message.content or () if isinstance(block, TextBlock)]
+    return Reply(
+        text="".join(texts),
+        model=message.model,
+        stop=STOPS.get(message.stop_reason or "", Stop.END),
+        input_tokens=_read(message.usage),
+        output_tokens=message.usage.output_tokens,
+    )
+
+
+def _read(usage: "Usage") -> int:
+    """All tokens read, those written to and served from the cache among them."""
+    cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
+    return usage.input_tokens + cached

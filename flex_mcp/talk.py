@@ -1,0 +1,88 @@
+"""One conversation with an LLM about a brief, kept turn by turn.
+
+A run may end anywhere: the next one gets the same questions and the replies that were given, and
+goes on from there. A malformed answer is asked for once more, with what was wrong.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from flex_mcp.errors import AnswerError, DeclinedError, ModelError
+from flex_mcp.library.turns import Turns
+from flex_mcp.llm import LLM, OTHERWISE, STAY
+from flex_mcp.prompting import Prompts
+from flex_mcp.turns import Prompt, Reply, Stop, Turn
+
+T = TypeVar("T")
+
+STOPPED = {
+    Stop.LENGTH: "was cut off at the limit of its answer's length",
+    Stop.REFUSAL: "refused to answer",
+}
+
+
+class Talk:
+    """The turns of one brief, in order; `model` is who spoke last."""
+
+    def __init__(self, turns: Turns, brief_id: str, llm: LLM, prompts: Prompts) -> None:
+        self._turns = turns
+        self._kept = iter(turns.of(brief_id)[1])
+        self._brief_id = brief_id
+        self._place = 0
+        self._llm = llm
+        self._prompts = prompts
+        self.model: str | None = None
+
+    def answered(
+        self, render: Callable[[], Prompt | None], check: Callable[[str, Prompt], T]
+    ) -> T | None:
+        """What `check` makes of the answer to a question; None where there is no question.
+
+        Args:
+            render: makes the question, unless it was put in an earlier run.
+            check: raises AnswerError where the answer is malformed.
+
+        Raises:
+            ModelError: no answer, or malformed twice.
+            DeclinedError: whoever lends the model does not want it asked.
+            Later: the reply comes with a later run.
+        """
+        turn = self._put(render)
+        if turn is None:
+            return None
+        reply = self._ask(turn)
+        try:
+            return check(reply.text, turn.prompt)
+        except AnswerError as problem:
+            again = self._prompts.render("again", problem=str(problem))
+        prompt = turn.prompt.again(reply.text or "(nothing)", again)
+        second = self._put(lambda: prompt) or turn
+        reply = self._ask(second)
+        try:
+            return check(reply.text, turn.prompt)
+        except AnswerError as error:
+            raise ModelError(
+                f"{reply.model} answered twice what cannot be used ({error}); {STAY}: "
+                f"try again, set FLEX_MCP_MODEL to another model, {OTHERWISE}"
+            ) from error
+
+    def _put(self, render: Callable[[], Prompt | None]) -> Turn | None:
+        self._place += 1
+        if (kept := next(self._kept, None)) is not None:
+            return kept
+        if (prompt := render()) is None:
+            return None
+        return self._turns.put(Turn(brief_id=self._brief_id, place=self._place, prompt=prompt))
+
+    def _ask(self, turn: Turn) -> Reply:
+        reply = turn.reply or self._llm.ask(turn)
+        if reply.stop is Stop.DECLINED:
+            raise DeclinedError(reply.text)
+        if turn.reply is None:
+            self._turns.reply(turn, reply)
+        self.model = reply.model
+        if why := STOPPED.get(reply.stop):
+            raise ModelError(
+                f"{reply.model} {why}; {STAY}: set FLEX_MCP_MODEL to another model, {OTHERWISE}"
+            )
+        return reply

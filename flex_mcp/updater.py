@@ -1,0 +1,204 @@
+"""The updater: where lessons go beside what the library has, as a model decides it (FLEX §3).
+
+Pure functions. It sees the nearest experiences of each lesson's zone and level, never the whole
+library, so its question has the same size at a hundred experiences and at a million.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from flex_mcp.arguments import checked, parsed, schema_of
+from flex_mcp.errors import AnswerError, InputError
+from flex_mcp.excerpts import cut
+from flex_mcp.models import STRICT, Action, Experience, Lesson, Placement
+from flex_mcp.prompting import Prompts
+from flex_mcp.quoting import one_line, quoted
+from flex_mcp.turns import Message, Prompt, Shown
+
+NEAREST = 4  # experiences shown beside a lesson
+WHOLE = 6_000  # characters up to which an experience is shown whole, examples included
+CUT = 1_000  # characters of one that is longer: enough to know it, not to merge into it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What becomes of lesson `number`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    number: int
+    action: Action
+    into: str
+    reason: str
+    title: str = ""
+    when: str = ""
+    lesson: str = ""
+    examples: tuple[str, ...] = ()
+    other_when: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdaterAnswer:
+    """What a model answers."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    decisions: tuple[Verdict, ...]
+
+
+def question(
+    prompts: Prompts,
+    lessons: Sequence[Lesson],
+    nearest: Sequence[Sequence[Experience]],
+    window: int,
+) -> Prompt | None:
+    """What the updater is asked about lessons, each with its nearest experiences.
+
+    None where there is nothing to compare with. Too long for `window` characters, it shows fewer.
+    """
+    if not any(nearest):
+        return None
+    system, room = prompts.render("updater"), WHOLE
+    while True:
+        prompt = _question(prompts, system, lessons, nearest, room)
+        if len(system) + len(prompt.messages[0].text) <= window or room < CUT:
+            return prompt
+        if max(map(len, nearest)) > 1:
+            nearest = [some[:-1] if len(some) > 1 else some for some in nearest]
+        else:
+            room //= 2
+
+
+def _question(
+    prompts: Prompts,
+    system: str,
+    lessons: Sequence[Lesson],
+    nearest: Sequence[Sequence[Experience]],
+    room: int,
+) -> Prompt:
+    parts: list[str] = []
+    shown: list[Shown] = []
+    for number, (lesson, near) in enumerate(zip(lessons, nearest, strict=True)):
+        if not near:
+            continue
+        parts.append(_lesson_text(number, lesson))
+        for one in near:
+            whole = sum(map(len, _texts(one))) <= room
+            parts.append(experience_text(one, room) + ("" if whole else "\n(shortened)"))
+            shown.append(Shown(lesson=number, id=one.id, fingerprint=one.fingerprint, whole=whole))
+    text = prompts.render("updater_question", lessons="\n\n".join(parts))
+    schema = schema_of(UpdaterAnswer)
+    return Prompt(
+        system=system,
+        messages=(Message("user", text),),
+        schema=schema,
+        shape=prompts.shape(schema),
+        shown=tuple(shown),
+    )
+
+
+def _lesson_text(number: int, lesson: Lesson) -> str:
+    return quoted(
+        f"## Lesson {number} ({lesson.zone} {lesson.level}): {one_line(lesson.title)}",
+        f"When: {lesson.when}" if lesson.when else "",
+        lesson.lesson,
+        *(f"- {example}" for example in lesson.examples),
+    )
+
+
+def experience_text(one: Experience, room: int) -> str:
+    """An experience, whole if it fits into `room` characters."""
+    heading = f"### {one.id}: {one_line(one.title)}"
+    texts = _texts(one)
+    if sum(map(len, texts)) > room:
+        texts = [cut(text, min(room, CUT) // 2) for text in texts[:2]]
+    return quoted(heading, *texts)
+
+
+def _texts(one: Experience) -> list[str]:
+    examples = [f"- {example}" for example in one.examples]
+    return [f"When: {one.when}" if one.when else "", one.lesson, *examples]
+
+
+def placement(text: str, lessons: Sequence[Lesson], shown: Sequence[Shown]) -> Placement:
+    """The lessons with the actions that an answer gives them.
+
+    Raises:
+        AnswerError: it is malformed, leaves a lesson out, or asks for what cannot be.
+    """
+    asked = {one.lesson for one in shown}
+    decisions = parsed(UpdaterAnswer, text).decisions
+    numbers = [one.number for one in decisions]
+    if sorted(numbers) != sorted(asked):
+        raise AnswerError(
+            f"it decides on the lessons {_listed(numbers)}; it must decide once on each of "
+            f"{_listed(sorted(asked))}"
+        )
+    verdicts = {one.number: one for one in decisions}
+    near = {number: {one.id: one for one in shown if one.lesson == number} for number in asked}
+    narrowed = {
+        one.into: one.other_when for one in decisions if one.action is Action.ADD and one.into
+    }
+    placed = [
+        _placed(lesson, verdicts[number], near[number]) if number in asked else added(lesson)
+        for number, lesson in enumerate(lessons)
+    ]
+    return Placement(
+        lessons=tuple(placed),
+        narrowed=narrowed,
+        seen={one.id: one.fingerprint for one in shown},
+    )
+
+
+def added(lesson: Lesson) -> Lesson:
+    """A lesson that nothing in the library is near to."""
+    return replace(lesson, action=Action.ADD)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers)) or "none"
+
+
+def _placed(lesson: Lesson, verdict: Verdict, near: dict[str, Shown]) -> Lesson:
+    if problem := _problem(verdict, near):
+        raise AnswerError(f"decision on lesson {verdict.number}: {problem}")
+    texts: dict[str, Any] = {"title": verdict.title, "when": verdict.when}
+    texts |= {"lesson": verdict.lesson, "examples": verdict.examples}
+    keep = {Action.MERGE: ("title", "when", "lesson", "examples"), Action.ADD: ("when",)}
+    changed = {name: texts[name] for name in keep.get(verdict.action, ()) if texts[name]}
+    into = None if verdict.action is Action.ADD else verdict.into
+    given = replace(
+        lesson, **changed, action=verdict.action, into=into, reason=verdict.reason or None
+    )
+    try:
+        return checked(Lesson, given)
+    except InputError as error:
+        raise AnswerError(f"decision on lesson {verdict.number}: {error}") from error
+
+
+def _problem(verdict: Verdict, near: dict[str, Shown]) -> str | None:
+    """What is wrong with a decision, in words for the model."""
+    into, action = verdict.into, verdict.action
+    ids = ", ".join(near)
+    adds, narrows = action is Action.ADD, bool(verdict.other_when.strip())
+    incomplete = not (verdict.title.strip() and verdict.lesson.strip())
+    problems = {
+        f"into is {into!r}; it can be {ids}": bool(into) and into not in near,
+        f"{action} needs into, one of {ids}": not adds and not into,
+        "add takes into and other_when together, the experience and its narrower `when`": (
+            adds and bool(into) != narrows
+        ),
+        "merge needs the whole new text: title, when, lesson": (
+            action is Action.MERGE and incomplete
+        ),
+        f"{into} was shown shortened and cannot be merged into: add or discard": (
+            action is Action.MERGE and into in near and not near[into].whole
+        ),
+        "supersede needs reason: why the new lesson takes the old one's place": (
+            action is Action.SUPERSEDE and not verdict.reason.strip()
+        ),
+    }
+    return next((problem for problem, holds in problems.items() if holds), None)
