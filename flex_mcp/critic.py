@@ -70,15 +70,17 @@ def attention(chosen: Sequence[RecordedTrajectory]) -> str:
     return "critic_failure" if outcomes == {Outcome.FAILURE} else "critic_contrast"
 
 
-def excerpts(chosen: Sequence[RecordedTrajectory], window: int) -> tuple[BriefTrajectory, ...]:
+def excerpts(
+    prompts: Prompts, chosen: Sequence[RecordedTrajectory], window: int
+) -> tuple[BriefTrajectory, ...]:
     """The trajectories as the critic sees them, cut to fit a window of so many characters."""
-    return shown_within(chosen, window - FRAME)
+    return shown_within(chosen, window - len(instructions(prompts, chosen)) - FRAME)
 
 
 def question(prompts: Prompts, chosen: Sequence[RecordedTrajectory], window: int) -> Prompt:
     """What the critic is asked; system and question together take at most about `window`."""
     system = instructions(prompts, chosen)
-    shown = excerpts(chosen, window - len(system))
+    shown = excerpts(prompts, chosen, window)
     text = prompts.render("critic_question", trajectories="\n\n".join(map(trajectory_text, shown)))
     schema = schema_of(CriticAnswer)
     return Prompt(

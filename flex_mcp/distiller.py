@@ -217,7 +217,7 @@ class Distiller:
         self, brief: Brief, llm: LLM, decisions: Sequence[Decision], model: str | None = None
     ) -> Distillation:
         found = self._library.trajectories(brief.trajectory_ids)
-        seen = critic.excerpts(found, llm.window)
+        seen = critic.excerpts(self._prompts, found, llm.window)
         return Distillation(
             road=brief.road,
             brief_id=brief.id,

@@ -32,8 +32,8 @@ class Embedder(Protocol):
     """Texts to unit vectors.
 
     `vectors` names what it makes; `weight` is its share in the fusion with words; from a cosine of
-    `near_duplicate` two texts of one zone and level say the same, from `related` they are worth a
-    look.
+    `near_duplicate` two texts of one zone and level may say the same (`ranking.same_claim` must
+    agree), from `related` they are worth a look. benchmarks/near_duplicates.py measures both.
     """
 
     vectors: Vectors
@@ -59,7 +59,7 @@ class StaticEmbedder:
 
     weight = 0.5
     near_duplicate = 0.95
-    related = 0.6
+    related = 0.5
 
     def __init__(self) -> None:
         from tokenizers import Tokenizer  # late: see the module
@@ -88,7 +88,7 @@ class FastEmbedder:
 
     weight = 0.6
     near_duplicate = 0.95
-    related = 0.6
+    related = 0.5
 
     def __init__(self, name: str, *, cache: Path, folder: Path | None, fetch: bool) -> None:
         model = name.removeprefix(FASTEMBED)

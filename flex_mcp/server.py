@@ -36,8 +36,8 @@ INSTRUCTIONS = """\
 This library holds lessons from earlier work. Before you start a task, call search_experience with \
 the task in your own words; search again when you are stuck. Hits are notes to weigh, not orders.
 When the work has ended, well or badly, call record_trajectory with what you did, the outcome, who \
-verified it and the retrieval_ids you used. Then call distill and answer its brief with \
-save_lessons. If a lesson misled you, say so with report_outcome."""
+verified it and the retrieval_ids you used. Then call distill; if it gives you a brief, answer \
+with save_lessons. If a lesson misled you, say so with report_outcome."""
 
 Call = Callable[[App, Any, Caller], Answer]
 
@@ -84,8 +84,8 @@ READS = ToolAnnotations(
 ADDS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
-CLAIMS = ToolAnnotations(
-    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
+ASKS = ToolAnnotations(  # a model elsewhere, where the user set one up
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
 )
 CHANGES = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False
@@ -96,7 +96,7 @@ TOOLS: tuple[tuple[Call, type, type, str, ToolAnnotations], ...] = (
     (tools.search_experience, SearchArguments, answers.SearchAnswer, "Search experience", READS),
     (tools.get_experience, GetArguments, answers.GetAnswer, "Read experiences", READS),
     (tools.record_trajectory, RecordArguments, answers.RecordAnswer, "Record a trajectory", ADDS),
-    (tools.distill, DistillArguments, answers.DistillAnswer, "Distil lessons", CLAIMS),
+    (tools.distill, DistillArguments, answers.DistillAnswer, "Distil lessons", ASKS),
     (tools.save_lessons, SaveArguments, answers.SaveAnswer, "Save lessons", CHANGES),
     (tools.report_outcome, ReportArguments, answers.ReportAnswer, "Report an outcome", ADDS),
     (

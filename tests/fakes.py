@@ -48,7 +48,7 @@ class FakeEmbedder:
 
     weight = 0.5
     near_duplicate = 0.95
-    related = 0.6
+    related = 0.5
 
     def __init__(
         self, name: str = "fake", *, version: str = "1", dimension: int = 64, window: int = WINDOW

@@ -292,4 +292,4 @@ def test_nothing_pending_is_said_in_both_forms(library: Library) -> None:
     answer = distill_answer(Distiller(library, Prompts()).distill())
     assert answer.content["brief_id"] is None
     assert (answer.content["trajectories"], answer.content["remaining"]) == ([], 0)
-    assert answer.text == "No trajectory is pending: record_trajectory stores one."
+    assert answer.text == "No trajectory waits to be distilled: record_trajectory stores one."

@@ -426,7 +426,7 @@ def distill_answer(made: Distillation) -> Answer:
 def _distill_text(made: Distillation) -> str:
     notice = f"{_sentence(one_line(made.notice))}\n\n" if made.notice else ""
     if made.brief_id is None:
-        return f"{notice}No trajectory is pending: record_trajectory stores one."
+        return f"{notice}No trajectory waits to be distilled: record_trajectory stores one."
     if made.question is None:
         return notice + _made_text(made)
     left = f"\n\n{made.remaining} more are pending after this brief." if made.remaining else ""
