@@ -20,7 +20,7 @@ from flex_mcp.excerpts import (
     shown,
     trajectory_text,
 )
-from flex_mcp.models import Decision, Experience, RecordedTrajectory, Road
+from flex_mcp.models import Decision, Experience, Lesson, RecordedTrajectory, Road
 from flex_mcp.prompting import Prompts
 
 BRIEF_LIMIT = 20_000  # characters of a brief, in each of its forms
@@ -43,7 +43,7 @@ class Question:
 class Distillation:
     """What a call of `distill` came to; without a `brief_id` nothing was there to distil.
 
-    `question` is the brief of the road `assistant`, `decisions` what a model's lessons became.
+    `question` is the brief of the road `assistant`, `decisions` what a model's `lessons` became.
     `tokens` counts those read and written together; None where nobody counts them.
     """
 
@@ -52,6 +52,7 @@ class Distillation:
     question: Question | None = None
     trajectories: tuple[BriefTrajectory, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
     model: str | None = None
     prompts: str | None = None
     tokens: int | None = None

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 from flex_mcp import briefing, critic, updater
 from flex_mcp.briefing import Distillation
@@ -35,6 +36,14 @@ from flex_mcp.turns import Prompt
 
 NEIGHBOURS = 8  # experiences that a brief shows
 ATTEMPTS = 20  # when other processes claim the same trajectories at the same time
+
+
+class Settled(NamedTuple):
+    """The decisions on a brief, the lessons as they were placed, and the model that made them."""
+
+    decisions: Sequence[Decision]
+    lessons: Sequence[Lesson] = ()
+    model: str | None = None
 
 
 class Distiller:
@@ -85,7 +94,7 @@ class Distiller:
             return self._brief(wanted)
         brief = self.open(wanted, llm)
         if brief is None:
-            return Distillation(road=llm.road, remaining=self._library.remaining())
+            return self._idle(llm.road)
         try:
             return self.work(brief, llm, client=client, dry_run=dry_run)
         except DeclinedError as declined:
@@ -103,7 +112,7 @@ class Distiller:
         try:
             if brief is not None and brief.road is llm.road:
                 if brief.answer_hash is not None:
-                    return self._distillation(brief, llm, brief.decisions)
+                    return self._distillation(brief, llm, Settled(brief.decisions))
                 if turns:
                     return self.work(brief, llm, client=client)
         except DeclinedError as declined:
@@ -138,7 +147,7 @@ class Distiller:
         """Take a brief through critic and updater; given up, its trajectories are free at once."""
         try:
             with self._claimed(brief, llm):
-                decisions, model = self._settled(brief, llm, client, dry_run=dry_run)
+                settled = self._settled(brief, llm, client, dry_run=dry_run)
         except Later:
             raise
         except BaseException:
@@ -147,7 +156,7 @@ class Distiller:
             raise
         if dry_run:
             self._library.turns.release(brief.id)
-        return self._distillation(brief, llm, decisions, model)
+        return self._distillation(brief, llm, settled)
 
     @contextmanager
     def _claimed(self, brief: Brief, llm: LLM) -> Generator[None]:
@@ -168,15 +177,13 @@ class Distiller:
             ended.set()
             thread.join()
 
-    def _settled(
-        self, brief: Brief, llm: LLM, client: str, *, dry_run: bool
-    ) -> tuple[Sequence[Decision], str | None]:
-        """The decisions, and the model that made the lessons."""
+    def _settled(self, brief: Brief, llm: LLM, client: str, *, dry_run: bool) -> Settled:
+        """Ask the critic, then the updater; its answer is checked by placing the lessons."""
         talk = Talk(self._library.turns, brief.id, llm, self._prompts)
         found = self._library.trajectories(brief.trajectory_ids)
         ids = [one.id for one in found]
 
-        def settle(placement: Placement) -> list[Decision]:
+        def settle(placement: Placement) -> Settled:
             origin = Origin(
                 kind="distilled",
                 by=client,
@@ -185,22 +192,25 @@ class Distiller:
                 prompts=brief.prompts,
                 tokens=self._library.turns.tokens(brief.id),
             )
-            return self._library.settle_brief(brief.id, placement, origin=origin, dry_run=dry_run)
+            decisions = self._library.settle_brief(
+                brief.id, placement, origin=origin, dry_run=dry_run
+            )
+            return Settled(decisions, placement.lessons, talk.model)
 
         lessons = talk.answered(
             lambda: critic.question(self._prompts, found, llm.window),
             lambda text, _: critic.lessons(text, ids),
         )
-        decisions = talk.answered(
+        settled = talk.answered(
             lambda: self._compared(lessons or (), llm.window),
             lambda text, prompt: settle(updater.placement(text, lessons or (), prompt.shown)),
         )
-        if decisions is None:  # there was nothing to compare with
-            try:
-                decisions = settle(Placement(lessons=tuple(map(updater.added, lessons or ()))))
-            except AnswerError as error:
-                raise ModelError(f"its lessons cannot be placed ({error}); {STAY}") from error
-        return decisions, talk.model
+        if settled is not None:
+            return settled
+        try:  # there was nothing to compare with
+            return settle(Placement(lessons=tuple(map(updater.added, lessons or ()))))
+        except AnswerError as error:
+            raise ModelError(f"its lessons cannot be placed ({error}); {STAY}") from error
 
     def _compared(self, lessons: Sequence[Lesson], window: int) -> Prompt | None:
         return updater.question(
@@ -213,28 +223,35 @@ class Distiller:
             [text], limit=updater.NEAREST, levels={lesson.level}, zones={lesson.zone}
         )
 
-    def _distillation(
-        self, brief: Brief, llm: LLM, decisions: Sequence[Decision], model: str | None = None
-    ) -> Distillation:
+    def _distillation(self, brief: Brief, llm: LLM, settled: Settled) -> Distillation:
         found = self._library.trajectories(brief.trajectory_ids)
         seen = critic.excerpts(self._prompts, found, llm.window)
         return Distillation(
             road=brief.road,
             brief_id=brief.id,
             trajectories=tuple(replace(one, task=cut(one.task, SHORTEST), text="") for one in seen),
-            decisions=tuple(decisions),
-            model=model,
+            decisions=tuple(settled.decisions),
+            lessons=tuple(settled.lessons),
+            model=settled.model,
             prompts=brief.prompts,
             tokens=self._library.turns.tokens(brief.id),
             remaining=self._library.remaining(),
         )
+
+    def _idle(self, road: Road) -> Distillation:
+        """Nothing is free; what open briefs claim is said."""
+        claimed, until = self._library.in_work()
+        notice = None
+        if until is not None:
+            notice = f"open briefs claim {claimed} pending trajectories until {until.isoformat()}"
+        return Distillation(road=road, notice=notice)
 
     def _brief(self, wanted: Wanted) -> Distillation:
         versions = briefing.versions(self._prompts)
         for _ in range(ATTEMPTS):
             chosen = self._library.claimable(wanted)
             if not chosen:
-                return Distillation(road=Road.ASSISTANT)
+                return self._idle(Road.ASSISTANT)
             question = briefing.fitted(self._prompts, new_id("b"), chosen, self._near_to(chosen))
             opened = self._library.open_brief(
                 NewBrief(

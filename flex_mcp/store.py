@@ -138,8 +138,8 @@ class Reading(Protocol):
         """How many those are."""
         ...
 
-    def leases(self, road: Road, now: datetime) -> tuple[int, datetime | None]:
-        """How many pending trajectories the open briefs of a road claim, and until when."""
+    def claims(self, road: Road | None, now: datetime) -> tuple[int, datetime | None]:
+        """How many pending trajectories open briefs (of one road) claim, and until when."""
         ...
 
     def claimed(self, ids: Sequence[str], now: datetime) -> dict[str, str]:

@@ -128,6 +128,16 @@ class RecordAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LessonAnswer:
+    """A lesson that a model wrote, by what one knows it again; `decisions` is in the same order."""
+
+    zone: Zone
+    level: Level
+    title: str
+    when: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DistillAnswer:
     road: Road
     brief_id: str | None
@@ -135,6 +145,7 @@ class DistillAnswer:
     neighbours: tuple[Neighbour, ...]
     instructions: str | None
     answer_schema: dict[str, Any] | None
+    lessons: tuple[LessonAnswer, ...]
     decisions: tuple[Decision, ...]
     remaining: int
     model: str | None
@@ -413,6 +424,7 @@ def distill_answer(made: Distillation) -> Answer:
         neighbours=asked.neighbours if asked else (),
         instructions=asked and asked.instructions,
         answer_schema=asked and asked.answer_schema,
+        lessons=tuple(LessonAnswer(**values_of(one, LessonAnswer)) for one in made.lessons),
         decisions=made.decisions,
         remaining=made.remaining,
         model=made.model,
@@ -447,7 +459,13 @@ def group_lines(made: Distillation) -> list[str]:
         f"{one.id} (shortened to fit)" if one.shortened else one.id for one in made.trajectories
     ]
     none = ["- there was nothing to learn from it"]
-    return [f"Distilled {', '.join(names)}:", *(_decisions(made.decisions) or none)]
+    quotes = [
+        quoted(f"  {one.zone} {one.level}", one_line(one.title), one_line(one.when))
+        for one in made.lessons
+    ]
+    decisions = _decisions(made.decisions)
+    lines = [f"{decision}\n{quote}" for decision, quote in zip(decisions, quotes, strict=False)]
+    return [f"From {', '.join(names)}:", *(lines or decisions or none)]
 
 
 def save_answer(brief_id: str, decisions: Sequence[Decision], remaining: int) -> Answer:

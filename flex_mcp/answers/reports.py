@@ -34,11 +34,12 @@ def backlog_answer(report: "Report", *, dry_run: bool) -> Answer:
         "stopped": report.stopped,
     }
     counts = Counter(one["decision"] for one in content["decisions"])
-    would = "Would distil" if dry_run else "Distilled"
+    done = "Dry run, nothing is changed:" if dry_run else "Distilled"
     cost = f", {content['tokens']:,} tokens" if tokens else ""
     pending = [f"{', '.join(one.trajectory_ids)}: {one.reason}" for one in report.failures]
+    whole = f"{done} {len(content['trajectories'])} trajectories{cost}: {_listed(counts)}."
     lines = [
-        f"{would} {len(content['trajectories'])} trajectories{cost}: {_listed(counts)}.",
+        whole if report.made or pending else "Nothing waits to be distilled.",
         *(line for made in report.made for line in group_lines(made)),
         *(f"Still pending: {one}" for one in pending),
         f"{report.remaining} trajectories are left to distil.",

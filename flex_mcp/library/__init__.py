@@ -376,10 +376,10 @@ class Library:
         """The library's time, by which claims end."""
         return self._now()
 
-    def in_work(self, road: Road) -> tuple[int, datetime | None]:
-        """How many pending trajectories the briefs of a road claim now, and until when."""
+    def in_work(self, road: Road | None = None) -> tuple[int, datetime | None]:
+        """How many pending trajectories open briefs (of one road) claim now, and until when."""
         with self._store.reading() as reading:
-            return reading.leases(road, self._now())
+            return reading.claims(road, self._now())
 
     def independent(self, experience: Experience) -> int:
         """How many independent trajectories an experience stems from.
@@ -486,6 +486,7 @@ class Library:
             if problems := briefs.refusals(decisions):
                 raise AnswerError(problems)
             if dry_run:
+                decisions = briefs.without_new(decisions)
                 raise _DryRun
             briefs.close(writing, brief, answer_hash, decisions)
         return decisions

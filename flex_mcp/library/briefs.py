@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flex_mcp.arguments import adapter
@@ -122,6 +122,12 @@ def close(writing: Writing, brief: Brief, answer_hash: str, decisions: Sequence[
     state = TrajectoryState.DISTILLED if decisions else TrajectoryState.SKIPPED
     writing.set_state(brief.trajectory_ids, state)
     writing.close_brief(brief.id, answer_hash, decisions)
+
+
+def without_new(decisions: Sequence[Decision]) -> list[Decision]:
+    """The decisions of a dry run: what they would add has no id."""
+    new = {DecisionKind.ADD, DecisionKind.SUPERSEDE}
+    return [replace(one, experience_id=None) if one.decision in new else one for one in decisions]
 
 
 def refusals(decisions: Sequence[Decision]) -> str:

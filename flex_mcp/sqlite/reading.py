@@ -119,8 +119,8 @@ class SqliteReading:
     def count_pending(self, now: datetime) -> int:
         return self._run("count_pending", now=now.isoformat())[0]["count"]
 
-    def leases(self, road: Road, now: datetime) -> tuple[int, datetime | None]:
-        found = self._run("leases", road=str(road), now=now.isoformat())[0]
+    def claims(self, road: Road | None, now: datetime) -> tuple[int, datetime | None]:
+        found = self._run("claims", road=road and str(road), now=now.isoformat())[0]
         until = found["until"]
         return found["count"], datetime.fromisoformat(until) if until else None
 

@@ -86,12 +86,12 @@ WHERE t.state = 'pending'
     SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
     WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.expires_at > :now);
 
--- name: leases
--- Pending trajectories that a model is working on in some process, and until when they are claimed.
+-- name: claims
+-- Pending trajectories that open briefs claim, and until when.
 SELECT count(DISTINCT c.trajectory_id) AS count, max(b.expires_at) AS until
 FROM briefs b JOIN brief_trajectories c ON c.brief_id = b.id
 JOIN trajectories t ON t.id = c.trajectory_id
-WHERE b.road = :road AND b.answer_hash IS NULL AND b.expires_at > :now AND t.state = 'pending';
+WHERE (:road IS NULL OR b.road = :road) AND b.answer_hash IS NULL AND b.expires_at > :now AND t.state = 'pending';
 
 -- name: claimed
 SELECT c.trajectory_id, b.id AS brief_id
