@@ -6,7 +6,7 @@ stays pending; what was settled stays settled.
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,12 +24,13 @@ from flex_mcp.turns import Reply, Turn
 ROUND = 1_000  # briefs that are in one message batch: the service takes 100,000 questions
 BATCH_CLAIM = timedelta(hours=25)  # a batch may take 24
 ALIVE = timedelta(seconds=90)  # a process that waits for a batch looks at it more often
+BEFORE = timedelta(minutes=10)  # until a batch carries them: a kill then loses no day
 PAUSES = (1, 2, 5, 10, 20, 30, 60)  # seconds between two looks; the last one stays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to work through: those named, as one group, or the pending ones up to `limit`."""
+    """What to work through: those named, or the pending ones up to `limit`."""
 
     ids: Sequence[str] | None = None
     limit: int | None = None
@@ -74,13 +75,16 @@ class Batching(Protocol):
 class _Run:
     """One job under way; threads share it."""
 
-    def __init__(self, library: Library, distiller: Distiller, job: Job) -> None:
+    def __init__(
+        self, library: Library, distiller: Distiller, job: Job, left: Iterable[Brief] = ()
+    ) -> None:
         self.report = Report()
         self._library = library
         self._distiller = distiller
         self._job = job
         self._lock = threading.Lock()
         self._skip: set[str] = set()
+        self._named = None if job.ids is None else _free(library, job.ids, left)
         self._taken = 0
         self._done = 0
         pending = library.remaining()
@@ -91,12 +95,23 @@ class _Run:
         job = self._job
         with self._lock:
             left = TRAJECTORIES if job.limit is None else job.limit - self._taken
-            if self.report.stopped or left <= 0 or (job.ids and self._taken):
+            if self.report.stopped or left <= 0 or self._named == []:
                 return None
             limit = min(left, TRAJECTORIES)
-            wanted = Wanted(ids=job.ids, limit=limit, skip=frozenset(self._skip))
-            if brief := self._distiller.open(wanted, llm):
+            wanted = Wanted(ids=self._named, limit=limit, skip=frozenset(self._skip))
+            try:
+                brief = self._distiller.open(wanted, llm)
+            except InputError as error:
+                if self._named is None:
+                    raise
+                failure = Failure(trajectory_ids=tuple(self._named), reason=str(error))
+                self.report.failures.append(failure)  # another process took them meanwhile
+                self._named, brief = [], None
+            if brief:
                 self._taken += len(brief.trajectory_ids)
+                if self._named is not None:
+                    self._named = [one for one in self._named if one not in brief.trajectory_ids]
+                self._skip |= set(brief.trajectory_ids)  # once given up it is free for anybody
             return brief
 
     def work(self, brief: Brief, llm: LLM, progress: Progress) -> None:
@@ -115,7 +130,7 @@ class _Run:
         else:
             with self._lock:
                 self.report.made.append(made)
-                self._skip |= set(brief.trajectory_ids) if job.dry_run else set()
+                self._skip -= set() if job.dry_run else set(brief.trajectory_ids)
         with self._lock:
             self._done += len(brief.trajectory_ids)
             progress(self._done, max(self._most, self._done))
@@ -124,7 +139,7 @@ class _Run:
         failure = Failure(trajectory_ids=brief.trajectory_ids, reason=str(error))
         with self._lock:
             self.report.failures.append(failure)
-            self._skip |= set(brief.trajectory_ids)
+            self._skip |= set(brief.trajectory_ids)  # of a brief that was taken up, too
             self.report.stopped = self.report.stopped or (str(error) if stop else None)
 
     def stop(self, why: str) -> None:
@@ -135,6 +150,14 @@ class _Run:
         self.report.remaining = self._library.remaining()
         self.report.elsewhere, _ = self._library.in_work(Road.ANTHROPIC)
         return self.report
+
+
+def _free(library: Library, ids: Sequence[str], left: Iterable[Brief]) -> list[str]:
+    """Those named that are to be taken; what a brief of an earlier run has is worked on there."""
+    there = {id_ for brief in left for id_ in brief.trajectory_ids}
+    named = [id_ for id_ in dict.fromkeys(ids) if id_ not in there]
+    wanted = Wanted(ids=named, limit=len(named))
+    return [one.id for one in library.claimable(wanted)] if named else []
 
 
 def work_through(
@@ -182,7 +205,7 @@ class _BatchLLM:
     """Replies that have come; the rest comes later."""
 
     road = Road.ANTHROPIC
-    claim = BATCH_CLAIM
+    claim = BEFORE
 
     def __init__(self, window: int) -> None:
         self.window = window
@@ -206,15 +229,16 @@ def work_in_batches(
     Raises as `work_through` does.
     """
     library.check_embedder()
-    run, llm = _Run(library, distiller, job), _BatchLLM(service.window)
-    briefs = {one.id: one for one in _left(library)}
+    briefs = {} if job.dry_run else {one.id: one for one in _left(library)}
+    run = _Run(library, distiller, job, briefs.values())
+    llm = _BatchLLM(service.window)
     while True:
-        while len(briefs) < ROUND and (brief := run.take(llm)):
-            briefs[brief.id] = brief
-        if not briefs:
-            return run.end()
         try:
             with _adoptable_after(library, briefs):
+                while len(briefs) < ROUND and (brief := run.take(llm)):
+                    briefs[brief.id] = brief
+                if not briefs:
+                    return run.end()
                 waiting = list(_asked(run, llm, briefs, progress))
                 llm.replies |= _answered(library, service, briefs, waiting)
         except ModelServiceError as error:
@@ -227,17 +251,21 @@ def _left(library: Library) -> list[Brief]:
     ids = [id_ for ids in library.turns.batches().values() for id_ in ids]
     found = [library.turns.of(id_)[0] for id_ in ids]
     latest = library.now() + BATCH_CLAIM - ALIVE
-    return [one for one in found if one and library.now() < one.expires_at < latest]
+    soonest = library.now() + BEFORE  # those before are about to be sent, or free again soon
+    return [one for one in found if one and soonest < one.expires_at < latest]
 
 
 @contextmanager
 def _adoptable_after(library: Library, briefs: Mapping[str, Brief]) -> Generator[None]:
-    """However this process ends waiting, another run may take the batches up at once."""
+    """However this process ends, another run may take its batches up, and all else, at once."""
     try:
         yield
     except BaseException:
         for id_ in briefs:
-            library.turns.claim(id_, BATCH_CLAIM - ALIVE)
+            if any(turn.batch for turn in library.turns.of(id_)[1]):
+                library.turns.claim(id_, BATCH_CLAIM - ALIVE)
+            else:
+                library.turns.release(id_)
         raise
 
 
@@ -267,14 +295,14 @@ def _answered(
     replies: dict[str, Reply | ModelError] = {}
     pauses = iter(PAUSES)
     while batches:
+        for id_ in briefs:
+            library.turns.claim(id_, BATCH_CLAIM)
         for batch in sorted(batches):
             if (found := _collected(service, batch, waiting)) is not None:
                 replies |= found
                 batches.remove(batch)
         if batches:
             time.sleep(next(pauses, PAUSES[-1]))
-            for id_ in briefs:
-                library.turns.claim(id_, BATCH_CLAIM)
     lost = {turn.key: ModelError("its batch did not answer it: run it again") for turn in waiting}
     return lost | replies
 

@@ -316,13 +316,11 @@ def distill(  # noqa: PLR0913  its options
 ) -> Answer:
     """Turn pending trajectories into lessons with the model of ANTHROPIC_API_KEY.
 
-    Trajectories of one task are distilled side by side; those named, as one group. It can be
-    stopped and run again at any moment.
+    Trajectories of one task are distilled side by side. It can be stopped and run again at any
+    moment.
     """
     from flex_mcp.backlog import Job, work_in_batches, work_through
 
-    if len(trajectory_ids) > TRAJECTORIES:
-        raise InputError(f"name at most {TRAJECTORIES} trajectories: they are one group")
     if sum([bool(trajectory_ids), everything, limit is not None]) > 1:
         raise InputError("give ids, --all or --limit, only one of them")
     job = Job(

@@ -13,7 +13,14 @@ from typing import NamedTuple
 
 from flex_mcp import briefing, critic, updater
 from flex_mcp.briefing import Distillation
-from flex_mcp.errors import AnswerError, DeclinedError, InputError, LibraryError, ModelError
+from flex_mcp.errors import (
+    AnswerError,
+    DeclinedError,
+    InputError,
+    LibraryError,
+    ModelError,
+    StaleError,
+)
 from flex_mcp.excerpts import SHORTEST, cut
 from flex_mcp.library import Library
 from flex_mcp.library.briefs import NewBrief
@@ -35,6 +42,7 @@ from flex_mcp.talk import Talk
 from flex_mcp.turns import Prompt
 
 NEIGHBOURS = 8  # experiences that a brief shows
+LOOKS = 5  # at what the library has, when it changes while the updater decides
 ATTEMPTS = 20  # when other processes claim the same trajectories at the same time
 
 
@@ -108,21 +116,28 @@ class Distiller:
         A brief that was settled gives its decisions again. Raises as `distill` does.
         """
         brief, turns = self._library.turns.of(brief_id)
-        notice = f"{brief_id} is not open any more, so this begins anew"
+        if made := self._made(brief, llm):
+            return made
+        notice = "the question that this replies to is not open any more, so this begins anew"
         try:
-            if brief is not None and brief.road is llm.road:
-                if brief.answer_hash is not None:
-                    return self._distillation(brief, llm, Settled(brief.decisions))
-                if turns:
-                    return self.work(brief, llm, client=client)
+            if brief is not None and brief.road is llm.road and turns:
+                return self.work(brief, llm, client=client)
         except DeclinedError as declined:
             notice = str(declined)
         except InputError as error:
-            notice = str(error)
+            if made := self._made(self._library.turns.of(brief_id)[0], llm):  # at the same moment
+                return made
+            notice = f"the reply comes too late: {error}"
         try:
             return replace(self._brief(wanted or Wanted()), notice=notice)
         except InputError:  # those named were distilled meanwhile
             return replace(self._brief(Wanted()), notice=notice)
+
+    def _made(self, brief: Brief | None, llm: LLM) -> Distillation | None:
+        """What the lessons became, where the brief is settled by this road."""
+        if brief is None or brief.road is not llm.road or brief.answer_hash is None:
+            return None
+        return self._distillation(brief, llm, Settled(brief.decisions))
 
     def open(self, wanted: Wanted, llm: LLM) -> Brief | None:
         """A brief for a model, about trajectories of one task; None where none is free."""
@@ -135,13 +150,18 @@ class Distiller:
                     id=new_id("b"),
                     trajectory_ids=[one.id for one in found],
                     road=llm.road,
-                    prompts=self._prompts.version("critic", critic.attention(found), "updater"),
+                    prompts=self._versions(critic.attention(found)),
                     claim=llm.claim,
                 )
             )
             if brief is not None:
                 return brief
         raise InputError("other processes take the same trajectories: call distill again")
+
+    def _versions(self, attention: str) -> str:
+        """Of what is asked: those with the wisdom always, the frames where they are the user's."""
+        frames = self._prompts.own("critic_question", "updater_question", "again")
+        return self._prompts.version("critic", attention, "updater", *frames)
 
     def work(self, brief: Brief, llm: LLM, *, client: str, dry_run: bool = False) -> Distillation:
         """Take a brief through critic and updater; given up, its trajectories are free at once."""
@@ -201,10 +221,20 @@ class Distiller:
             lambda: critic.question(self._prompts, found, llm.window),
             lambda text, _: critic.lessons(text, ids),
         )
-        settled = talk.answered(
-            lambda: self._compared(lessons or (), llm.window),
-            lambda text, prompt: settle(updater.placement(text, lessons or (), prompt.shown)),
-        )
+
+        def question() -> Prompt | None:
+            return self._compared(lessons or (), llm.window)
+
+        def placed(text: str, prompt: Prompt) -> Settled:
+            return settle(updater.placement(text, lessons or (), prompt.shown))
+
+        def compared() -> Settled | None:
+            for _ in range(LOOKS - 1):  # others work at the same time: it sees what they made
+                with suppress(StaleError):
+                    return talk.answered(question, placed)
+            return talk.answered(question, placed, anew=False)
+
+        settled = compared()
         if settled is not None:
             return settled
         try:  # there was nothing to compare with

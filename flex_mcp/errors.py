@@ -10,6 +10,7 @@ Every message is one sentence for the person or model that reads it: what, which
     ├── EmbedderError          the model cannot be loaded, or does not match the vectors
     ├── ModelError             no answer of an LLM could be used; its trajectories stay pending
     │   ├── AnswerError        an answer is malformed; it is asked for once more
+    │   │   └── StaleError     it is about what has changed since it was shown
     │   ├── DeclinedError      whoever lends the LLM does not want it asked
     │   └── ModelServiceError  the fault is not in these trajectories: any others would meet it too
     └── LibraryError           the library's file cannot be used
@@ -51,6 +52,10 @@ class ModelError(FlexError):
 
 class AnswerError(ModelError):
     """An answer of an LLM is malformed; it is asked for once more."""
+
+
+class StaleError(AnswerError):
+    """An answer changes an experience that has changed since it was shown."""
 
 
 class DeclinedError(ModelError):

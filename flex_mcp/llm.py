@@ -5,8 +5,9 @@ and a server that distils by another road never needs it.
 """
 
 import functools
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -15,13 +16,20 @@ from flex_mcp.models import Road
 from flex_mcp.turns import Reply, Stop, Turn
 
 if TYPE_CHECKING:
-    from anthropic import Anthropic, APIStatusError
+    from anthropic import Anthropic, APIResponse, APIStatusError, CallNext
     from anthropic.types import Usage
+    from anthropic.types.messages import MessageBatchResult
 
 WINDOW = 120_000  # characters of one question: some 35,000 tokens, far below any model's window
 MAX_TOKENS = 8_000  # of one reply: some twenty lessons
 TIMEOUT = 180.0  # seconds of one attempt; the SDK makes two more
-STOPS = {"max_tokens": Stop.LENGTH, "refusal": Stop.REFUSAL}
+STOPS = {
+    "max_tokens": Stop.LENGTH,
+    "model_context_window_exceeded": Stop.LENGTH,
+    "refusal": Stop.REFUSAL,
+}
+STRANGE = (ValueError, TypeError, AttributeError)  # from reading what is no answer of the API
+PARTICULAR = re.compile("too long|content filter", re.IGNORECASE)  # a 400 about this text alone
 STAY = "the trajectories stay pending"
 OTHERWISE = "or set FLEX_MCP_DISTILLER=assistant to have your assistant write the lessons"
 
@@ -60,7 +68,7 @@ class AnthropicLLM:
         base_url: None for Anthropic's own.
         timeout: seconds of one attempt.
         retries: further attempts after 408, 409, 429, 5xx and broken connections; the SDK makes
-            them and honours `retry-after`.
+            them and honours `retry-after`, unless that is longer than the timeout.
     """
 
     road = Road.ANTHROPIC
@@ -79,6 +87,7 @@ class AnthropicLLM:
         self.model = model
         self._key = key
         self._base_url = base_url
+        self._at = re.sub("//[^/@]*@", "//", base_url) if base_url else "Anthropic"
         self._timeout = timeout
         self._retries = retries
 
@@ -91,12 +100,24 @@ class AnthropicLLM:
             base_url=self._base_url,
             timeout=self._timeout,
             max_retries=self._retries,
+            middleware=[self._no_long_wait],
         )
 
+    def _no_long_wait(self, request: Any, call_next: "CallNext") -> "APIResponse[Any]":  # noqa: ANN401  the SDK's
+        """A limit may ask for days; the SDK would sleep as long."""
+        response = call_next(request)
+        headers = response.http_response.headers
+        with suppress(ValueError):
+            wait = float(headers.get("retry-after-ms", 0)) / 1000
+            if max(wait, float(headers.get("retry-after", 0))) > self._timeout:
+                headers["x-should-retry"] = "false"
+        return response
+
     def ask(self, turn: Turn) -> Reply:
+        request = self._request(turn)
         with self._plain_errors():
             create = cast("Callable[..., object]", self._client.messages.create)
-            return _reply(create(**self._request(turn)))
+            return _reply(create(**request))
 
     def submit(self, turns: Sequence[Turn]) -> str:
         """Send the questions of many briefs as one message batch; returns its id.
@@ -104,10 +125,8 @@ class AnthropicLLM:
         Raises:
             ModelError: it was not taken.
         """
+        requests: Any = [{"custom_id": turn.key, "params": self._request(turn)} for turn in turns]
         with self._plain_errors():
-            requests: Any = [
-                {"custom_id": turn.key, "params": self._request(turn)} for turn in turns
-            ]
             return self._client.messages.batches.create(requests=requests).id
 
     def collect(self, batch: str) -> dict[str, Reply | ModelError] | None:
@@ -116,25 +135,28 @@ class AnthropicLLM:
         Raises:
             ModelError: it is not known, or cannot be read.
         """
-        with self._plain_errors():
-            if self._status(batch) != "ended":
-                return None
-            found: dict[str, Reply | ModelError] = {}
-            for item in self._client.messages.batches.results(batch):
-                if item.result.type == "succeeded":
-                    found[item.custom_id] = _reply(item.result.message)
-                else:
-                    why = f"the batch {batch} did not answer it ({item.result.type}): run it again"
-                    found[item.custom_id] = ModelError(why)
-            return found
-
-    def _status(self, batch: str) -> str:
         from anthropic import NotFoundError
 
-        try:
-            return self._client.messages.batches.retrieve(batch).processing_status
-        except NotFoundError as error:
-            raise ModelError(f"the batch {batch} is gone; {STAY}: run it again") from error
+        with self._plain_errors():
+            try:
+                if self._client.messages.batches.retrieve(batch).processing_status != "ended":
+                    return None
+                return {
+                    item.custom_id: self._result(batch, item.result)
+                    for item in self._client.messages.batches.results(batch)
+                }
+            except NotFoundError as error:
+                raise ModelError(f"the batch {batch} is gone; {STAY}: run it again") from error
+
+    def _result(self, batch: str, result: "MessageBatchResult") -> Reply | ModelError:
+        match result.type:
+            case "succeeded":
+                return _reply(result.message)
+            case "errored":
+                why = f"errored: {self._shown(str(result.error.error.message))}"
+            case other:
+                why = other
+        return ModelError(f"the batch {batch} did not answer it ({why}); {STAY}: run it again")
 
     def _request(self, turn: Turn) -> dict[str, Any]:
         from anthropic import transform_schema
@@ -154,8 +176,9 @@ class AnthropicLLM:
     def _plain_errors(self) -> Generator[None]:
         """The SDK's errors as one sentence: what, which one, what next."""
         import anthropic
+        import httpx2
 
-        at = self._base_url or "Anthropic"
+        at = self._at
         try:
             yield
         except anthropic.APITimeoutError as error:
@@ -163,21 +186,21 @@ class AnthropicLLM:
                 f"{self.model} at {at} did not answer within {self._timeout:g} seconds, "
                 f"{self._retries + 1} times; {STAY}: try again later, {OTHERWISE}"
             ) from error
-        except anthropic.APIConnectionError as error:
+        except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
             raise ModelServiceError(
                 f"{at} cannot be reached; {STAY}: check the network and ANTHROPIC_BASE_URL, "
                 f"{OTHERWISE}"
             ) from error
         except anthropic.APIStatusError as error:
             raise self._refused(error, at) from error
-        except anthropic.AnthropicError as error:
+        except (anthropic.AnthropicError, *STRANGE, httpx2.InvalidURL) as error:
             raise ModelServiceError(
                 f"what answers at {at} speaks no Messages API; {STAY}: correct ANTHROPIC_BASE_URL, "
                 f"{OTHERWISE}"
             ) from error
 
     def _refused(self, error: "APIStatusError", at: str) -> ModelError:
-        status = error.status_code
+        status, said = error.status_code, self._shown(_message(error))
         match status:
             case 401 | 403:
                 why = f"{at} refused the key ({status})"
@@ -186,9 +209,14 @@ class AnthropicLLM:
                 why, what = f"the account at {at} has no credit (402)", f"top it up, {OTHERWISE}"
             case 404:
                 why = f"{at} has no model {self.model!r} (404)"
-                what = "set FLEX_MCP_MODEL to one that it has"
+                what = "set FLEX_MCP_MODEL to one that it has, or correct ANTHROPIC_BASE_URL"
             case 413:
                 message = f"{at} finds the question too long (413); {STAY}: {OTHERWISE[3:]}"
+                return ModelError(message)
+            case 400 if PARTICULAR.search(said):
+                message = (
+                    f"{at} does not take this text ({status}: {said}); {STAY}: {OTHERWISE[3:]}"
+                )
                 return ModelError(message)
             case 429:
                 why = f"{at} takes no more questions for now (429)"
@@ -197,19 +225,21 @@ class AnthropicLLM:
                 why = f"{at} is overloaded or has a fault ({status})"
                 what = f"try again later, {OTHERWISE}"
             case _:
-                why = f"{at} refused the question ({status}: {_message(error)})"
+                why = f"{at} refused the question ({status}: {said})"
                 what = f"check FLEX_MCP_MODEL ({self.model}), {OTHERWISE}"
         return ModelServiceError(f"{why}; {STAY}: {what}")
 
+    def _shown(self, said: str) -> str:
+        """What the service says, in one short line; some repeat the key."""
+        return " ".join(said.replace(self._key, "(the key)").split())[:200]
+
 
 def _message(error: "APIStatusError") -> str:
-    """What the service says, in one short line."""
     body = cast("Mapping[str, Mapping[str, str]]", error.body)
     try:
-        said = body["error"]["message"]
+        return str(body["error"]["message"])
     except (KeyError, TypeError):
-        said = error.message
-    return " ".join(str(said).split())[:200]
+        return error.message
 
 
 def _reply(message: object) -> Reply:
@@ -221,7 +251,7 @@ def _reply(message: object) -> Reply:
         )
     texts = [block.text for block in message.content or () if isinstance(block, TextBlock)]
     return Reply(
-        text="".join(texts),
+        text="".join(texts).encode(errors="replace").decode(),  # half a surrogate pair is no text
         model=message.model,
         stop=STOPS.get(message.stop_reason or "", Stop.END),
         input_tokens=_read(message.usage),

@@ -420,7 +420,7 @@ class Counters:
 class Wanted:
     """Which trajectories a brief should be about: those named, or the pending ones.
 
-    Of the pending ones the oldest and those of its task come first; `alike` takes no others.
+    The first and those of its task come first; `alike` takes no others.
     """
 
     ids: Sequence[str] | None = None

@@ -59,6 +59,10 @@ class Prompts:
     def placeholders(self, name: str) -> list[str]:
         return Template(_read(_ours() / f"{name}.md")[0]).get_identifiers()
 
+    def own(self, *names: str) -> list[str]:
+        """Those of the prompts that the user has replaced."""
+        return [name for name in names if self._mine(name)]
+
     def version(self, *names: str) -> str:
         """Which versions these are, as `critic 1, updater 1`; +hash marks a file of the user's."""
         return ", ".join(f"{name} {self._version(name)}" for name in names)
@@ -90,7 +94,7 @@ class Prompts:
 def _read(file: Traversable) -> tuple[str, str]:
     """A file's text without its version, and the version."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise PromptError(f"the prompt {file} cannot be read as UTF-8 text: mend it") from error
     found = VERSION.match(text)

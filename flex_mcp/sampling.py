@@ -18,6 +18,7 @@ from mcp_types import (
     CreateMessageRequest,
     CreateMessageRequestParams,
     CreateMessageResult,
+    CreateMessageResultWithTools,
     InputRequiredResult,
     SamplingMessage,
     TextContent,
@@ -50,8 +51,9 @@ class LentLLM:
 
     @property
     def brief_id(self) -> str | None:
-        """The brief that the replies belong to."""
-        return next((found[1] for key in self._replies if (found := KEY.fullmatch(key))), None)
+        """The brief that the replies belong to; None where nothing was replied."""
+        found = (KEY.fullmatch(key) for key in self._replies)
+        return next((one[1] for one in found if one), "nobody's" if self._replies else None)
 
     def ask(self, turn: Turn) -> Reply:
         if turn.key in self._replies:
@@ -91,7 +93,7 @@ async def asked(context: Context[Any, Any], turn: Turn) -> Reply:
         with anyio.fail_after(PATIENCE):
             result = await context.session.send_request(
                 _request(turn),
-                CreateMessageResult,
+                CreateMessageResultWithTools,  # takes content in several parts too
                 metadata=ServerMessageMetadata(related_request_id=context.request_id),
             )
     except MCPError as error:
@@ -118,9 +120,11 @@ def _request(turn: Turn) -> CreateMessageRequest:
 
 
 def _reply(result: object) -> Reply:
-    if isinstance(result, CreateMessageResult) and isinstance(result.content, TextContent):
-        stop = STOPS.get(result.stop_reason or "", Stop.END)
-        return Reply(text=result.content.text, model=result.model, stop=stop)
+    if isinstance(result, CreateMessageResult | CreateMessageResultWithTools):
+        parts = result.content if isinstance(result.content, list) else [result.content]
+        if texts := [part.text for part in parts if isinstance(part, TextContent)]:
+            stop = STOPS.get(result.stop_reason or "", Stop.END)
+            return Reply(text="".join(texts), model=result.model, stop=stop)
     return _declined(f"{DECLINED}, or replied without text")
 
 

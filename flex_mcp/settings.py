@@ -77,8 +77,8 @@ class Settings:
             embedder=embedder,
             embedder_path=_absolute(folder) if folder else None,
             distiller=_distiller(variables.get("FLEX_MCP_DISTILLER") or "auto"),
-            api_key=variables.get("ANTHROPIC_API_KEY") or None,
-            base_url=variables.get("ANTHROPIC_BASE_URL") or None,
+            api_key=(variables.get("ANTHROPIC_API_KEY") or "").strip() or None,
+            base_url=(variables.get("ANTHROPIC_BASE_URL") or "").strip() or None,
             model=variables.get("FLEX_MCP_MODEL") or MODEL,
             prompts=_folder(prompts) if prompts else None,
         )

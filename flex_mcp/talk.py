@@ -7,9 +7,10 @@ goes on from there. A malformed answer is asked for once more, with what was wro
 from collections.abc import Callable
 from typing import TypeVar
 
-from flex_mcp.errors import AnswerError, DeclinedError, ModelError
+from flex_mcp.errors import AnswerError, DeclinedError, ModelError, StaleError
 from flex_mcp.library.turns import Turns
 from flex_mcp.llm import LLM, OTHERWISE, STAY
+from flex_mcp.models import Road
 from flex_mcp.prompting import Prompts
 from flex_mcp.turns import Prompt, Reply, Stop, Turn
 
@@ -34,16 +35,22 @@ class Talk:
         self.model: str | None = None
 
     def answered(
-        self, render: Callable[[], Prompt | None], check: Callable[[str, Prompt], T]
+        self,
+        render: Callable[[], Prompt | None],
+        check: Callable[[str, Prompt], T],
+        *,
+        anew: bool = True,
     ) -> T | None:
         """What `check` makes of the answer to a question; None where there is no question.
 
         Args:
             render: makes the question, unless it was put in an earlier run.
             check: raises AnswerError where the answer is malformed.
+            anew: whether the caller puts the question anew where what it shows has changed.
 
         Raises:
             ModelError: no answer, or malformed twice.
+            StaleError: what the question shows has changed.
             DeclinedError: whoever lends the model does not want it asked.
             Later: the reply comes with a later run.
         """
@@ -54,17 +61,27 @@ class Talk:
         try:
             return check(reply.text, turn.prompt)
         except AnswerError as problem:
+            if anew and isinstance(problem, StaleError):
+                raise
             again = self._prompts.render("again", problem=str(problem))
-        prompt = turn.prompt.again(reply.text or "(nothing)", again)
+        prompt = turn.prompt.again(reply.text if reply.text.strip() else "(nothing)", again)
         second = self._put(lambda: prompt) or turn
         reply = self._ask(second)
         try:
             return check(reply.text, turn.prompt)
         except AnswerError as error:
+            if anew and isinstance(error, StaleError):
+                raise
             raise ModelError(
                 f"{reply.model} answered twice what cannot be used ({error}); {STAY}: "
-                f"try again, set FLEX_MCP_MODEL to another model, {OTHERWISE}"
+                f"try again, {self._another}, {OTHERWISE}"
             ) from error
+
+    @property
+    def _another(self) -> str:
+        """How to have another model asked."""
+        lent = self._llm.road is Road.SAMPLING
+        return "choose another in your client" if lent else "set FLEX_MCP_MODEL to another model"
 
     def _put(self, render: Callable[[], Prompt | None]) -> Turn | None:
         self._place += 1
@@ -82,7 +99,5 @@ class Talk:
             self._turns.reply(turn, reply)
         self.model = reply.model
         if why := STOPPED.get(reply.stop):
-            raise ModelError(
-                f"{reply.model} {why}; {STAY}: set FLEX_MCP_MODEL to another model, {OTHERWISE}"
-            )
+            raise ModelError(f"{reply.model} {why}; {STAY}: {self._another}, {OTHERWISE}")
         return reply

@@ -4,6 +4,7 @@ Pure functions. It sees the nearest experiences of each lesson's zone and level,
 library, so its question has the same size at a hundred experiences and at a million.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from pydantic import ConfigDict
 from flex_mcp.arguments import checked, parsed, schema_of
 from flex_mcp.errors import AnswerError, InputError
 from flex_mcp.excerpts import cut
-from flex_mcp.models import STRICT, Action, Experience, Lesson, Placement
+from flex_mcp.models import STRICT, Action, Experience, Lesson, Placement, When
 from flex_mcp.prompting import Prompts
 from flex_mcp.quoting import one_line, quoted
 from flex_mcp.turns import Message, Prompt, Shown
@@ -37,7 +38,7 @@ class Verdict:
     when: str = ""
     lesson: str = ""
     examples: tuple[str, ...] = ()
-    other_when: str = ""
+    other_when: When = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +138,14 @@ def placement(text: str, lessons: Sequence[Lesson], shown: Sequence[Shown]) -> P
             f"it decides on the lessons {_listed(numbers)}; it must decide once on each of "
             f"{_listed(sorted(asked))}"
         )
+    if clash := _clash(decisions):
+        raise AnswerError(clash)
     verdicts = {one.number: one for one in decisions}
     near = {number: {one.id: one for one in shown if one.lesson == number} for number in asked}
     narrowed = {
-        one.into: one.other_when for one in decisions if one.action is Action.ADD and one.into
+        one.into: one.other_when.strip()
+        for one in decisions
+        if one.action is Action.ADD and one.into
     }
     placed = [
         _placed(lesson, verdicts[number], near[number]) if number in asked else added(lesson)
@@ -153,6 +158,21 @@ def placement(text: str, lessons: Sequence[Lesson], shown: Sequence[Shown]) -> P
     )
 
 
+def _clash(decisions: Sequence[Verdict]) -> str | None:
+    """Which decisions cannot both be: the second would not know what the first made of it."""
+    changing = Counter(one.into for one in decisions if one.action is not Action.DISCARD)
+    for id_ in (id_ for id_, times in changing.items() if id_ and times > 1):
+        return (
+            f"{changing[id_]} decisions change {id_}: let one of them say all, as a merge, a "
+            "supersede or an add with other_when, and discard or add the others"
+        )
+    superseded = {one.into for one in decisions if one.action is Action.SUPERSEDE}
+    for one in decisions:
+        if one.action is Action.DISCARD and one.into in superseded:
+            return f"lesson {one.number} is discarded into {one.into}, which is superseded: add it"
+    return None
+
+
 def added(lesson: Lesson) -> Lesson:
     """A lesson that nothing in the library is near to."""
     return replace(lesson, action=Action.ADD)
@@ -163,7 +183,7 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 def _placed(lesson: Lesson, verdict: Verdict, near: dict[str, Shown]) -> Lesson:
-    if problem := _problem(verdict, near):
+    if problem := _problem(lesson, verdict, near):
         raise AnswerError(f"decision on lesson {verdict.number}: {problem}")
     texts: dict[str, Any] = {"title": verdict.title, "when": verdict.when}
     texts |= {"lesson": verdict.lesson, "examples": verdict.examples}
@@ -179,12 +199,13 @@ def _placed(lesson: Lesson, verdict: Verdict, near: dict[str, Shown]) -> Lesson:
         raise AnswerError(f"decision on lesson {verdict.number}: {error}") from error
 
 
-def _problem(verdict: Verdict, near: dict[str, Shown]) -> str | None:
+def _problem(lesson: Lesson, verdict: Verdict, near: dict[str, Shown]) -> str | None:
     """What is wrong with a decision, in words for the model."""
     into, action = verdict.into, verdict.action
     ids = ", ".join(near)
     adds, narrows = action is Action.ADD, bool(verdict.other_when.strip())
-    incomplete = not (verdict.title.strip() and verdict.lesson.strip())
+    forgets_when = bool(lesson.when.strip()) and not verdict.when.strip()
+    incomplete = forgets_when or not (verdict.title.strip() and verdict.lesson.strip())
     problems = {
         f"into is {into!r}; it can be {ids}": bool(into) and into not in near,
         f"{action} needs into, one of {ids}": not adds and not into,

@@ -27,6 +27,13 @@ def test_a_variable_that_is_set_to_nothing_is_not_set() -> None:
     assert empty == Settings.from_environment(environment={})
 
 
+def test_a_key_or_url_that_was_pasted_with_a_line_end_is_taken_without() -> None:
+    found = Settings.from_environment(
+        environment={"ANTHROPIC_API_KEY": "sk-1\n", "ANTHROPIC_BASE_URL": " http://localhost:1 "}
+    )
+    assert (found.api_key, found.base_url) == ("sk-1", "http://localhost:1")
+
+
 def test_home_and_relative_paths_are_made_absolute(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

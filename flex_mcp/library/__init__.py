@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple, Self
 
 from flex_mcp.arguments import Fields, check_encodable
-from flex_mcp.errors import AnswerError
+from flex_mcp.errors import AnswerError, InputError
 from flex_mcp.library import briefs, curating, importing, recording, reindexing
 from flex_mcp.library.background import KeptBackground
 from flex_mcp.library.briefs import NewBrief
@@ -435,6 +435,8 @@ class Library:
         """
         answer_hash = briefs.answer_hash(lessons)
         brief = self._answerable(brief_id, answer_hash)
+        if brief.road is not Road.ASSISTANT:
+            raise InputError(f"{brief_id} was put to a model, not to you: call distill for a brief")
         if brief.answer_hash is not None:
             return list(brief.decisions)
         if lessons:
@@ -460,6 +462,7 @@ class Library:
 
         Raises:
             AnswerError: a lesson is refused; the sentence says which and why.
+            StaleError: an experience that it changes has changed since it was shown.
             InputError: the brief was settled differently, or its trajectories were distilled
                 meanwhile.
             EmbedderError: lessons cannot be placed with this embedder.
@@ -479,6 +482,7 @@ class Library:
             brief = briefs.open_for(writing, brief_id, answer_hash)
             if brief.answer_hash is not None:
                 return list(brief.decisions)
+            briefs.check_unchanged(writing, placement)
             found = writing.trajectories(brief.trajectory_ids)
             decisions += place(writing, prepared, self._source(found, origin, placement.seen))
             for change in narrowed:

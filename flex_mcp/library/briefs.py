@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flex_mcp.arguments import adapter
-from flex_mcp.errors import InputError, NotFoundError
+from flex_mcp.errors import InputError, NotFoundError, StaleError
 from flex_mcp.library.lessons import RawLesson
 from flex_mcp.models import (
     Brief,
     Decision,
     DecisionKind,
     Lesson,
+    Placement,
     RecordedTrajectory,
     Road,
     TrajectoryState,
@@ -52,19 +53,26 @@ def claimable(reading: Reading, wanted: Wanted, now: datetime) -> list[RecordedT
     """See `Library.claimable`."""
     if wanted.ids is None:
         return reading.trajectories(_pending(reading, wanted, now))
-    found = known_trajectories(reading, wanted.ids)
+    found = known_trajectories(reading, list(dict.fromkeys(wanted.ids)))
     claims = reading.claimed(wanted.ids, now)
     free = [one for one in found if one.state is not TrajectoryState.DISTILLED]
     free = [one for one in free if one.id not in claims]
     if not free:
-        reasons = [
-            f"{one.id} is claimed by {claims[one.id]} (answer that with save_lessons)"
-            if one.id in claims
-            else f"{one.id} is distilled, its lessons are in the library"
-            for one in found
-        ]
+        reasons = [f"{one.id} {_taken(reading, claims.get(one.id))}" for one in found]
         raise InputError(f"there is nothing to distil: {'; '.join(reasons)}")
-    return sorted(free, key=lambda one: one.task != free[0].task)[: wanted.limit]
+    first = free[0].task
+    if wanted.alike:
+        free = [one for one in free if one.task == first]
+    return sorted(free, key=lambda one: one.task != first)[: wanted.limit]
+
+
+def _taken(reading: Reading, brief_id: str | None) -> str:
+    brief = reading.brief(brief_id) if brief_id else None
+    if brief is None:
+        return "is distilled, its lessons are in the library"
+    if brief.road is Road.ASSISTANT:
+        return f"is claimed by {brief.id} (answer that with save_lessons)"
+    return f"is in work ({brief.id}, claimed until {brief.expires_at:%Y-%m-%d %H:%M} UTC)"
 
 
 def _pending(reading: Reading, wanted: Wanted, now: datetime) -> list[str]:
@@ -128,6 +136,22 @@ def without_new(decisions: Sequence[Decision]) -> list[Decision]:
     """The decisions of a dry run: what they would add has no id."""
     new = {DecisionKind.ADD, DecisionKind.SUPERSEDE}
     return [replace(one, experience_id=None) if one.decision in new else one for one in decisions]
+
+
+def check_unchanged(reading: Reading, placement: Placement) -> None:
+    """Find out whether the experiences that a placement changes are still as they were shown.
+
+    Raises:
+        StaleError: one of them is not.
+    """
+    named = {one.into for one in placement.lessons if one.into} | placement.narrowed.keys()
+    changed = [
+        one.id
+        for one in reading.experiences(sorted(named))
+        if placement.seen.get(one.id, one.fingerprint) != one.fingerprint
+    ]
+    if changed:
+        raise StaleError(f"{', '.join(changed)} was changed since it was shown: add")
 
 
 def refusals(decisions: Sequence[Decision]) -> str:

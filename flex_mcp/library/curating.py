@@ -221,12 +221,15 @@ def narrowed(writing: Writing, prepared: PreparedChange, seen: Mapping[str, str]
     """Store the narrower `when` of an experience that stays beside a new lesson.
 
     Raises:
-        AnswerError: it was changed since the updater saw it.
+        AnswerError: it was changed or is no longer served since the updater saw it.
     """
-    before = prepared.seen
-    if seen.get(before.id, before.fingerprint) != before.fingerprint:
-        raise AnswerError(f"{before.id} was changed since it was shown: leave it as it is")
     try:
-        changed(writing, prepared)
+        now = one(writing, prepared.seen.id)
+        was = seen.get(now.id, now.fingerprint)
+        if (now.text, now.fingerprint) != (prepared.seen.text, was):
+            raise AnswerError(f"{now.id} was changed since it was shown: leave it as it is")
+        if now.status is not Status.ACTIVE:
+            raise AnswerError(f"{now.id} is {now.status}: leave it as it is")
+        changed(writing, replace(prepared, seen=now))  # its evidence may have grown
     except InputError as error:
         raise AnswerError(str(error)) from error

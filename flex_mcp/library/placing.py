@@ -5,7 +5,7 @@ the embedder's threshold; what is merely near comes back as candidates.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -51,7 +51,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placing:
-    """What all lessons of a call share."""
+    """What all lessons of a call share; `changed` are the experiences that they changed so far."""
 
     writing: Writing
     embedder: Embedder | None
@@ -59,6 +59,7 @@ class Placing:
     origin: Origin
     now: datetime
     seen: Mapping[str, str]
+    changed: set[str] = field(default_factory=set[str])
 
     def decide(self, proposal: Proposal) -> Decision:
         """Place one lesson; a refusal changes nothing.
@@ -92,7 +93,8 @@ class Placing:
             )
         if found[0].status is not Status.ACTIVE and lesson.action is not Action.DISCARD:
             raise InputError(f"{lesson.into} is {found[0].status}: restore it first, or add anew")
-        if self.seen.get(lesson.into, found[0].fingerprint) != found[0].fingerprint:
+        was = self.seen.get(lesson.into, found[0].fingerprint)
+        if was != found[0].fingerprint and lesson.into not in self.changed:
             raise InputError(f"{lesson.into} was changed since it was shown: add, or look again")
         return found[0]
 
@@ -163,7 +165,7 @@ class Placing:
             zone=new.zone,
             level=new.level,
             title=new.title,
-            when=new.when,
+            when=new.when or target.when,
             lesson=_merged_lesson(new.lesson),
             examples=_merged_examples(target.examples, new.examples),
             domain=new.domain or target.domain,
@@ -204,6 +206,7 @@ class Placing:
         after = replace(after, revision=before.revision + 1, updated_at=self.now)
         vectors = (proposal.vectors or ()) if after.text != before.text else None
         self.writing.put_experience(after, vectors)
+        self.changed.add(after.id)
         self._revise(kind, before, after, proposal, reason)
 
     def _revise(

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from flex_mcp.errors import InputError
+from flex_mcp.library.briefs import open_for
 from flex_mcp.models import Brief
 from flex_mcp.store import Store, Writing
 from flex_mcp.turns import Reply, Turn
@@ -32,9 +33,10 @@ class Turns:
         """Keep a question; where one was put in its place meanwhile, that one is returned.
 
         Raises:
-            InputError: the brief has ended meanwhile.
+            InputError: the brief has ended meanwhile, or its trajectories were distilled.
         """
         with self._writing() as writing:
+            open_for(writing, turn.brief_id, "")
             writing.put_turn(turn)
             for kept in writing.turns(turn.brief_id):
                 if kept.place == turn.place:
