@@ -141,6 +141,7 @@ class Distiller:
 
     def open(self, wanted: Wanted, llm: LLM) -> Brief | None:
         """A brief for a model, about trajectories of one task; None where none is free."""
+        self._prompts.check("critic", "critic_question", "updater", "updater_question", "again")
         for _ in range(ATTEMPTS):
             found = self._library.claimable(replace(wanted, alike=True))
             if not found:

@@ -56,6 +56,15 @@ class Prompts:
         """How to answer, for a model that cannot be held to a schema."""
         return self.render("shape", schema=json.dumps(schema, separators=(",", ":")))
 
+    def check(self, *names: str) -> None:
+        """Find out whether these can be filled, before anything is asked.
+
+        Raises:
+            PromptError: one of them cannot; see `render`.
+        """
+        for name in names:
+            self._text(name)
+
     def placeholders(self, name: str) -> list[str]:
         return Template(_read(_ours() / f"{name}.md")[0]).get_identifiers()
 

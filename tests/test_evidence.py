@@ -85,6 +85,13 @@ def test_only_the_trajectories_that_a_lesson_names_count_for_it(quick: Library) 
     assert [one(quick, each.experience_id).priority for each in decisions] == [2, 4]
 
 
+def test_a_trajectory_that_a_lesson_names_twice_is_its_evidence_once(quick: Library) -> None:
+    id_ = recorded(quick, SUCCESS, TESTS)
+    new = a_lesson(trajectory_ids=(id_, id_))
+    (decision,) = quick.answer_brief(brief(quick, id_), [new])
+    assert one(quick, decision.experience_id).evidence == (id_,)
+
+
 @pytest.mark.parametrize("action", [Action.MERGE, Action.DISCARD])
 def test_more_evidence_leaves_the_priority_as_it_is(quick: Library, action: Action) -> None:
     (added,) = quick.answer_brief(brief(quick, recorded(quick, SUCCESS, SELF)), [a_lesson()])

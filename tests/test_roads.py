@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import mcp_types as types
 import pytest
+from fakes import a_lesson, add, brief, one, record
 from mcp import Client
 from mcp.client import ClientRequestContext
 from messages_api import Json, critic_and_updater, decision, lesson, messages_api
@@ -18,6 +19,7 @@ from test_server import Era, answer
 from flex_mcp import open_library
 from flex_mcp.app import App
 from flex_mcp.library import Library
+from flex_mcp.models import Action
 from flex_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
@@ -288,3 +290,20 @@ async def test_the_same_lessons_and_placements_leave_equal_libraries_by_every_ro
     assert [kind for _, kind in held["order"]][::-1] == kinds
     assert held["states"] == {"distilled": len(plan)}
     assert sum(one["successes"] for one in held["experiences"]) > 0, "the work counted"
+
+
+@pytest.mark.parametrize("action", [Action.MERGE, Action.SUPERSEDE])
+def test_a_second_lesson_of_a_call_does_not_undo_the_merge_of_the_first(
+    quick: Library, action: Action
+) -> None:
+    (old,) = add(quick, a_lesson("old"))
+    merge = a_lesson("old and one", action=Action.MERGE, into=old, reason="why")
+    other = a_lesson("old and two", action=action, into=old, reason="why")
+    same = replace(other, action=Action.DISCARD)
+    decisions = quick.answer_brief(brief(quick, record(quick)), [merge, other, same])
+    assert [str(each.decision) for each in decisions] == ["merge", "refused", "discard"]
+    assert decisions[1].reason == (
+        f"another lesson of this call was merged into {old}: "
+        "merge one text that holds both, and discard the other"
+    )
+    assert one(quick, old).lesson == "old and one"

@@ -112,6 +112,13 @@ def test_a_question_that_is_too_long_shows_fewer_and_then_shorter_ones() -> None
     assert list(dict.fromkeys(seen)) == [(4, True), (3, True), (2, True), (1, True), (1, False)]
 
 
+def test_lessons_that_alone_are_too_long_are_asked_about_all_the_same() -> None:
+    lessons = [a_lesson(f"{n} {'x' * 7_990}") for n in range(3)]
+    prompt = asked(lessons, [[an_experience(n, lesson="x" * 2_000)] for n in range(3)], 10_000)
+    assert [one.whole for one in prompt.shown] == [False] * 3
+    assert all(lesson.lesson in text_of(prompt) for lesson in lessons)
+
+
 def test_no_text_leaves_its_quotation() -> None:
     near = an_experience(title=EVIL, when=EVIL, lesson=EVIL, examples=(EVIL, EVIL))
     new = a_lesson(EVIL, title=EVIL, when=EVIL, examples=(EVIL,))

@@ -131,7 +131,7 @@ def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
     if isinstance(one.lesson, FlexError):
         raise one.lesson
     named = one.lesson.trajectory_ids
-    evidence = tuple(source.evidence) if named is None else named
+    evidence = tuple(dict.fromkeys(source.evidence if named is None else named))
     if strangers := [id_ for id_ in evidence if id_ not in source.evidence]:
         raise InputError(
             f"trajectory_ids names {', '.join(strangers)}, which is none of "

@@ -51,7 +51,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placing:
-    """What all lessons of a call share; `changed` are the experiences that they changed so far."""
+    """What all lessons of a call share.
+
+    `changed` are the experiences that they changed so far, `rewritten` those with another text.
+    """
 
     writing: Writing
     embedder: Embedder | None
@@ -60,6 +63,7 @@ class Placing:
     now: datetime
     seen: Mapping[str, str]
     changed: set[str] = field(default_factory=set[str])
+    rewritten: set[str] = field(default_factory=set[str])
 
     def decide(self, proposal: Proposal) -> Decision:
         """Place one lesson; a refusal changes nothing.
@@ -93,6 +97,11 @@ class Placing:
             )
         if found[0].status is not Status.ACTIVE and lesson.action is not Action.DISCARD:
             raise InputError(f"{lesson.into} is {found[0].status}: restore it first, or add anew")
+        if lesson.into in self.rewritten and lesson.action is not Action.DISCARD:
+            raise InputError(
+                f"another lesson of this call was merged into {lesson.into}: "
+                "merge one text that holds both, and discard the other"
+            )
         was = self.seen.get(lesson.into, found[0].fingerprint)
         if was != found[0].fingerprint and lesson.into not in self.changed:
             raise InputError(f"{lesson.into} was changed since it was shown: add, or look again")
@@ -173,6 +182,7 @@ class Placing:
             evidence=_united(target.evidence, proposal.evidence),
         )
         self._change(RevisionKind.MERGE, target, merged, proposal)
+        self.rewritten.add(target.id)
         return _decision(proposal, DecisionKind.MERGE, target.id)
 
     def _discard(self, proposal: Proposal, target: Experience, reason: str | None) -> Decision:
