@@ -234,7 +234,7 @@ def work_in_batches(
     llm = _BatchLLM(service.window)
     while True:
         try:
-            with _adoptable_after(library, briefs):
+            with _adoptable_after(library, briefs, kept=not job.dry_run):
                 while len(briefs) < ROUND and (brief := run.take(llm)):
                     briefs[brief.id] = brief
                 if not briefs:
@@ -252,17 +252,20 @@ def _left(library: Library) -> list[Brief]:
     found = [library.turns.of(id_)[0] for id_ in ids]
     latest = library.now() + BATCH_CLAIM - ALIVE
     soonest = library.now() + BEFORE  # those before are about to be sent, or free again soon
-    return [one for one in found if one and soonest < one.expires_at < latest]
+    dead = [one for one in found if one and soonest < one.expires_at < latest]
+    return [one for one in dead if library.turns.take_over(one, BATCH_CLAIM)]
 
 
 @contextmanager
-def _adoptable_after(library: Library, briefs: Mapping[str, Brief]) -> Generator[None]:
+def _adoptable_after(
+    library: Library, briefs: Mapping[str, Brief], *, kept: bool
+) -> Generator[None]:
     """However this process ends, another run may take its batches up, and all else, at once."""
     try:
         yield
     except BaseException:
         for id_ in briefs:
-            if any(turn.batch for turn in library.turns.of(id_)[1]):
+            if kept and any(turn.batch for turn in library.turns.of(id_)[1]):
                 library.turns.claim(id_, BATCH_CLAIM - ALIVE)
             else:
                 library.turns.release(id_)
@@ -286,13 +289,15 @@ def _answered(
     library: Library, service: Batching, briefs: Mapping[str, Brief], waiting: Sequence[Turn]
 ) -> dict[str, Reply | ModelError]:
     """The replies to the turns that wait, when their batches have ended."""
-    fresh = [turn for turn in waiting if turn.batch is None]
     batches = {turn.batch for turn in waiting if turn.batch}
-    if fresh:
-        batch = service.submit(fresh)
-        library.turns.batch(fresh, batch)
-        batches.add(batch)
+    fresh = [turn for turn in waiting if turn.batch is None]
     replies: dict[str, Reply | ModelError] = {}
+    try:
+        batches |= {_submitted(library, service, fresh)} if fresh else set()
+    except ModelServiceError:
+        raise
+    except ModelError as error:  # too much at once, or one text that it does not take
+        replies |= {turn.key: error for turn in fresh}
     pauses = iter(PAUSES)
     while batches:
         for id_ in briefs:
@@ -305,6 +310,12 @@ def _answered(
             time.sleep(next(pauses, PAUSES[-1]))
     lost = {turn.key: ModelError("its batch did not answer it: run it again") for turn in waiting}
     return lost | replies
+
+
+def _submitted(library: Library, service: Batching, turns: Sequence[Turn]) -> str:
+    batch = service.submit(turns)
+    library.turns.batch(turns, batch)
+    return batch
 
 
 def _collected(

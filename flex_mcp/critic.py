@@ -30,7 +30,7 @@ FRAME = 500  # characters that the question has besides the trajectories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class AnsweredLesson:
     """A lesson as the critic answers it: every field is there, empty where it says nothing."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -52,7 +52,7 @@ class CriticAnswer:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    lessons: Annotated[tuple[Draft, ...], Field(max_length=LESSONS_LIMIT)]
+    lessons: Annotated[tuple[AnsweredLesson, ...], Field(max_length=LESSONS_LIMIT)]
 
 
 def instructions(prompts: Prompts, chosen: Sequence[RecordedTrajectory]) -> str:
@@ -97,17 +97,19 @@ def lessons(text: str, trajectory_ids: Sequence[str]) -> tuple[Lesson, ...]:
     Raises:
         AnswerError: it is malformed, or a lesson is; the sentence names what is wrong.
     """
-    drafts = parsed(CriticAnswer, text).lessons
-    return tuple(_lesson(n, one, set(trajectory_ids)) for n, one in enumerate(drafts))
+    answered = parsed(CriticAnswer, text).lessons
+    return tuple(_lesson(n, one, set(trajectory_ids)) for n, one in enumerate(answered))
 
 
-def _lesson(number: int, draft: Draft, known: set[str]) -> Lesson:
-    if strangers := [id_ for id_ in draft.trajectory_ids if id_ not in known]:
+def _lesson(number: int, answered: AnsweredLesson, known: set[str]) -> Lesson:
+    if strangers := [id_ for id_ in answered.trajectory_ids if id_ not in known]:
         raise AnswerError(
-            f"lesson {number} names {', '.join(strangers)} in trajectory_ids: "
+            f"lesson {number} names {', '.join(map(repr, strangers))[:200]} in trajectory_ids: "
             f"it can be {', '.join(sorted(known))}"
         )
-    values = values_of(draft, Draft) | {"trajectory_ids": draft.trajectory_ids or None}
+    values = values_of(answered, AnsweredLesson) | {
+        "trajectory_ids": answered.trajectory_ids or None
+    }
     try:
         return checked(Lesson, values)
     except InputError as error:

@@ -6,13 +6,13 @@ answers through `save_lessons`.
 """
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import NamedTuple
 
 from flex_mcp import briefing, critic, updater
-from flex_mcp.briefing import Distillation
+from flex_mcp.briefing import Distillation, Question
 from flex_mcp.errors import (
     AnswerError,
     DeclinedError,
@@ -47,11 +47,10 @@ ATTEMPTS = 20  # when other processes claim the same trajectories at the same ti
 
 
 class Settled(NamedTuple):
-    """The decisions on a brief, the lessons as they were placed, and the model that made them."""
+    """The decisions on a brief, and the lessons as they were placed."""
 
     decisions: Sequence[Decision]
     lessons: Sequence[Lesson] = ()
-    model: str | None = None
 
 
 class Distiller:
@@ -142,20 +141,27 @@ class Distiller:
     def open(self, wanted: Wanted, llm: LLM) -> Brief | None:
         """A brief for a model, about trajectories of one task; None where none is free."""
         self._prompts.check("critic", "critic_question", "updater", "updater_question", "again")
+
+        def ask(found: Sequence[RecordedTrajectory]) -> NewBrief:
+            return NewBrief(
+                id=new_id("b"),
+                trajectory_ids=[one.id for one in found],
+                road=llm.road,
+                prompts=self._versions(critic.attention(found)),
+                claim=llm.claim,
+            )
+
+        return self._opened(replace(wanted, alike=True), ask)
+
+    def _opened(
+        self, wanted: Wanted, ask: Callable[[Sequence[RecordedTrajectory]], NewBrief]
+    ) -> Brief | None:
+        """A brief about what is free, asked anew where others claim it first; None: nothing is."""
         for _ in range(ATTEMPTS):
-            found = self._library.claimable(replace(wanted, alike=True))
+            found = self._library.claimable(wanted)
             if not found:
                 return None
-            brief = self._library.open_brief(
-                NewBrief(
-                    id=new_id("b"),
-                    trajectory_ids=[one.id for one in found],
-                    road=llm.road,
-                    prompts=self._versions(critic.attention(found)),
-                    claim=llm.claim,
-                )
-            )
-            if brief is not None:
+            if brief := self._library.open_brief(ask(found)):
                 return brief
         raise InputError("other processes take the same trajectories: call distill again")
 
@@ -211,12 +217,12 @@ class Distiller:
                 road=brief.road,
                 model=talk.model,
                 prompts=brief.prompts,
-                tokens=self._library.turns.tokens(brief.id),
+                tokens=self._library.turns.cost(brief.id)[0],
             )
             decisions = self._library.settle_brief(
                 brief.id, placement, origin=origin, dry_run=dry_run
             )
-            return Settled(decisions, placement.lessons, talk.model)
+            return Settled(decisions, placement.lessons)
 
         lessons = talk.answered(
             lambda: critic.question(self._prompts, found, llm.window),
@@ -257,15 +263,16 @@ class Distiller:
     def _distillation(self, brief: Brief, llm: LLM, settled: Settled) -> Distillation:
         found = self._library.trajectories(brief.trajectory_ids)
         seen = critic.excerpts(self._prompts, found, llm.window)
+        tokens, model = self._library.turns.cost(brief.id)
         return Distillation(
             road=brief.road,
             brief_id=brief.id,
             trajectories=tuple(replace(one, task=cut(one.task, SHORTEST), text="") for one in seen),
             decisions=tuple(settled.decisions),
             lessons=tuple(settled.lessons),
-            model=settled.model,
+            model=model,
             prompts=brief.prompts,
-            tokens=self._library.turns.tokens(brief.id),
+            tokens=tokens,
             remaining=self._library.remaining(),
         )
 
@@ -274,34 +281,34 @@ class Distiller:
         claimed, until = self._library.in_work()
         notice = None
         if until is not None:
-            notice = f"open briefs claim {claimed} pending trajectories until {until.isoformat()}"
+            at = f"{until:%Y-%m-%d %H:%M} UTC"
+            notice = f"trajectories pending: {claimed}, all claimed by open briefs until {at}"
         return Distillation(road=road, notice=notice)
 
     def _brief(self, wanted: Wanted) -> Distillation:
         versions = briefing.versions(self._prompts)
-        for _ in range(ATTEMPTS):
-            chosen = self._library.claimable(wanted)
-            if not chosen:
-                return self._idle(Road.ASSISTANT)
-            question = briefing.fitted(self._prompts, new_id("b"), chosen, self._near_to(chosen))
-            opened = self._library.open_brief(
-                NewBrief(
-                    id=question.brief_id,
-                    trajectory_ids=[one.id for one in question.trajectories],
-                    prompts=versions,
-                    rendered=question.text,
-                )
+        questions: dict[str, Question] = {}
+
+        def ask(chosen: Sequence[RecordedTrajectory]) -> NewBrief:
+            made = briefing.fitted(self._prompts, new_id("b"), chosen, self._near_to(chosen))
+            questions[made.brief_id] = made
+            ids = [one.id for one in made.trajectories]
+            return NewBrief(
+                id=made.brief_id, trajectory_ids=ids, prompts=versions, rendered=made.text
             )
-            if opened:
-                return Distillation(
-                    road=Road.ASSISTANT,
-                    brief_id=opened.id,
-                    question=question,
-                    trajectories=question.trajectories,
-                    prompts=versions,
-                    remaining=self._library.remaining(),
-                )
-        raise InputError("other processes take the same trajectories: call distill again")
+
+        brief = self._opened(wanted, ask)
+        if brief is None:
+            return self._idle(Road.ASSISTANT)
+        question = questions[brief.id]
+        return Distillation(
+            road=Road.ASSISTANT,
+            brief_id=brief.id,
+            question=question,
+            trajectories=question.trajectories,
+            prompts=versions,
+            remaining=self._library.remaining(),
+        )
 
     def _near_to(self, chosen: Sequence[RecordedTrajectory]) -> list[Experience]:
         texts = [f"{one.task}\n{one.feedback or ''}" for one in chosen]

@@ -15,6 +15,7 @@ from flex_mcp.quoting import one_line, quoted
 T = TypeVar("T")
 
 NEIGHBOUR_LIMIT = 360  # characters of a neighbour's lesson
+STEP_LENGTHS = (4_000, 2_000, 1_000, 600, 400, 250)  # characters of a step, as many as fit
 SHORTEST = 200  # characters that a text is never cut below
 TROUBLE = re.compile(
     r"error|exception|traceback|fail|fatal|denied|not found|warning", re.IGNORECASE
@@ -97,15 +98,22 @@ def shown(trajectory: RecordedTrajectory, room: int) -> BriefTrajectory:
 
 
 def all_steps(steps: Sequence[Step], most: int) -> str:
-    return "\n".join(step_text(number, step, most) for number, step in enumerate(steps, start=1))
+    return "\n".join(_step_lines(steps, most))
+
+
+def _step_lines(steps: Sequence[Step], most: int) -> list[str]:
+    return [step_text(number, step, most) for number, step in enumerate(steps, start=1)]
 
 
 def steps_text(steps: Sequence[Step], room: int) -> str:
     """The steps, each cut; where that is not enough, first and last ones and those with trouble."""
-    for most in (4_000, 2_000, 1_000, 600, 400, 250):
-        lines = [step_text(number, step, most) for number, step in enumerate(steps, start=1)]
+    for most in STEP_LENGTHS:
+        if sum(min(len(step.content), most * 3 // 4) for step in steps) > room:
+            continue  # what `cut` keeps at least is too much already
+        lines = _step_lines(steps, most)
         if sum(map(len, lines)) + len(lines) <= room:
             return "\n".join(lines)
+    lines = _step_lines(steps, STEP_LENGTHS[-1])
     telling = [
         line
         for number, (line, step) in enumerate(zip(lines, steps, strict=True))
@@ -135,7 +143,7 @@ def troubled(text: str, most: int) -> str:
     """The first lines of a text that tell of trouble, as many as fit."""
     kept = ""
     for line in text.splitlines():
-        if TROUBLE.search(line) and len(kept) + len(line) + 3 <= most:
+        if len(kept) + len(line) + 3 <= most and TROUBLE.search(line):
             kept += f"\n{line}\n…"
     return kept
 

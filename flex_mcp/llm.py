@@ -6,9 +6,11 @@ and a server that distils by another road never needs it.
 
 import functools
 import re
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flex_mcp.errors import ModelError, ModelServiceError
@@ -31,7 +33,8 @@ STOPS = {
 STRANGE = (ValueError, TypeError, AttributeError)  # from reading what is no answer of the API
 PARTICULAR = re.compile("too long|content filter", re.IGNORECASE)  # a 400 about this text alone
 STAY = "the trajectories stay pending"
-OTHERWISE = "or set FLEX_MCP_DISTILLER=assistant to have your assistant write the lessons"
+ASSISTANT = "set FLEX_MCP_DISTILLER=assistant to have your assistant write the lessons"
+OTHERWISE = f"or {ASSISTANT}"
 
 
 class Later(Exception):  # noqa: N818  no error: the reply to `turn` comes from elsewhere
@@ -87,7 +90,7 @@ class AnthropicLLM:
         self.model = model
         self._key = key
         self._base_url = base_url
-        self._at = re.sub("//[^/@]*@", "//", base_url) if base_url else "Anthropic"
+        self._at = _place(base_url) if base_url else "Anthropic"
         self._timeout = timeout
         self._retries = retries
 
@@ -107,17 +110,15 @@ class AnthropicLLM:
         """A limit may ask for days; the SDK would sleep as long."""
         response = call_next(request)
         headers = response.http_response.headers
-        with suppress(ValueError):
-            wait = float(headers.get("retry-after-ms", 0)) / 1000
-            if max(wait, float(headers.get("retry-after", 0))) > self._timeout:
-                headers["x-should-retry"] = "false"
+        if _wait(headers) > self._timeout:
+            headers["x-should-retry"] = "false"
         return response
 
     def ask(self, turn: Turn) -> Reply:
         request = self._request(turn)
         with self._plain_errors():
             create = cast("Callable[..., object]", self._client.messages.create)
-            return _reply(create(**request))
+            return _reply(create(**request), self.model)
 
     def submit(self, turns: Sequence[Turn]) -> str:
         """Send the questions of many briefs as one message batch; returns its id.
@@ -151,7 +152,7 @@ class AnthropicLLM:
     def _result(self, batch: str, result: "MessageBatchResult") -> Reply | ModelError:
         match result.type:
             case "succeeded":
-                return _reply(result.message)
+                return _reply(result.message, self.model)
             case "errored":
                 why = f"errored: {self._shown(str(result.error.error.message))}"
             case other:
@@ -162,6 +163,7 @@ class AnthropicLLM:
         from anthropic import transform_schema
 
         prompt = turn.prompt
+        # The API caches a fixed part from its own minimum on, which a user's prompts may reach.
         fixed = {"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}
         schema = transform_schema(dict(prompt.schema))
         return {
@@ -211,12 +213,10 @@ class AnthropicLLM:
                 why = f"{at} has no model {self.model!r} (404)"
                 what = "set FLEX_MCP_MODEL to one that it has, or correct ANTHROPIC_BASE_URL"
             case 413:
-                message = f"{at} finds the question too long (413); {STAY}: {OTHERWISE[3:]}"
+                message = f"{at} finds the question too long (413); {STAY}: {ASSISTANT}"
                 return ModelError(message)
             case 400 if PARTICULAR.search(said):
-                message = (
-                    f"{at} does not take this text ({status}: {said}); {STAY}: {OTHERWISE[3:]}"
-                )
+                message = f"{at} does not take this text ({status}: {said}); {STAY}: {ASSISTANT}"
                 return ModelError(message)
             case 429:
                 why = f"{at} takes no more questions for now (429)"
@@ -234,6 +234,21 @@ class AnthropicLLM:
         return " ".join(said.replace(self._key, "(the key)").split())[:200]
 
 
+def _wait(headers: Mapping[str, str]) -> float:
+    """Seconds that a response asks to wait, read as the SDK does: a number, or a date."""
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        with suppress(KeyError, ValueError):
+            return float(headers[name]) / unit
+    with suppress(KeyError, ValueError):
+        return parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time()
+    return 0
+
+
+def _place(url: str) -> str:
+    """Where a URL leads, without what may be secret in it."""
+    return re.sub("//.*@", "//", re.split("[?#]", url, maxsplit=1)[0])
+
+
 def _message(error: "APIStatusError") -> str:
     body = cast("Mapping[str, Mapping[str, str]]", error.body)
     try:
@@ -242,7 +257,7 @@ def _message(error: "APIStatusError") -> str:
         return error.message
 
 
-def _reply(message: object) -> Reply:
+def _reply(message: object, asked: str) -> Reply:
     from anthropic.types import Message, TextBlock
 
     if not isinstance(message, Message) or not hasattr(message.usage, "output_tokens"):
@@ -252,11 +267,21 @@ def _reply(message: object) -> Reply:
     texts = [block.text for block in message.content or () if isinstance(block, TextBlock)]
     return Reply(
         text="".join(texts).encode(errors="replace").decode(),  # half a surrogate pair is no text
-        model=message.model,
+        model=_text(message.model) or asked,
         stop=STOPS.get(message.stop_reason or "", Stop.END),
-        input_tokens=_read(message.usage),
-        output_tokens=message.usage.output_tokens,
+        input_tokens=_counted(_read(message.usage)),
+        output_tokens=_counted(message.usage.output_tokens),
     )
+
+
+def _text(value: object) -> str:
+    """The SDK takes any JSON; what is no text would break the library's own rows."""
+    return value if isinstance(value, str) else ""
+
+
+def _counted(tokens: object) -> int | None:
+    """None where a service does not count, or nonsense."""
+    return tokens if isinstance(tokens, int) and 0 <= tokens < 2**31 else None
 
 
 def _read(usage: "Usage") -> int:

@@ -152,8 +152,11 @@ class Reading(Protocol):
         """What was said so far about an open brief, in order; nothing once it has ended."""
         ...
 
-    def tokens(self, brief_id: str) -> int | None:
-        """What a brief has cost, read and written together; None where nobody counted."""
+    def cost(self, brief_id: str) -> tuple[int | None, str | None]:
+        """The tokens of a brief, read and written together, and the model that spoke last.
+
+        None where nobody counted, and where no model was asked.
+        """
         ...
 
     def batches(self, now: datetime) -> dict[str, list[str]]:

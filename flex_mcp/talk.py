@@ -12,6 +12,7 @@ from flex_mcp.library.turns import Turns
 from flex_mcp.llm import LLM, OTHERWISE, STAY
 from flex_mcp.models import Road
 from flex_mcp.prompting import Prompts
+from flex_mcp.quoting import one_line
 from flex_mcp.turns import Prompt, Reply, Stop, Turn
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class Talk:
         except AnswerError as problem:
             if anew and isinstance(problem, StaleError):
                 raise
-            again = self._prompts.render("again", problem=str(problem))
+            again = self._prompts.render("again", problem=one_line(str(problem)))
         prompt = turn.prompt.again(reply.text if reply.text.strip() else "(nothing)", again)
         second = self._put(lambda: prompt) or turn
         reply = self._ask(second)

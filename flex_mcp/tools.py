@@ -3,6 +3,7 @@
 The docstrings are what a model reads.
 """
 
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from flex_mcp import answers
@@ -20,6 +21,7 @@ from flex_mcp.arguments import (
 from flex_mcp.errors import NotFoundError
 from flex_mcp.llm import LLM
 from flex_mcp.models import Experience, Wanted
+from flex_mcp.settings import Distilling
 
 
 class Lent(LLM, Protocol):
@@ -97,6 +99,8 @@ def distill(app: App, arguments: DistillArguments, caller: Caller) -> Answer:
         made = distiller.resume(lent.brief_id, lent, wanted, client=caller.name)
     else:
         made = distiller.distill(wanted, client=caller.name, lent=lent)
+    if lent is None and app.settings.distiller is Distilling.SAMPLING:
+        made = replace(made, notice="your client does not lend its model, so this is a brief")
     return answers.distill_answer(made)
 
 

@@ -25,7 +25,7 @@ CUT = 1_000  # characters of one that is longer: enough to know it, not to merge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class AnsweredDecision:
     """What becomes of lesson `number`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -47,7 +47,7 @@ class UpdaterAnswer:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    decisions: tuple[Verdict, ...]
+    decisions: tuple[AnsweredDecision, ...]
 
 
 def question(
@@ -140,7 +140,7 @@ def placement(text: str, lessons: Sequence[Lesson], shown: Sequence[Shown]) -> P
         )
     if clash := _clash(decisions):
         raise AnswerError(clash)
-    verdicts = {one.number: one for one in decisions}
+    by_number = {one.number: one for one in decisions}
     near = {number: {one.id: one for one in shown if one.lesson == number} for number in asked}
     narrowed = {
         one.into: one.other_when.strip()
@@ -148,7 +148,7 @@ def placement(text: str, lessons: Sequence[Lesson], shown: Sequence[Shown]) -> P
         if one.action is Action.ADD and one.into
     }
     placed = [
-        _placed(lesson, verdicts[number], near[number]) if number in asked else added(lesson)
+        _placed(lesson, by_number[number], near[number]) if number in asked else added(lesson)
         for number, lesson in enumerate(lessons)
     ]
     return Placement(
@@ -158,7 +158,7 @@ def placement(text: str, lessons: Sequence[Lesson], shown: Sequence[Shown]) -> P
     )
 
 
-def _clash(decisions: Sequence[Verdict]) -> str | None:
+def _clash(decisions: Sequence[AnsweredDecision]) -> str | None:
     """Which decisions cannot both be: the second would not know what the first made of it."""
     changing = Counter(one.into for one in decisions if one.action is not Action.DISCARD)
     for id_ in (id_ for id_, times in changing.items() if id_ and times > 1):
@@ -182,30 +182,30 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers)) or "none"
 
 
-def _placed(lesson: Lesson, verdict: Verdict, near: dict[str, Shown]) -> Lesson:
-    if problem := _problem(lesson, verdict, near):
-        raise AnswerError(f"decision on lesson {verdict.number}: {problem}")
-    texts: dict[str, Any] = {"title": verdict.title, "when": verdict.when}
-    texts |= {"lesson": verdict.lesson, "examples": verdict.examples}
+def _placed(lesson: Lesson, decision: AnsweredDecision, near: dict[str, Shown]) -> Lesson:
+    if problem := _problem(lesson, decision, near):
+        raise AnswerError(f"decision on lesson {decision.number}: {problem}")
+    texts: dict[str, Any] = {"title": decision.title, "when": decision.when}
+    texts |= {"lesson": decision.lesson, "examples": decision.examples}
     keep = {Action.MERGE: ("title", "when", "lesson", "examples"), Action.ADD: ("when",)}
-    changed = {name: texts[name] for name in keep.get(verdict.action, ()) if texts[name]}
-    into = None if verdict.action is Action.ADD else verdict.into
+    changed = {name: texts[name] for name in keep.get(decision.action, ()) if texts[name]}
+    into = None if decision.action is Action.ADD else decision.into
     given = replace(
-        lesson, **changed, action=verdict.action, into=into, reason=verdict.reason or None
+        lesson, **changed, action=decision.action, into=into, reason=decision.reason or None
     )
     try:
         return checked(Lesson, given)
     except InputError as error:
-        raise AnswerError(f"decision on lesson {verdict.number}: {error}") from error
+        raise AnswerError(f"decision on lesson {decision.number}: {error}") from error
 
 
-def _problem(lesson: Lesson, verdict: Verdict, near: dict[str, Shown]) -> str | None:
+def _problem(lesson: Lesson, decision: AnsweredDecision, near: dict[str, Shown]) -> str | None:
     """What is wrong with a decision, in words for the model."""
-    into, action = verdict.into, verdict.action
+    into, action = decision.into, decision.action
     ids = ", ".join(near)
-    adds, narrows = action is Action.ADD, bool(verdict.other_when.strip())
-    forgets_when = bool(lesson.when.strip()) and not verdict.when.strip()
-    incomplete = forgets_when or not (verdict.title.strip() and verdict.lesson.strip())
+    adds, narrows = action is Action.ADD, bool(decision.other_when.strip())
+    forgets_when = bool(lesson.when.strip()) and not decision.when.strip()
+    incomplete = forgets_when or not (decision.title.strip() and decision.lesson.strip())
     problems = {
         f"into is {into!r}; it can be {ids}": bool(into) and into not in near,
         f"{action} needs into, one of {ids}": not adds and not into,
@@ -219,7 +219,7 @@ def _problem(lesson: Lesson, verdict: Verdict, near: dict[str, Shown]) -> str | 
             action is Action.MERGE and into in near and not near[into].whole
         ),
         "supersede needs reason: why the new lesson takes the old one's place": (
-            action is Action.SUPERSEDE and not verdict.reason.strip()
+            action is Action.SUPERSEDE and not decision.reason.strip()
         ),
     }
     return next((problem for problem, holds in problems.items() if holds), None)

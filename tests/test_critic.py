@@ -287,7 +287,7 @@ def test_what_is_wrong_with_an_answer_is_said_in_one_sentence_that_names_it() ->
             "lesson is blank": "lesson 0: lesson is empty: say it in words",
             "examples are long": "lesson 0: examples[0] has 4,001 characters; the limit is 4,000: shorten it",
             "examples are text": "lessons[0].examples cannot be 'gcc 12'; it must be a list",
-            "a stranger": "lesson 1 names t_stranger in trajectory_ids: it can be t_aaaaaaaaaaaa, t_bbbbbbbbbbbb",
+            "a stranger": "lesson 1 names 't_stranger' in trajectory_ids: it can be t_aaaaaaaaaaaa, t_bbbbbbbbbbbb",
             "too many": "lessons has 51 items; the limit is 50: send fewer",
             "no Unicode": "a text holds half of a surrogate pair: send valid Unicode",
         }

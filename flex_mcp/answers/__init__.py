@@ -38,6 +38,7 @@ CONCISE_LIMIT = 6_000  # characters of each form
 DETAILED_LIMIT = 40_000
 LESSON_LENGTHS = (8_000, 4_000, 2_000, 1_400, 1_000, 700, 500, 400, 280)
 WHEN_SHORTEST = 200
+NOTHING_WAITS = "No trajectory waits to be distilled: record_trajectory stores one."
 HISTORY = 20  # revisions shown of an experience
 SHORTENED = "Lessons marked truncated are shortened; get_experience gives them whole."
 LEFT_OUT = "Some hits are left out for length: ask with a lower limit, or by level."
@@ -438,7 +439,7 @@ def distill_answer(made: Distillation) -> Answer:
 def _distill_text(made: Distillation) -> str:
     notice = f"{_sentence(one_line(made.notice))}\n\n" if made.notice else ""
     if made.brief_id is None:
-        return f"{notice}No trajectory waits to be distilled: record_trajectory stores one."
+        return notice.strip() or NOTHING_WAITS
     if made.question is None:
         return notice + _made_text(made)
     left = f"\n\n{made.remaining} more are pending after this brief." if made.remaining else ""

@@ -37,7 +37,8 @@ def backlog_answer(report: "Report", *, dry_run: bool) -> Answer:
     done = "Dry run, nothing is changed:" if dry_run else "Distilled"
     cost = f", {content['tokens']:,} tokens" if tokens else ""
     pending = [f"{', '.join(one.trajectory_ids)}: {one.reason}" for one in report.failures]
-    whole = f"{done} {len(content['trajectories'])} trajectories{cost}: {_listed(counts)}."
+    became = _listed(counts) if counts else "no lesson"
+    whole = f"{done} {len(content['trajectories'])} trajectories{cost}: {became}."
     lines = [
         whole if report.made or pending else "Nothing waits to be distilled.",
         *(line for made in report.made for line in group_lines(made)),
@@ -45,7 +46,10 @@ def backlog_answer(report: "Report", *, dry_run: bool) -> Answer:
         f"{report.remaining} trajectories are left to distil.",
     ]
     if report.elsewhere:
-        lines.append(f"{report.elsewhere} are in work in another process or a message batch.")
+        lines.append(
+            f"{report.elsewhere} are in work in another process, or in a message batch: "
+            "`flex-mcp distill --batch` takes its results."
+        )
     return Answer(content, "\n".join(lines))
 
 

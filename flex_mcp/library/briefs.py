@@ -1,6 +1,7 @@
 """Briefs: which trajectories one may be about, claiming them, and what closes it."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from flex_mcp.models import (
     Decision,
     DecisionKind,
     Lesson,
+    Outcome,
     Placement,
     RecordedTrajectory,
     Road,
@@ -63,7 +65,12 @@ def claimable(reading: Reading, wanted: Wanted, now: datetime) -> list[RecordedT
     first = free[0].task
     if wanted.alike:
         free = [one for one in free if one.task == first]
-    return sorted(free, key=lambda one: one.task != first)[: wanted.limit]
+    nth: Counter[tuple[str, Outcome]] = Counter()
+    order: dict[str, tuple[bool, int]] = {}
+    for one in free:  # of one task a failure and a success before two failures
+        order[one.id] = (one.task != first, nth[one.task, one.outcome])
+        nth[one.task, one.outcome] += 1
+    return sorted(free, key=lambda one: order[one.id])[: wanted.limit]
 
 
 def _taken(reading: Reading, brief_id: str | None) -> str:

@@ -53,16 +53,25 @@ class Turns:
         with self._writing() as writing:
             writing.claim_until(brief_id, self._now() + lasting)
 
+    def take_over(self, brief: Brief, lasting: timedelta) -> bool:
+        """Claim an open brief as it was seen; False where another process was faster."""
+        with self._writing() as writing:
+            now = writing.brief(brief.id)
+            if now is None or now.answer_hash is not None or now.expires_at != brief.expires_at:
+                return False
+            writing.claim_until(brief.id, self._now() + lasting)
+            return True
+
     def release(self, brief_id: str) -> None:
         """Give up: the trajectories of the brief are free at once."""
         with self._writing() as writing:
             writing.claim_until(brief_id, self._now())
             writing.clear_turns(brief_id)
 
-    def tokens(self, brief_id: str) -> int | None:
-        """What a brief has cost so far; None where nobody counts."""
+    def cost(self, brief_id: str) -> tuple[int | None, str | None]:
+        """The tokens of a brief so far and the model that spoke last; None where nobody counts."""
         with self._store.reading() as reading:
-            return reading.tokens(brief_id)
+            return reading.cost(brief_id)
 
     def batch(self, turns: Sequence[Turn], batch: str | None) -> None:
         """Say which message batch carries these turns; None: none any more."""

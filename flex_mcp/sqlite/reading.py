@@ -136,8 +136,9 @@ class SqliteReading:
         found = (rows.turn(row) for row in self._run("turns", id=brief_id))
         return [turn for turn in found if turn]
 
-    def tokens(self, brief_id: str) -> int | None:
-        return self._run("tokens", id=brief_id)[0]["tokens"]
+    def cost(self, brief_id: str) -> tuple[int | None, str | None]:
+        found = self._run("cost", id=brief_id)[0]
+        return found["tokens"], found["model"]
 
     def batches(self, now: datetime) -> dict[str, list[str]]:
         found = self._run("batches", now=now.isoformat())

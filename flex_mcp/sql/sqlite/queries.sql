@@ -70,14 +70,15 @@ WHERE t.state = 'pending'
 ORDER BY t.number LIMIT :limit;
 
 -- name: pending_of_task
--- Those of the same task as a trajectory, oldest first.
+-- Those of the same task as a trajectory: the oldest of every outcome first, so that a few of many
+-- still show failure and success side by side.
 SELECT t.id FROM trajectories t
 WHERE t.state = 'pending' AND t.task = (SELECT task FROM trajectories WHERE id = :id)
   AND t.id NOT IN (SELECT value FROM json_each(:skip))
   AND NOT EXISTS (
     SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
     WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.expires_at > :now)
-ORDER BY t.number LIMIT :limit;
+ORDER BY row_number() OVER (PARTITION BY t.outcome ORDER BY t.number), t.number LIMIT :limit;
 
 -- name: count_pending
 SELECT count(*) AS count FROM trajectories t
@@ -114,8 +115,11 @@ SELECT b.road, t.model, count(*) AS questions,
 FROM brief_turns t JOIN briefs b ON b.id = t.brief_id
 WHERE t.model IS NOT NULL GROUP BY b.road, t.model ORDER BY b.road, t.model;
 
--- name: tokens
-SELECT sum(input_tokens + output_tokens) AS tokens FROM brief_turns WHERE brief_id = :id;
+-- name: cost
+SELECT sum(input_tokens + output_tokens) AS tokens,
+    (SELECT model FROM brief_turns WHERE brief_id = :id AND model IS NOT NULL
+      ORDER BY place DESC LIMIT 1) AS model
+FROM brief_turns WHERE brief_id = :id;
 
 -- name: batches
 -- Message batches whose results were not taken in yet, oldest brief first.
