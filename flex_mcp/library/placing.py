@@ -169,12 +169,14 @@ class Placing:
 
     def _merge(self, proposal: Proposal, target: Experience) -> Decision:
         new = _snapshot(proposal)
+        if target.when and not new.when:
+            raise InputError(f"the merged lesson has no `when`, and {target.id} has: keep it")
         merged = replace(
             target,
             zone=new.zone,
             level=new.level,
             title=new.title,
-            when=new.when or target.when,
+            when=new.when,
             lesson=_merged_lesson(new.lesson),
             examples=_merged_examples(target.examples, new.examples),
             domain=new.domain or target.domain,
