@@ -154,7 +154,7 @@ def lessons(*actions: Action | None) -> st.SearchStrategy[list[Aimed]]:
 
 
 def doing(verb: Callable[..., None], **given: Values) -> st.SearchStrategy[Operation]:
-    return st.fixed_dictionaries(given).map(lambda values: partial(verb, **values))
+    return st.builds(partial, st.just(verb), **given)
 
 
 WORK = st.builds(a_trajectory, TEXT, outcome=OUTCOME)

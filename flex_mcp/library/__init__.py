@@ -4,21 +4,20 @@ Blocking and safe to share between threads; doors that are asynchronous call it 
 No model and no embedding runs inside a transaction.
 """
 
-import contextlib
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import NamedTuple, Self
 
 from flex_mcp.arguments import Fields, check_encodable
-from flex_mcp.errors import AnswerError, InputError
-from flex_mcp.library import briefs, curating, importing, recording, reindexing
+from flex_mcp.errors import InputError
+from flex_mcp.library import briefs, curating, importing, recording, reindexing, settling
 from flex_mcp.library.background import KeptBackground
 from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.candidates import Search
 from flex_mcp.library.embedders import Embedders, LoadEmbedder
 from flex_mcp.library.importing import Bundle, Imported, NewEntry
-from flex_mcp.library.lessons import RawLesson, Source, place, prepare
+from flex_mcp.library.lessons import RawLesson, place, prepare, source
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.library.searching import Searcher
 from flex_mcp.library.turns import Turns
@@ -296,7 +295,7 @@ class Library:
                 road=Road.AGENT,
                 model=new.trajectory.agent and new.trajectory.agent.model,
             )
-            decisions = place(writing, prepared, self._source(found, origin))
+            decisions = place(writing, prepared, source(found, origin, self._now()))
             if _any_accepted(decisions):
                 writing.set_state([id_], TrajectoryState.DISTILLED)
             state = writing.trajectories([id_])[0].state
@@ -324,20 +323,6 @@ class Library:
 
     # Lessons and briefs
 
-    def _source(
-        self,
-        trajectories: Sequence[RecordedTrajectory],
-        origin: Origin,
-        seen: Mapping[str, str] | None = None,
-    ) -> Source:
-        return Source(
-            evidence={trajectory.id: trajectory for trajectory in trajectories},
-            actor=origin.by,
-            origin=origin,
-            now=self._now(),
-            seen=seen or {},
-        )
-
     def apply(
         self, lessons: Sequence[RawLesson], *, evidence: Sequence[str] = (), client: str = "python"
     ) -> list[Decision]:
@@ -355,7 +340,7 @@ class Library:
         with self._writing() as writing:
             found = briefs.known_trajectories(writing, evidence)
             origin = Origin(kind="distilled", by=client, road=Road.AGENT)
-            return place(writing, prepared, self._source(found, origin))
+            return place(writing, prepared, source(found, origin, self._now()))
 
     def claimable(self, wanted: Wanted) -> list[RecordedTrajectory]:
         """The trajectories that a brief may be about.
@@ -448,7 +433,7 @@ class Library:
             if brief.answer_hash is not None:
                 return list(brief.decisions)
             found = writing.trajectories(brief.trajectory_ids)
-            decisions = place(writing, prepared, self._source(found, origin))
+            decisions = place(writing, prepared, source(found, origin, self._now()))
             if _any_accepted(decisions) or not lessons:
                 briefs.close(writing, brief, answer_hash, decisions)
             return decisions
@@ -467,43 +452,12 @@ class Library:
                 meanwhile.
             EmbedderError: lessons cannot be placed with this embedder.
         """
-        answer_hash = briefs.answer_hash(placement.lessons)
-        brief = self._answerable(brief_id, answer_hash)
+        brief = self._answerable(brief_id, briefs.answer_hash(placement.lessons))
         if brief.answer_hash is not None:
             return list(brief.decisions)
         self.check_embedder()
-        prepared = prepare(placement.lessons, self._store, self._embedders)
-        narrowed = [
-            curating.prepare(self._store, self._embedders, id_, self._narrowing(when, origin))
-            for id_, when in placement.narrowed.items()
-        ]
-        decisions: list[Decision] = []
-        with contextlib.suppress(_DryRun), self._writing() as writing:
-            brief = briefs.open_for(writing, brief_id, answer_hash)
-            if brief.answer_hash is not None:
-                return list(brief.decisions)
-            briefs.check_unchanged(writing, placement)
-            found = writing.trajectories(brief.trajectory_ids)
-            decisions += place(writing, prepared, self._source(found, origin, placement.seen))
-            for change in narrowed:
-                curating.narrowed(writing, change, placement.seen)
-            if problems := briefs.refusals(decisions):
-                raise AnswerError(problems)
-            if dry_run:
-                decisions = briefs.without_new(decisions)
-                raise _DryRun
-            briefs.close(writing, brief, answer_hash, decisions)
-        return decisions
-
-    def _narrowing(self, when: str, origin: Origin) -> curating.Change:
-        return curating.Change(
-            action=Curation.EDIT,
-            fields=Fields(when=when),
-            reason="it holds more narrowly beside a new lesson",
-            actor=origin.by,
-            now=self._now(),
-            origin=origin,
-        )
+        given = settling.ready(self._store, self._embedders, placement, origin, self._now())
+        return settling.settled(self._writing, brief_id, given, dry_run=dry_run)
 
     def _answerable(self, brief_id: str, answer_hash: str) -> Brief:
         with self._store.reading() as reading:
@@ -588,10 +542,6 @@ class Library:
         self._searcher.calibrate(embedder)
         self._write_waiting()
         return vectors
-
-
-class _DryRun(Exception):  # noqa: N818  no error: it takes a transaction back
-    """Everything was decided; nothing shall stay."""
 
 
 class Waiting(NamedTuple):

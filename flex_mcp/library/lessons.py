@@ -91,6 +91,22 @@ class Source:
     seen: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+def source(
+    trajectories: Sequence[RecordedTrajectory],
+    origin: Origin,
+    now: datetime,
+    seen: Mapping[str, str] | None = None,
+) -> Source:
+    """What lessons of these trajectories have in common."""
+    return Source(
+        evidence={trajectory.id: trajectory for trajectory in trajectories},
+        actor=origin.by,
+        origin=origin,
+        now=now,
+        seen=seen or {},
+    )
+
+
 def place(writing: Writing, prepared: PreparedLessons, source: Source) -> list[Decision]:
     """Decide on every lesson; a malformed one is refused alone."""
     embedder = prepared.embedder

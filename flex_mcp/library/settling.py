@@ -1,0 +1,95 @@
+"""Settling a brief: what a model decided on its lessons is placed as a whole, or not at all."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+
+from flex_mcp.arguments import Fields
+from flex_mcp.errors import AnswerError
+from flex_mcp.library import briefs, curating
+from flex_mcp.library.embedders import Embedders
+from flex_mcp.library.lessons import PreparedLessons, place, prepare, source
+from flex_mcp.models import Brief, Curation, Decision, Origin, Placement
+from flex_mcp.store import Store, Writing
+
+
+class _DryRun(Exception):  # noqa: N818  no error: it takes a transaction back
+    """Everything was decided; nothing shall stay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A placement that is checked and embedded, outside any transaction."""
+
+    placement: Placement
+    lessons: PreparedLessons
+    narrowed: Sequence[curating.PreparedChange]
+    origin: Origin
+    now: datetime
+
+
+def ready(
+    store: Store, embedders: Embedders, placement: Placement, origin: Origin, now: datetime
+) -> Ready:
+    """Make a placement ready.
+
+    Raises:
+        EmbedderError: its texts cannot be embedded.
+    """
+
+    def narrowing(when: str) -> curating.Change:
+        return curating.Change(
+            action=Curation.EDIT,
+            fields=Fields(when=when),
+            reason="it holds more narrowly beside a new lesson",
+            actor=origin.by,
+            now=now,
+            origin=origin,
+        )
+
+    return Ready(
+        placement=placement,
+        lessons=prepare(placement.lessons, store, embedders),
+        narrowed=[
+            curating.prepare(store, embedders, id_, narrowing(when))
+            for id_, when in placement.narrowed.items()
+        ],
+        origin=origin,
+        now=now,
+    )
+
+
+def settled(
+    transaction: Callable[[], AbstractContextManager[Writing]],
+    brief_id: str,
+    given: Ready,
+    *,
+    dry_run: bool,
+) -> list[Decision]:
+    """Place everything in one transaction and close the brief; see `Library.settle_brief`."""
+    answer_hash = briefs.answer_hash(given.placement.lessons)
+    decisions: list[Decision] = []
+    with contextlib.suppress(_DryRun), transaction() as writing:
+        brief = briefs.open_for(writing, brief_id, answer_hash)
+        if brief.answer_hash is not None:
+            return list(brief.decisions)
+        decisions += _placed(writing, brief, given)
+        if dry_run:
+            decisions = briefs.without_new(decisions)
+            raise _DryRun
+        briefs.close(writing, brief, answer_hash, decisions)
+    return decisions
+
+
+def _placed(writing: Writing, brief: Brief, given: Ready) -> list[Decision]:
+    seen = given.placement.seen
+    briefs.check_unchanged(writing, given.placement)
+    found = writing.trajectories(brief.trajectory_ids)
+    decisions = place(writing, given.lessons, source(found, given.origin, given.now, seen))
+    for change in given.narrowed:
+        curating.narrowed(writing, change, seen)
+    if problems := briefs.refusals(decisions):
+        raise AnswerError(problems)
+    return decisions
