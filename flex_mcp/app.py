@@ -60,7 +60,7 @@ class App:
             self.library,
             self.prompts,
             llm=own_llm(settings),
-            lending=settings.distiller in {Distilling.AUTO, Distilling.SAMPLING},
+            lending=settings.road in {Distilling.AUTO, Distilling.SAMPLING},
         )
 
     @property
@@ -73,9 +73,9 @@ class App:
         settings = self.settings
         if llm := own_llm(settings):
             return llm
-        if settings.api_key:
+        if settings.road in {Distilling.SAMPLING, Distilling.ASSISTANT}:
             raise SettingError(
-                f"FLEX_MCP_DISTILLER={settings.distiller} leaves the lessons to your assistant: "
+                f"FLEX_MCP_DISTILLER={settings.road} leaves the lessons to your assistant: "
                 "let it call distill, or unset FLEX_MCP_DISTILLER"
             )
         raise SettingError(
@@ -88,7 +88,7 @@ class App:
         """The prompts, the user's own among them."""
         from flex_mcp.prompting import Prompts
 
-        return Prompts(self.settings.prompts)
+        return Prompts(self.settings.prompts_folder)
 
     def close(self) -> None:
         with self._lock:
@@ -123,7 +123,7 @@ def own_llm(settings: Settings) -> "AnthropicLLM | None":
     """
     from flex_mcp.llm import AnthropicLLM
 
-    wanted = settings.distiller
+    wanted = settings.road
     if wanted is Distilling.ANTHROPIC and not settings.api_key:
         raise SettingError(
             "FLEX_MCP_DISTILLER=anthropic needs ANTHROPIC_API_KEY: set it (a server at "

@@ -294,7 +294,7 @@ def _json_line(number: int, line: str) -> object:
 @click.argument("trajectory_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All that is pending.")
 @click.option("--limit", type=click.IntRange(min=1), help="So many trajectories. Default: 5.")
-@click.option("--dry-run", is_flag=True, help="Show the decisions and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Ask, show the decisions, change nothing.")
 @click.option("--batch", is_flag=True, help="Ask by message batches: within a day, at half price.")
 @click.option(
     "--jobs",
@@ -331,17 +331,24 @@ def distill(  # noqa: PLR0913  its options
         client=CALLER.name,
     )
     llm, work = app.llm, work_in_batches if batch else work_through
-    with _progress("Distilling") as progress:
-        report = work(app.library, app.distiller, llm, job, progress)
+    try:
+        with _progress("Distilling") as progress:
+            report = work(app.library, app.distiller, llm, job, progress)
+    except KeyboardInterrupt:
+        click.echo("flex-mcp: stopped; run it again to go on, a batch goes on by itself", err=True)
+        raise
     answer = reports.backlog_answer(report, dry_run=dry_run)
     if report.failures or report.stopped:
         raise WorkFailedError(answer, report.stopped or report.failures[0].reason)
     return answer
 
 
-@main.group()
-def prompts() -> None:
-    """See what the models are asked. A file of the same name in FLEX_MCP_PROMPTS replaces it."""
+@main.group(invoke_without_command=True)
+@click.pass_context
+def prompts(ctx: click.Context) -> None:
+    """See what the models are asked. NAME.md in the folder FLEX_MCP_PROMPTS takes its place."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @prompts.command("list")
@@ -354,13 +361,15 @@ def list_prompts(*, as_json: bool) -> None:
 
 @prompts.command("show")
 @click.argument("name")
+@click.option("--raw", is_flag=True, help="Its file, with the $placeholders: begin yours with it.")
 @json_option
-def show_prompt(name: str, *, as_json: bool) -> None:
+def show_prompt(name: str, *, raw: bool, as_json: bool) -> None:
     """Print one prompt as a model gets it, about the demonstration's trajectories."""
     from flex_mcp.examples import prompt
 
     found = App().prompts
-    _print(reports.prompt_answer(name, prompt(found, name), found.version(name)), as_json)
+    text = found.raw(name) if raw else prompt(found, name)
+    _print(reports.prompt_answer(name, text, found.version(name)), as_json)
 
 
 @main.command()

@@ -32,6 +32,7 @@ STOPS = {
 }
 STRANGE = (ValueError, TypeError, AttributeError)  # from reading what is no answer of the API
 PARTICULAR = re.compile("too long|content filter", re.IGNORECASE)  # a 400 about this text alone
+KEY_LENGTH = 8  # characters from which a key is one, and no word of a sentence
 STAY = "the trajectories stay pending"
 ASSISTANT = "set FLEX_MCP_DISTILLER=assistant to have your assistant write the lessons"
 OTHERWISE = f"or {ASSISTANT}"
@@ -127,8 +128,15 @@ class AnthropicLLM:
             ModelError: it was not taken.
         """
         requests: Any = [{"custom_id": turn.key, "params": self._request(turn)} for turn in turns]
+        from anthropic import NotFoundError
+
         with self._plain_errors():
-            return self._client.messages.batches.create(requests=requests).id
+            try:
+                return self._client.messages.batches.create(requests=requests).id
+            except NotFoundError as error:
+                raise ModelServiceError(
+                    f"{self._at} takes no message batches (404); {STAY}: leave out --batch"
+                ) from error
 
     def collect(self, batch: str) -> dict[str, Reply | ModelError] | None:
         """The results of a batch by the keys of its turns; None while it is under way.
@@ -211,7 +219,9 @@ class AnthropicLLM:
                 why, what = f"the account at {at} has no credit (402)", f"top it up, {OTHERWISE}"
             case 404:
                 why = f"{at} has no model {self.model!r} (404)"
-                what = "set FLEX_MCP_MODEL to one that it has, or correct ANTHROPIC_BASE_URL"
+                what = (
+                    "set FLEX_MCP_MODEL to one that it has, or correct ANTHROPIC_BASE_URL (no /v1)"
+                )
             case 413:
                 message = f"{at} finds the question too long (413); {STAY}: {ASSISTANT}"
                 return ModelError(message)
@@ -231,7 +241,9 @@ class AnthropicLLM:
 
     def _shown(self, said: str) -> str:
         """What the service says, in one short line; some repeat the key."""
-        return " ".join(said.replace(self._key, "(the key)").split())[:200]
+        if len(self._key) >= KEY_LENGTH:
+            said = said.replace(self._key, "(the key)")
+        return " ".join(said.split())[:200]
 
 
 def _wait(headers: Mapping[str, str]) -> float:

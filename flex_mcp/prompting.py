@@ -52,6 +52,15 @@ class Prompts:
         except KeyError as error:
             raise PromptError(f"the prompt {name!r} needs a value for ${error.args[0]}") from error
 
+    def raw(self, name: str) -> str:
+        """The file of a prompt as it is, with its version and $placeholders.
+
+        Raises:
+            PromptError: there is no such prompt.
+        """
+        self._text(name)
+        return (self._mine(name) or _ours() / f"{name}.md").read_text(encoding="utf-8-sig").strip()
+
     def shape(self, schema: Mapping[str, Any]) -> str:
         """How to answer, for a model that cannot be held to a schema."""
         return self.render("shape", schema=json.dumps(schema, separators=(",", ":")))

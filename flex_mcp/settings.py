@@ -51,7 +51,7 @@ class Settings:
     embedder: str | None = None
     embedder_path: Path | None = None
     models: Path = field(default_factory=_default_models)
-    distiller: Distilling = Distilling.AUTO
+    distiller: str = "auto"
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = None
     model: str = MODEL
@@ -64,8 +64,7 @@ class Settings:
         """The settings of a process; `library` comes from the command line and beats the variable.
 
         Raises:
-            SettingError: a path names a home that is not here, or a value is not one of those
-                allowed.
+            SettingError: a path names a home that is not here.
         """
         variables = os.environ if environment is None else environment  # noqa: TID251  the one place
         path = library or variables.get("FLEX_MCP_LIBRARY")
@@ -76,28 +75,42 @@ class Settings:
             library=_absolute(path) if path else _default_library(),
             embedder=embedder,
             embedder_path=_absolute(folder) if folder else None,
-            distiller=_distiller(variables.get("FLEX_MCP_DISTILLER") or "auto"),
+            distiller=variables.get("FLEX_MCP_DISTILLER") or "auto",
             api_key=(variables.get("ANTHROPIC_API_KEY") or "").strip() or None,
             base_url=(variables.get("ANTHROPIC_BASE_URL") or "").strip() or None,
             model=variables.get("FLEX_MCP_MODEL") or MODEL,
-            prompts=_folder(prompts) if prompts else None,
+            prompts=_absolute(prompts) if prompts else None,
         )
 
+    # These two are checked when something is distilled: nothing else needs them.
 
-def _distiller(name: str) -> Distilling:
-    try:
-        return Distilling(name.strip().casefold())
-    except ValueError as error:
-        raise SettingError(
-            f"FLEX_MCP_DISTILLER cannot be {name!r}; it is one of: {', '.join(Distilling)}"
-        ) from error
+    @property
+    def road(self) -> Distilling:
+        """Who may be asked for lessons.
 
+        Raises:
+            SettingError: FLEX_MCP_DISTILLER names nobody.
+        """
+        try:
+            return Distilling(self.distiller.strip().casefold())
+        except ValueError as error:
+            raise SettingError(
+                f"FLEX_MCP_DISTILLER cannot be {self.distiller!r}; "
+                f"it is one of: {', '.join(Distilling)}"
+            ) from error
 
-def _folder(path: str) -> Path:
-    folder = _absolute(path)
-    if not folder.is_dir():
-        raise SettingError(f"FLEX_MCP_PROMPTS names {folder}, which is no folder: correct it")
-    return folder
+    @property
+    def prompts_folder(self) -> Path | None:
+        """Where the user's own prompts are.
+
+        Raises:
+            SettingError: FLEX_MCP_PROMPTS names no folder.
+        """
+        if self.prompts is not None and not self.prompts.is_dir():
+            raise SettingError(
+                f"FLEX_MCP_PROMPTS names {self.prompts}, which is no folder: correct it"
+            )
+        return self.prompts
 
 
 def _absolute(path: str) -> Path:

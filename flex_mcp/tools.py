@@ -99,7 +99,8 @@ def distill(app: App, arguments: DistillArguments, caller: Caller) -> Answer:
         made = distiller.resume(lent.brief_id, lent, wanted, client=caller.name)
     else:
         made = distiller.distill(wanted, client=caller.name, lent=lent)
-    if lent is None and app.settings.distiller is Distilling.SAMPLING:
+    unlent = lent is None and app.settings.road is Distilling.SAMPLING
+    if unlent and made.brief_id is not None:
         made = replace(made, notice="your client does not lend its model, so this is a brief")
     return answers.distill_answer(made)
 

@@ -60,7 +60,7 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     """A library with experiences of every status, with evidence and a search."""
     folder = tmp_path_factory.mktemp("history")
     texts = ["pin the compiler", "token or invoice", SILENT, "diagram of a cursor", "moon"]
-    lessons = [(a_lesson(text, examples=("garden",), tags=("pin",)), -1) for text in texts]
+    lessons = [(a_lesson(text, when="moon", examples=("garden",)), -1) for text in texts]
     instead = a_lesson("cursor", action=Action.SUPERSEDE, reason="it broke")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("flex_mcp.ranking.generic_queries", lambda: WORDS)  # all of them take long

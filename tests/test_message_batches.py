@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from distilling import PATIENCE, Desk, except_for, groups, numbered, task_of, teaches
+from distilling import PATIENCE, STOPPED, Desk, except_for, groups, numbered, task_of, teaches
 from messages_api import BATCHES, Api, Fault, Json, decision, expired, lesson, question_of, status
 
 from flex_mcp import backlog
@@ -141,7 +141,7 @@ def killed(desk: Desk, process: "subprocess.Popen[str]") -> None:
 def interrupted(desk: Desk, process: "subprocess.Popen[str]") -> None:  # noqa: ARG001  the same shape
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
-    assert (process.returncode, out, err.strip()) == (1, "", "Aborted!")
+    assert (process.returncode, out, err) == (1, "", STOPPED)
 
 
 @pytest.mark.parametrize("stop", [killed, interrupted])

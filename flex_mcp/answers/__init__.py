@@ -22,6 +22,7 @@ from flex_mcp.models import (
     Experience,
     Found,
     Hit,
+    Lesson,
     Level,
     Origin,
     Recorded,
@@ -38,6 +39,7 @@ CONCISE_LIMIT = 6_000  # characters of each form
 DETAILED_LIMIT = 40_000
 LESSON_LENGTHS = (8_000, 4_000, 2_000, 1_400, 1_000, 700, 500, 400, 280)
 WHEN_SHORTEST = 200
+LESSON_SHOWN = 600  # characters of a lesson that a model wrote; get_experience gives it whole
 NOTHING_WAITS = "No trajectory waits to be distilled: record_trajectory stores one."
 HISTORY = 20  # revisions shown of an experience
 SHORTENED = "Lessons marked truncated are shortened; get_experience gives them whole."
@@ -136,6 +138,7 @@ class LessonAnswer:
     level: Level
     title: str
     when: str
+    lesson: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -425,7 +428,7 @@ def distill_answer(made: Distillation) -> Answer:
         neighbours=asked.neighbours if asked else (),
         instructions=asked and asked.instructions,
         answer_schema=asked and asked.answer_schema,
-        lessons=tuple(LessonAnswer(**values_of(one, LessonAnswer)) for one in made.lessons),
+        lessons=tuple(map(_lesson_answer, made.lessons)),
         decisions=made.decisions,
         remaining=made.remaining,
         model=made.model,
@@ -434,6 +437,12 @@ def distill_answer(made: Distillation) -> Answer:
         notice=made.notice,
     )
     return Answer(plain(answer), _distill_text(made))
+
+
+def _lesson_answer(lesson: Lesson) -> LessonAnswer:
+    values = values_of(lesson, LessonAnswer)
+    values["lesson"] = shortened(lesson.lesson, LESSON_SHOWN)
+    return LessonAnswer(**values)
 
 
 def _distill_text(made: Distillation) -> str:
@@ -461,7 +470,11 @@ def group_lines(made: Distillation) -> list[str]:
     ]
     none = ["- there was nothing to learn from it"]
     quotes = [
-        quoted(f"  {one.zone} {one.level}", one_line(one.title), one_line(one.when))
+        quoted(
+            f"  {one.zone} {one.level}: {one_line(one.title)}",
+            f"When: {one_line(one.when)}" if one.when else "",
+            shortened(one.lesson, LESSON_SHOWN),
+        )
         for one in made.lessons
     ]
     decisions = _decisions(made.decisions)

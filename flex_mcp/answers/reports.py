@@ -25,7 +25,10 @@ def backlog_answer(report: "Report", *, dry_run: bool) -> Answer:
         "prompts": _common(contents, "prompts"),
         "tokens": sum(tokens) if tokens else None,
         "trajectories": [one for group in contents for one in group["trajectories"]],
-        "decisions": [one for group in contents for one in group["decisions"]],
+        "decisions": [
+            one | {"index": index}
+            for index, one in enumerate(one for group in contents for one in group["decisions"])
+        ],
         "remaining": report.remaining,
         "elsewhere": report.elsewhere,
         "dry_run": dry_run,
@@ -36,11 +39,14 @@ def backlog_answer(report: "Report", *, dry_run: bool) -> Answer:
     counts = Counter(one["decision"] for one in content["decisions"])
     done = "Dry run, nothing is changed:" if dry_run else "Distilled"
     cost = f", {content['tokens']:,} tokens" if tokens else ""
-    pending = [f"{', '.join(one.trajectory_ids)}: {one.reason}" for one in report.failures]
+    by_reason: dict[str, list[str]] = {}
+    for one in report.failures:
+        by_reason.setdefault(one.reason, []).extend(one.trajectory_ids)
+    pending = [f"{', '.join(ids)}: {reason}" for reason, ids in by_reason.items()]
     became = _listed(counts) if counts else "no lesson"
     whole = f"{done} {len(content['trajectories'])} trajectories{cost}: {became}."
     lines = [
-        whole if report.made or pending else "Nothing waits to be distilled.",
+        whole if report.made or pending or report.stopped else "Nothing is free to be distilled.",
         *(line for made in report.made for line in group_lines(made)),
         *(f"Still pending: {one}" for one in pending),
         f"{report.remaining} trajectories are left to distil.",
@@ -55,7 +61,8 @@ def backlog_answer(report: "Report", *, dry_run: bool) -> Answer:
 
 def _common(contents: Sequence[Mapping[str, Any]], name: str) -> str | None:
     """What the groups say, each thing once."""
-    return ", ".join(dict.fromkeys(one[name] for one in contents if one[name])) or None
+    said = (part for one in contents if one[name] for part in one[name].split(", "))
+    return ", ".join(dict.fromkeys(said)) or None
 
 
 def prompts_answer(versions: Mapping[str, str]) -> Answer:
