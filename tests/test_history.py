@@ -61,7 +61,7 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     folder = tmp_path_factory.mktemp("history")
     texts = ["pin the compiler", "token or invoice", SILENT, "diagram of a cursor", "moon"]
     lessons = [(a_lesson(text, when="moon", examples=("garden",)), -1) for text in texts]
-    instead = a_lesson("cursor", action=Action.SUPERSEDE, reason="it broke")
+    instead = a_lesson("cursor", when="moon", action=Action.SUPERSEDE, reason="it broke")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("flex_mcp.ranking.generic_queries", lambda: WORDS)  # all of them take long
         with fake_library(folder, EMBEDDER) as library:
