@@ -18,6 +18,7 @@ from flex_mcp.models import (
     values_of,
 )
 from flex_mcp.prompting import Prompts
+from flex_mcp.turns import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,21 +37,29 @@ def prompt(prompts: Prompts, name: str) -> str:
     Raises:
         PromptError: there is no such prompt, or its file cannot be used.
     """
-    trajectories, lessons, experiences = _trajectories(), _lessons(), _experiences()
-    asked = critic.question(prompts, trajectories, WINDOW)
-    compared = updater.question(prompts, lessons[:1], [experiences], WINDOW) or asked
-    brief = briefing.fitted(prompts, "b_example22222", trajectories, experiences)
     made: dict[str, Callable[[], str]] = {
-        "critic": lambda: asked.system,
-        "critic_question": lambda: asked.messages[0].text,
-        "updater": lambda: compared.system,
-        "updater_question": lambda: compared.messages[0].text,
-        "brief": lambda: brief.text,
-        "instructions": lambda: brief.instructions,
+        "critic": lambda: _critic(prompts).system,
+        "critic_question": lambda: _critic(prompts).messages[0].text,
+        "updater_question": lambda: _updater(prompts),
+        "brief": lambda: _brief(prompts).text,
+        "instructions": lambda: _brief(prompts).instructions,
         "again": lambda: prompts.render("again", problem="lesson 0: title is empty"),
         "shape": lambda: prompts.shape(schema_of(critic.CriticAnswer)),
     }
     return made.get(name, lambda: prompts.render(name))()
+
+
+def _critic(prompts: Prompts) -> Prompt:
+    return critic.question(prompts, _trajectories(), WINDOW)
+
+
+def _updater(prompts: Prompts) -> str:
+    asked = updater.question(prompts, _lessons()[:1], [_experiences()], WINDOW)
+    return asked.messages[0].text if asked else ""
+
+
+def _brief(prompts: Prompts) -> briefing.Question:
+    return briefing.fitted(prompts, "b_example22222", _trajectories(), _experiences())
 
 
 def _trajectories() -> list[RecordedTrajectory]:

@@ -55,28 +55,30 @@ class Talk:
             DeclinedError: whoever lends the model does not want it asked.
             Later: the reply comes with a later run.
         """
-        turn = self._put(render)
-        if turn is None:
-            return None
-        reply = self._ask(turn)
-        try:
-            return check(reply.text, turn.prompt)
-        except AnswerError as problem:
-            if anew and isinstance(problem, StaleError):
-                raise
-            again = self._prompts.render("again", problem=one_line(str(problem)))
-        prompt = turn.prompt.again(reply.text if reply.text.strip() else "(nothing)", again)
-        second = self._put(lambda: prompt) or turn
-        reply = self._ask(second)
-        try:
-            return check(reply.text, turn.prompt)
-        except AnswerError as error:
-            if anew and isinstance(error, StaleError):
-                raise
-            raise ModelError(
-                f"{reply.model} answered twice what cannot be used ({error}); {STAY}: "
-                f"try again, {self._another}, {OTHERWISE}"
-            ) from error
+        first = self._next()
+        if first is None:
+            if (prompt := render()) is None:
+                return None
+            first = self._new(prompt)
+        turn = first
+        while True:
+            reply = self._ask(turn)
+            try:
+                return check(reply.text, first.prompt)
+            except AnswerError as error:
+                if anew and isinstance(error, StaleError):
+                    raise
+                if turn is not first:
+                    raise ModelError(
+                        f"{reply.model} answered twice what cannot be used ({error}); {STAY}: "
+                        f"try again, {self._another}, {OTHERWISE}"
+                    ) from error
+                turn = self._next() or self._new(self._again(first.prompt, reply, error))
+
+    def _again(self, prompt: Prompt, reply: Reply, error: AnswerError) -> Prompt:
+        problem = self._prompts.render("again", problem=one_line(str(error)))
+        answer = reply.text if reply.text.strip() else "(nothing)"  # no message may be blank
+        return prompt.again(answer, problem)
 
     @property
     def _another(self) -> str:
@@ -84,12 +86,12 @@ class Talk:
         lent = self._llm.road is Road.SAMPLING
         return "choose another in your client" if lent else "set FLEX_MCP_MODEL to another model"
 
-    def _put(self, render: Callable[[], Prompt | None]) -> Turn | None:
+    def _next(self) -> Turn | None:
+        """The next turn, where an earlier run put it."""
         self._place += 1
-        if (kept := next(self._kept, None)) is not None:
-            return kept
-        if (prompt := render()) is None:
-            return None
+        return next(self._kept, None)
+
+    def _new(self, prompt: Prompt) -> Turn:
         return self._turns.put(Turn(brief_id=self._brief_id, place=self._place, prompt=prompt))
 
     def _ask(self, turn: Turn) -> Reply:

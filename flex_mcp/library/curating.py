@@ -127,7 +127,6 @@ class Change:
     reason: str
     actor: str
     now: datetime
-    trajectory_id: str | None = None
     origin: Origin | None = None
 
 
@@ -210,7 +209,6 @@ def changed(writing: Writing, prepared: PreparedChange) -> tuple[Experience, Rev
         actor=change.actor,
         at=change.now,
         reason=_reason(change, history),
-        trajectory_id=change.trajectory_id,
         origin=change.origin,
     )
     writing.add_revision(revision)
