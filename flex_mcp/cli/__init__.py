@@ -1,0 +1,80 @@
+"""The terminal's door. Each command checks, calls, presents; the server is reached by transports.
+
+Exit codes: 0 done, also when nothing is relevant or a list is empty; 2 the input, the library or a
+setting was refused; 1 the work ran and failed.
+"""
+
+import click
+
+from flex_mcp import __version__
+from flex_mcp.app import App
+from flex_mcp.cli import library as on_library
+from flex_mcp.cli import prompts as on_prompts
+from flex_mcp.cli import trajectories as on_trajectories
+from flex_mcp.cli.commands import Commands, before_the_command, fail, json_option, library_option
+
+
+@click.group(cls=Commands, invoke_without_command=True)
+@click.version_option(__version__, prog_name="flex-mcp")
+@library_option
+@click.pass_context
+def main(ctx: click.Context, library: str | None) -> None:
+    """An experience library for any assistant: lessons from earlier work, found when needed.
+
+    Without a command it serves MCP over stdio, which is what a client starts. Try `flex-mcp demo`
+    first; then `flex-mcp COMMAND --help`.
+
+    \b
+    FLEX_MCP_LIBRARY        the library's file
+    FLEX_MCP_EMBEDDER       static (the default, offline) or fastembed:MODEL
+    FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
+    FLEX_MCP_DISTILLER      who writes lessons: auto, anthropic, sampling, assistant
+    FLEX_MCP_MODEL          the model asked with ANTHROPIC_API_KEY, at ANTHROPIC_BASE_URL
+    FLEX_MCP_PROMPTS        a folder with prompts of your own
+    """  # noqa: D301  click's mark for lines to keep
+    if ctx.invoked_subcommand is None:
+        _serve(library)
+
+
+@click.command()
+@library_option
+def serve(library: str | None) -> None:
+    """Serve MCP over stdio (what a client's configuration runs)."""
+    _serve(library or before_the_command())
+
+
+def _serve(library: str | None) -> None:
+    from flex_mcp.transports import serve_stdio
+
+    serve_stdio(App(library=library))
+
+
+@click.command()
+@click.option(
+    "--library", metavar="PATH", help="Keep the demonstration's library in this new file."
+)
+@json_option
+def demo(*, library: str | None, as_json: bool) -> None:
+    """Watch the main job on real input: record, distil, and find the lessons in a new session."""
+    from flex_mcp.demo import run_demo
+
+    if failure := run_demo(library or before_the_command(), as_json=as_json):
+        fail(failure, 1)
+
+
+for command in (
+    serve,
+    demo,
+    on_library.search,
+    on_library.show,
+    on_library.list_,
+    on_trajectories.record,
+    on_trajectories.distill,
+    on_prompts.prompts,
+    on_library.curate,
+    on_library.import_,
+    on_library.export,
+    on_library.stats,
+    on_library.reindex,
+):
+    main.add_command(command)

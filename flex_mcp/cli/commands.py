@@ -1,0 +1,113 @@
+"""What all commands share: options, how an answer is printed, how an error ends."""
+
+import contextlib
+import functools
+import io
+import json
+import sys
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from flex_mcp import tools
+from flex_mcp.answers import Answer
+from flex_mcp.app import App
+from flex_mcp.errors import FlexError
+from flex_mcp.models import Level, Zone
+
+if TYPE_CHECKING:
+    from flex_mcp.library import Progress
+
+CALLER = tools.Caller("command line")
+ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Commands(click.Group):
+    """Shows our errors as one sentence on stderr, with exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  click's signature
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            return super().invoke(ctx)
+        except FlexError as error:
+            fail(str(error), 2)
+        except BrokenPipeError:
+            raise  # click ends it in silence
+        except OSError as error:
+            fail(f"the answer cannot be written: {error.strerror}", 1)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "flex-mcp"
+            fail(f"{error.format_message().rstrip('.')}: see {command} --help", 2)
+
+
+def fail(sentence: str, code: int) -> NoReturn:
+    click.echo(f"flex-mcp: {sentence}", err=True)
+    sys.exit(code)
+
+
+def library_option(function: F) -> F:
+    return click.option(
+        "--library",
+        metavar="PATH",
+        help="The library's file. Default: FLEX_MCP_LIBRARY, or library.db in your data folder.",
+    )(function)
+
+
+def json_option(function: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")(function)
+
+
+class WorkFailedError(Exception):
+    """The work ran and did not go well; its answer is printed all the same."""
+
+    def __init__(self, answer: Answer, sentence: str) -> None:
+        super().__init__(sentence)
+        self.answer = answer
+
+
+def with_library(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command on a library: it gets `app`, which opens it, and its answer is printed."""
+
+    @library_option
+    @json_option
+    @functools.wraps(function)
+    def command(*args: Any, library: str | None, as_json: bool, **kwargs: Any) -> None:  # noqa: ANN401
+        app = App(library=library or before_the_command())
+        try:
+            answer: Answer | None = function(*args, app=app, **kwargs)
+            if answer is not None:
+                show_answer(answer, as_json)
+        except WorkFailedError as failed:
+            show_answer(failed.answer, as_json)
+            fail(str(failed), 1)
+        finally:
+            app.close()  # may wait for the file: a search has answered by then
+
+    return command
+
+
+def before_the_command() -> str | None:
+    """--library may also stand before the command."""
+    return click.get_current_context().find_root().params.get("library")
+
+
+def show_answer(answer: Answer, as_json: bool) -> None:  # noqa: FBT001  what the option says
+    if as_json:
+        click.echo(json.dumps(answer.content, ensure_ascii=False, indent=2))
+    else:
+        click.echo(answer.text)
+
+
+@contextlib.contextmanager
+def progress_bar(what: str) -> "Generator[Progress]":
+    """A bar on stderr, where a person watches."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

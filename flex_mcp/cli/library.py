@@ -1,0 +1,165 @@
+"""Commands on a library: looking things up, changing them, in and out of files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flex_mcp import tools
+from flex_mcp.answers import Answer, reports
+from flex_mcp.app import App
+from flex_mcp.arguments import CurateArguments, GetArguments, SearchArguments, checked
+from flex_mcp.cli.commands import CALLER, LEVELS, ZONES, progress_bar, with_library
+from flex_mcp.models import Curation, Level, Status, Zone
+
+
+@click.command()
+@click.argument("query", nargs=-1, required=True)
+@click.option("--domain", help="Only this path and what lies below it, such as python/packaging.")
+@click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
+@click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
+@click.option("--limit", type=int, default=3, show_default=True, help="Hits a level, at most 10.")
+@click.option("--detailed", is_flag=True, help="Whole lessons.")
+@with_library
+def search(  # noqa: PLR0913  its options
+    query: Sequence[str],
+    *,
+    domain: str | None,
+    zones: Sequence[str],
+    levels: Sequence[str],
+    limit: int,
+    detailed: bool,
+    app: App,
+) -> Answer:
+    """Find lessons for a task, in your own words."""
+    raw = {"query": " ".join(query), "domain": domain, "limit": limit}
+    raw |= {"zones": zones or None, "levels": levels or None}
+    raw |= {"detail": "detailed" if detailed else "concise"}
+    return tools.search_experience(app, checked(SearchArguments, raw), CALLER)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True)
+@with_library
+def show(ids: Sequence[str], *, app: App) -> Answer:
+    """Show experiences whole: examples, evidence, counters, history."""
+    return tools.get_experience(app, checked(GetArguments, {"ids": ids}), CALLER)
+
+
+@click.command("list")
+@click.option("--domain", help="Only this path and what lies below it.")
+@click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
+@click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
+@click.option("--status", "statuses", multiple=True, type=click.Choice([*map(str, Status)]))
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@with_library
+def list_(
+    *,
+    domain: str | None,
+    zones: Sequence[str],
+    levels: Sequence[str],
+    statuses: Sequence[str],
+    limit: int,
+    app: App,
+) -> Answer:
+    """List experiences, newest first."""
+    found = app.library.experiences(
+        levels=[Level(level) for level in levels] or None,
+        zones=[Zone(zone) for zone in zones] or None,
+        domain=domain,
+        statuses=[Status(status) for status in statuses],
+        limit=limit,
+    )
+    return reports.list_answer(found)
+
+
+@click.command()
+@click.argument("experience_id", metavar="ID")
+@click.argument("action", type=click.Choice([*map(str, Curation)]))
+@click.option("--reason", default="by hand", show_default=True, help="Kept in the history.")
+@click.option("--title", help="For edit, as the next ones.")
+@click.option("--when")
+@click.option("--lesson")
+@click.option("--example", "examples", multiple=True, help="All that should stay.")
+@click.option("--domain")
+@click.option("--tag", "tags", multiple=True, help="All that should stay.")
+@click.option("--priority", type=int)
+@click.option("--zone", type=click.Choice(ZONES))
+@click.option("--level", type=click.Choice(LEVELS))
+@click.option(
+    "--revision", type=int, help="For revert: back to before this one (default the last)."
+)
+@with_library
+def curate(
+    experience_id: str,
+    action: str,
+    *,
+    reason: str,
+    app: App,
+    **fields: Any,  # noqa: ANN401
+) -> Answer:
+    """Approve, quarantine, retire, restore, edit or revert one experience."""
+    given = {name: value for name, value in fields.items() if value not in {None, ()}}
+    raw = {"id": experience_id, "action": action, "reason": reason, "fields": given or None}
+    return tools.curate_experience(app, checked(CurateArguments, raw), CALLER)
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@with_library
+def import_(file: Path, *, app: App) -> Answer:
+    """Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`. Twice adds nothing."""
+    from flex_mcp.exchange import import_file
+
+    with progress_bar("Importing") as progress:
+        imported = import_file(app.library, file, client=CALLER.name, progress=progress)
+        app.library.calibrate()
+    return reports.import_answer(imported)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "flex", "markdown"]),
+    default="jsonl",
+    show_default=True,
+    help="jsonl: everything. flex: FLEX's file, texts of what is active. markdown: for reading.",
+)
+@with_library
+def export(file: Path, *, form: str, app: App) -> Answer | None:
+    """Write the library to FILE, or to stdout."""
+    from flex_mcp.exchange import Format, export_file, export_library
+
+    if str(file) == "-":
+        for piece in export_library(app.library, Format(form)):
+            click.echo(piece, nl=False)
+        return None
+    export_file(app.library, file, Format(form))
+    return reports.export_answer(str(file), form)
+
+
+@click.command()
+@with_library
+def stats(*, app: App) -> Answer:
+    """Count what the library holds."""
+    library = app.library
+    return reports.statistics_answer(library.name, library.statistics(), library.last_revisions(5))
+
+
+@click.command()
+@click.option(
+    "--embedder", metavar="NAME", help="static or fastembed:MODEL. Default: as set, or its own."
+)
+@with_library
+def reindex(*, embedder: str | None, app: App) -> Answer:
+    """Make all vectors anew, for another embedder or a new version; resumes where it was stopped.
+
+    Searches go on with the old ones until it is done. A model that is not on this machine is
+    fetched, unless FLEX_MCP_EMBEDDER_PATH names a folder with its files.
+    """
+    with progress_bar("Embedding") as progress:
+        vectors = app.library.reindex(embedder, progress=progress)
+    return reports.reindex_answer(vectors, app.library.statistics().experiences)

@@ -1,0 +1,38 @@
+"""Commands on the prompts that models are asked with."""
+
+import click
+
+from flex_mcp.answers import reports
+from flex_mcp.app import App
+from flex_mcp.cli.commands import json_option, show_answer
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def prompts(ctx: click.Context) -> None:
+    """See what the models are asked. NAME.md in the folder FLEX_MCP_PROMPTS takes its place."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@prompts.command("list")
+@json_option
+def list_prompts(*, as_json: bool) -> None:
+    """List the prompts with their versions."""
+    found = App().prompts
+    show_answer(
+        reports.prompts_answer({name: found.version(name) for name in found.names()}), as_json
+    )
+
+
+@prompts.command("show")
+@click.argument("name")
+@click.option("--raw", is_flag=True, help="Its file, with the $placeholders: begin yours with it.")
+@json_option
+def show_prompt(name: str, *, raw: bool, as_json: bool) -> None:
+    """Print one prompt as a model gets it, about the demonstration's trajectories."""
+    from flex_mcp.examples import prompt
+
+    found = App().prompts
+    text = found.raw(name) if raw else prompt(found, name)
+    show_answer(reports.prompt_answer(name, text, found.version(name)), as_json)
