@@ -13,6 +13,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from starlette.requests import Request
 
 from flex_mcp import __version__, answers, sampling, tools
 from flex_mcp.answers import Answer
@@ -30,6 +31,7 @@ from flex_mcp.arguments import (
 )
 from flex_mcp.errors import FlexError
 from flex_mcp.llm import Later
+from flex_mcp.settings import Access
 from flex_mcp.tools import Caller
 
 INSTRUCTIONS = """\
@@ -55,6 +57,8 @@ class LibraryTool(Tool):
         context: Context[Any, Any],
         convert_result: bool = False,  # noqa: ARG002, FBT001, FBT002  the SDK's signature
     ) -> CallToolResult | InputRequiredResult:
+        if _access(context) is Access.READ and self.annotations != READS:
+            return _refusal(f"this token only reads: {self.name} needs the token of FLEX_MCP_TOKEN")
         replies = sampling.replies(context)
         while True:
             caller = Caller(_client(context), sampling.lent(context, replies))
@@ -65,11 +69,20 @@ class LibraryTool(Tool):
                     return sampling.required(later.turn)
                 replies = {later.turn.key: await sampling.asked(context, later.turn)}
             except FlexError as error:
-                text = TextContent(type="text", text=str(error))
-                return CallToolResult(content=[text], is_error=True)
+                return _refusal(str(error))
             else:
                 text = TextContent(type="text", text=answer.text)
                 return CallToolResult(content=[text], structured_content=answer.content)
+
+
+def _refusal(sentence: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=sentence)], is_error=True)
+
+
+def _access(context: Context[Any, Any]) -> Access | None:
+    """What the token of an HTTP request allows; None over stdio, where nobody needs one."""
+    request = context.request_context.request
+    return getattr(request.state, "access", None) if isinstance(request, Request) else None
 
 
 def _client(context: Context[Any, Any]) -> str:

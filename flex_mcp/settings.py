@@ -8,6 +8,10 @@
 | FLEX_MCP_DISTILLER | who writes lessons: auto, anthropic, sampling or assistant | auto |
 | FLEX_MCP_MODEL | the model that is asked with ANTHROPIC_API_KEY | claude-haiku-5-5 |
 | FLEX_MCP_PROMPTS | a folder with prompts that take the place of ours | none |
+| FLEX_MCP_TOKEN | over HTTP: the token that reads and writes | none |
+| FLEX_MCP_READ_TOKEN | over HTTP: a token that only reads | none |
+| FLEX_MCP_ALLOWED_HOSTS | over HTTP: names of this server, with commas between | loopback's |
+| FLEX_MCP_SKILLS | 1 publishes approved golden experiences as skills | off |
 | ANTHROPIC_API_KEY | the key of a Messages API | none |
 | ANTHROPIC_BASE_URL | where that API is | Anthropic's own |
 """
@@ -24,6 +28,8 @@ from flex_mcp.errors import SettingError
 
 NAME = "flex-mcp"
 MODEL = "claude-haiku-5-5"
+HOST = "127.0.0.1"
+PORT = 8765
 
 
 class Distilling(StrEnum):
@@ -33,6 +39,22 @@ class Distilling(StrEnum):
     ANTHROPIC = "anthropic"
     SAMPLING = "sampling"
     ASSISTANT = "assistant"
+
+
+class Transport(StrEnum):
+    """How clients reach the server."""
+
+    STDIO = "stdio"
+    HTTP = "http"  # the next two in one process
+    SSE = "sse"
+    STREAMABLE_HTTP = "streamable-http"
+
+
+class Access(StrEnum):
+    """What a token allows."""
+
+    READ = "read"
+    WRITE = "write"
 
 
 def _default_library() -> Path:
@@ -56,6 +78,10 @@ class Settings:
     base_url: str | None = None
     model: str = MODEL
     prompts: Path | None = None
+    token: str | None = field(default=None, repr=False)
+    read_token: str | None = field(default=None, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    skills: bool = False
 
     @classmethod
     def from_environment(
@@ -80,6 +106,10 @@ class Settings:
             base_url=(variables.get("ANTHROPIC_BASE_URL") or "").strip() or None,
             model=variables.get("FLEX_MCP_MODEL") or MODEL,
             prompts=_absolute(prompts) if prompts else None,
+            token=(variables.get("FLEX_MCP_TOKEN") or "").strip() or None,
+            read_token=(variables.get("FLEX_MCP_READ_TOKEN") or "").strip() or None,
+            allowed_hosts=_names(variables.get("FLEX_MCP_ALLOWED_HOSTS") or ""),
+            skills=(variables.get("FLEX_MCP_SKILLS") or "0").strip() not in {"", "0"},
         )
 
     # These two are checked when something is distilled: nothing else needs them.
@@ -111,6 +141,10 @@ class Settings:
                 f"FLEX_MCP_PROMPTS names {self.prompts}, which is no folder: correct it"
             )
         return self.prompts
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def _absolute(path: str) -> Path:

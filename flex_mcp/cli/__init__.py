@@ -4,6 +4,8 @@ Exit codes: 0 done, also when nothing is relevant or a list is empty; 2 the inpu
 setting was refused; 1 the work ran and failed.
 """
 
+from collections.abc import Sequence
+
 import click
 
 from flex_mcp import __version__
@@ -12,6 +14,7 @@ from flex_mcp.cli import library as on_library
 from flex_mcp.cli import prompts as on_prompts
 from flex_mcp.cli import trajectories as on_trajectories
 from flex_mcp.cli.commands import Commands, before_the_command, fail, json_option, library_option
+from flex_mcp.settings import HOST, PORT, Transport
 
 
 @click.group(cls=Commands, invoke_without_command=True)
@@ -37,10 +40,44 @@ def main(ctx: click.Context, library: str | None) -> None:
 
 
 @click.command()
+@click.option(
+    "--transport",
+    type=click.Choice([*map(str, Transport)]),
+    default="stdio",
+    show_default=True,
+    help="http serves /mcp and /sse, the last two one each.",
+)
+@click.option("--host", default=HOST, show_default=True, help="Where to listen, over HTTP.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name of this server that clients may use; repeatable.",
+)
 @library_option
-def serve(library: str | None) -> None:
-    """Serve MCP over stdio (what a client's configuration runs)."""
-    _serve(library or before_the_command())
+def serve(
+    *, transport: str, host: str, port: int, allowed_hosts: Sequence[str], library: str | None
+) -> None:
+    """Serve MCP over stdio (what a client's configuration runs) or HTTP.
+
+    Over HTTP it says on stderr where it listens. Anywhere but on this machine's own address it
+    needs FLEX_MCP_TOKEN (reads and writes) or FLEX_MCP_READ_TOKEN, and --allowed-host.
+    """
+    library = library or before_the_command()
+    if transport == Transport.STDIO:
+        _serve(library)
+        return
+    from flex_mcp.transports.http import serve_http
+
+    serve_http(
+        App(library=library),
+        Transport(transport),
+        host=host,
+        port=port,
+        allowed_hosts=allowed_hosts,
+    )
 
 
 def _serve(library: str | None) -> None:

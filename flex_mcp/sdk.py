@@ -1,0 +1,77 @@
+"""The three places where we reach under the SDK's public face; nothing else does.
+
+`MCPServer` cannot page `resources/list`, has no way to say which changes it tells of in the
+handshake era, and does not serve `resources/subscribe`. Its low-level server can (mcp 2.3). A test
+says so when one of these moves.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp.server.connection import Connection
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.session import ServerSession
+from mcp_types import (
+    EmptyResult,
+    ListResourcesResult,
+    NotificationParams,
+    PaginatedRequestParams,
+    SubscribeRequestParams,
+    UnsubscribeRequestParams,
+)
+
+RequestContext = ServerRequestContext[Any, Any]
+ListResources = Callable[[RequestContext, PaginatedRequestParams], Awaitable[ListResourcesResult]]
+
+
+def lowlevel(server: MCPServer[Any]) -> Server[Any]:
+    """The server that runs on a pair of streams."""
+    return server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def page_resources(server: MCPServer[Any], list_resources: ListResources) -> None:
+    """Let `resources/list` ask us for each page."""
+    lowlevel(server).add_request_handler("resources/list", PaginatedRequestParams, list_resources)
+
+
+def announce_changes(server: MCPServer[Any]) -> None:
+    """Tell clients of the handshake era that they will hear when the list of resources changes."""
+    low = lowlevel(server)
+    options = functools.partial(
+        low.create_initialization_options, NotificationOptions(resources_changed=True)
+    )
+    low.create_initialization_options = options  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def serve_subscriptions(
+    server: MCPServer[Any],
+    *,
+    joined: Callable[[Connection], Awaitable[None]],
+    subscribed: Callable[[Connection, str], Awaitable[None]],
+    unsubscribed: Callable[[Connection, str], Awaitable[None]],
+) -> None:
+    """Hear of connections of the handshake era, and of what they subscribe to."""
+
+    async def join(ctx: RequestContext, _: NotificationParams) -> None:
+        await joined(_connection(ctx.session))
+
+    async def subscribe(ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
+        await subscribed(_connection(ctx.session), str(params.uri))
+        return EmptyResult()
+
+    async def unsubscribe(ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
+        await unsubscribed(_connection(ctx.session), str(params.uri))
+        return EmptyResult()
+
+    low = lowlevel(server)
+    low.add_notification_handler("notifications/initialized", NotificationParams, join)
+    low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
+    low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
+
+
+def _connection(session: ServerSession) -> Connection:
+    """What outlives the request: it can be written to later, and says when it closes."""
+    return session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

@@ -1,0 +1,162 @@
+"""Who gets through to the HTTP transports, and with which rights; an ASGI middleware of our own.
+
+Checked in this order, on every path: Host (421), Origin (403), bearer token (401), size of the body
+(413). A page that a browser loaded from elsewhere fails at one of the first two, whatever name
+resolves to this machine (spec 2025-11-25, Transports, security warning).
+"""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from mcp.server.transport_security import RequestBodyLimitMiddleware
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from flex_mcp.errors import SettingError
+from flex_mcp.settings import Access, Settings
+
+HEALTH = "/health"
+MAX_BODY = 16 * 1024 * 1024  # bytes: a trajectory of 5 MiB with everything in it escaped
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+USUAL_PORTS = (80, 443)
+
+
+class Authority(NamedTuple):
+    """Host and port of a header; the port is None where it is the usual one."""
+
+    host: str
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Which names and tokens are let in; without any token everybody may write."""
+
+    hosts: frozenset[str]
+    token: str | None = None
+    read_token: str | None = None
+
+    @property
+    def locked(self) -> bool:
+        return bool(self.token or self.read_token)
+
+    def access(self, given: bytes) -> Access | None:
+        """What a bearer token allows; each is compared in constant time."""
+        writes = _same(given, self.token)
+        reads = _same(given, self.read_token)
+        return Access.WRITE if writes else Access.READ if reads else None
+
+
+def _same(given: bytes, token: str | None) -> bool:
+    return hmac.compare_digest(given, (token or "").encode()) and bool(token)
+
+
+def rules_for(host: str, settings: Settings, allowed_hosts: Sequence[str] = ()) -> Rules:
+    """The rules for serving at an address.
+
+    Raises:
+        SettingError: beyond loopback without a token and allowed hosts; or one token for both.
+    """
+    named = frozenset(
+        name.strip("[]").lower() for name in (*allowed_hosts, *settings.allowed_hosts)
+    )
+    rules = Rules(
+        hosts=named | frozenset(LOOPBACK) if is_loopback(host) else named,
+        token=settings.token,
+        read_token=settings.read_token,
+    )
+    if rules.token and rules.token == rules.read_token:
+        raise SettingError(
+            "FLEX_MCP_TOKEN and FLEX_MCP_READ_TOKEN are the same: give reading a token of its own"
+        )
+    if not is_loopback(host) and not (rules.locked and named):
+        raise SettingError(
+            f"{host} can be reached from other machines: set FLEX_MCP_TOKEN, and name the hosts "
+            "that clients may use with --allowed-host, or serve at 127.0.0.1"
+        )
+    return rules
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Gate:
+    """Lets a request through to `app` with its `access` in the state, or answers it."""
+
+    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+        self._app = app
+        self._rules = rules
+        self._limited = RequestBodyLimitMiddleware(app, MAX_BODY)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = self._refused(scope)
+        if refused is not None:
+            await refused(scope, receive, send)
+        else:
+            await self._limited(scope, receive, send)
+
+    def _refused(self, scope: Scope) -> PlainTextResponse | None:
+        headers = Headers(scope=scope)
+        host = _host(headers.getlist("host"))
+        if host is None or host.host not in self._rules.hosts:
+            return PlainTextResponse(
+                "This Host is not served here: name it with --allowed-host", 421
+            )
+        if not all(self._of_ours(origin, host) for origin in headers.getlist("origin")):
+            return PlainTextResponse("A page of another origin cannot call this server", 403)
+        access = Access.WRITE
+        if self._rules.locked and scope["path"] != HEALTH:
+            found = self._rules.access(_bearer(headers.getlist("authorization")))
+            if found is None:
+                return PlainTextResponse(
+                    "Send the token of FLEX_MCP_TOKEN as Authorization: Bearer TOKEN",
+                    401,
+                    {"WWW-Authenticate": "Bearer"},
+                )
+            access = found
+        scope.setdefault("state", {})["access"] = access
+        return None
+
+    def _of_ours(self, origin: str, host: Authority) -> bool:
+        """Whether a page of this origin came from this very server, by any of its names."""
+        found = _origin(origin)
+        return found is not None and found.host in self._rules.hosts and found.port == host.port
+
+
+def _host(values: Sequence[str]) -> Authority | None:
+    return _authority(f"http://{values[0]}") if len(values) == 1 else None
+
+
+def _origin(value: str) -> Authority | None:
+    return _authority(value) if value.startswith(("http://", "https://")) else None
+
+
+def _authority(url: str) -> Authority | None:
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        return None
+    if not host or parts.username is not None or parts.path or parts.query or parts.fragment:
+        return None
+    return Authority(host, None if port in USUAL_PORTS else port)
+
+
+def _bearer(values: Sequence[str]) -> bytes:
+    kind, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    return token.strip().encode("latin-1") if kind.lower() == "bearer" else b""

@@ -1,0 +1,133 @@
+"""Serving over HTTP: Streamable HTTP at /mcp, SSE at /sse (deprecated by the spec), /health."""
+
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import AsyncGenerator, Generator, Sequence
+from typing import Any
+
+import anyio
+import uvicorn
+from mcp.server import MCPServer
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from flex_mcp.app import App
+from flex_mcp.errors import SettingError
+from flex_mcp.server import build_server
+from flex_mcp.settings import Transport
+from flex_mcp.transports import log_to_stderr, stop_on_signal
+from flex_mcp.transports.gate import HEALTH, MAX_BODY, Gate, Rules, rules_for
+
+LAST_ANSWERS = 1  # seconds for answers under way once the end was asked for
+MAX_SESSIONS = 1_000  # of the handshake era; more are refused until some end
+OURS = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # the gate checks more
+
+
+def serve_http(
+    app: App, transport: Transport, *, host: str, port: int, allowed_hosts: Sequence[str] = ()
+) -> None:
+    """Serve any number of clients until SIGTERM or SIGINT; says on stderr where it listens.
+
+    Args:
+        app: what is served.
+        transport: HTTP for both, or one of the two.
+        host: an address of this machine.
+        port: 0 takes a free one.
+        allowed_hosts: names that clients may use, beyond those of loopback.
+
+    Raises:
+        SettingError: the address cannot be listened on, or must not be without a token.
+    """
+    log_to_stderr()
+    rules = rules_for(host, app.settings, allowed_hosts)
+    with _bound(host, port) as bound:
+        try:
+            anyio.run(_serve, application(build_server(app), transport, rules), bound)
+        finally:
+            app.close()
+
+
+def application(server: MCPServer[Any], transport: Transport, rules: Rules) -> ASGIApp:
+    """The ASGI application: what is served at which path, behind the gate."""
+    routes: list[BaseRoute] = [Route(HEALTH, _health)]
+    if transport in {Transport.HTTP, Transport.SSE}:
+        sse = server.sse_app(max_request_body_size=MAX_BODY, transport_security=OURS)
+        routes.extend(sse.routes)
+    if transport is Transport.SSE:
+        return Gate(Starlette(routes=routes), rules)
+    streamable = server.streamable_http_app(
+        max_request_body_size=MAX_BODY, max_sessions=MAX_SESSIONS, transport_security=OURS
+    )
+
+    @contextlib.asynccontextmanager
+    async def life(_: Starlette) -> AsyncGenerator[None]:
+        async with server.session_manager.run():
+            yield
+
+    return Gate(Starlette(routes=[*routes, *streamable.routes], lifespan=life), rules)
+
+
+async def _health(_: Request) -> JSONResponse:
+    return JSONResponse({"status": "ok"})
+
+
+class Served(uvicorn.Server):
+    """Says where it listens, and leaves the signals to us."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for one in sockets or ():
+            host, port, *_ = one.getsockname()
+            name = f"[{host}]" if ":" in host else host
+            sys.stderr.write(f"listening on http://{name}:{port}\n")
+        sys.stderr.flush()
+
+    if sys.platform != "win32":
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None]:
+            yield
+
+    def stop(self) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # streams it cuts off
+        self.should_exit = True
+
+
+async def _serve(application: ASGIApp, bound: socket.socket) -> None:
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=LAST_ANSWERS,
+    )
+    server = Served(config)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stop_on_signal, server.stop)
+        await server.serve(sockets=[bound])
+        tasks.cancel_scope.cancel()
+
+
+@contextlib.contextmanager
+def _bound(host: str, port: int) -> Generator[socket.socket]:
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        bound = socket.socket(family, kind, protocol)
+        if sys.platform != "win32":  # there it would let a second server in
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingError(
+            f"{host}:{port} cannot be listened on ({reason}): "
+            "give another --host or --port (0 takes a free one)"
+        ) from error
+    with bound:
+        yield bound
