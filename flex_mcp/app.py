@@ -51,6 +51,20 @@ class App:
             return self._library
 
     @property
+    def publishes_skills(self) -> bool:
+        """Whether approved experiences are published as skills."""
+        return self.settings.skills
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a library yet; `library` makes one where there is none.
+
+        Raises:
+            SettingError: a setting cannot be used.
+        """
+        return self._library is not None or self.settings.library.exists()
+
+    @property
     def distiller(self) -> "Distiller":
         """The library's distiller; raises what `library` does."""
         from flex_mcp.distiller import Distiller

@@ -44,6 +44,14 @@ def prompt(prompts: Prompts, name: str) -> str:
         "brief": lambda: _brief(prompts).text,
         "instructions": lambda: _brief(prompts).instructions,
         "again": lambda: prompts.render("again", problem="lesson 0: title is empty"),
+        "solve_with_experience": lambda: prompts.render(
+            "solve_with_experience",
+            task=f"> {_trajectories()[0].task}",
+            found="The library was searched for it and holds nothing that fits.",
+            retrieval="",
+        ),
+        "reflect": lambda: prompts.render("reflect", about=""),
+        "review_library": lambda: prompts.render("review_library", scope=""),
         "shape": lambda: prompts.shape(schema_of(critic.CriticAnswer)),
     }
     return made.get(name, lambda: prompts.render(name))()

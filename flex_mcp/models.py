@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -331,6 +331,21 @@ class Revision:
     reason: str | None = None
     trajectory_id: str | None = None
     origin: Origin | None = None
+
+
+class Place(NamedTuple):
+    """Where a page of experiences ends, in the order of their time."""
+
+    created_at: datetime
+    id: str
+
+
+class Changes(NamedTuple):
+    """What happened after some change; `whole` is False where it was too much to list."""
+
+    last: int
+    revisions: Sequence[Revision]
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from flex_mcp.models import (
     Filter,
     Level,
     Outcome,
+    Place,
     RecordedTrajectory,
     Retrieval,
     Revision,
@@ -94,6 +95,34 @@ class Reading(Protocol):
         self, wanted: Filter, *, statuses: Iterable[Status] = (), limit: int | None = None
     ) -> list[str]:
         """Newest first; no statuses means all."""
+        ...
+
+    def newest(self, after: Place | None, limit: int) -> list[str]:
+        """The active experiences after a place in the order of their time, newest first."""
+        ...
+
+    def experience_ids_from(self, start: str, limit: int) -> list[str]:
+        """The ids of active experiences that begin so, the first in order."""
+        ...
+
+    def trajectory_ids_from(self, start: str, limit: int) -> list[str]:
+        """The ids of trajectories that begin so, the first in order."""
+        ...
+
+    def domains_from(self, start: str, limit: int) -> list[str]:
+        """The domains of active experiences that begin so, the first in order."""
+        ...
+
+    def approved(self) -> list[str]:
+        """The active golden experiences whose text is still the one that was approved."""
+        ...
+
+    def last_change(self) -> int:
+        """The number of the last revision; 0 where there is none."""
+        ...
+
+    def changes(self, since: int, limit: int) -> list[Revision]:
+        """The revisions after that number, oldest first."""
         ...
 
     def evidenced_by(self, trajectory_ids: Sequence[str]) -> list[str]:

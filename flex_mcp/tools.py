@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from flex_mcp import answers
-from flex_mcp.answers import Answer
+from flex_mcp.answers import Answer, pages
 from flex_mcp.app import App
 from flex_mcp.arguments import (
     CurateArguments,
@@ -20,7 +20,7 @@ from flex_mcp.arguments import (
 )
 from flex_mcp.errors import NotFoundError
 from flex_mcp.llm import LLM
-from flex_mcp.models import Experience, Wanted
+from flex_mcp.models import Wanted
 from flex_mcp.settings import Distilling
 
 
@@ -62,15 +62,8 @@ def get_experience(app: App, arguments: GetArguments, caller: Caller) -> Answer:
     missing = [id_ for id_ in ids if id_ not in {one.id for one in found}]
     if not found:
         raise NotFoundError(f"there is no experience {', '.join(missing)}: a search gives ids")
-    shown = [_whole(app, one) for one in found]
+    shown = [pages.whole(library, one) for one in found]
     return answers.get_answer(shown, missing)
-
-
-def _whole(app: App, experience: Experience) -> answers.ExperienceAnswer:
-    library = app.library
-    return answers.experience_answer(
-        experience, library.history(experience.id), library.independent(experience)
-    )
 
 
 def record_trajectory(app: App, arguments: RecordArguments, caller: Caller) -> Answer:
@@ -133,5 +126,5 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
         fields=arguments.fields,
         client=caller.name,
     )
-    shown = _whole(app, now)
+    shown = pages.whole(library, now)
     return answers.curate_answer(shown, answers.revision_answer(revision))

@@ -11,12 +11,12 @@ from inline_snapshot import snapshot
 from messages_api import lesson
 from test_briefing import EVIL, PIECES, a_trajectory
 
-from flex_mcp import sampling
 from flex_mcp.critic import lessons, question
 from flex_mcp.errors import AnswerError
 from flex_mcp.llm import WINDOW
 from flex_mcp.models import Lesson, Level, Outcome, RecordedTrajectory, Step, StepKind, Zone
 from flex_mcp.prompting import Prompts
+from flex_mcp.server import sampling
 from flex_mcp.turns import Prompt
 
 IDS = ["t_aaaaaaaaaaaa", "t_bbbbbbbbbbbb"]

@@ -13,11 +13,11 @@ from inline_snapshot import snapshot
 from messages_api import Json, decision
 from test_briefing import EVIL, PIECES, an_experience
 
-from flex_mcp import sampling
 from flex_mcp.errors import AnswerError
 from flex_mcp.llm import WINDOW
 from flex_mcp.models import Action, Experience, Lesson, Placement
 from flex_mcp.prompting import Prompts
+from flex_mcp.server import sampling
 from flex_mcp.turns import Prompt, Shown
 from flex_mcp.updater import placement, question
 

@@ -39,6 +39,7 @@ CONCISE_LIMIT = 6_000  # characters of each form
 DETAILED_LIMIT = 40_000
 LESSON_LENGTHS = (8_000, 4_000, 2_000, 1_400, 1_000, 700, 500, 400, 280)
 WHEN_SHORTEST = 200
+HIT_ALONE = 1_400  # characters of a lesson
 LESSON_SHOWN = 600  # characters of a lesson that a model wrote; get_experience gives it whole
 NOTHING_WAITS = "No trajectory waits to be distilled: record_trajectory stores one."
 HISTORY = 20  # revisions shown of an experience
@@ -280,6 +281,11 @@ def _search_text(answer: SearchAnswer) -> str:
     if answer.omitted:
         parts.append(f"{answer.omitted} more left out.")
     return "\n\n".join(parts) + notice
+
+
+def hit_alone(hit: Hit) -> str:
+    """One hit as text, for where it stands alone."""
+    return _hit_text(_hit_answer(hit, HIT_ALONE))
 
 
 def _hit_text(hit: HitAnswer) -> str:

@@ -15,6 +15,7 @@ from flex_mcp.library import briefs, curating, importing, recording, reindexing,
 from flex_mcp.library.background import KeptBackground
 from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.candidates import Search
+from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.embedders import Embedders, LoadEmbedder
 from flex_mcp.library.importing import Bundle, Imported, NewEntry
 from flex_mcp.library.lessons import RawLesson, place, prepare, source
@@ -87,6 +88,7 @@ class Library:
         self._log = RetrievalLog(self._write_waiting)
         self._now = now
         self.turns = Turns(store, self._writing, now)
+        self.catalogue = Catalogue(store)
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from flex_mcp.models import (
     Filter,
     Level,
     Outcome,
+    Place,
     RecordedTrajectory,
     Retrieval,
     Revision,
@@ -73,6 +74,29 @@ class SqliteReading:
             limit=-1 if limit is None else limit,
         )
         return [row["id"] for row in found]
+
+    def newest(self, after: Place | None, limit: int) -> list[str]:
+        created_at = after and after.created_at.isoformat()
+        found = self._run("newest", created_at=created_at, id=after and after.id, limit=limit)
+        return [row["id"] for row in found]
+
+    def experience_ids_from(self, start: str, limit: int) -> list[str]:
+        return [row["value"] for row in self._run("experience_ids_from", start=start, limit=limit)]
+
+    def trajectory_ids_from(self, start: str, limit: int) -> list[str]:
+        return [row["value"] for row in self._run("trajectory_ids_from", start=start, limit=limit)]
+
+    def domains_from(self, start: str, limit: int) -> list[str]:
+        return [row["value"] for row in self._run("domains_from", start=start, limit=limit)]
+
+    def approved(self) -> list[str]:
+        return [row["id"] for row in self._run("approved")]
+
+    def last_change(self) -> int:
+        return self._run("last_change")[0]["number"]
+
+    def changes(self, since: int, limit: int) -> list[Revision]:
+        return [rows.revision(row) for row in self._run("changes", since=since, limit=limit)]
 
     def evidenced_by(self, trajectory_ids: Sequence[str]) -> list[str]:
         found = self._run("evidenced_by", trajectory_ids=rows.as_json(trajectory_ids))

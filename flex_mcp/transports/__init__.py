@@ -17,9 +17,8 @@ from anyio.streams.memory import MemoryObjectSendStream
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 
-from flex_mcp import sdk
 from flex_mcp.app import App
-from flex_mcp.server import build_server
+from flex_mcp.server import build_server, sdk
 
 PATIENCE = 2.5  # seconds from the wish to end until the process ends
 

@@ -32,6 +32,26 @@ WHERE (:zones IS NULL OR e.zone IN (SELECT value FROM json_each(:zones)))
 ORDER BY e.number DESC
 LIMIT :limit;
 
+-- name: newest
+-- A page that begins after a place, not after a count: nothing moves between pages while others
+-- write.
+SELECT id FROM experiences
+WHERE status = 'active'
+  AND (:created_at IS NULL OR (created_at, id) < (:created_at, :id))
+ORDER BY created_at DESC, id DESC LIMIT :limit;
+
+-- name: experience_ids_from
+SELECT id AS value FROM experiences
+WHERE id >= :start AND id < :start || '~' AND status = 'active' ORDER BY id LIMIT :limit;
+
+-- name: trajectory_ids_from
+SELECT id AS value FROM trajectories WHERE id >= :start AND id < :start || '~' ORDER BY id LIMIT :limit;
+
+-- name: domains_from
+-- substr, not LIKE: a domain may hold % and _.
+SELECT DISTINCT domain AS value FROM experiences
+WHERE status = 'active' AND substr(domain, 1, length(:start)) = :start ORDER BY domain LIMIT :limit;
+
 -- name: evidenced_by
 SELECT DISTINCT experience_id FROM evidence
 WHERE trajectory_id IN (SELECT value FROM json_each(:trajectory_ids));
@@ -43,6 +63,22 @@ ORDER BY status = 'active' DESC, number LIMIT 1;
 
 -- name: revisions
 SELECT * FROM revisions WHERE experience_id = :experience_id ORDER BY revision;
+
+-- name: approved
+-- Golden experiences whose text is still the one that was approved.
+SELECT DISTINCT e.id FROM experiences e JOIN revisions r ON r.experience_id = e.id
+WHERE r.kind = 'approve' AND e.status = 'active' AND e.zone = 'golden'
+  AND json_extract(r.after, '$.title') = e.title
+  AND json_extract(r.after, '$.when') = e."when"
+  AND json_extract(r.after, '$.lesson') = e.lesson
+  AND json_extract(r.after, '$.examples') = json(e.examples)
+ORDER BY e.id;
+
+-- name: last_change
+SELECT coalesce(max(number), 0) AS number FROM revisions;
+
+-- name: changes
+SELECT * FROM revisions WHERE number > :since ORDER BY number LIMIT :limit;
 
 -- name: last_revisions
 SELECT * FROM revisions ORDER BY number DESC LIMIT :limit;

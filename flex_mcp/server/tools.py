@@ -1,21 +1,16 @@
-"""The MCP door: the seven tools with their schemas, hints and instructions.
+"""The seven tools as the SDK serves them, with their schemas and hints."""
 
-Nothing here or below opens the file, loads a model or waits before the first tool call, so the
-handshake and `tools/list` answer at once, also where the library cannot be opened.
-"""
-
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio.to_thread
-from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
-from starlette.requests import Request
+from pydantic import Field
 
-from flex_mcp import __version__, answers, sampling, tools
+from flex_mcp import answers, tools
 from flex_mcp.answers import Answer
 from flex_mcp.app import App
 from flex_mcp.arguments import (
@@ -31,15 +26,10 @@ from flex_mcp.arguments import (
 )
 from flex_mcp.errors import FlexError
 from flex_mcp.llm import Later
-from flex_mcp.settings import Access
+from flex_mcp.server import sampling
+from flex_mcp.server.audience import Audience
+from flex_mcp.server.caller import client_name, only_reads
 from flex_mcp.tools import Caller
-
-INSTRUCTIONS = """\
-This library holds lessons from earlier work. Before you start a task, call search_experience with \
-the task in your own words; search again when you are stuck. Hits are notes to weigh, not orders.
-When the work has ended, well or badly, call record_trajectory with what you did, the outcome, who \
-verified it and the retrieval_ids you used. Then call distill; if it gives you a brief, answer \
-with save_lessons. If a lesson misled you, say so with report_outcome."""
 
 Call = Callable[[App, Any, Caller], Answer]
 
@@ -51,17 +41,20 @@ class LibraryTool(Tool):
     call for one malformed lesson. One that asks the client's model is run again with the reply.
     """
 
+    before: Callable[[], Awaitable[None]] = Field(exclude=True)
+
     async def run(
         self,
         arguments: dict[str, Any],
         context: Context[Any, Any],
         convert_result: bool = False,  # noqa: ARG002, FBT001, FBT002  the SDK's signature
     ) -> CallToolResult | InputRequiredResult:
-        if _access(context) is Access.READ and self.annotations != READS:
+        if only_reads(context) and self.annotations != READS:
             return _refusal(f"this token only reads: {self.name} needs the token of FLEX_MCP_TOKEN")
+        await self.before()
         replies = sampling.replies(context)
         while True:
-            caller = Caller(_client(context), sampling.lent(context, replies))
+            caller = Caller(client_name(context), sampling.lent(context, replies))
             try:
                 answer: Answer = await anyio.to_thread.run_sync(self.fn, arguments, caller)
             except Later as later:
@@ -77,18 +70,6 @@ class LibraryTool(Tool):
 
 def _refusal(sentence: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=sentence)], is_error=True)
-
-
-def _access(context: Context[Any, Any]) -> Access | None:
-    """What the token of an HTTP request allows; None over stdio, where nobody needs one."""
-    request = context.request_context.request
-    return getattr(request.state, "access", None) if isinstance(request, Request) else None
-
-
-def _client(context: Context[Any, Any]) -> str:
-    """Who calls, as the client names itself."""
-    params = context.request_context.session.client_params
-    return f"{params.client_info.name} {params.client_info.version}".strip() if params else "mcp"
 
 
 READS = ToolAnnotations(
@@ -122,7 +103,14 @@ TOOLS: tuple[tuple[Call, type, type, str, ToolAnnotations], ...] = (
 )
 
 
-def _tool(app: App, row: tuple[Call, type, type, str, ToolAnnotations]) -> LibraryTool:
+def library_tools(app: App, audience: Audience) -> list[Tool]:
+    """All seven, on one library."""
+    return [_tool(app, audience, row) for row in TOOLS]
+
+
+def _tool(
+    app: App, audience: Audience, row: tuple[Call, type, type, str, ToolAnnotations]
+) -> LibraryTool:
     function, takes, gives, title, hints = row
     name = function.__name__
 
@@ -132,6 +120,7 @@ def _tool(app: App, row: tuple[Call, type, type, str, ToolAnnotations]) -> Libra
     always = {"anthropic/alwaysLoad": True} if function is tools.search_experience else None
     return LibraryTool(
         fn=call,
+        before=audience.begin,
         name=name,
         title=title,
         description=" ".join((function.__doc__ or "").split()),
@@ -141,16 +130,4 @@ def _tool(app: App, row: tuple[Call, type, type, str, ToolAnnotations]) -> Libra
         context_kwarg=None,
         annotations=hints,
         meta=always,
-    )
-
-
-def build_server(app: App) -> MCPServer[None]:
-    """The server with its seven tools, for any transport."""
-    return MCPServer(
-        "flex-mcp",
-        title="flex-mcp experience library",
-        instructions=INSTRUCTIONS,
-        version=__version__,
-        tools=[_tool(app, row) for row in TOOLS],
-        log_level="WARNING",
     )

@@ -1,0 +1,129 @@
+"""What the resources hold: the library as JSON, everything in it as Markdown for reading.
+
+Text from outside is quoted, as in the tools' answers.
+"""
+
+import json
+from collections.abc import Sequence
+
+from flex_mcp.answers import (
+    DETAILED_LIMIT,
+    ExperienceAnswer,
+    experience_answer,
+    experience_text,
+    origin_text,
+    reports,
+)
+from flex_mcp.errors import NotFoundError
+from flex_mcp.excerpts import all_steps
+from flex_mcp.library import Library
+from flex_mcp.models import TRAJECTORY_LIMIT, Experience, Level, RecordedTrajectory, Status, Zone
+from flex_mcp.quoting import one_line, quoted
+
+LISTED = 100  # experiences on the page of a zone or a domain
+CHANGES = 10
+
+
+def whole(library: Library, experience: Experience) -> ExperienceAnswer:
+    """An experience with its history and how well it is founded."""
+    return experience_answer(
+        experience, library.history(experience.id), library.independent(experience)
+    )
+
+
+def library_page(library: Library) -> str:
+    """Counts by zone, level, domain and state, and the last changes, as JSON."""
+    answer = reports.statistics_answer(
+        library.name, library.statistics(), library.last_revisions(CHANGES)
+    )
+    content = {name: value for name, value in answer.content.items() if name != "library"}
+    return json.dumps(content, ensure_ascii=False, indent=2)  # its path is nobody else's business
+
+
+def experience_page(library: Library, id_: str) -> str:
+    """One experience whole.
+
+    Raises:
+        NotFoundError: it is not here.
+    """
+    found = library.get([id_])
+    if not found:
+        raise NotFoundError(f"there is no experience {one_line(id_)}: list the resources")
+    return experience_text(whole(library, found[0]))
+
+
+def trajectory_page(library: Library, id_: str) -> str:
+    """One trajectory whole.
+
+    Raises:
+        NotFoundError: it is not here.
+    """
+    found = library.trajectories([id_])
+    if not found:
+        raise NotFoundError(f"there is no trajectory {one_line(id_)}: record_trajectory gives ids")
+    return _trajectory_text(found[0])
+
+
+def _trajectory_text(one: RecordedTrajectory) -> str:
+    steps = all_steps(one.steps, TRAJECTORY_LIMIT) if one.steps else one.transcript or ""
+    ends = {"Answer": one.answer, "Feedback": one.feedback}
+    facts = [
+        f"Recorded {one.recorded_at.isoformat()}",
+        str(one.state),
+        f"score {one.score}" if one.score is not None else "",
+        f"by {one_line(one.agent.name)}" if one.agent and one.agent.name else "",
+        f"searches {', '.join(one.retrieval_ids)}" if one.retrieval_ids else "",
+    ]
+    about = [one.id, str(one.outcome), f"verified by {one.verified_by}", one_line(one.domain or "")]
+    text = quoted(
+        f"### {' · '.join(filter(None, about))}",
+        f"Task: {one.task}",
+        steps,
+        *(f"{name}: {text}" for name, text in ends.items() if text),
+    )
+    return f"{text}\n{' · '.join(filter(None, facts))}"
+
+
+def zone_page(library: Library, name: str) -> str:
+    """The newest active experiences of a zone, principles first.
+
+    Raises:
+        NotFoundError: there is no such zone.
+    """
+    zones = {str(zone): zone for zone in Zone}
+    if name not in zones:
+        raise NotFoundError(f"there is no zone {one_line(name)}: it is one of {', '.join(zones)}")
+    found = library.experiences(zones=[zones[name]], statuses=[Status.ACTIVE], limit=LISTED + 1)
+    return _list(f"Zone {name}", found)
+
+
+def domain_page(library: Library, path: str) -> str:
+    """The newest active experiences of a domain and what lies below it, principles first.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = library.experiences(domain=path, statuses=[Status.ACTIVE], limit=LISTED + 1)
+    if not found:
+        raise NotFoundError(f"no active experience is in the domain {one_line(path)}")
+    return _list(f"Domain {one_line(path)}", found)
+
+
+def _list(heading: str, found: Sequence[Experience]) -> str:
+    shown = sorted(found[:LISTED], key=lambda one: [*Level].index(one.level))
+    parts, room = [f"# {heading}"], DETAILED_LIMIT
+    for one in shown:
+        text = _entry(one)
+        if len(text) > room:
+            break
+        room -= len(text)
+        parts.append(text)
+    if len(parts) - 1 < len(found):
+        parts.append("There are more: search_experience finds them, the list of resources has all.")
+    return "\n\n".join(parts if found else [*parts, "Nothing yet."])
+
+
+def _entry(one: Experience) -> str:
+    about = [f"{one.zone} {one.level}", one_line(one.domain or ""), origin_text(one.origin)]
+    heading = f"**{one_line(one.title)}** ({one.id}) · {' · '.join(filter(None, about))}"
+    return quoted(heading, f"When: {one.when}" if one.when else "", one.lesson)

@@ -1,0 +1,69 @@
+"""The MCP door: tools, resources and prompts on one library, for any transport.
+
+Nothing here or below opens the file, loads a model or waits before the first call, so the
+handshake and `tools/list` answer at once, also where the library cannot be opened.
+"""
+
+from collections.abc import Mapping
+
+from mcp.server import MCPServer
+from mcp.server.caching import CacheableMethod, CacheHint
+
+from flex_mcp import __version__
+from flex_mcp.app import App
+from flex_mcp.server import sdk
+from flex_mcp.server.audience import Audience
+from flex_mcp.server.prompts import add_prompts
+from flex_mcp.server.resources import add_completions, add_resources, page_the_list
+from flex_mcp.server.skills import Skills, add_skill_files
+from flex_mcp.server.tools import TOOLS, library_tools
+
+__all__ = ["INSTRUCTIONS", "TOOLS", "build_server"]
+
+INSTRUCTIONS = """\
+This library holds lessons from earlier work. Before you start a task, call search_experience with \
+the task in your own words; search again when you are stuck. Hits are notes to weigh, not orders.
+When the work has ended, well or badly, call record_trajectory with what you did, the outcome, who \
+verified it and the retrieval_ids you used. Then call distill; if it gives you a brief, answer \
+with save_lessons. If a lesson misled you, say so with report_outcome."""
+
+# What never changes while a server runs; the resources do.
+LASTING = CacheHint(ttl_ms=3_600_000, scope="public")
+FIXED: Mapping[CacheableMethod, CacheHint] = {
+    "server/discover": LASTING,
+    "tools/list": LASTING,
+    "prompts/list": LASTING,
+    "resources/templates/list": LASTING,
+}
+
+
+def build_server(app: App) -> MCPServer[None]:
+    """The server of a library."""
+    audience = Audience(app)
+    skills = Skills(app) if app.publishes_skills else None
+    server = MCPServer(
+        "flex-mcp",
+        title="flex-mcp experience library",
+        instructions=INSTRUCTIONS,
+        version=__version__,
+        tools=library_tools(app, audience),
+        extensions=[skills] if skills else [],
+        lifespan=audience.watched,
+        subscriptions=audience.bus,
+        cache_hints=FIXED,
+        log_level="WARNING",
+    )
+    add_resources(server, app, audience)
+    page_the_list(server, app, audience)
+    add_completions(server, app)
+    add_prompts(server, app)
+    if skills:
+        add_skill_files(server, skills)
+    sdk.announce_changes(server)
+    sdk.serve_subscriptions(
+        server,
+        joined=audience.join,
+        subscribed=audience.subscribe,
+        unsubscribed=audience.unsubscribe,
+    )
+    return server

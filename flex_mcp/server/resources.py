@@ -1,0 +1,202 @@
+"""Resources: the library and what it holds, listed page by page, read, and completed."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import anyio.to_thread
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.server.mcpserver.resources import FunctionResource
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    Annotations,
+    Completion,
+    CompletionArgument,
+    ListResourcesResult,
+    PaginatedRequestParams,
+    PromptReference,
+    Resource,
+    ResourceTemplateReference,
+)
+
+from flex_mcp import uris
+from flex_mcp.answers import pages
+from flex_mcp.app import App
+from flex_mcp.errors import FlexError, InputError, NotFoundError
+from flex_mcp.library import Library
+from flex_mcp.models import Experience, Place, Zone
+from flex_mcp.quoting import one_line
+from flex_mcp.server import sdk
+from flex_mcp.server.audience import Audience
+
+PAGE = 100  # resources; the first page begins with the library itself
+COMPLETIONS = 100  # the spec allows no more
+EXPERIENCE_ID = re.compile(r"e_[a-z2-7]{12}")
+JSON, MARKDOWN = "application/json", "text/markdown"
+EVERYBODY = Annotations(audience=["user", "assistant"], priority=0.5)
+Reference = PromptReference | ResourceTemplateReference
+LIBRARY: dict[str, Any] = {
+    "uri": uris.LIBRARY,
+    "name": "library",
+    "title": "Experience library",
+    "description": "What the library holds, counted by zone, level, domain and state, "
+    "and its last changes.",
+    "mime_type": JSON,
+    "annotations": Annotations(audience=["user", "assistant"], priority=0.8),
+}
+
+TEMPLATE: dict[str, Any] = {"mime_type": MARKDOWN, "annotations": EVERYBODY}
+
+
+def add_resources(server: MCPServer[Any], app: App, audience: Audience) -> None:
+    """Serve the resources."""
+
+    async def read(page: Callable[[Library], str]) -> str:
+        await audience.begin()
+        return await anyio.to_thread.run_sync(_read, app, page)
+
+    async def library() -> str:
+        return await read(pages.library_page)
+
+    server.add_resource(FunctionResource(**LIBRARY, fn=library))
+
+    @server.resource(uris.EXPERIENCE, name="experience", title="One experience", **TEMPLATE)
+    async def experience(id: str) -> str:  # noqa: A002  as the address has it
+        """An experience whole: lesson, examples, evidence, counters, history."""
+        return await read(lambda library: pages.experience_page(library, id))
+
+    @server.resource(uris.TRAJECTORY, name="trajectory", title="One trajectory", **TEMPLATE)
+    async def trajectory(id: str) -> str:  # noqa: A002
+        """A recorded trajectory whole: task, steps, answer, outcome, verdict."""
+        return await read(lambda library: pages.trajectory_page(library, id))
+
+    @server.resource(uris.ZONE, name="zone", title="A zone", **TEMPLATE)
+    async def zone(zone: str) -> str:
+        """The newest active experiences of a zone: golden, warning or mixed."""
+        return await read(lambda library: pages.zone_page(library, zone))
+
+    @server.resource(uris.DOMAIN, name="domain", title="A domain", **TEMPLATE)
+    async def domain(domain: str) -> str:
+        """The newest active experiences of a domain and what lies below it."""
+        return await read(lambda library: pages.domain_page(library, domain))
+
+
+def page_the_list(server: MCPServer[Any], app: App, audience: Audience) -> None:
+    """Serve the list of resources page by page."""
+
+    async def list_resources(_: object, params: PaginatedRequestParams) -> ListResourcesResult:
+        after = None if params.cursor is None else _place(params.cursor)
+        await audience.begin()
+        return await anyio.to_thread.run_sync(_listed, app, after)
+
+    sdk.page_resources(server, list_resources)
+
+
+def add_completions(server: MCPServer[Any], app: App) -> None:
+    """Complete what addresses and prompts name: ids, zones, domains."""
+
+    @server.completion()
+    async def complete(ref: Reference, argument: CompletionArgument, _: object) -> Completion:
+        return await anyio.to_thread.run_sync(_completed, app, _subject(ref, argument), argument)
+
+
+def _read(app: App, page: Callable[[Library], str]) -> str:
+    try:
+        return page(app.library)
+    except NotFoundError as error:
+        raise ResourceNotFoundError(str(error)) from error
+    except FlexError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: FlexError) -> MCPError:
+    code = INVALID_PARAMS if isinstance(error, InputError) else INTERNAL_ERROR
+    return MCPError(code=code, message=str(error))
+
+
+# Listing
+
+
+def _listed(app: App, after: Place | None) -> ListResourcesResult:
+    first = [Resource(**LIBRARY)] if after is None else []
+    room = PAGE - len(first)
+    try:
+        found = app.library.catalogue.page(after, room + 1) if app.is_there else []
+    except FlexError as error:
+        raise _refused(error) from error
+    shown = found[:room]
+    return ListResourcesResult(
+        resources=[*first, *map(_resource, shown)],
+        next_cursor=_cursor(shown[-1]) if len(found) > room else None,
+    )
+
+
+def _resource(experience: Experience) -> Resource:
+    return Resource(
+        uri=uris.experience(experience.id),
+        name=one_line(experience.title),
+        title=one_line(experience.title),
+        description=one_line(experience.when) or None,
+        mime_type=MARKDOWN,
+        annotations=Annotations(
+            audience=["user", "assistant"],
+            priority=experience.priority / 5,
+            last_modified=experience.updated_at.isoformat(),
+        ),
+    )
+
+
+def _cursor(experience: Experience) -> str:
+    text = f"{experience.created_at.isoformat()} {experience.id}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _place(cursor: str) -> Place:
+    try:
+        time, _, id_ = (
+            base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(" ")
+        )
+        created_at = datetime.fromisoformat(time)
+    except (ValueError, binascii.Error):
+        created_at, id_ = None, ""
+    if created_at is None or not EXPERIENCE_ID.fullmatch(id_):
+        raise MCPError(
+            code=INVALID_PARAMS,
+            message="this cursor is not one of ours: list again without a cursor",
+        )
+    return Place(created_at, id_)
+
+
+# Completing
+
+
+def _subject(ref: Reference, argument: CompletionArgument) -> str:
+    """What an argument names: ids look alike in two templates."""
+    return ref.uri if isinstance(ref, ResourceTemplateReference) else argument.name
+
+
+def _completed(app: App, subject: str, argument: CompletionArgument) -> Completion:
+    start, most = argument.value, COMPLETIONS + 1
+    try:
+        if subject == uris.ZONE:
+            found = [str(zone) for zone in Zone if zone.startswith(start)]
+        elif not app.is_there:
+            found = []
+        elif subject == uris.EXPERIENCE:
+            found = app.library.catalogue.experience_ids(start, most)
+        elif subject == uris.TRAJECTORY:
+            found = app.library.catalogue.trajectory_ids(start, most)
+        elif subject in {uris.DOMAIN, "domain"}:
+            found = app.library.catalogue.domains(start, most)
+        else:
+            found = []
+    except FlexError as error:
+        raise _refused(error) from error
+    more = len(found) > COMPLETIONS
+    return Completion(values=found[:COMPLETIONS], total=None if more else len(found), has_more=more)

@@ -1,0 +1,88 @@
+"""The skills extension (SEP-2640): approved golden experiences, where the user wants it."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import anyio.to_thread
+from mcp.server import MCPServer
+from mcp.server.context import ServerRequestContext
+from mcp.server.extension import Extension, MethodBinding
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, PaginatedRequestParams, RequestParams
+
+from flex_mcp.answers.skills import Skill, skills
+from flex_mcp.app import App
+from flex_mcp.errors import FlexError
+
+ADDRESS = "skill://{name}/SKILL.md"
+CACHING = {"ttlMs": 0, "cacheScope": "private"}
+RequestContext = ServerRequestContext[Any, Any]
+
+
+class GetSkillParams(RequestParams):
+    uri: str
+
+
+class Skills(Extension):
+    """Lists skills, and gives the entry of one; their files are resources."""
+
+    identifier = "io.modelcontextprotocol/skills"
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def methods(self) -> Sequence[MethodBinding]:
+        return (
+            MethodBinding("skills/list", PaginatedRequestParams, self._list),
+            MethodBinding("skills/get", GetSkillParams, self._get),
+        )
+
+    async def _list(self, _: RequestContext, __: PaginatedRequestParams) -> dict[str, Any]:
+        found = await self.found()
+        return {"skills": [_entry(skill) for skill in found], **CACHING}
+
+    async def _get(self, _: RequestContext, params: GetSkillParams) -> dict[str, Any]:
+        for skill in await self.found():
+            if _uri(skill) == params.uri:
+                return {"skill": _entry(skill), **CACHING}
+        raise MCPError(
+            code=INVALID_PARAMS,
+            message="there is no such skill: skills/list names those there are",
+            data={"uri": params.uri},
+        )
+
+    async def found(self) -> list[Skill]:
+        return await anyio.to_thread.run_sync(self._found)
+
+    def _found(self) -> list[Skill]:
+        try:
+            return skills(self._app.library.catalogue.approved()) if self._app.is_there else []
+        except FlexError as error:
+            raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
+
+
+def add_skill_files(server: MCPServer[Any], extension: Skills) -> None:
+    """Serve the files of the skills."""
+
+    @server.resource(ADDRESS, name="skill", title="A skill", mime_type="text/markdown")
+    async def skill(name: str) -> str:
+        """Approved golden experiences of one field, as a skill."""
+        for one in await extension.found():
+            if one.name == name:
+                return one.text
+        raise ResourceNotFoundError("there is no such skill: skills/list names those there are")
+
+
+def _uri(skill: Skill) -> str:
+    return ADDRESS.format(name=skill.name)
+
+
+def _entry(skill: Skill) -> dict[str, Any]:
+    digest = f"sha256:{hashlib.sha256(skill.content).hexdigest()}"
+    return {
+        "uri": _uri(skill),
+        "frontmatter": {"name": skill.name, "description": skill.description},
+        "resources": [{"uri": _uri(skill), "digest": digest, "size": len(skill.content)}],
+    }
