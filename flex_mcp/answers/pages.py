@@ -5,6 +5,7 @@ Text from outside is quoted, as in the tools' answers.
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from flex_mcp.answers import (
     DETAILED_LIMIT,
@@ -16,22 +17,24 @@ from flex_mcp.answers import (
 )
 from flex_mcp.errors import NotFoundError
 from flex_mcp.excerpts import all_steps
-from flex_mcp.library import Library
 from flex_mcp.models import TRAJECTORY_LIMIT, Experience, Level, RecordedTrajectory, Status, Zone
 from flex_mcp.quoting import one_line, quoted
+
+if TYPE_CHECKING:
+    from flex_mcp.library import Library
 
 LISTED = 100  # experiences on the page of a zone or a domain
 CHANGES = 10
 
 
-def whole(library: Library, experience: Experience) -> ExperienceAnswer:
+def whole(library: "Library", experience: Experience) -> ExperienceAnswer:
     """An experience with its history and how well it is founded."""
     return experience_answer(
         experience, library.history(experience.id), library.independent(experience)
     )
 
 
-def library_page(library: Library) -> str:
+def library_page(library: "Library") -> str:
     """Counts by zone, level, domain and state, and the last changes, as JSON."""
     answer = reports.statistics_answer(
         library.name, library.statistics(), library.last_revisions(CHANGES)
@@ -40,7 +43,7 @@ def library_page(library: Library) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2)  # its path is nobody else's business
 
 
-def experience_page(library: Library, id_: str) -> str:
+def experience_page(library: "Library", id_: str) -> str:
     """One experience whole.
 
     Raises:
@@ -52,7 +55,7 @@ def experience_page(library: Library, id_: str) -> str:
     return experience_text(whole(library, found[0]))
 
 
-def trajectory_page(library: Library, id_: str) -> str:
+def trajectory_page(library: "Library", id_: str) -> str:
     """One trajectory whole.
 
     Raises:
@@ -84,7 +87,7 @@ def _trajectory_text(one: RecordedTrajectory) -> str:
     return f"{text}\n{' · '.join(filter(None, facts))}"
 
 
-def zone_page(library: Library, name: str) -> str:
+def zone_page(library: "Library", name: str) -> str:
     """The newest active experiences of a zone, principles first.
 
     Raises:
@@ -97,7 +100,7 @@ def zone_page(library: Library, name: str) -> str:
     return _list(f"Zone {name}", found)
 
 
-def domain_page(library: Library, path: str) -> str:
+def domain_page(library: "Library", path: str) -> str:
     """The newest active experiences of a domain and what lies below it, principles first.
 
     Raises:

@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from mcp.server import MCPServer
@@ -29,11 +29,13 @@ from flex_mcp import uris
 from flex_mcp.answers import pages
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError, InputError, NotFoundError
-from flex_mcp.library import Library
 from flex_mcp.models import Experience, Place, Zone
 from flex_mcp.quoting import one_line
 from flex_mcp.server import sdk
 from flex_mcp.server.audience import Audience
+
+if TYPE_CHECKING:
+    from flex_mcp.library import Library
 
 PAGE = 100  # resources; the first page begins with the library itself
 COMPLETIONS = 100  # the spec allows no more
@@ -57,7 +59,7 @@ TEMPLATE: dict[str, Any] = {"mime_type": MARKDOWN, "annotations": EVERYBODY}
 def add_resources(server: MCPServer[Any], app: App, audience: Audience) -> None:
     """Serve the resources."""
 
-    async def read(page: Callable[[Library], str]) -> str:
+    async def read(page: Callable[["Library"], str]) -> str:
         await audience.begin()
         return await anyio.to_thread.run_sync(_read, app, page)
 
@@ -106,7 +108,7 @@ def add_completions(server: MCPServer[Any], app: App) -> None:
         return await anyio.to_thread.run_sync(_completed, app, _subject(ref, argument), argument)
 
 
-def _read(app: App, page: Callable[[Library], str]) -> str:
+def _read(app: App, page: Callable[["Library"], str]) -> str:
     try:
         return page(app.library)
     except NotFoundError as error:

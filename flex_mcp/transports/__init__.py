@@ -35,7 +35,7 @@ async def _serve_stdio(app: App) -> None:
         async with stdio_server() as (read, write):
             stopped = anyio.Event()
             passed_on, given = anyio.create_memory_object_stream[SessionMessage | Exception]()
-            async with anyio.create_task_group() as tasks:
+            async with read, passed_on, given, anyio.create_task_group() as tasks:
                 tasks.start_soon(stop_on_signal, stopped.set, tasks.cancel_scope.cancel)
                 tasks.start_soon(_relay, read, passed_on)
                 await low.run(given, write, low.create_initialization_options())
