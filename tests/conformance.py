@@ -1,7 +1,7 @@
 """Our server with the fixtures that the official conformance suite calls by name.
 
-`scripts/conformance` starts it and runs the suite. The fixtures are added to what `build_server`
-makes; of ours only the list of resources is wrapped, as the database makes it.
+`scripts/conformance` starts it and runs the suite. It is what `serve --transport http` serves, with
+the fixtures added; of ours only the list of resources is wrapped, as the database makes it.
 """
 
 import base64
@@ -12,9 +12,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio
 from mcp import MCPDeprecationWarning
-from mcp.server import MCPServer, Server, ServerRequestContext
+from mcp.server import MCPServer, ServerRequestContext
 from mcp.server.mcpserver import Context, Elicit, Resolve, Sample
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.prompts.base import UserMessage
@@ -44,7 +43,10 @@ from mcp_types import (
 from pydantic import BaseModel
 
 from flex_mcp.app import App
+from flex_mcp.sdk import lowlevel
 from flex_mcp.server import build_server
+from flex_mcp.settings import Transport
+from flex_mcp.transports import http
 
 Calling = Context[Any, Any]
 Request = ServerRequestContext[Any, Any]
@@ -114,10 +116,6 @@ def list_fixtures_too(server: MCPServer[Any]) -> None:
         return page.model_copy(update={"resources": [*missing, *page.resources]})
 
     lowlevel(server).add_request_handler("resources/list", PaginatedRequestParams, both)
-
-
-def lowlevel(server: MCPServer[Any]) -> Server[Any]:
-    return server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
 
 
 # Each kind of content
@@ -413,14 +411,20 @@ RESOURCES: dict[str, tuple[str, Callable[..., str | bytes]]] = {
 }
 
 
-async def main() -> None:
+def with_fixtures(app: App) -> MCPServer[Any]:
+    server = build_server(app)
+    mount(server)
+    return server
+
+
+def main() -> None:
+    """Serve as `flex-mcp serve --transport http --port 0` does, until a signal comes."""
     warnings.simplefilter("ignore", MCPDeprecationWarning)  # the older revision asks for logging
+    http.build_server = with_fixtures
     with tempfile.TemporaryDirectory() as folder:
         app = App(library=str(Path(folder, "library.db")))
-        server = build_server(app)
-        mount(server)
-        await server.run_streamable_http_async(port=8766)
+        http.serve_http(app, Transport.HTTP, host="127.0.0.1", port=0)
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    main()

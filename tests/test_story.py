@@ -50,9 +50,7 @@ async def learn(client: Client, heard: Next) -> str:
 
     async with hearing(client, heard) as next_change:
         lessons = [STORY["lesson"]]
-        saved = await answer(
-            client, "save_lessons", brief_id=brief["brief_id"], lessons=lessons
-        )
+        saved = await answer(client, "save_lessons", brief_id=brief["brief_id"], lessons=lessons)
         (decision,) = saved["decisions"]
         assert decision["decision"] == "add"
         assert await next_change() == WHOLE_LIST
