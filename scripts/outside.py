@@ -15,6 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+MARK = "installed.json"
 NODE = "node@22.23.3"  # these packages need 22; a machine's own is often older
 PATIENCE = 600  # seconds for one command
 OUT_OF_REACH = {
@@ -87,20 +88,50 @@ def npm(folder: Path, packages: Sequence[str]) -> Path:
     found = shutil.which("npm")
     if found is None:
         raise SkippedError("npm is not installed")
-    wanted = json.dumps([NODE, *packages])
-    mark = folder / "installed.json"
-    if not mark.is_file() or mark.read_text("utf-8") != wanted:
+    wanted = [NODE, *packages]
+    if not installed(folder, wanted):
         folder.mkdir(exist_ok=True)
         (folder / "package.json").write_text("{}", "utf-8")
         options = ("--no-fund", "--no-audit", "--no-package-lock", "--loglevel=error", "--json")
         retries = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
-        done = finished(found, "install", *options, *retries, NODE, *packages, cwd=folder)
+        done = finished(found, "install", *options, *retries, *wanted, cwd=folder)
         if done.returncode:
             if any(code in done.stdout + done.stderr for code in OUT_OF_REACH):
                 raise SkippedError("npm cannot reach its registry")
             raise FailedError(f"npm install ended with {done.returncode}: {tail(done)}")
-        mark.write_text(wanted, "utf-8")
+        keep_in_mind(folder, wanted)
     return folder / "node_modules" / ".bin"
+
+
+def pip(folder: Path, package: str) -> Path:
+    """The folder of the programs of an environment with this package.
+
+    Raises:
+        FailedError: it cannot be installed.
+        SkippedError: its registry is not to be had.
+    """
+    programs = folder / ("Scripts" if sys.platform == "win32" else "bin")
+    if installed(folder, [package]):
+        return programs
+    run(sys.executable, "-m", "venv", "--clear", folder)
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-input", "--retries=2")
+    done = finished(programs / "python", "-m", "pip", "install", *quiet, package)
+    if done.returncode:
+        if "Failed to establish a new connection" in done.stderr or "timed out" in done.stderr:
+            raise SkippedError("pip cannot reach its registry")
+        raise FailedError(f"pip install ended with {done.returncode}: {tail(done)}")
+    keep_in_mind(folder, [package])
+    return programs
+
+
+def installed(folder: Path, packages: Sequence[str]) -> bool:
+    """Whether an earlier run left just these in a folder that is kept."""
+    mark = folder / MARK
+    return mark.is_file() and json.loads(mark.read_text("utf-8")) == packages
+
+
+def keep_in_mind(folder: Path, packages: Sequence[str]) -> None:
+    (folder / MARK).write_text(json.dumps(packages), "utf-8")
 
 
 def environment(home: Path, *first: Path, **more: str) -> dict[str, str]:
@@ -133,11 +164,10 @@ def served(*command: str | Path, env: Mapping[str, str]) -> Generator[str]:
         stderr=subprocess.PIPE,
         encoding="utf-8",
     ) as process:
-        assert process.stderr is not None
         try:
-            line = process.stderr.readline()
+            line = process.stderr.readline() if process.stderr else ""
             if not line.startswith("listening on "):
-                raise FailedError(f"the server did not start: {line}{process.stderr.read()}")
+                raise FailedError(f"the server did not start: {line or 'it says nothing'}")
             yield line.removeprefix("listening on ").strip()
         finally:
             process.terminate()

@@ -17,15 +17,16 @@ from typing import Any
 from langchain_mcp_adapters.client import MultiServerMCPClient
 from langchain_mcp_adapters.resources import get_mcp_resource
 from langchain_mcp_adapters.tools import load_mcp_tools
-from mcp.types import ResourceListChangedNotification, ResourceUpdatedNotification, ServerNotification
+from mcp.types import ResourceListChangedNotification, ResourceUpdatedNotification
 
 
 async def tell(story: dict[str, Any], target: list[str]) -> None:
     heard: asyncio.Queue[Any] = asyncio.Queue()
 
     async def listen(message: object) -> None:
-        if isinstance(message, ServerNotification):
-            heard.put_nowait(message.root)
+        change = getattr(message, "root", None)
+        if isinstance(change, ResourceListChangedNotification | ResourceUpdatedNotification):
+            heard.put_nowait(change)
 
     client = MultiServerMCPClient({"flex-mcp": connection(target, listen)})
     async with client.session("flex-mcp") as session:
@@ -46,9 +47,7 @@ async def tell(story: dict[str, Any], target: list[str]) -> None:
         recorded = await answer("record_trajectory", **story["trajectory"])
         brief = await answer("distill")
         assert [one["id"] for one in brief["trajectories"]] == [recorded["trajectory_id"]]
-        saved = await answer(
-            "save_lessons", brief_id=brief["brief_id"], lessons=[story["lesson"]]
-        )
+        saved = await answer("save_lessons", brief_id=brief["brief_id"], lessons=[story["lesson"]])
         (decision,) = saved["decisions"]
         assert decision["decision"] == "add", decision
         assert isinstance(await soon(heard), ResourceListChangedNotification)
