@@ -6,10 +6,8 @@ the fixtures added; of ours only the list of resources is wrapped, as the databa
 
 import base64
 import json
-import tempfile
 import warnings
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 from mcp import MCPDeprecationWarning
@@ -421,9 +419,7 @@ def main() -> None:
     """Serve as `flex-mcp serve --transport http --port 0` does, until a signal comes."""
     warnings.simplefilter("ignore", MCPDeprecationWarning)  # the older revision asks for logging
     http.build_server = with_fixtures
-    with tempfile.TemporaryDirectory() as folder:
-        app = App(library=str(Path(folder, "library.db")))
-        http.serve_http(app, Transport.HTTP, host="127.0.0.1", port=0)
+    http.serve_http(App(), Transport.HTTP, host="127.0.0.1", port=0)
 
 
 if __name__ == "__main__":
