@@ -83,18 +83,7 @@ def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401  a
     if properties:
         plain.setdefault("additionalProperties", False)
         plain["properties"] = {key: _plain(value, definitions) for key, value in properties.items()}
-    return _short_null(plain)
-
-
-def _short_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """`X or null` in half the characters, where X is a plain type: models read it every session."""
-    match schema:
-        case {"anyOf": [{"type": str(kind), **rest}, {"type": "null"}]} if "enum" not in rest:
-            return (
-                {"type": [kind, "null"]} | rest | {k: v for k, v in schema.items() if k != "anyOf"}
-            )
-        case _:
-            return schema
+    return plain
 
 
 Lessons = Annotated[
@@ -331,7 +320,8 @@ BOUNDS = {
 def _known(kind: type, location: tuple[int | str, ...]) -> str:
     schema: dict[str, Any] = schema_of(kind)
     for part in location[:-1]:
-        schema = schema["items"] if isinstance(part, int) else schema["properties"][part]
+        inner = schema["items"] if isinstance(part, int) else schema["properties"][part]
+        schema = inner.get("anyOf", [inner])[0]  # it, or null
     return f"; it takes {', '.join(schema.get('properties', ()))}"
 
 

@@ -131,6 +131,19 @@ def test_the_server_ends_cleanly_and_what_it_acknowledged_is_stored(
     assert not library.with_name("library.db-wal").exists()
 
 
+def test_the_server_ends_in_silence_when_its_client_goes_away_before_the_answer(
+    tmp_path: Path,
+) -> None:
+    with served(tmp_path / "library.db") as pipes:
+        initialized(pipes)
+        assert pipes.process.stdout is not None
+        pipes.process.stdout.close()
+        pipes.send({"jsonrpc": "2.0", "id": 99, "method": "tools/list", "params": {}})
+        assert pipes.process.wait(timeout=30) == 0
+        assert pipes.process.stderr is not None
+        assert pipes.process.stderr.read() == ""
+
+
 def test_garbage_on_stdin_is_survived_and_stdout_carries_the_protocol_only(tmp_path: Path) -> None:
     with served(tmp_path / "library.db") as pipes:
         assert pipes.process.stdin is not None

@@ -44,6 +44,8 @@ async def _serve_stdio(app: App) -> None:
                 app.close()
                 sys.stderr.flush()
                 os._exit(0)  # the thread that reads stdin cannot be cancelled, and keeps a process
+    except* BrokenPipeError:
+        pass  # the client went away before its answer: nobody is left to tell
     finally:
         app.close()
 
@@ -53,10 +55,12 @@ async def _relay(
     passed_on: MemoryObjectSendStream[SessionMessage | Exception],
 ) -> None:
     """Pass on what the client sends, and notice its end before what it asked for has ended."""
-    async with passed_on:
-        async for message in read:
-            await passed_on.send(message)
-    end_soon()
+    try:
+        async with passed_on:
+            async for message in read:
+                await passed_on.send(message)
+    finally:
+        end_soon()
 
 
 def end_soon() -> None:
