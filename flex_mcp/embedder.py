@@ -8,6 +8,7 @@ imports a model, tokenizers or fastembed before the first vector is wanted. No n
 import contextlib
 import json
 import mmap
+import platform
 import struct
 import sys
 from collections.abc import Mapping, Sequence
@@ -161,10 +162,7 @@ def _fastembed_model(model: str, *, cache: Path, folder: Path | None, fetch: boo
                 local_files_only=not fetch,
             )
     except ImportError as error:
-        raise EmbedderError(
-            "fastembed is not installed here: install it, or set FLEX_MCP_EMBEDDER=static and run "
-            "`flex-mcp reindex`"
-        ) from error
+        raise EmbedderError(_not_imported()) from error
     except EmbedderError:
         raise
     except Exception as error:  # fastembed, ONNX Runtime and the hub raise what they like
@@ -178,6 +176,20 @@ def _check_known(model: str, listed: Sequence[Mapping[str, Any]]) -> None:
             f"take one of its list, such as {FASTEMBED}BAAI/bge-small-en-v1.5, "
             "and run `flex-mcp reindex`"
         )
+
+
+def _not_imported() -> str:
+    stay = "or set FLEX_MCP_EMBEDDER=static and run `flex-mcp reindex`"
+    machine = platform.system(), platform.machine()
+    if machine == ("Darwin", "x86_64") and sys.version_info >= (3, 14):  # as in pyproject.toml
+        return (
+            "fastembed does not run on a Mac with an Intel processor under Python 3.14 or newer, "
+            f"for which there is no ONNX Runtime: take Python 3.11 to 3.13, {stay}"
+        )
+    return (
+        "fastembed cannot be imported here: install flex-mcp again with all that it depends on, "
+        f"{stay}"
+    )
 
 
 def _not_loaded(model: str, folder: Path | None, *, fetch: bool) -> str:

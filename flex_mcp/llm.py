@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 WINDOW = 120_000  # characters of one question: some 35,000 tokens, far below any model's window
 MAX_TOKENS = 8_000  # of one reply: some twenty lessons
 TIMEOUT = 180.0  # seconds of one attempt; the SDK makes two more
+ANTHROPIC = "https://api.anthropic.com"  # said, or the SDK reads the environment by itself
 STOPS = {
     "max_tokens": Stop.LENGTH,
     "model_context_window_exceeded": Stop.LENGTH,
@@ -101,7 +102,7 @@ class AnthropicLLM:
 
         return Anthropic(
             api_key=self._key,
-            base_url=self._base_url,
+            base_url=self._base_url or ANTHROPIC,
             timeout=self._timeout,
             max_retries=self._retries,
             middleware=[self._no_long_wait],

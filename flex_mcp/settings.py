@@ -17,6 +17,7 @@
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -30,6 +31,7 @@ NAME = "flex-mcp"
 MODEL = "claude-haiku-5-5"
 HOST = "127.0.0.1"
 PORT = 8765
+UNFILLED = re.compile(r"\s*(\$\{[^}]*\}\s*)?")
 
 
 class Distilling(StrEnum):
@@ -92,7 +94,7 @@ class Settings:
         Raises:
             SettingError: a path names a home that is not here.
         """
-        variables = os.environ if environment is None else environment  # noqa: TID251  the one place
+        variables = _said(os.environ if environment is None else environment)  # noqa: TID251  the one place
         path = library or variables.get("FLEX_MCP_LIBRARY")
         embedder = variables.get("FLEX_MCP_EMBEDDER") or None
         folder = variables.get("FLEX_MCP_EMBEDDER_PATH") or None
@@ -145,6 +147,14 @@ class Settings:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def _said(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that say something.
+
+    Clients hand on a field that was left empty as it is, or as its placeholder: `${user_config.x}`.
+    """
+    return {name: text for name, text in environment.items() if not UNFILLED.fullmatch(text)}
 
 
 def _absolute(path: str) -> Path:

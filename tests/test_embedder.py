@@ -1,13 +1,17 @@
 """One contract for every embedder, the fake one included."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from fakes import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flex_mcp.cli import main
 from flex_mcp.embedder import Embedder, StaticEmbedder, check_name, chunks, load
 from flex_mcp.errors import EmbedderError
 
@@ -125,6 +129,40 @@ def test_a_folder_without_the_models_files_is_refused_with_what_must_be_in_it(
 def test_a_model_that_is_not_here_is_not_fetched_unasked(tmp_path: Path) -> None:
     with pytest.raises(EmbedderError, match=r"not on this machine: run `flex-mcp reindex`"):
         load(MINILM, cache=tmp_path)
+
+
+def test_where_fastembed_is_missing_the_error_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fastembed", None)
+    with pytest.raises(EmbedderError) as refused:
+        load(MINILM, cache=tmp_path)
+    assert str(refused.value) == (
+        "fastembed cannot be imported here: install flex-mcp again with all that it depends on, "
+        "or set FLEX_MCP_EMBEDDER=static and run `flex-mcp reindex`"
+    )
+
+
+@pytest.mark.parametrize(
+    "command", [["search", "x"], ["reindex"], ["reindex", "--embedder", MINILM]]
+)
+def test_on_an_intel_mac_with_a_python_that_is_too_new_the_error_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "fastembed", None)
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    too_new = SimpleNamespace(version_info=(3, 14), stderr=sys.stderr)
+    monkeypatch.setattr("flex_mcp.embedder.sys", too_new)
+    if "--embedder" not in command:
+        monkeypatch.setenv("FLEX_MCP_EMBEDDER", MINILM)
+    result = CliRunner().invoke(main, [*command, "--library", str(tmp_path / "library.db")])
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "flex-mcp: fastembed does not run on a Mac with an Intel processor under Python 3.14 or newer, "
+        "for which there is no ONNX Runtime: take Python 3.11 to 3.13, "
+        "or set FLEX_MCP_EMBEDDER=static and run `flex-mcp reindex`\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["static", "fastembed:BAAI/bge-small-en-v1.5"])

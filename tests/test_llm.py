@@ -236,6 +236,14 @@ def test_a_limit_that_asks_for_days_is_not_slept_through() -> None:
         assert len(api.requests) == 1
 
 
+def test_a_base_url_that_a_client_left_empty_is_anthropics_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "")
+    client = AnthropicLLM(KEY, model=MODEL)._client  # pyright: ignore[reportPrivateUsage]  no network here
+    assert client.base_url.host == "api.anthropic.com"
+
+
 def test_a_password_in_the_base_url_is_not_shown() -> None:
     with nobody_listens() as url:
         error = failed(llm(url.replace("//", "//me:secret@")))

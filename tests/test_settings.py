@@ -21,9 +21,11 @@ def test_the_command_line_beats_the_variable() -> None:
     assert Settings.from_environment("/option.db", variables).library == Path("/option.db")
 
 
-def test_a_variable_that_is_set_to_nothing_is_not_set() -> None:
-    names = ("FLEX_MCP_LIBRARY", "FLEX_MCP_EMBEDDER", "FLEX_MCP_EMBEDDER_PATH")
-    empty = Settings.from_environment(environment=dict.fromkeys(names, ""))
+@pytest.mark.parametrize("nothing", ["", " ", "${user_config.field}", " ${input:field}\n"])
+def test_a_variable_that_a_client_left_empty_is_not_set(nothing: str) -> None:
+    names = ("FLEX_MCP_LIBRARY", "FLEX_MCP_EMBEDDER", "FLEX_MCP_EMBEDDER_PATH", "FLEX_MCP_MODEL")
+    names += ("FLEX_MCP_DISTILLER", "FLEX_MCP_PROMPTS", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
+    empty = Settings.from_environment(environment=dict.fromkeys(names, nothing))
     assert empty == Settings.from_environment(environment={})
 
 
