@@ -124,10 +124,14 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(
         path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), mode
     )
-    with open(descriptor, "wb") as file:  # noqa: PTH123  it is open already
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123  it is open already
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _as_it_was(path: Path, before: Config) -> None:

@@ -2,13 +2,14 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from flex_mcp.clients.jsonc import SyntaxFaultError
 
 LINE = re.compile(r"[^\n]*\n|[^\n]+")
 HEADER = re.compile(r"[ \t]*\[")
+LONG = re.compile(r'"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'')  # a header in such a string is none
 IDLE = re.compile(r"[ \t]*(?:#[^\n]*)?\r?\n?")
 
 
@@ -53,7 +54,7 @@ class Toml:
         if keys[1] not in data.get(keys[0], {}):
             return text
         del data[keys[0]][keys[1]]
-        rest = "".join(_without_blocks(LINE.findall(text), _header_of(keys)))
+        rest = "".join(_without_blocks(text, _header_of(keys)))
         if _same(rest, data):
             return rest
         return _out_of(text, keys)
@@ -65,29 +66,31 @@ def _header_of(keys: Sequence[str]) -> re.Pattern[str]:
     return re.compile(rf"[ \t]*\[[ \t]*{path}[ \t]*(?:\.[^\n]*)?\][ \t]*(?:#[^\n]*)?\r?\n?")
 
 
-def _without_blocks(lines: Sequence[str], ours: re.Pattern[str]) -> Iterator[str]:
+def _without_blocks(text: str, ours: re.Pattern[str]) -> list[str]:
     """The lines but those of our tables; what follows the last setting is somebody else's."""
+    blind = LONG.sub(lambda found: re.sub(r"[^\n]", "x", found[0]), text)
     kept: list[str] = []
-    block: list[str] | None = None
-    for line in [*lines, None]:
-        if block is not None and (line is None or HEADER.match(line)):
-            idle = len(block)
-            while idle > 1 and IDLE.fullmatch(block[idle - 1]):
-                idle -= 1
-            rest = block[idle:]
-            if kept and not kept[-1].strip() and not any(one.strip() for one in rest[:1]):
-                kept.pop()  # the gap that stood before our table
-            kept += rest
-            block = None
-        if line is None:
-            break
-        if ours.fullmatch(line):
-            block = [line]
-        elif block is not None:
+    block: list[str] = []
+    for line, shown in zip(LINE.findall(text), LINE.findall(blind), strict=True):
+        if HEADER.match(shown):
+            _end_block(kept, block)
+            block = [line] if ours.fullmatch(shown) else []
+        elif block:
             block.append(line)
-        else:
+        if not block:
             kept.append(line)
-    yield from kept
+    _end_block(kept, block)
+    return kept
+
+
+def _end_block(kept: list[str], block: Sequence[str]) -> None:
+    end = len(block)
+    while end > 1 and IDLE.fullmatch(block[end - 1]):
+        end -= 1
+    after = block[end:]
+    if block and kept and not kept[-1].strip() and not (after and after[0].strip()):
+        kept.pop()  # the gap that stood before our table
+    kept += after
 
 
 def _same(text: str, data: Mapping[str, Any]) -> bool:
