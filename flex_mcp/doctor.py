@@ -9,7 +9,7 @@ import os
 import platform
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -130,11 +130,15 @@ def _sqlite_vec() -> Check:
 
 def _settings(settings: Settings) -> Iterator[Check]:
     """One check for each setting that cannot be used; one in all where they can."""
-    faults = [
-        _fault("settings", error)
-        for read in (lambda: settings.prompts_folder, lambda: settings.road)
-        if (error := _error_of(read))
-    ]
+    faults: list[Check] = []
+    try:
+        _ = settings.prompts_folder
+    except SettingError as error:
+        faults.append(_fault("settings", error))
+    if _road(settings) is None:
+        says = f"FLEX_MCP_DISTILLER cannot be {settings.distiller!r}"
+        mend = f"set it to one of {', '.join(Distilling)}, or unset it"
+        faults.append(Check("settings", State.FAULT, says, mend))
     folder = settings.embedder_path
     if folder is not None and not folder.is_dir():
         says = f"FLEX_MCP_EMBEDDER_PATH names {folder}, which is no folder"
@@ -145,12 +149,11 @@ def _settings(settings: Settings) -> Iterator[Check]:
     yield from faults or [Check("settings", State.OK, "all can be used")]
 
 
-def _error_of(read: Callable[[], object]) -> SettingError | None:
+def _road(settings: Settings) -> Distilling | None:
     try:
-        read()
-    except SettingError as error:
-        return error
-    return None
+        return settings.road
+    except SettingError:
+        return None
 
 
 def _is_url(text: str) -> bool:
@@ -256,10 +259,10 @@ def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
 def _model(settings: Settings) -> Check:
     """Who writes the lessons; nobody is asked."""
     key = "ANTHROPIC_API_KEY is set" if settings.api_key else "ANTHROPIC_API_KEY is not set"
-    try:
-        road = settings.road
-    except SettingError:
-        return Check("model", State.WARNING, f"it is not clear who writes lessons; {key}")
+    road = _road(settings)
+    if road is None:
+        mend = "correct FLEX_MCP_DISTILLER"
+        return Check("model", State.WARNING, f"it is not clear who writes lessons; {key}", mend)
     if road is Distilling.ANTHROPIC and not settings.api_key:
         says = f"FLEX_MCP_DISTILLER=anthropic, and {key}"
         return Check("model", State.FAULT, says, "set it, or unset FLEX_MCP_DISTILLER")

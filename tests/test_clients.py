@@ -704,11 +704,15 @@ def commented(draw: st.DrawFn, value: object) -> str:
 
     if isinstance(value, (dict, list)):
         opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
-        parts: list[str] = []
-        for one in cast("Sequence[Any]", value):
-            key = f"{json.dumps(one)}{gap()}:{gap()}" if isinstance(value, dict) else ""
-            inner: Any = value[one] if isinstance(value, dict) else one
-            parts.append(f"{gap()}{key}{draw(commented(inner))}{gap()}")
+        whole = cast("dict[str, Any] | list[Any]", value)
+        pairs = whole.items() if isinstance(whole, dict) else ((None, one) for one in whole)
+        parts = [
+            gap()
+            + ("" if key is None else f"{json.dumps(key)}{gap()}:{gap()}")
+            + draw(commented(one))
+            + gap()
+            for key, one in pairs
+        ]
         last = "," + gap() if parts and draw(st.booleans()) else ""
         return opening + (",".join(parts) or gap()) + last + closing
     return json.dumps(value, ensure_ascii=draw(st.booleans()))
@@ -990,3 +994,19 @@ def test_copies_made_at_one_moment_do_not_overwrite_each_other(tmp_path: Path) -
     later = Clients(machine, NOW + timedelta(microseconds=1))
     later.install(ClientName.CURSOR, Scope.USER, Start("/q", ()))
     assert len(backups(file)) == 2
+
+
+def test_the_page_on_clients_names_each_and_what_is_written() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "clients.md").read_text(encoding="utf-8")
+    blocks = page.split("```json\n")[1:]
+    (first, *addresses) = (json.loads(block.partition("```")[0]) for block in blocks)
+    shown = entry(
+        ClientName.CLAUDE_DESKTOP,
+        Start("/home/you/flex-mcp/.venv/bin/python", ("-m", "flex_mcp"), "/home/you/lessons.db"),
+    )
+    assert first == {"mcpServers": {"flex-mcp": shown}}
+    assert all(started(one["flex-mcp"]) is None for one in addresses)
+    for client, root in SERVERS.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{client}` |"))
+        assert row.endswith(f"`{root}` |")
+        assert the_file(client).name in row

@@ -64,9 +64,9 @@ def install(*, client: str, scope: str, dry_run: bool, as_json: bool, library: s
 @click.command()
 @on_client
 def uninstall(*, client: str, scope: str, dry_run: bool, as_json: bool) -> None:
-    """Take flex-mcp, and nothing else, out of the configuration of CLIENT.
+    """Take flex-mcp out of the configuration of CLIENT.
 
-    Your library stays where it is.
+    Nothing else is changed, and your library stays where it is.
     """
     _show(
         lambda clients: clients.uninstall(ClientName(client), Scope(scope)),
@@ -94,9 +94,10 @@ def _show(work: "Callable[[Clients], Report]", *, dry_run: bool, as_json: bool) 
 )
 @json_option
 def doctor(*, library: str | None, as_json: bool) -> None:
-    """Check this installation, the library, the settings and the clients; say how to mend each.
+    """Check the installation, the library and the clients.
 
-    It changes nothing and uses no network. It exits with 1 when it finds a fault.
+    Each check says how to mend what is not sound. Nothing is changed, and no network is used. It
+    exits with 1 when it finds a fault.
     """
     from flex_mcp.answers.clients import doctor_answer
     from flex_mcp.doctor import Patient, examine
