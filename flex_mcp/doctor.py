@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flex_mcp.clients import Clients, Found
 from flex_mcp.clients.configs import CLIENTS
 from flex_mcp.clients.entries import NAME, Start, find_uvx, in_uv_cache, is_absolute, started
+from flex_mcp.clients.installing import Clients, Found
 from flex_mcp.clients.places import Machine, Scope
 from flex_mcp.errors import EmbedderError, FlexError, SettingError
 from flex_mcp.settings import Distilling, Settings

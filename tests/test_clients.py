@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flex_mcp.cli import main
-from flex_mcp.clients import Clients, Made
 from flex_mcp.clients.entries import Start, entry, start, started
 from flex_mcp.clients.files import BACKUPS
+from flex_mcp.clients.installing import Clients, Made
 from flex_mcp.clients.jsonc import Json, SyntaxFaultError
 from flex_mcp.clients.places import ClientName, Machine, Place, Scope, places
 from flex_mcp.clients.toml import Toml

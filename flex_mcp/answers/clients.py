@@ -5,9 +5,9 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from flex_mcp.answers import Answer
-from flex_mcp.clients import Change, Made, Report
 from flex_mcp.clients.configs import CLIENTS
 from flex_mcp.clients.entries import NAME
+from flex_mcp.clients.installing import Change, Made, Report
 from flex_mcp.clients.places import Scope
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from flex_mcp.clients.places import ClientName, Machine, Scope
 from flex_mcp.errors import ClientCommandError, InputError
 
 if TYPE_CHECKING:
-    from flex_mcp.clients import Clients, Report
+    from flex_mcp.clients.installing import Clients, Report
 
 CLIENTS, SCOPES = [*map(str, ClientName)], [*map(str, Scope)]
 
@@ -77,7 +77,7 @@ def uninstall(*, client: str, scope: str, dry_run: bool, as_json: bool) -> None:
 
 def _show(work: "Callable[[Clients], Report]", *, dry_run: bool, as_json: bool) -> None:
     from flex_mcp.answers.clients import client_answer
-    from flex_mcp.clients import Clients
+    from flex_mcp.clients.installing import Clients
 
     try:
         report = work(Clients(machine(), None if dry_run else datetime.now(UTC)))
