@@ -6,6 +6,8 @@ Every message is one sentence for the person or model that reads it: what, which
     ├── InputError             an argument was refused; nothing happened
     │   └── NotFoundError      an id that this library does not hold
     ├── SettingError           an environment variable or option cannot be used
+    ├── ClientError            the configuration of a client cannot be used; it is left as it is
+    │   └── ClientCommandError a client's own command did not do what it was asked for
     ├── PromptError            a prompt is missing, or a value that it needs
     ├── EmbedderError          the model cannot be loaded, or does not match the vectors
     ├── ModelError             no answer of an LLM could be used; its trajectories stay pending
@@ -36,6 +38,14 @@ class NotFoundError(InputError):
 
 class SettingError(FlexError):
     """An environment variable or option cannot be used."""
+
+
+class ClientError(FlexError):
+    """The configuration of a client cannot be used; it is left as it is."""
+
+
+class ClientCommandError(ClientError):
+    """A client's own command did not do what it was asked for."""
 
 
 class PromptError(FlexError):

@@ -100,14 +100,14 @@ class Settings:
         folder = variables.get("FLEX_MCP_EMBEDDER_PATH") or None
         prompts = variables.get("FLEX_MCP_PROMPTS") or None
         return cls(
-            library=_absolute(path) if path else _default_library(),
+            library=absolute(path) if path else _default_library(),
             embedder=embedder,
-            embedder_path=_absolute(folder) if folder else None,
+            embedder_path=absolute(folder) if folder else None,
             distiller=variables.get("FLEX_MCP_DISTILLER") or "auto",
             api_key=(variables.get("ANTHROPIC_API_KEY") or "").strip() or None,
             base_url=(variables.get("ANTHROPIC_BASE_URL") or "").strip() or None,
             model=variables.get("FLEX_MCP_MODEL") or MODEL,
-            prompts=_absolute(prompts) if prompts else None,
+            prompts=absolute(prompts) if prompts else None,
             token=(variables.get("FLEX_MCP_TOKEN") or "").strip() or None,
             read_token=(variables.get("FLEX_MCP_READ_TOKEN") or "").strip() or None,
             allowed_hosts=_names(variables.get("FLEX_MCP_ALLOWED_HOSTS") or ""),
@@ -157,7 +157,17 @@ def _said(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in environment.items() if not UNFILLED.fullmatch(text)}
 
 
-def _absolute(path: str) -> Path:
+def environment() -> Mapping[str, str]:
+    """All variables as they are now, for those who look for other programs and their files."""
+    return dict(os.environ)  # noqa: TID251  the one place
+
+
+def absolute(path: str) -> Path:
+    """The path as a user means it, `~` and relative ones too.
+
+    Raises:
+        SettingError: it names a home that is not here.
+    """
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError as error:

@@ -354,23 +354,26 @@ Options:
   --help          Show this message and exit.
 
 Commands:
-  curate   Approve, quarantine, retire, restore, edit or revert one...
-  demo     Watch the main job on real input: record, distil, and find the...
-  distill  Turn pending trajectories into lessons with the model of...
-  export   Write the library to FILE, or to stdout.
-  import   Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`.
-  list     List experiences, newest first.
-  prompts  See what the models are asked.
-  record   Record trajectories from a JSON FILE, or stdin.
-  reindex  Make all vectors anew, for another embedder or a new version;...
-  search   Find lessons for a task, in your own words.
-  serve    Serve MCP over stdio (what a client's configuration runs).
-  show     Show experiences whole: examples, evidence, counters, history.
-  stats    Count what the library holds.
+  curate     Approve, quarantine, retire, restore, edit or revert one...
+  demo       Watch the main job on real input: record, distil, and find the...
+  distill    Turn pending trajectories into lessons with the model of...
+  doctor     Check the installation, the library and the clients.
+  export     Write the library to FILE, or to stdout.
+  import     Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`.
+  install    Put flex-mcp into the configuration of CLIENT.
+  list       List experiences, newest first.
+  prompts    See what the models are asked.
+  record     Record trajectories from a JSON FILE, or stdin.
+  reindex    Make all vectors anew, for another embedder or a new version;...
+  search     Find lessons for a task, in your own words.
+  serve      Serve MCP over stdio (what a client's configuration runs).
+  show       Show experiences whole: examples, evidence, counters, history.
+  stats      Count what the library holds.
+  uninstall  Take flex-mcp out of the configuration of CLIENT.
 """)
 
 
-COMMANDS = sorted(set(main.commands) - {"prompts"})  # a group, which needs no library
+COMMANDS = sorted(set(main.commands) - {"prompts", "uninstall"})  # they need no library
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -10,6 +10,7 @@ import click
 
 from flex_mcp import __version__
 from flex_mcp.app import App
+from flex_mcp.cli import clients as on_clients
 from flex_mcp.cli import library as on_library
 from flex_mcp.cli import prompts as on_prompts
 from flex_mcp.cli import trajectories as on_trajectories
@@ -113,5 +114,8 @@ for command in (
     on_library.export,
     on_library.stats,
     on_library.reindex,
+    on_clients.install,
+    on_clients.uninstall,
+    on_clients.doctor,
 ):
     main.add_command(command)

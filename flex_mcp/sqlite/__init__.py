@@ -6,9 +6,11 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import apsw
 
+from flex_mcp.models import Vectors
 from flex_mcp.sqlite import file
 from flex_mcp.sqlite.reading import SqliteReading
 from flex_mcp.sqlite.writing import SqliteWriting
@@ -84,6 +86,26 @@ class SqliteStore:
                 self._readers.get_nowait().close()
         with self._write_lock:
             self._writer.close()
+
+
+class Look(NamedTuple):
+    """What a file is: its schema, the newest that we know, and what made its vectors."""
+
+    version: int
+    newest: int
+    made_by: Vectors | None
+
+
+def look(path: Path) -> Look:
+    """See what a file is, without changing anything.
+
+    Raises:
+        LibraryError: it cannot be read, or is no library that we know.
+    """
+    with contextlib.closing(file.connect_unchanged(path)) as connection, file.plain_errors(path):
+        version = file.schema_version(path, connection)
+        made_by = SqliteReading(connection).vectors_made_by() if version else None
+    return Look(version, len(file.MIGRATIONS), made_by)
 
 
 @contextmanager

@@ -109,6 +109,17 @@ def connect(path: Path) -> apsw.Connection:
             return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
+def connect_unchanged(path: Path) -> apsw.Connection:
+    """A connection that changes nothing: not even a -wal beside the file is made."""
+    wal = path.with_name(path.name + "-wal")
+    lives = wal.exists() and wal.stat().st_size > 0  # else there is nothing that it would miss
+    with plain_errors(path):
+        if path.stat().st_size == 1:
+            raise apsw.NotADBError
+        uri = f"file:{quote(str(path))}?{'mode=ro' if lives else 'immutable=1'}"
+        return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+
+
 def _opened(name: str, flags: int) -> apsw.Connection:
     connection = apsw.Connection(name, flags=flags)
     try:
@@ -147,7 +158,7 @@ def migrate(path: Path, connection: apsw.Connection) -> None:
         NewerLibraryError: it was written by a newer version.
     """
     with plain_errors(path):
-        version = _schema_version(path, connection)
+        version = schema_version(path, connection)
         read_only = connection.readonly("main")
         if not read_only and connection.pragma("journal_mode") != "wal":
             _use_wal(connection)  # a new file, or a copy by VACUUM INTO, which is not in WAL mode
@@ -157,7 +168,7 @@ def migrate(path: Path, connection: apsw.Connection) -> None:
             raise apsw.ReadOnlyError
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for number in range(_schema_version(path, connection), len(MIGRATIONS)):
+            for number in range(schema_version(path, connection), len(MIGRATIONS)):
                 connection.execute(MIGRATIONS[number])
                 connection.pragma("user_version", number + 1)
                 if number == 0:
@@ -169,7 +180,13 @@ def migrate(path: Path, connection: apsw.Connection) -> None:
             raise
 
 
-def _schema_version(path: Path, connection: apsw.Connection) -> int:
+def schema_version(path: Path, connection: apsw.Connection) -> int:
+    """The schema of a library, 0 for an empty file.
+
+    Raises:
+        NotALibraryError: the file holds something else.
+        NewerLibraryError: it was written by a newer version.
+    """
     if not connection.pragma("schema_version"):
         return 0  # nothing in it yet
     if connection.pragma("application_id") != APPLICATION_ID:

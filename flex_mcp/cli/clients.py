@@ -1,0 +1,129 @@
+"""Commands on the clients' configuration, and on whether this installation is sound."""
+
+import platform
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flex_mcp import __version__, settings
+from flex_mcp.cli.commands import before_the_command, fail, json_option, show_answer
+from flex_mcp.clients.places import ClientName, Machine, Scope
+from flex_mcp.errors import ClientCommandError, InputError
+
+if TYPE_CHECKING:
+    from flex_mcp.clients.installing import Clients, Report
+
+CLIENTS, SCOPES = [*map(str, ClientName)], [*map(str, Scope)]
+
+
+def on_client(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What `install` and `uninstall` are asked."""
+    for decorate in (
+        json_option,
+        click.option("--dry-run", is_flag=True, help="Only say what would be done."),
+        click.option(
+            "--scope",
+            type=click.Choice(SCOPES),
+            default=str(Scope.USER),
+            show_default=True,
+            help="For all your projects, or for the current folder.",
+        ),
+        click.argument("client", type=click.Choice(CLIENTS)),
+    ):
+        function = decorate(function)
+    return function
+
+
+@click.command()
+@on_client
+@click.option("--library", metavar="PATH", help="The library that the client gets. Default: yours.")
+def install(*, client: str, scope: str, dry_run: bool, as_json: bool, library: str | None) -> None:
+    """Put flex-mcp into the configuration of CLIENT.
+
+    All else in the file stays as it is, and a copy of it is kept beside it. What you added to our
+    entry (a timeout, a variable) stays, too; so does its library, unless you name another.
+    """
+    from flex_mcp.clients.entries import start
+
+    named = library or before_the_command()
+    path = settings.absolute(named) if named else None
+    if path is not None and path.is_dir():
+        raise InputError(f"the library {path} is a folder: name a file in it")
+    started = start(sys.executable, sys.prefix, settings.environment(), path)
+    _show(
+        lambda clients: clients.install(ClientName(client), Scope(scope), started),
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@click.command()
+@on_client
+def uninstall(*, client: str, scope: str, dry_run: bool, as_json: bool) -> None:
+    """Take flex-mcp out of the configuration of CLIENT.
+
+    Nothing else is changed, and your library stays where it is.
+    """
+    _show(
+        lambda clients: clients.uninstall(ClientName(client), Scope(scope)),
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+def _show(work: "Callable[[Clients], Report]", *, dry_run: bool, as_json: bool) -> None:
+    from flex_mcp.answers.clients import client_answer
+    from flex_mcp.clients.installing import Clients
+
+    try:
+        report = work(Clients(machine(), None if dry_run else datetime.now(UTC)))
+    except ClientCommandError as error:
+        fail(str(error), 1)
+    show_answer(client_answer(report), as_json)
+
+
+@click.command()
+@click.option(
+    "--library",
+    metavar="PATH",
+    help="The library's file. Default: FLEX_MCP_LIBRARY, or library.db in your data folder.",
+)
+@json_option
+def doctor(*, library: str | None, as_json: bool) -> None:
+    """Check the installation, the library and the clients.
+
+    Each check says how to mend what is not sound. Nothing is changed, and no network is used. It
+    exits with 1 when it finds a fault.
+    """
+    from flex_mcp.answers.clients import doctor_answer
+    from flex_mcp.doctor import Patient, examine
+
+    patient = Patient(
+        machine=machine(),
+        executable=sys.executable,
+        prefix=sys.prefix,
+        version=__version__,
+        library=library or before_the_command(),
+    )
+    answer = doctor_answer(examine(patient))
+    show_answer(answer, as_json)
+    if faults := answer.content["faults"]:
+        fail(f"the doctor found {faults} fault{'s' if faults > 1 else ''}", 1)
+
+
+def machine() -> Machine:
+    """This one."""
+    try:
+        home, folder = Path.home(), Path.cwd()
+    except (OSError, RuntimeError) as error:
+        raise InputError("your home or the current folder is gone: change to another") from error
+    return Machine(
+        system=platform.system().lower(),
+        home=home,
+        folder=folder,
+        variables=settings.environment(),
+    )

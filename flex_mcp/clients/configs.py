@@ -1,0 +1,196 @@
+"""What is particular to each client, and its file as it was read: our entry and its place."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from flex_mcp.clients import files
+from flex_mcp.clients.entries import NAME, Entry, mapping
+from flex_mcp.clients.jsonc import Json, SyntaxFaultError
+from flex_mcp.clients.places import ClientName
+from flex_mcp.clients.toml import Toml
+from flex_mcp.errors import ClientError
+
+
+class Format(Protocol):
+    """A file's format: what a text holds, and the text with one thing changed."""
+
+    @property
+    def name(self) -> str: ...
+    def data(self, text: str) -> Any: ...  # noqa: ANN401  whatever the file holds
+    def put(self, text: str, keys: Sequence[str], value: Entry, /) -> str: ...
+    def drop(self, text: str, keys: Sequence[str], /) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What is particular to a client.
+
+    Args:
+        title: its name.
+        format: its file's.
+        root: the key that its servers are under.
+        check: how a person sees that it works.
+        in_project: what it asks for before it starts what a project's file names.
+    """
+
+    title: str
+    format: Format
+    root: str
+    check: str
+    in_project: str = ""
+
+
+STRICT, LENIENT, TOML = Json(comments=False), Json(comments=True), Toml()
+CLIENTS: Mapping[ClientName, Client] = {
+    ClientName.CLAUDE_DESKTOP: Client(
+        "Claude Desktop",
+        STRICT,
+        "mcpServers",
+        "quit Claude Desktop and start it again; Settings > Developer lists flex-mcp as running",
+    ),
+    ClientName.CLAUDE_CODE: Client(
+        "Claude Code",
+        STRICT,
+        "mcpServers",
+        "run `claude mcp list`; in a session, /mcp",
+        "Claude Code asks you to approve it when it next starts in this folder",
+    ),
+    ClientName.CURSOR: Client(
+        "Cursor",
+        LENIENT,
+        "mcpServers",
+        "restart Cursor; its settings list flex-mcp under MCP, where it can be switched on",
+    ),
+    ClientName.VSCODE: Client(
+        "VS Code",
+        LENIENT,
+        "servers",
+        'run "MCP: List Servers" from the command palette; it asks whether you trust it at first',
+    ),
+    ClientName.CODEX: Client(
+        "Codex",
+        TOML,
+        "mcp_servers",
+        "run `codex mcp list`; in a session, /mcp",
+        "Codex reads it only in a project that you trust",
+    ),
+    ClientName.GEMINI: Client(
+        "Gemini CLI",
+        LENIENT,
+        "mcpServers",
+        "run `gemini mcp list`; in a session, /mcp",
+        "Gemini CLI reads it only in a folder that you trust",
+    ),
+    ClientName.OPENCODE: Client("OpenCode", LENIENT, "mcp", "run `opencode mcp list`"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFile:
+    """A client's file as it was read; `keys` lead to our entry."""
+
+    client: Client
+    config: files.Config
+    data: Entry
+    keys: tuple[str, ...]
+
+    @property
+    def is_there(self) -> bool:
+        return self.config.raw is not None
+
+    @property
+    def has_ours(self) -> bool:
+        return NAME in self._servers(self.data)
+
+    @property
+    def ours(self) -> Entry | None:
+        """Our entry; None where there is none, and empty where it is none."""
+        return mapping(self._servers(self.data)[NAME]) if self.has_ours else None
+
+    def changed(self, value: Entry | None) -> str:
+        """The text with our entry so, or without it; checked by reading it again.
+
+        Raises:
+            ClientError: this file cannot be changed without harm.
+        """
+        form = self.client.format
+        try:
+            if value is None:
+                text = form.drop(self.config.text, self.keys)
+            else:
+                text = form.put(self.config.text, self.keys, value)
+            if self._filled(form.data(text)) == self._filled(self._expected(value)):
+                return text
+        except SyntaxFaultError:
+            pass  # what it became is no longer of its format
+        raise ClientError(
+            f"{self.config.path} is written in a way that flex-mcp cannot change safely; it was "
+            f"left as it is: edit {'.'.join(self.keys)} by hand"
+        )
+
+    def _servers(self, data: Entry) -> Entry:
+        for key in self.keys[:-1]:
+            data = mapping(data.get(key))
+        return data
+
+    def _expected(self, value: Entry | None) -> Entry:
+        whole = mapping(self.data)
+        level = whole
+        for key in self.keys[:-1]:
+            level[key] = level = mapping(level.get(key))
+        level.pop(NAME, None)
+        if value is not None:
+            level[NAME] = value
+        return whole
+
+    def _filled(self, data: Entry) -> Entry:
+        """Data without a table of servers that has none: TOML has no such thing."""
+        return {key: value for key, value in data.items() if key != self.keys[0] or value != {}}
+
+
+def read(name: ClientName, path: Path) -> ClientFile:
+    """A client's file, there or not.
+
+    Raises:
+        ClientError: it cannot be read, or does not hold what such a file holds.
+    """
+    client = CLIENTS[name]
+    config = files.read(path)
+    try:
+        data = client.format.data(config.text)
+    except SyntaxFaultError as error:
+        raise ClientError(
+            f"{path} is no {client.format.name} that {client.title} reads ({error}); it was left "
+            "as it is: mend it first"
+        ) from error
+    keys = _keys(name, client, data)
+    level: object = data
+    for depth in range(len(keys)):
+        if not isinstance(level, dict):
+            where = ".".join(keys[:depth]) or "what it holds"
+            raise ClientError(
+                f"{path} was left as it is, since {where} is no object: mend it first"
+            )
+        level = mapping(level).get(keys[depth], {})  # pyright: ignore[reportUnknownArgumentType]
+    return ClientFile(client, config, data, keys)
+
+
+def alike(one: Entry | None, other: Entry | None) -> bool:
+    """Whether two entries say the same; no variables, or an empty set of them, is one thing."""
+    if one is None or other is None:
+        return one is other
+    return _full(one) == _full(other)
+
+
+def _full(entry: Entry) -> Entry:
+    return {key: value for key, value in entry.items() if value != {}}
+
+
+def _keys(name: ClientName, client: Client, data: object) -> tuple[str, ...]:
+    """Where our entry stands; OpenCode 2 has a level more, `mcp.servers`."""
+    servers = mapping(mapping(data).get(client.root)).get("servers")
+    if name is ClientName.OPENCODE and isinstance(servers, dict) and "type" not in servers:
+        return (client.root, "servers", NAME)
+    return (client.root, NAME)

@@ -1,0 +1,139 @@
+"""What stands in a client's configuration: how flex-mcp is started, in that client's form."""
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple, cast
+
+from flex_mcp.clients.places import ClientName
+from flex_mcp.errors import ClientError
+
+NAME = "flex-mcp"
+LIBRARY = "FLEX_MCP_LIBRARY"
+UV_CACHE = re.compile(r"(archive|builds|environments)-v\d+")  # uv's names for what it may delete
+REMOTE = {"url", "httpUrl", "serverUrl"}  # keys of an entry that starts nothing
+
+Entry = dict[str, Any]
+
+
+class Start(NamedTuple):
+    """A command with absolute paths, and the library that it opens, if not the default one."""
+
+    command: str
+    args: tuple[str, ...]
+    library: str | None = None
+
+
+def start(
+    executable: str, prefix: str, variables: Mapping[str, str], library: Path | None = None
+) -> Start:
+    """How this flex-mcp is started anew.
+
+    Args:
+        executable: this Python; a link to it stays one, since it is what makes the environment.
+        prefix: the environment that it runs in.
+        variables: PATH, and what uv says about itself.
+        library: the one to open.
+
+    Raises:
+        ClientError: it cannot be started in a way that lasts.
+    """
+    named = None if library is None else str(library)
+    _check_text(named or "")
+    if not in_uv_cache(prefix, variables):
+        if not executable:
+            raise ClientError("Python does not say where it is: start flex-mcp by its full path")
+        _check_text(executable)
+        return Start(str(Path(executable).absolute()), ("-m", "flex_mcp"), named)
+    if uvx := find_uvx(variables):
+        return Start(uvx, (NAME,), named)
+    raise ClientError(
+        "flex-mcp runs from uv's cache, which does not last, and uvx is not found: "
+        "put uvx on the PATH, or run `uv tool install flex-mcp` and then `flex-mcp install` again"
+    )
+
+
+def in_uv_cache(prefix: str, variables: Mapping[str, str]) -> bool:
+    """Whether an environment was made by uvx and dies with uv's cache; tools of uv's last."""
+    cache = variables.get("UV_CACHE_DIR")
+    path = Path(prefix).resolve()
+    if cache and path.is_relative_to(Path(cache).resolve()):
+        return True
+    return any(UV_CACHE.fullmatch(part) for part in path.parts)
+
+
+def find_uvx(variables: Mapping[str, str]) -> str | None:
+    """The absolute path of uvx, on the PATH or beside the uv that started this process."""
+    found = shutil.which("uvx", path=variables.get("PATH", ""))
+    if found is None and (uv := variables.get("UV")):
+        found = shutil.which("uvx", path=str(Path(uv).parent))
+    return found and str(Path(found).absolute())
+
+
+def _check_text(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise ClientError(
+            f"the path {path!r} is not valid Unicode, so no configuration can hold it: rename it"
+        ) from error
+
+
+def entry(client: ClientName, started: Start, before: object = None) -> Entry:
+    """The entry of a client; what a user added to the one before (a timeout, a variable) stays."""
+    old = mapping(before)
+    if REMOTE & old.keys():
+        old = {}
+    form: Entry = {"command": started.command, "args": list(started.args)}
+    env = "env"
+    if client in {ClientName.CLAUDE_CODE, ClientName.CURSOR, ClientName.VSCODE}:
+        form = {"type": "stdio", **form}
+    if client is ClientName.OPENCODE:
+        form = {"type": "local", "command": [started.command, *started.args], "enabled": True}
+        env = "environment"
+    variables = mapping(old.get(env))
+    if started.library is not None:
+        variables |= {LIBRARY: started.library}
+    return old | form | ({env: variables} if variables else {})
+
+
+def without_enabled(new: Entry) -> Entry:
+    """OpenCode 2 has no `enabled`."""
+    return {name: value for name, value in new.items() if name != "enabled"}
+
+
+def started(found: object) -> Start | None:
+    """What an entry in a file starts; None where it starts nothing."""
+    old = mapping(found)
+    command, args = old.get("command"), old.get("args")
+    words = list(cast("list[object]", command)) if isinstance(command, list) else [command]
+    if isinstance(args, list):
+        words += cast("list[object]", args)
+    texts = [word for word in words if isinstance(word, str)]
+    if not texts or len(texts) < len(words):
+        return None
+    library = environment(old).get(LIBRARY)
+    return Start(texts[0], tuple(texts[1:]), library if isinstance(library, str) else None)
+
+
+def environment(found: Entry) -> Entry:
+    return mapping(found.get("env")) | mapping(found.get("environment"))
+
+
+def masked(shown: Entry) -> Entry:
+    """An entry without the values of variables that are not ours: they may be keys."""
+    return shown | {
+        name: {key: value if key == LIBRARY else "…" for key, value in mapping(shown[name]).items()}
+        for name in ("env", "environment")
+        if name in shown
+    }
+
+
+def mapping(value: object) -> Entry:
+    """What a file holds, where it is an object; a copy."""
+    return dict(cast("Entry", value)) if isinstance(value, dict) else {}
+
+
+def is_absolute(command: str) -> bool:
+    return PurePath(command).is_absolute()

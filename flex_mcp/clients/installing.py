@@ -1,0 +1,196 @@
+"""Our entry put into the files of other programs, taken out, and found again.
+
+Everything else in their files stays as it is, to the character; each change is made at once, with
+a copy of the file as it was beside it.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from flex_mcp.clients import claude, files
+from flex_mcp.clients.configs import CLIENTS, ClientFile, alike, read
+from flex_mcp.clients.entries import Entry, Start, entry, masked, without_enabled
+from flex_mcp.clients.places import ClientName, Machine, Place, Scope, places
+from flex_mcp.errors import ClientCommandError, ClientError, InputError
+
+
+class Made(StrEnum):
+    """What became of a file."""
+
+    ADDED = "added"
+    REPLACED = "replaced"
+    UNCHANGED = "unchanged"
+    REMOVED = "removed"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One file; `commands` are those of the client that changed it, none where we did."""
+
+    file: Path
+    made: Made
+    backup: Path | None = None
+    commands: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was done, or with `dry_run` would be; the entry has no values that may be secret."""
+
+    client: ClientName
+    scope: Scope
+    dry_run: bool
+    changes: tuple[Change, ...]
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file of a client: our entry in it, None where it has none, or why it cannot be read."""
+
+    client: ClientName
+    scope: Scope
+    file: Path
+    entry: Entry | None = None
+    problem: str | None = None
+
+
+class Clients:
+    """The clients of a machine.
+
+    Args:
+        machine: where their files are.
+        now: the time, for the names of copies; None is a dry run, which changes nothing.
+    """
+
+    def __init__(self, machine: Machine, now: datetime | None = None) -> None:
+        self._machine = machine
+        self._now = now
+
+    def install(self, name: ClientName, scope: Scope, start: Start) -> Report:
+        """Put our entry into the configuration of a client, unless it is there as it should be.
+
+        Raises:
+            ClientError: the file cannot be changed; it is as it was.
+            InputError: the client has no such scope.
+        """
+        file = self._to_change(name, scope)
+        new = entry(name, start, file.ours)
+        if len(file.keys) > 2:  # noqa: PLR2004  the form of OpenCode 2
+            new = without_enabled(new)
+        if alike(file.ours, new):
+            change = Change(file=file.config.path, made=Made.UNCHANGED)
+        else:
+            change = self._change(file, new, name, scope)
+        return self._report(name, scope, [change], masked(new))
+
+    def uninstall(self, name: ClientName, scope: Scope) -> Report:
+        """Take our entry, and nothing else, out of every file of this scope that a client reads.
+
+        Raises:
+            ClientError: a file cannot be changed; it is as it was.
+            InputError: the client has no such scope.
+        """
+        usual = self._to_change(name, scope)
+        holding = [file for file in self._files(name, scope) if read(name, file).has_ours]
+        changes = [self._change(read(name, file), None, name, scope) for file in holding]
+        return self._report(
+            name, scope, changes or [Change(file=usual.config.path, made=Made.ABSENT)]
+        )
+
+    def configured(self) -> Iterator[Found]:
+        """All files of all clients that are there."""
+        for name in ClientName:
+            for scope in Scope:
+                for path in self._files(name, scope):
+                    try:
+                        file = read(name, path)
+                    except ClientError as error:
+                        yield Found(client=name, scope=scope, file=path, problem=str(error))
+                    else:
+                        if file.is_there:
+                            yield Found(client=name, scope=scope, file=path, entry=file.ours)
+
+    def _report(
+        self, name: ClientName, scope: Scope, changes: Sequence[Change], new: Entry | None = None
+    ) -> Report:
+        dry = self._now is None
+        return Report(client=name, scope=scope, dry_run=dry, changes=tuple(changes), entry=new)
+
+    def _change(
+        self, file: ClientFile, new: Entry | None, name: ClientName, scope: Scope
+    ) -> Change:
+        made = Made.REMOVED if new is None else Made.REPLACED if file.has_ours else Made.ADDED
+        text = file.changed(new)  # also checks that it can be
+        path = file.config.path
+        if name is ClientName.CLAUDE_CODE and scope is Scope.USER:
+            own = claude.command(self._machine)
+            commands = [claude.removing()] if file.has_ours else []
+            commands += [] if new is None else [claude.adding(new)]
+            if own and all(claude.can_take(own, words) for words in commands):
+                backup = self._now and self._by_claude(own, commands, file, new)
+                shown = tuple((own, *claude.shown(words)) for words in commands)
+                return Change(file=path, made=made, backup=backup, commands=shown)
+        private = scope is Scope.USER
+        backup = self._now and files.write(file.config, text, at=self._now, private=private)
+        return Change(file=path, made=made, backup=backup)
+
+    def _by_claude(
+        self, own: str, commands: Sequence[Sequence[str]], file: ClientFile, new: Entry | None
+    ) -> Path | None:
+        """Let Claude Code change its file; where it fails, our entry is put back as it was."""
+        if self._now is None:
+            return None
+        path = file.config.path
+        backup = files.back_up(file.config, at=self._now)
+        try:
+            for words in commands:
+                claude.run(own, words, self._machine)
+            if not alike(read(ClientName.CLAUDE_CODE, path).ours, new):
+                raise ClientCommandError(
+                    f"`{own}` said that it is done, but {path} does not show it: "
+                    "check that `claude mcp list` works, then try again"
+                )
+        except ClientError:
+            with contextlib.suppress(ClientError):
+                after = read(ClientName.CLAUDE_CODE, path)
+                if file.ours is not None and not after.has_ours:
+                    files.replace(after.config, after.changed(file.ours))
+            raise
+        files.forget_old_backups(file.config.target)
+        return backup
+
+    def _to_change(self, name: ClientName, scope: Scope) -> ClientFile:
+        """The file that is written to, as it is."""
+        found = places(name, scope, self._machine)
+        if not found:
+            has = ", ".join(one for one in Scope if places(name, one, self._machine))
+            raise InputError(f"{CLIENTS[name].title} has no {scope} scope: take --scope {has}")
+        place = next(place for place in found if _folders(place))
+        choice = [read(name, _folders(place)[0] / one) for one in place.names]
+        there = [file for file in choice if file.is_there]
+        holding = [file for file in there if file.has_ours]
+        return [*holding, *there, choice[-1]][0]
+
+    def _files(self, name: ClientName, scope: Scope) -> list[Path]:
+        """All that a client may read."""
+        return [
+            folder / one
+            for place in places(name, scope, self._machine)
+            for folder in _folders(place)
+            for one in place.names
+        ]
+
+
+def _folders(place: Place) -> list[Path]:
+    """The folders of a place that count; those with a file in it come first."""
+    folder = Path(place.folder)
+    if not place.below:
+        return [folder]
+    there = sorted(one for one in folder.glob(place.below) if one.is_dir())
+    return sorted(there, key=lambda one: not any((one / name).exists() for name in place.names))

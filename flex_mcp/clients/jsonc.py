@@ -1,0 +1,273 @@
+"""Changing one entry of a JSON file, comments or not: everything else keeps its every character."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+SKIP = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*[\s\S]*?\*/)*")
+SAME_LINE = re.compile(r"(?:[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/))*")  # comments that end a line
+BLANK = re.compile(r"[ \t]*")
+Cut = tuple[int, int, str]  # from, to, and what takes its place
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    start: int
+    end: int
+    value: Any
+    members: "tuple[_Member, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    key: str
+    start: int
+    node: _Node
+
+
+class SyntaxFaultError(ValueError):
+    """A text is not of its format; says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """JSON as a client reads it; `comments` also stands for commas before a closing bracket."""
+
+    comments: bool
+    name: str = "JSON"
+
+    def data(self, text: str) -> Any:  # noqa: ANN401  whatever the file holds
+        """What the text holds; an empty one holds an empty object.
+
+        Raises:
+            SyntaxFaultError: it is no JSON.
+        """
+        if not text.strip():
+            return {}
+        value = _parsed(text).value
+        if not self.comments:
+            try:
+                json.loads(text)
+            except json.JSONDecodeError as error:
+                _fault(text, error.pos, "comments and commas at an end are not allowed here")
+        return value
+
+    def put(self, text: str, keys: Sequence[str], value: object) -> str:
+        """The text with a value under the keys; those that are missing are made."""
+        if not text.strip():
+            return json.dumps(_nested(keys, value), indent=2, ensure_ascii=False) + "\n"
+        node = _parsed(text)
+        style = _Style.of(text, node)
+        for depth, key in enumerate(keys):
+            member = _member(node, key)
+            if member is None:
+                return _cut(text, style.insertion(node, key, _nested(keys[depth + 1 :], value)))
+            node, at = member.node, member.start
+            if depth == len(keys) - 1:
+                shown = style.dumped(value, at, inline="\n" not in text[node.start : node.end])
+                return _cut(text, [(node.start, node.end, shown)])
+        return text
+
+    def drop(self, text: str, keys: Sequence[str]) -> str:
+        """The text without what is under the keys."""
+        while True:
+            node: _Node | None = _parsed(text)
+            for key in keys[:-1]:
+                member = node and _member(node, key)
+                node = member and member.node
+            member = node and _member(node, keys[-1])
+            if node is None or member is None:
+                return text
+            text = _cut(text, _removal(text, node, node.members.index(member)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """How a file is written, so that what is added looks like it."""
+
+    text: str
+    indent: str
+    newline: str
+    one_line: bool
+
+    @classmethod
+    def of(cls, text: str, root: _Node) -> "_Style":
+        indent = "  "
+        if root.members and (margin := _margin(text, root.members[0].start)):
+            indent = margin.removeprefix(_margin(text, root.start)) or indent
+        newline = "\r\n" if "\r\n" in text else "\n"
+        one_line = "\n" not in text.strip() and bool(root.members)
+        return cls(text, indent, newline, one_line)
+
+    def dumped(self, value: object, at: int, *, inline: bool) -> str:
+        """A value as it is written on the line of `at`."""
+        if inline and self.one_line:
+            return json.dumps(value, ensure_ascii=False)
+        lines = json.dumps(value, ensure_ascii=False, indent=self.indent).split("\n")
+        return (self.newline + _margin(self.text, at)).join(lines)
+
+    def insertion(self, node: _Node, key: str, value: object) -> list[Cut]:
+        """What adds a member at the end of an object."""
+        text = self.text
+        if not node.members:
+            return self._first(node, key, value)
+        last = node.members[-1]
+        comma = _comma(text, last.node.end)
+        after = last.node.end if comma is None else comma + 1
+        end = "" if comma is None else ","
+        if "\n" not in text[node.start : node.members[0].start]:
+            piece = f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+            return [(after, after, f" {piece}," if end else f", {piece}")]
+        margin = self.newline + _margin(text, last.start)
+        shown = self.dumped(value, last.start, inline=False)
+        place = _end(SAME_LINE, text, after)
+        comments = ("" if end else ",") + text[after:place]
+        return [(after, place, f"{comments}{margin}{json.dumps(key)}: {shown}{end}")]
+
+    def _first(self, node: _Node, key: str, value: object) -> list[Cut]:
+        text, inside = self.text, self.text[node.start + 1 : node.end - 1]
+        if self.one_line and not inside.strip():
+            piece = f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+            return [(node.start + 1, node.end - 1, piece)]
+        base = self.newline + _margin(text, node.start)
+        margin = base + self.indent
+        shown = json.dumps(value, ensure_ascii=False, indent=self.indent).split("\n")
+        piece = f"{margin}{json.dumps(key)}: {margin.join(shown)}"
+        if not inside.strip():
+            return [(node.start + 1, node.end - 1, piece + base)]
+        place = _end(SAME_LINE, text, node.start + 1)
+        ends = "" if "\n" in text[place : node.end] else base
+        return [(place, place, piece + ends)]
+
+
+def _removal(text: str, node: _Node, index: int) -> list[Cut]:
+    """What takes a member out: with its comma, and with its lines where nothing else is there."""
+    member = node.members[index]
+    comma = _comma(text, member.node.end)
+    start, end = member.start, member.node.end if comma is None else comma + 1
+    if (
+        len(node.members) == 1
+        and not (text[node.start + 1 : start] + text[end : node.end - 1]).strip()
+    ):
+        return [(node.start + 1, node.end - 1, "")]
+    cuts: list[Cut] = []
+    if comma is None and index and (before := _comma(text, node.members[index - 1].node.end)):
+        cuts.append((before, before + 1, ""))
+    line, rest = len(text[:start].rstrip(" \t")), _end(BLANK, text, end)
+    opens = text[:line].endswith(("\n", "\r"))
+    if opens and text[rest : rest + 1] in {"\n", "\r"}:
+        start = line - (2 if text[:line].endswith("\r\n") else 1)
+        end = rest
+    elif opens or comma is not None:
+        end = rest
+    else:
+        start = max([line, *(stop for _, stop, _ in cuts)])
+    return [*cuts, (start, end, "")]
+
+
+def _parsed(text: str) -> _Node:
+    try:
+        node = _value(text, _end(SKIP, text, 0))
+    except RecursionError as error:
+        raise SyntaxFaultError("it is nested too deeply") from error
+    rest = _end(SKIP, text, node.end)
+    if rest < len(text):
+        _fault(text, rest, "nothing may follow here")
+    return node
+
+
+def _value(text: str, at: int) -> _Node:
+    if text.startswith("{", at):
+        return _object(text, at)
+    if text.startswith("[", at):
+        return _array(text, at)
+    try:
+        value, end = DECODER.raw_decode(text, at)
+    except ValueError:
+        _fault(text, at, "a value is missing or malformed")
+    return _Node(at, end, value)
+
+
+def _object(text: str, start: int) -> _Node:
+    members: list[_Member] = []
+    at = _end(SKIP, text, start + 1)
+    while not text.startswith("}", at):
+        if not text.startswith('"', at):
+            _fault(text, at, "a name in double quotes, or a closing brace, is missing")
+        key = _value(text, at)
+        colon = _end(SKIP, text, key.end)
+        if not text.startswith(":", colon):
+            _fault(text, colon, "a colon is missing")
+        node = _value(text, _end(SKIP, text, colon + 1))
+        members.append(_Member(key.value, at, node))
+        at = _next(text, node.end, "}")
+    value = {member.key: member.node.value for member in members}
+    return _Node(start, at + 1, value, tuple(members))
+
+
+def _array(text: str, start: int) -> _Node:
+    values: list[Any] = []
+    at = _end(SKIP, text, start + 1)
+    while not text.startswith("]", at):
+        node = _value(text, at)
+        values.append(node.value)
+        at = _next(text, node.end, "]")
+    return _Node(start, at + 1, values)
+
+
+def _next(text: str, at: int, closing: str) -> int:
+    at = _end(SKIP, text, at)
+    if text.startswith(",", at):
+        return _end(SKIP, text, at + 1)
+    if not text.startswith(closing, at):
+        _fault(text, at, f"a comma, or a closing {closing}, is missing")
+    return at
+
+
+def _fault(text: str, at: int, what: str) -> NoReturn:
+    line = text.count("\n", 0, at) + 1
+    column = at - (text.rfind("\n", 0, at) + 1) + 1
+    raise SyntaxFaultError(f"line {line}, column {column}: {what}")
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+DECODER = json.JSONDecoder(parse_constant=_no_number)  # NaN is no JSON
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
+
+
+def _comma(text: str, at: int) -> int | None:
+    """Where the comma after a value is, if there is one."""
+    at = _end(SKIP, text, at)
+    return at if text.startswith(",", at) else None
+
+
+def _member(node: _Node, key: str) -> _Member | None:
+    """The member that counts: of two with one name, the last."""
+    return next((one for one in reversed(node.members) if one.key == key), None)
+
+
+def _margin(text: str, at: int) -> str:
+    """The white space that the line of `at` begins with."""
+    line = text.rfind("\n", 0, at) + 1
+    return text[line : min(_end(BLANK, text, line), at)]
+
+
+def _nested(keys: Sequence[str], value: object) -> object:
+    for key in reversed(keys):
+        value = {key: value}
+    return value
+
+
+def _cut(text: str, cuts: Sequence[Cut]) -> str:
+    for start, end, piece in sorted(cuts, reverse=True):
+        text = text[:start] + piece + text[end:]
+    return text

@@ -1,0 +1,338 @@
+"""Whether this installation works: each part looked at by itself, and nothing changed.
+
+No part is imported before its own check, so that one that is missing is found, and not fatal.
+"""
+
+import contextlib
+import importlib.util
+import os
+import platform
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from flex_mcp.clients.configs import CLIENTS
+from flex_mcp.clients.entries import NAME, Start, find_uvx, in_uv_cache, is_absolute, started
+from flex_mcp.clients.installing import Clients, Found
+from flex_mcp.clients.places import Machine, Scope
+from flex_mcp.errors import EmbedderError, FlexError, SettingError
+from flex_mcp.settings import Distilling, Settings
+
+if TYPE_CHECKING:
+    from flex_mcp.models import Vectors
+
+REINSTALL = "install flex-mcp again: a package that it needs is missing or broken"
+OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+class State(StrEnum):
+    """How a part is; only a fault keeps flex-mcp from working."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One part: how it is, and what to do about it."""
+
+    name: str
+    state: State
+    says: str
+    mend: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """What is looked at: a process's Python, environment and version, its machine, its library."""
+
+    machine: Machine
+    executable: str
+    prefix: str
+    version: str
+    library: str | None = None
+
+
+def examine(patient: Patient) -> list[Check]:
+    """All checks, in the order of what needs what."""
+    checks = [_interpreter(patient), _sqlite(), _sqlite_vec()]
+    try:
+        settings = Settings.from_environment(patient.library, patient.machine.variables)
+    except SettingError as error:
+        checks.append(_fault("settings", error))
+    else:
+        checks += _settings(settings)
+        checks += _library(settings)
+        checks.append(_model(settings))
+    return [*checks, *_clients(patient)]
+
+
+def _fault(name: str, error: FlexError) -> Check:
+    """Our errors end with what to do."""
+    says, _, mend = str(error).rpartition(": ")
+    return Check(name, State.FAULT, says or mend, mend if says else None)
+
+
+def _interpreter(patient: Patient) -> Check:
+    bits = struct.calcsize("P") * 8
+    says = f"Python {platform.python_version()}, {bits} bit, {patient.executable}"
+    variables = patient.machine.variables
+    if in_uv_cache(patient.prefix, variables):
+        if (uvx := find_uvx(variables)) is None:
+            mend = "put uvx on the PATH, or run `uv tool install flex-mcp`"
+            says += ", in uv's cache, which does not last; uvx is not found"
+            return Check("interpreter", State.WARNING, says, mend)
+        says += f", in uv's cache; clients are given {uvx}"
+    if bits < 64:  # noqa: PLR2004  the wheels of what we need are made for no less
+        return Check("interpreter", State.WARNING, says, "use a Python of 64 bit")
+    return Check("interpreter", State.OK, f"{NAME} {patient.version}, {says}")
+
+
+def _sqlite() -> Check:
+    try:
+        import apsw
+    except ImportError as error:
+        return Check("sqlite", State.FAULT, f"apsw cannot be imported ({error})", REINSTALL)
+    try:
+        with contextlib.closing(apsw.Connection(":memory:")) as connection:
+            connection.execute("CREATE VIRTUAL TABLE words USING fts5(text)")
+    except apsw.Error as error:
+        return Check("sqlite", State.FAULT, f"SQLite has no full-text search ({error})", REINSTALL)
+    says = f"SQLite {apsw.sqlite_lib_version()} with FTS5, by apsw {apsw.apsw_version()}"
+    return Check("sqlite", State.OK, says)
+
+
+def _sqlite_vec() -> Check:
+    name = "sqlite-vec"
+    try:
+        import apsw
+        import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
+    except ImportError as error:
+        return Check(name, State.FAULT, f"it cannot be imported ({error})", REINSTALL)
+    connection = apsw.Connection(":memory:")
+    try:
+        connection.enable_load_extension(True)  # noqa: FBT003  apsw's own signature
+        connection.load_extension(sqlite_vec.loadable_path())
+        version = connection.execute("SELECT vec_version()").get
+    except (apsw.Error, OSError) as error:
+        return Check(name, State.FAULT, f"the extension does not load ({error})", REINSTALL)
+    finally:
+        connection.close()
+    return Check(name, State.OK, f"the extension loads, {version}")
+
+
+def _settings(settings: Settings) -> Iterator[Check]:
+    """One check for each setting that cannot be used; one in all where they can."""
+    faults: list[Check] = []
+    try:
+        _ = settings.prompts_folder
+    except SettingError as error:
+        faults.append(_fault("settings", error))
+    if _road(settings) is None:
+        says = f"FLEX_MCP_DISTILLER cannot be {settings.distiller!r}"
+        mend = f"set it to one of {', '.join(Distilling)}, or unset it"
+        faults.append(Check("settings", State.FAULT, says, mend))
+    folder = settings.embedder_path
+    if folder is not None and not folder.is_dir():
+        says = f"FLEX_MCP_EMBEDDER_PATH names {folder}, which is no folder"
+        faults.append(Check("settings", State.FAULT, says, "correct it, or unset it"))
+    if settings.base_url is not None and not _is_url(settings.base_url):
+        says = "ANTHROPIC_BASE_URL is no address"
+        faults.append(Check("settings", State.FAULT, says, "begin it with https:// or http://"))
+    yield from faults or [Check("settings", State.OK, "all can be used")]
+
+
+def _road(settings: Settings) -> Distilling | None:
+    try:
+        return settings.road
+    except SettingError:
+        return None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def _library(settings: Settings) -> Iterator[Check]:
+    path = settings.library
+    made_by = None
+    if not path.exists():
+        yield _new_library(path)
+    elif not path.is_file():
+        mend = "name a file with --library or FLEX_MCP_LIBRARY"
+        yield Check("library", State.FAULT, f"{path} is no file", mend)
+    else:
+        check, made_by = _opened(path)
+        yield check
+        if os.name == "posix":
+            yield _permissions(path)
+    yield _embedder(settings, made_by)
+
+
+def _new_library(path: Path) -> Check:
+    if path.is_symlink():
+        mend = "mend the link, or name another library with --library or FLEX_MCP_LIBRARY"
+        return Check("library", State.FAULT, f"{path} is a link that leads nowhere", mend)
+    folder = next(one for one in path.parents if one.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        says = f"{path} is not there, and cannot be made in {folder}"
+        mend = f"make {folder} a folder that you can write, or name another with --library"
+        return Check("library", State.FAULT, says, mend)
+    return Check("library", State.OK, f"{path} is not there yet: it is made when first used")
+
+
+def _opened(path: Path) -> "tuple[Check, Vectors | None]":
+    try:
+        from flex_mcp.sqlite import look
+
+        found = look(path)
+    except ImportError as error:
+        says = f"{path} cannot be looked at ({error})"
+        return Check("library", State.FAULT, says, REINSTALL), None
+    except FlexError as error:
+        return _fault("library", error), None
+    says = f"{path}, {path.stat().st_size:,} bytes, schema {found.version} of {found.newest}"
+    if found.version < found.newest:
+        says += ", brought up to date when it is next opened"
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        says += "; it can be searched, but not written"
+        mend = "make the file and its folder writable, or name another with --library"
+        return Check("library", State.WARNING, says, mend), found.made_by
+    return Check("library", State.OK, says), found.made_by
+
+
+def _permissions(path: Path) -> Check:
+    there = [one for one in (path, *_beside(path)) if one.exists()]
+    open_files = [one for one in there if one.stat().st_mode & (OTHERS_READ | OTHERS_WRITE)]
+    if open_files:
+        says = f"other users may read {', '.join(map(str, open_files))}"
+        mend = "chmod 600 " + " ".join(f"'{one}'" for one in open_files)
+        return Check("permissions", State.WARNING, says, mend)
+    mode = path.parent.stat().st_mode
+    if mode & OTHERS_WRITE and not mode & stat.S_ISVTX:
+        says = f"other users may write in {path.parent}, and so put another file in its place"
+        return Check("permissions", State.WARNING, says, f"chmod go-w '{path.parent}'")
+    return Check("permissions", State.OK, "the library is yours alone")
+
+
+def _beside(path: Path) -> list[Path]:
+    return [path.with_name(path.name + end) for end in ("-wal", "-shm")]
+
+
+def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
+    try:
+        from flex_mcp import embedder
+        from flex_mcp.library.embedders import Embedders
+
+        def load(name: str, fetch: bool) -> embedder.Embedder:  # noqa: ARG001, FBT001  the seam's
+            return embedder.load(name, cache=settings.models, folder=settings.embedder_path)
+
+        serving, notice = Embedders(load, settings.embedder).serving(made_by)
+    except ImportError as error:
+        return Check("embedder", State.FAULT, f"it cannot be imported ({error})", REINSTALL)
+    except EmbedderError as error:
+        return _fault("embedder", error)
+    except (OSError, ValueError, KeyError) as error:
+        says = f"its files in {Path(__file__).parent} are broken ({type(error).__name__})"
+        return Check("embedder", State.FAULT, says, REINSTALL)
+    if serving is None:
+        says, _, mend = (notice or "").rpartition(": ")
+        return Check("embedder", State.WARNING, says, mend)
+    serving.query("does it work")
+    about = serving.vectors
+    whose = "the library's own" if made_by else "for a new library"
+    says = f"{about.embedder}, version {about.version}, {about.dimension} dimensions, {whose}"
+    return Check("embedder", State.OK, says)
+
+
+def _model(settings: Settings) -> Check:
+    """Who writes the lessons; nobody is asked."""
+    key = "ANTHROPIC_API_KEY is set" if settings.api_key else "ANTHROPIC_API_KEY is not set"
+    road = _road(settings)
+    if road is None:
+        mend = "correct FLEX_MCP_DISTILLER"
+        return Check("model", State.WARNING, f"it is not clear who writes lessons; {key}", mend)
+    if road is Distilling.ANTHROPIC and not settings.api_key:
+        says = f"FLEX_MCP_DISTILLER=anthropic, and {key}"
+        return Check("model", State.FAULT, says, "set it, or unset FLEX_MCP_DISTILLER")
+    if road in {Distilling.SAMPLING, Distilling.ASSISTANT}:
+        who = {Distilling.SAMPLING: "the client's model", Distilling.ASSISTANT: "your assistant"}
+        return Check("model", State.OK, f"{who[road]} writes lessons; {key}, and not used")
+    if not settings.api_key:
+        says = f"the client's model, where it is lent, or your assistant writes lessons; {key}"
+        return Check("model", State.OK, says)
+    if importlib.util.find_spec("anthropic") is None:
+        return Check("model", State.FAULT, f"{key}, and anthropic is not installed", REINSTALL)
+    host = urlsplit(settings.base_url or "").hostname if _is_url(settings.base_url or "") else None
+    where = f" at {host}" if host else ""
+    return Check("model", State.OK, f"{settings.model}{where} writes lessons; {key}")
+
+
+def _clients(patient: Patient) -> Iterator[Check]:
+    """One check for each file with our entry, or that cannot be read."""
+    files = {one.file: one for one in Clients(patient.machine).configured()}  # home may be here
+    if not any(one.entry is not None for one in files.values()):
+        mend = "run `flex-mcp install CLIENT`; --help names them"
+        yield Check("clients", State.WARNING, "no client has flex-mcp", mend)
+    for one in files.values():
+        if one.entry is not None or one.problem is not None:
+            yield _client(one, patient)
+
+
+def _client(found: Found, patient: Patient) -> Check:
+    scope = f" --scope {found.scope}" if found.scope is Scope.PROJECT else ""
+    again = f"run `flex-mcp install {found.client}{scope}`"
+    if found.problem is not None:
+        says, _, mend = found.problem.rpartition(": ")
+        return Check("clients", State.WARNING, says, mend)
+    entry = started(found.entry)
+    where = f"{CLIENTS[found.client].title}, {found.file}"
+    if entry is None:
+        return Check("clients", State.OK, f"{where} → an address, which is not looked at")
+    where += f" → {' '.join((entry.command, *entry.args))}"
+    if entry.library:
+        where += f", library {entry.library}"
+    if not is_absolute(entry.command):
+        says = f"{where}: its command has no full path, and a program may not find it"
+        return Check("clients", State.WARNING, says, again)
+    if not os.access(entry.command, os.X_OK) or Path(entry.command).is_dir():
+        return Check("clients", State.FAULT, f"{where}: its command cannot be run", again)
+    if (problem := _stale(entry, patient)) is not None:
+        return Check("clients", State.WARNING, f"{where}: {problem}", again)
+    return Check("clients", State.OK, where)
+
+
+def _stale(entry: Start, patient: Patient) -> str | None:
+    """What is not as it should be with an entry whose command can be run."""
+    command = Path(entry.command)
+    if in_uv_cache(str(command.parent.parent), patient.machine.variables):
+        return "its command lies in uv's cache, which does not last"
+    if entry.library and not Path(entry.library).is_absolute():
+        return "its library has no full path"
+    if entry.library and (Path(entry.library).is_dir() or not Path(entry.library).parent.exists()):
+        return "its library is a folder, or in none"
+    if command == Path(patient.executable).absolute() or "-m" not in entry.args:
+        return None
+    version = _version_in(command.parent.parent)
+    if version is not None and version != patient.version:
+        return f"it starts version {version}, and this is {patient.version}"
+    return None
+
+
+def _version_in(prefix: Path) -> str | None:
+    """The version of flex-mcp in an environment, from what lies there: nothing is started."""
+    for pattern in ("lib/python3*/site-packages", "Lib/site-packages"):
+        for found in prefix.glob(f"{pattern}/flex_mcp-*.dist-info"):
+            return found.name.removeprefix("flex_mcp-").removesuffix(".dist-info")
+    return None
