@@ -8,6 +8,7 @@
 | FLEX_MCP_DISTILLER | who writes lessons: auto, anthropic, sampling or assistant | auto |
 | FLEX_MCP_MODEL | the model that is asked with ANTHROPIC_API_KEY | claude-haiku-5-5 |
 | FLEX_MCP_PROMPTS | a folder with prompts that take the place of ours | none |
+| FLEX_MCP_FAST_START | 0: no answer before the server is loaded (`front.py` reads it) | 1 |
 | ANTHROPIC_API_KEY | the key of a Messages API | none |
 | ANTHROPIC_BASE_URL | where that API is | Anthropic's own |
 """

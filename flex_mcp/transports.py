@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from typing import TextIO
 
 import anyio
 from mcp.server.stdio import stdio_server
@@ -12,16 +13,19 @@ from flex_mcp.app import App
 from flex_mcp.server import build_server
 
 
-def serve_stdio(app: App) -> None:
-    """Serve one client on stdin and stdout until it goes away; nothing else writes to stdout."""
+def serve_stdio(app: App, *wire: TextIO) -> None:
+    """Serve one client on stdin and stdout until it goes away; nothing else writes to stdout.
+
+    `wire` is what to read and to write where the front has claimed the process's own already.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="flex-mcp: %(message)s")
-    anyio.run(_serve_stdio, app)
+    anyio.run(_serve_stdio, app, *wire)
 
 
-async def _serve_stdio(app: App) -> None:
+async def _serve_stdio(app: App, *wire: TextIO) -> None:
     low = build_server(app)._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     try:
-        async with stdio_server() as (read, write):
+        async with stdio_server(*map(anyio.wrap_file, wire)) as (read, write):
             stopped = anyio.Event()
             async with anyio.create_task_group() as tasks:
                 if sys.platform != "win32":
