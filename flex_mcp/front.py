@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 LONGEST = 65_536  # bytes of a line that is still usual
 DEEPEST = 100  # brackets in it; parsers differ in how deep they go
 
-# What usual messages hold: a type, the members of an object (`?` marks those that may be absent,
-# `*?` stands for any name), or in a list the shape of its items.
+# What usual messages hold: text, a type, the members of an object (`?` marks those that may be
+# absent, `*?` stands for any name), or in a list the shape of its items. None is anything.
 EMPTY: "Mapping[str, Any]" = {}
 CLIENT = {
     "name": str,
@@ -58,8 +58,8 @@ ENVELOPE = {
     "io.modelcontextprotocol/clientInfo?": CLIENT,
 }
 INITIALIZE = {"protocolVersion": str, "capabilities": CAPABILITIES, "clientInfo": CLIENT}
-INITIALIZED = {"jsonrpc": str, "method": str, "params?": EMPTY}
-REQUEST = {"jsonrpc": str, "id": None, "method": str, "params?": dict}
+INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized", "params?": EMPTY}
+REQUEST = {"jsonrpc": "2.0", "id": None, "method": str, "params?": dict}
 
 
 def serve(load: "Callable[[], Server]") -> None:
@@ -72,10 +72,14 @@ def serve(load: "Callable[[], Server]") -> None:
     front = Front(Opening(known), *wire)
     if sys.platform != "win32":
         for number in (signal.SIGTERM, signal.SIGINT):  # until the server has its own
-            signal.signal(number, lambda *_: os._exit(0))
+            signal.signal(number, _leave)
     front.start()
     server = load()
     server(*front.hand_over())
+
+
+def _leave(_number: int, _frame: object) -> None:
+    os._exit(0)  # nothing was opened, and nothing acknowledged that could be lost
 
 
 def described() -> "Results | None":
@@ -240,16 +244,16 @@ class Opening:
             message = _parsed(line)
         except (ValueError, RecursionError):
             return None
-        if message.get("jsonrpc") != "2.0":
+        if _fits(message, INITIALIZED):
+            return b"" if self._handshake else None
+        if not _fits(message, REQUEST):
             return None
-        if message.get("method") == "notifications/initialized":
-            return b"" if self._handshake and _fits(message, INITIALIZED) else None
-        id_, method, params = message.get("id"), message.get("method"), message.get("params", {})
-        if not _fits(message, REQUEST) or not _usual(id_) or id_ in self.answered:
-            return None
+        return self._answer(message["id"], message["method"], message.get("params", {}))
+
+    def _answer(self, id_: "Any", method: str, params: "dict[str, Any]") -> bytes | None:
         version = self._spoken(method, params)
         result = self._results.get(version or "", {}).get(method)
-        if result is None:
+        if result is None or not _usual(id_) or id_ in self.answered:
             return None
         self._version = version
         self.answered.add(id_)
@@ -284,10 +288,10 @@ def _parsed(line: bytes) -> "dict[str, Any]":
     lonely = b"\\ud" in line.lower()  # halves of characters
     if lonely or b"\r" in line or line.count(b"{") + line.count(b"[") > DEEPEST:
         raise ValueError
-    message = json.loads(line.decode(), object_pairs_hook=_once, parse_constant=_refused)
-    if not isinstance(message, dict):
-        raise ValueError  # noqa: TRY004  it is caught as that
-    return message
+    message: Any = json.loads(line.decode(), object_pairs_hook=_once, parse_constant=_refused)
+    if type(message) is not dict:
+        raise ValueError
+    return {**message}
 
 
 def _once(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
@@ -307,16 +311,17 @@ def _usual(id_: object) -> bool:
     return type(id_) is str and id_.isascii()
 
 
-def _fits(value: object, shape: object) -> bool:
+def _fits(value: "Any", shape: "Any") -> bool:
     """Whether a value has this shape; see above."""
-    if shape is None:
-        return True
-    if isinstance(shape, type):
-        return type(value) is shape
-    if isinstance(shape, list):
-        return isinstance(value, list) and all(_fits(item, shape[0]) for item in value)
-    if not isinstance(value, dict):
+    if shape is None or isinstance(shape, type):
+        return shape is None or type(value) is shape
+    kind = type(shape).__name__
+    if type(value).__name__ != kind:
         return False
+    if kind == "str":
+        return value == shape
+    if kind == "list":
+        return all(_fits(item, shape[0]) for item in value)
     needed = {name for name in shape if not name.endswith("?")}
     return needed <= value.keys() and all(
         any(_fits(part, shape[key]) for key in (name, f"{name}?", "*?") if key in shape)

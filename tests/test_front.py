@@ -1,5 +1,6 @@
 """The front and the live server give the same answers; only the moment differs."""
 
+import io
 import json
 import os
 import signal
@@ -48,7 +49,7 @@ PROBE = [
     request(1, "tools/list", {"_meta": MODERN}),
     request("p", "prompts/list", {"_meta": MODERN}),
 ]
-CLAUDE = {
+CLAUDE: dict[str, Any] = {
     "capabilities": {"roots": {"listChanged": True}, "elicitation": {"form": {}, "url": {}}},
     "clientInfo": {"name": "claude-code", "title": "Claude Code", "version": "2.1.330"},
 }
@@ -146,7 +147,8 @@ async def live(lines: Sequence[bytes]) -> list[dict[str, Any]]:
     """What the server writes for these lines."""
     to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](100)
     outgoing, from_server = anyio.create_memory_object_stream[SessionMessage](100)
-    low = build_server(App(library="/nowhere/library.db"))._lowlevel_server
+    server = build_server(App(library="/nowhere/library.db"))
+    low = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
     written: list[dict[str, Any]] = []
 
     async def until(id_: str) -> None:
@@ -218,12 +220,13 @@ def test_usual_openings_are_answered_whole(name: str, answers: int) -> None:
 
 
 VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28", "2099-01-01", ""]
-capabilities = st.dictionaries(
+leaves: list[Any] = [None, True, "x", 1, {}]
+capabilities: st.SearchStrategy[Any] = st.dictionaries(
     st.sampled_from(
         ["roots", "sampling", "elicitation", "experimental", "extensions", "tasks", "x"]
     ),
     st.recursive(
-        st.sampled_from([None, True, "x", 1, {}]),
+        st.sampled_from(leaves),
         lambda inner: st.dictionaries(
             st.sampled_from(["listChanged", "form", "url", "tools", "context", "x"]), inner
         ),
@@ -231,7 +234,7 @@ capabilities = st.dictionaries(
     ),
     max_size=3,
 )
-clients = st.fixed_dictionaries(
+clients: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {"name": st.sampled_from(["x", "", 1])},
     optional={
         "version": st.sampled_from(["1", 1]),
@@ -242,7 +245,7 @@ clients = st.fixed_dictionaries(
         ),
     },
 )
-envelopes = st.fixed_dictionaries(
+envelopes: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {front.VERSION: st.sampled_from(VERSIONS)},
     optional={
         "io.modelcontextprotocol/clientCapabilities": capabilities,
@@ -250,14 +253,14 @@ envelopes = st.fixed_dictionaries(
         "progressToken": st.just(1),
     },
 )
-parameters = st.one_of(
-    st.just({}),
+plain: list[Any] = [{}, None, [], 1, {"cursor": None}, {"_meta": {}}, {"x": 1}]
+parameters: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from(plain),
     st.fixed_dictionaries({"_meta": envelopes}, optional={"cursor": st.just("x")}),
     st.fixed_dictionaries(
         {"protocolVersion": st.sampled_from(VERSIONS), "capabilities": capabilities},
         optional={"clientInfo": clients, "_meta": st.sampled_from([{}, {"x": 1}])},
     ),
-    st.sampled_from([None, [], 1, {"cursor": None}, {"_meta": {}}, {"x": 1}]),
 )
 methods = st.sampled_from(
     ["initialize", "server/discover", "tools/list", "prompts/list", "ping", "nonsense"]
@@ -302,7 +305,7 @@ def said(lines: Sequence[bytes], library: Path) -> tuple[dict[Any, Any], int]:
     heard: list[dict[str, Any]] = []
     with running("-m", "flex_mcp", "serve", "--library", str(library)) as pipes:
         stdin, stdout = pipes.process.stdin, pipes.process.stdout
-        assert stdin is not None
+        assert isinstance(stdin, io.TextIOWrapper)
         assert stdout is not None
         for batch in ([*lines, end[0]], [end[1]]):
             stdin.buffer.write(b"".join(line + b"\n" for line in batch))
