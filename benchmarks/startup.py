@@ -2,13 +2,14 @@
 
     python benchmarks/startup.py [--set SET_DIR] [--runs 20] [--peer NAME=COMMAND ...] [--json FILE]
 
-Each run starts every server once, in turn, so that noise hits all alike, and does what clients do:
-initialize, tools/list, one call. Ours is started with and without its front, for a search in a
-library of 400 experiences and for recording a trajectory; the bare server's tool does nothing.
-Peers are servers whose command is found here; they are not called.
+Each run starts every server once, in an order of its own, so that noise hits all alike, and does
+what clients do: initialize, tools/list, one call. Ours is started with and without its front, for a
+search in a library of 400 experiences and for recording a trajectory; the bare server's tool does
+nothing. Peers are servers whose command is found here; they are not called.
 """
 
 import argparse
+import random
 import shlex
 import shutil
 import sys
@@ -110,14 +111,15 @@ def main() -> None:
         known = texts(given.set, EXPERIENCES)
         stock(library, known.documents)
         query = next(iter(known.queries.values()))
-        started_ = cases(library, query) | peers(given.peer)
-        for case in started_.values():
+        every = cases(library, query) | peers(given.peer)
+        for case in every.values():
             measured(case)  # once for the bytecode
-        for _ in range(given.runs):
-            for name, case in started_.items():
-                ages[name].append(measured(case))
+        for number in range(given.runs):
+            for name in random.Random(number).sample(list(every), len(every)):  # noqa: S311
+                ages[name].append(measured(every[name]))
     rows: list[dict[str, Any]] = []
-    for name, runs in ages.items():
+    for name in every:
+        runs = ages[name]
         row: dict[str, Any] = {"server": name}
         for moment, column in zip(MOMENTS, zip(*runs, strict=True), strict=False):
             row |= {moment: median(column), f"{moment}, worst": max(column)}

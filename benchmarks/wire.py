@@ -5,8 +5,9 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from testbed import TestSet, fill, read
 
 from flex_mcp import open_library
-from flex_mcp.models import Action, Lesson, Level, Zone
+from flex_mcp.models import TITLE_LIMIT, Action, Lesson, Level, Zone
 
 BARE = """
 from mcp.server import MCPServer
@@ -24,9 +25,8 @@ def noop(query: str) -> str:
     return query
 server.run()
 """
-WORDS = [
-    first + last for first in "abcdefghklmnop" for last in ("arbor", "istle", "umber", "eacon")
-]
+SYLLABLES = [first + last for first in "bdfghklmnprstvz" for last in ("a", "el", "in", "or", "um")]
+VOCABULARY = 20_000  # words; the n-th is n times as rare as the first, as in a language
 
 
 class Server:
@@ -107,18 +107,24 @@ def texts(folder: Path | None, length: int) -> TestSet:
         documents = dict(list(whole.documents.items())[:length])
         return TestSet(whole.name, documents, whole.queries, whole.relevant)
     chance = random.Random(1)  # noqa: S311  no secret
-    documents = {str(number): _lesson(chance) for number in range(length)}
-    queries = {str(number): " ".join(chance.choices(WORDS, k=20)) for number in range(200)}
+    words = list({"".join(chance.choices(SYLLABLES, k=3)): None for _ in range(VOCABULARY)})
+    weights = list(accumulate(1 / rank for rank in range(1, len(words) + 1)))
+
+    def text(length: int) -> str:
+        return " ".join(chance.choices(words, cum_weights=weights, k=length))
+
+    documents = {str(number): _lesson(chance, text) for number in range(length)}
+    queries = {str(number): text(20) for number in range(200)}
     return TestSet("synthesised", documents, queries, {})
 
 
-def _lesson(chance: random.Random) -> Lesson:
+def _lesson(chance: random.Random, text: Callable[[int], str]) -> Lesson:
     return Lesson(
         zone=chance.choice(list(Zone)),
         level=chance.choice(list(Level)),
-        title=" ".join(chance.choices(WORDS, k=8)),
-        when=" ".join(chance.choices(WORDS, k=12)),
-        lesson=" ".join(chance.choices(WORDS, k=60)),
+        title=text(8)[:TITLE_LIMIT],
+        when=text(12),
+        lesson=text(60),
         action=Action.ADD,
     )
 
