@@ -128,6 +128,14 @@ def goal(name: str, at_least: float, reached: float) -> dict[str, Any]:
     return {"name": name, "goal": at_least, "reached": reached, "met": met}
 
 
+def ceiling(name: str, at_most: float, reached: float) -> dict[str, Any]:
+    """A goal that is met from below."""
+    reached = round(reached, 3)
+    met = reached <= at_most
+    print(f"{'met' if met else 'MISSED'}: {name} {reached:.3f}, goal at most {at_most}")
+    return {"name": name, "goal": at_most, "reached": reached, "met": met}
+
+
 def write(path: Path | None, results: Mapping[str, Any]) -> None:
     if path is not None:
         path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

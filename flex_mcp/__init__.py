@@ -3,17 +3,15 @@
 `open_library` is the Python face; its verbs are the methods of `flex_mcp.library.Library`.
 """
 
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as `typing` has it, whose import every start would pay for
 if TYPE_CHECKING:
     from flex_mcp.app import open_library
 
-__version__ = version("flex-mcp")
+__version__ = "0.1.0"  # the one place: pyproject.toml reads it here
 __all__ = ["__version__", "open_library"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the module holds
+def __getattr__(name: str) -> object:
     # Late, so that `import flex_mcp.server` and the handshake do not pay for storage and vectors.
     if name == "open_library":
         from flex_mcp.app import open_library

@@ -1,8 +1,8 @@
 """The Embedder seam, the offline default, and any model of fastembed.
 
 Embedders are named `static` and `fastembed:MODEL`. They load late, in a worker thread: nothing here
-imports a model, tokenizers or fastembed before the first vector is wanted. No network, unless
-`fetch` says that the user asked for it.
+imports a model, tokenizers, fastembed or numpy before the first vector is wanted. No network,
+unless `fetch` says that the user asked for it.
 """
 
 import contextlib
@@ -16,12 +16,11 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from flex_mcp.errors import EmbedderError
 from flex_mcp.models import Vectors
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 STATIC = "static"
@@ -76,6 +75,8 @@ class StaticEmbedder:
         )
 
     def query(self, text: str) -> bytes:
+        import numpy as np
+
         tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
         total = self._scales[tokens] @ self._rows[tokens].astype(np.float32)
         return _unit(total).tobytes()
@@ -211,6 +212,8 @@ def _not_loaded(model: str, folder: Path | None, *, fetch: bool) -> str:
 
 
 def _unit(vector: "NDArray[Any]") -> "NDArray[np.float32]":
+    import numpy as np
+
     single = np.asarray(vector, np.float32)
     length = float(np.linalg.norm(single))
     return single / length if length else single
@@ -218,6 +221,8 @@ def _unit(vector: "NDArray[Any]") -> "NDArray[np.float32]":
 
 def _safetensors(path: Path) -> "tuple[dict[str, NDArray[Any]], dict[str, str]]":
     """A safetensors file, memory-mapped, and its notes: 8 bytes length, JSON header, the data."""
+    import numpy as np
+
     types = {"I8": np.int8, "F32": np.float32}
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -12,6 +12,7 @@
 | FLEX_MCP_READ_TOKEN | over HTTP: a token that only reads | none |
 | FLEX_MCP_ALLOWED_HOSTS | over HTTP: names of this server, with commas between | loopback's |
 | FLEX_MCP_SKILLS | 1 publishes approved golden experiences as skills | off |
+| FLEX_MCP_FAST_START | 0: no answer before the server is loaded (`front.py` reads it) | 1 |
 | ANTHROPIC_API_KEY | the key of a Messages API | none |
 | ANTHROPIC_BASE_URL | where that API is | Anthropic's own |
 """

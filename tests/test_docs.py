@@ -77,8 +77,9 @@ def test_the_version_is_the_same_everywhere() -> None:
     manifest = json.loads((ROOT / "server.json").read_text(encoding="utf-8"))
     assert manifest["version"] == manifest["packages"][0]["version"] == __version__
     assert f"mcp-name: {manifest['name']} " in README
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["version"] == __version__
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "flex_mcp/__init__.py"
 
 
 def test_the_registry_manifest_keeps_to_its_schema(shared: Path) -> None:

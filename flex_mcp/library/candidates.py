@@ -4,14 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from flex_mcp import ranking
 from flex_mcp.models import Filter, Hit, Level, Snapshot, Zone
 from flex_mcp.ranking import Background, Features, Ranked
 from flex_mcp.store import Reading, Scored, Term
-
-FloatArray = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 NEAR_TOP = 0.75  # share of the best hit's cosine from which an outranked warning still fits
 SURE = 2  # rare words shared with the query: one may be chance
@@ -99,9 +95,11 @@ def _with_prior(row: Ranked) -> Ranked:
 
 def _collapsed(reading: Reading, rows: Sequence[Ranked]) -> list[Ranked]:
     """`rows` without those of one zone and level that say what a better one says."""
+    import numpy as np  # late: it starts slowly
+
     vectors = reading.vectors([row.experience.id for row in rows])
     kept: list[Ranked] = []
-    matrices: dict[tuple[Zone, Level], list[FloatArray]] = {}
+    matrices: dict[tuple[Zone, Level], list[np.ndarray[tuple[int], np.dtype[np.float32]]]] = {}
     for row in rows:
         about = row.experience
         vector = np.frombuffer(vectors.get(about.id, [b""])[0], np.float32)

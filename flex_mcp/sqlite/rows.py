@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from flex_mcp.arguments import adapter
 from flex_mcp.models import (
     Agent,
@@ -36,11 +34,7 @@ from flex_mcp.turns import Prompt, Reply, Turn
 Row = Mapping[str, Any]
 COMPRESS_OVER = 4096  # bytes of a trajectory's body
 
-_snapshots = adapter(Snapshot)
-_decisions = adapter(tuple[Decision, ...])
-_origins = adapter(Origin)
-_prompts = adapter(Prompt)
-_replies = adapter(Reply)
+Decisions = tuple[Decision, ...]
 
 
 def as_json(items: Iterable[object]) -> str:
@@ -126,13 +120,13 @@ def revision(row: Row) -> Revision:
         experience_id=row["experience_id"],
         revision=row["revision"],
         kind=RevisionKind(row["kind"]),
-        before=None if before is None else _snapshots.validate_json(before),
-        after=_snapshots.validate_json(row["after"]),
+        before=None if before is None else adapter(Snapshot).validate_json(before),
+        after=adapter(Snapshot).validate_json(row["after"]),
         actor=row["actor"],
         at=datetime.fromisoformat(row["at"]),
         reason=row["reason"],
         trajectory_id=row["trajectory_id"],
-        origin=_origins.validate_json(row["origin"]) if row["origin"] else None,
+        origin=adapter(Origin).validate_json(row["origin"]) if row["origin"] else None,
     )
 
 
@@ -142,13 +136,13 @@ def revision_row(value: Revision) -> dict[str, Any]:
         "experience_id": value.experience_id,
         "revision": value.revision,
         "kind": str(value.kind),
-        "before": None if before is None else _snapshots.dump_json(before).decode(),
-        "after": _snapshots.dump_json(value.after).decode(),
+        "before": None if before is None else adapter(Snapshot).dump_json(before).decode(),
+        "after": adapter(Snapshot).dump_json(value.after).decode(),
         "actor": value.actor,
         "at": value.at.isoformat(),
         "reason": value.reason,
         "trajectory_id": value.trajectory_id,
-        "origin": value.origin and _origins.dump_json(value.origin).decode(),
+        "origin": value.origin and adapter(Origin).dump_json(value.origin).decode(),
     }
 
 
@@ -228,7 +222,7 @@ def brief(row: Row) -> Brief:
         road=Road(row["road"]),
         prompts=row["prompts"],
         answer_hash=row["answer_hash"],
-        decisions=_decisions.validate_json(row["decisions"]),
+        decisions=adapter(Decisions).validate_json(row["decisions"]),
     )
 
 
@@ -239,19 +233,19 @@ def turn(row: Row) -> Turn | None:
     return Turn(
         brief_id=row["brief_id"],
         place=row["place"],
-        prompt=_prompts.validate_json(row["prompt"]),
-        reply=_replies.validate_json(row["reply"]) if row["reply"] else None,
+        prompt=adapter(Prompt).validate_json(row["prompt"]),
+        reply=adapter(Reply).validate_json(row["reply"]) if row["reply"] else None,
         batch=row["batch"],
     )
 
 
 def prompt_json(prompt: Prompt) -> str:
-    return _prompts.dump_json(prompt).decode()
+    return adapter(Prompt).dump_json(prompt).decode()
 
 
 def reply_row(reply: Reply) -> dict[str, Any]:
     return {
-        "reply": _replies.dump_json(reply).decode(),
+        "reply": adapter(Reply).dump_json(reply).decode(),
         "model": reply.model,
         "input_tokens": reply.input_tokens,
         "output_tokens": reply.output_tokens,
@@ -269,7 +263,7 @@ def spent(row: Row) -> Spent:
 
 
 def decisions_json(decisions: tuple[Decision, ...]) -> str:
-    return _decisions.dump_json(decisions).decode()
+    return adapter(Decisions).dump_json(decisions).decode()
 
 
 def filter_row(wanted: Filter) -> dict[str, Any]:
@@ -282,8 +276,12 @@ def filter_row(wanted: Filter) -> dict[str, Any]:
 
 def half(vector: bytes) -> bytes:
     """A float32 vector as it is kept: float16 costs nothing measurable and half the room."""
+    import numpy as np  # late: most starts need no vectors of their own
+
     return np.frombuffer(vector, np.float32).astype(np.float16).tobytes()
 
 
 def single(vector: bytes) -> bytes:
+    import numpy as np
+
     return np.frombuffer(vector, np.float16).astype(np.float32).tobytes()

@@ -5,8 +5,6 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import numpy as np
-
 from flex_mcp.errors import InputError
 from flex_mcp.models import (
     Brief,
@@ -81,14 +79,15 @@ class SqliteWriting(SqliteReading):
                 self._index_vector(chunk, experience.level, experience.zone, half)
 
     def _index_vector(self, chunk: int, level: str, zone: str, half: bytes) -> None:
-        if not np.frombuffer(half, np.float16).any():
+        vector = rows.single(half)
+        if not any(vector):
             return  # a text without a known token is found by its words alone
         self._run(
             "add_vector",
             chunk=chunk,
             level=str(level),
             zone=str(zone),
-            vector=rows.single(half),
+            vector=vector,
         )
 
     def add_revision(self, revision: Revision) -> None:

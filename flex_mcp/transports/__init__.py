@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterable, Callable
+from typing import TextIO
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -23,16 +24,19 @@ from flex_mcp.server import build_server, sdk
 PATIENCE = 2.5  # seconds from the wish to end until the process ends
 
 
-def serve_stdio(app: App) -> None:
-    """Serve one client on stdin and stdout until it goes away; nothing else writes to stdout."""
+def serve_stdio(app: App, *wire: TextIO) -> None:
+    """Serve one client on stdin and stdout until it goes away; nothing else writes to stdout.
+
+    `wire` is what to read and to write where the front has claimed the process's own already.
+    """
     log_to_stderr()
-    anyio.run(_serve_stdio, app)
+    anyio.run(_serve_stdio, app, *wire)
 
 
-async def _serve_stdio(app: App) -> None:
+async def _serve_stdio(app: App, *wire: TextIO) -> None:
     low = sdk.lowlevel(build_server(app))
     try:
-        async with stdio_server() as (read, write):
+        async with stdio_server(*map(anyio.wrap_file, wire)) as (read, write):
             stopped = anyio.Event()
             passed_on, given = anyio.create_memory_object_stream[SessionMessage | Exception]()
             async with read, passed_on, given, anyio.create_task_group() as tasks:
