@@ -169,7 +169,7 @@ class Demonstration:
 
     def end(self) -> None:
         command, arguments = server_command()
-        config = {"mcpServers": {"flex": {"command": command, "args": arguments}}}
+        config = {"mcpServers": {"flex-mcp": {"command": command, "args": arguments}}}
         self.seen["config"] = config
         self.say()
         self.say(Rule("use it"))
@@ -178,7 +178,7 @@ class Demonstration:
         self.console.print_json(data=config)
         self.say("Claude Code:", end=" ")
         shell = " ".join([command, *arguments])
-        self.say(f"claude mcp add --scope user flex -- {shell}", soft_wrap=True)
+        self.say(f"claude mcp add --scope user flex-mcp -- {shell}", soft_wrap=True)
         if self.kept:
             self.say(f"The demonstration's library is kept in {escape(str(self.path))}")
 

@@ -29,7 +29,7 @@ def test_it_runs_from_end_to_end_and_keeps_the_library(tmp_path: Path) -> None:
     assert {one["decision"] for one in seen["decisions"]} == {"add"}
     assert set(scenario["expected"].values()) <= {hit["title"] for hit in seen["found"]["hits"]}
     assert seen["unrelated"]["nothing_relevant"]
-    assert seen["config"]["mcpServers"]["flex"]["args"][-1] == "serve"
+    assert seen["config"]["mcpServers"]["flex-mcp"]["args"][-1] == "serve"
     assert str(file) in done.stderr.replace("\n", "")
     with open_library(file) as library:
         kept = {one.title for one in library.experiences()}

@@ -67,9 +67,9 @@ def test_every_link_between_the_pages_leads_somewhere() -> None:
 
 def test_the_client_configurations_can_be_pasted() -> None:
     (config,) = (json.loads(block) for block in blocks(ROOT / "README.md", "json"))
-    assert config["mcpServers"]["flex"]["args"] == ["serve"]
+    assert config["mcpServers"]["flex-mcp"]["args"] == ["serve"]
     (codex,) = (tomllib.loads(block) for block in blocks(ROOT / "README.md", "toml"))
-    assert codex["mcp_servers"]["flex"] == config["mcpServers"]["flex"]
+    assert codex["mcp_servers"]["flex-mcp"] == config["mcpServers"]["flex-mcp"]
 
 
 def test_the_version_is_the_same_everywhere() -> None:

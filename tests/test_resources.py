@@ -311,12 +311,12 @@ async def test_the_older_era_hears_of_changes_by_whatever_process(
         assert client.server_capabilities.resources.list_changed
         await listed(client)
         for uri in (f"flex://experience/{id_}", "flex://domain/build"):
-            await client.session.subscribe_resource(uri)
+            await client.session.subscribe_resource(uri)  # pyright: ignore[reportDeprecated]
         library.curate(id_, Curation.EDIT, reason="a", fields=_fields(lesson="Pin it."))
         await heard.next("flex://domain/build")
         library.curate(id_, Curation.EDIT, reason="b", fields=_fields(title="Pin"))
         await heard.next("list")
-        await client.session.unsubscribe_resource(f"flex://experience/{id_}")
+        await client.session.unsubscribe_resource(f"flex://experience/{id_}")  # pyright: ignore[reportDeprecated]
         heard.said.clear()
         library.curate(id_, Curation.RETIRE, reason="c")
         await heard.next("list")
