@@ -172,6 +172,8 @@ class Front:
             try:
                 self._stdout.write(answer + os.linesep.encode())
                 self._stdout.flush()
+            except BrokenPipeError:
+                os._exit(0)  # the client went away before its answer: nobody is left to tell
             except OSError:
                 return False
         return answer is not None

@@ -366,7 +366,7 @@ Commands:
   record     Record trajectories from a JSON FILE, or stdin.
   reindex    Make all vectors anew, for another embedder or a new version;...
   search     Find lessons for a task, in your own words.
-  serve      Serve MCP over stdio (what a client's configuration runs).
+  serve      Serve MCP over stdio (what a client's configuration runs) or...
   show       Show experiences whole: examples, evidence, counters, history.
   stats      Count what the library holds.
   uninstall  Take flex-mcp out of the configuration of CLIENT.

@@ -49,7 +49,13 @@ def main(ctx: click.Context, library: str | None) -> None:
     help="http serves /mcp and /sse, the last two one each.",
 )
 @click.option("--host", default=HOST, show_default=True, help="Where to listen, over HTTP.")
-@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=PORT,
+    show_default=True,
+    help="0 takes a free one.",
+)
 @click.option(
     "--allowed-host",
     "allowed_hosts",
