@@ -130,7 +130,7 @@ def test_the_installed_wheel_works_from_an_empty_folder(installed: Path, empty: 
     assert Path(package).is_relative_to(installed.parent)
     assert "critic" in run(command, "prompts", "list", cwd=empty)
     shown = json.loads(run(command, "demo", "--json", cwd=empty))
-    assert Path(shown["config"]["mcpServers"]["flex"]["command"]).parent == installed
+    assert Path(shown["config"]["mcpServers"]["flex-mcp"]["command"]).parent == installed
     assert names(empty) == []
 
 
