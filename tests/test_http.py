@@ -1,0 +1,426 @@
+"""The real server process over HTTP: where it listens, whom it lets in, how it ends."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+
+from flex_mcp import open_library
+
+WRITE, READ = "may-write", "may-read"
+TOKENS = {"FLEX_MCP_TOKEN": WRITE, "FLEX_MCP_READ_TOKEN": READ}
+MIB = 1024 * 1024
+ERAS = [pytest.param("auto", id="2026-07-28"), pytest.param("legacy", id="2025-11-25")]
+EVERY_PATH = ["/mcp", "/sse", "/messages/", "/health", "/nothing-here"]
+HANDSHAKE = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "codex", "version": "0.169.0"},
+}
+WRITING: dict[str, dict[str, Any]] = {
+    "record_trajectory": {"task": "x", "outcome": "failure"},
+    "distill": {},
+    "save_lessons": {"brief_id": "B1", "lessons": []},
+    "report_outcome": {"retrieval_id": "R1", "outcome": "success"},
+    "curate_experience": {"id": "E1", "action": "retire", "reason": "old"},
+}
+
+
+class Served:
+    """A server process and the address it said it listens at."""
+
+    def __init__(self, process: subprocess.Popen[str], library: Path) -> None:
+        assert process.stderr is not None
+        self.process = process
+        self.library = library
+        self.said = process.stderr.readline()
+        self.url = self.said.removeprefix("listening on ").strip()
+        self.port: int = urlsplit(self.url).port or 0
+
+    @contextmanager
+    def asked(
+        self, path: str, method: str = "GET", body: Any = None, **headers: str | None
+    ) -> Generator[http.client.HTTPResponse]:
+        """The answer while its connection is open; a header that is None is not sent."""
+        sent = {"Host": f"127.0.0.1:{self.port}", "Accept": "application/json, text/event-stream"}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in {**sent, **named}.items():
+                if value is not None:
+                    connection.putheader(name, value)
+            if body is not None and "Content-Length" not in named:
+                body = json.dumps(body).encode()
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            with connection.getresponse() as response:
+                yield response
+        finally:
+            connection.close()
+
+    def status(self, path: str, **more: Any) -> int:
+        with self.asked(path, **more) as response:
+            return response.status
+
+
+@contextmanager
+def served(
+    folder: Path, *options: str, transport: str = "http", settings: Mapping[str, str] | None = None
+) -> Generator[Served]:
+    library = folder / "library.db"
+    command = serving("--library", str(library), *options, transport=transport)
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=variables({"HOME": str(folder), **(settings or {})}),
+    ) as process:
+        try:
+            yield Served(process, library)
+        finally:
+            process.kill()
+
+
+def serving(*options: str, transport: str = "http") -> list[str]:
+    command = [sys.executable, "-m", "flex_mcp", "serve", "--transport", transport]
+    return [*command, *(() if "--port" in options else ("--port", "0")), *options]
+
+
+def variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Of the machine's variables those that are not ours, and these settings."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251  to leave out what is set for us
+        if not name.startswith(("FLEX_MCP_", "ANTHROPIC_", "XDG_"))
+    }
+    return {**kept, **settings}
+
+
+def refused(*options: str, **settings: str) -> str:
+    """What a server that does not start says, in one sentence."""
+    run = subprocess.run(
+        serving(*options),
+        env=variables(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert run.returncode == 2, run.stderr
+    assert run.stdout == ""
+    assert run.stderr.startswith("flex-mcp: ")
+    assert run.stderr.count("\n") == 1
+    return run.stderr
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of both transports that asks for no token."""
+    with served(tmp_path_factory.mktemp("both")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of both transports with a token to write and one to read."""
+    with served(tmp_path_factory.mktemp("locked"), settings=TOKENS) as server:
+        yield server
+
+
+# What is served where
+
+
+def test_the_server_says_where_it_listens_and_serves_both_transports(both: Served) -> None:
+    assert both.said == f"listening on http://127.0.0.1:{both.port}\n"
+    assert both.port > 0
+    with both.asked("/sse") as stream:
+        assert stream.status == 200
+        assert stream.headers.get_content_type() == "text/event-stream"
+    assert handshake(both)
+
+
+@pytest.mark.parametrize(
+    ("transport", "there", "missing"),
+    [("sse", "/sse", "/mcp"), ("streamable-http", "/mcp", "/sse")],
+)
+def test_one_transport_alone_leaves_the_path_of_the_other_empty(
+    tmp_path: Path, transport: str, there: str, missing: str
+) -> None:
+    with served(tmp_path, transport=transport) as server:
+        assert server.status(missing) == 404
+        assert server.status(there) != 404
+        assert server.status("/health") == 200
+
+
+def test_health_says_ok_and_nothing_else_and_needs_no_token(locked: Served) -> None:
+    with locked.asked("/health") as response:
+        assert response.status == 200
+        assert json.loads(response.read()) == {"status": "ok"}
+
+
+def test_stderr_holds_one_line_until_the_server_is_asked_to_end(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        handshake(server)
+        assert server.status("/nothing-here") == 404
+        server.process.terminate()
+        _, said = server.process.communicate(timeout=10)
+        assert said == ""
+
+
+# Pages that a browser loaded from elsewhere
+
+
+@pytest.mark.parametrize("path", EVERY_PATH)
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
+def test_another_host_name_is_refused_on_every_path_before_the_token(
+    locked: Served, path: str, host: str
+) -> None:
+    for token in (None, f"Bearer {WRITE}"):
+        assert locked.status(path, Host=host, Authorization=token) == 421
+
+
+@pytest.mark.parametrize("path", EVERY_PATH)
+def test_a_request_without_a_host_name_is_refused(locked: Served, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", locked.port), timeout=30) as wire:
+        wire.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        assert wire.makefile("rb").readline().split()[1] == b"421"
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
+def test_every_name_of_loopback_is_served(both: Served, name: str) -> None:
+    assert both.status("/health", Host=f"{name}:{both.port}") == 200
+
+
+@pytest.mark.parametrize("path", EVERY_PATH)
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "", "http://127.0.0.1:1", "http://localhost"]
+)
+def test_a_page_of_another_origin_is_refused_on_every_path_before_the_token(
+    locked: Served, path: str, origin: str
+) -> None:
+    for token in (None, f"Bearer {WRITE}"):
+        assert locked.status(path, Origin=origin, Authorization=token) == 403
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_a_page_of_the_server_itself_is_served(both: Served, name: str) -> None:
+    assert both.status("/health", Origin=f"http://{name}:{both.port}") == 200
+    assert handshake(both, Origin=f"http://{name}:{both.port}")
+
+
+# Tokens
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/sse", "/messages/", "/nothing-here"])
+@pytest.mark.parametrize(
+    "given", [None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {WRITE}", WRITE]
+)
+def test_without_the_right_token_nothing_is_served(
+    locked: Served, path: str, given: str | None
+) -> None:
+    for method in ("GET", "POST"):
+        with locked.asked(path, method, Authorization=given) as response:
+            assert response.status == 401
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_no_authorization_server_is_promised(locked: Served) -> None:
+    path = "/.well-known/oauth-protected-resource"
+    for place in (path, f"{path}/mcp"):
+        assert locked.status(place) == 401
+        assert locked.status(place, Authorization=f"Bearer {WRITE}") == 404
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("path", ["/mcp", "/sse"])
+async def test_the_token_to_write_writes(locked: Served, path: str, era: Any) -> None:
+    async with connected(locked, path, era, WRITE) as client:
+        recorded = await client.call_tool("record_trajectory", WRITING["record_trajectory"])
+        assert not recorded.is_error, recorded.content
+        assert recorded.structured_content["state"] == "pending"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("path", ["/mcp", "/sse"])
+async def test_the_token_to_read_reads_and_writes_nothing(
+    locked: Served, path: str, era: Any
+) -> None:
+    async with connected(locked, path, era, READ) as client:
+        found = await client.call_tool("search_experience", {"query": "an example"})
+        assert not found.is_error, found.content
+        resources = (await client.list_resources()).resources
+        assert resources
+        assert (await client.read_resource(str(resources[0].uri))).contents
+        prompts = (await client.list_prompts()).prompts
+        assert prompts
+        for prompt in prompts:
+            needed = {one.name: "x" for one in prompt.arguments or () if one.required}
+            assert (await client.get_prompt(prompt.name, needed)).messages
+        for tool, arguments in WRITING.items():
+            result = await client.call_tool(tool, arguments)
+            assert result.is_error, tool
+            assert "FLEX_MCP_TOKEN" in str(result.content), tool
+
+
+@asynccontextmanager
+async def connected(
+    server: Served, path: str, era: Any, token: str | None = None
+) -> AsyncGenerator[Client]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if path == "/sse":
+        async with Client(sse_client(f"{server.url}/sse", headers), mode=era) as client:
+            yield client
+        return
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as wire:
+        transport = streamable_http_client(f"{server.url}/mcp", http_client=wire)
+        async with Client(transport, mode=era) as client:
+            yield client
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/messages/"])
+def test_a_body_over_16_mib_is_refused_by_its_declared_length(both: Served, path: str) -> None:
+    assert both.status(path, method="POST", body=b"{", Content_Length=str(16 * MIB + 1)) == 413
+
+
+def test_a_body_over_16_mib_is_refused_when_its_length_was_not_declared(both: Served) -> None:
+    with socket.create_connection(("127.0.0.1", both.port), timeout=30) as wire:
+        wire.sendall(
+            f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{both.port}\r\n"
+            "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+            "Accept: application/json, text/event-stream\r\n\r\n".encode()
+        )
+        chunk = b"%x\r\n%b\r\n" % (MIB, b" " * MIB)
+        wire.sendall(chunk * 16)
+        wire.sendall(b"1\r\n \r\n")  # one byte too many, and the body has not ended
+        assert wire.makefile("rb").readline().split()[1] == b"413"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/mcp", "/sse"])
+async def test_a_trajectory_of_five_megabytes_is_recorded(both: Served, path: str) -> None:
+    steps = [{"kind": "observation", "content": f"{i} " + "x" * 500_000} for i in range(10)]
+    async with connected(both, path, "auto") as client:
+        recorded = await client.call_tool(
+            "record_trajectory", {"task": "a long one", "outcome": "failure", "steps": steps}
+        )
+        assert not recorded.is_error, recorded.content
+
+
+# Where it may listen
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ([], {}),
+        (["--allowed-host", "flex.example"], {}),
+        ([], {"FLEX_MCP_ALLOWED_HOSTS": "flex.example"}),
+        ([], {"FLEX_MCP_TOKEN": WRITE}),
+        ([], {"FLEX_MCP_READ_TOKEN": READ}),
+        (["--allowed-host", "flex.example"], {"FLEX_MCP_TOKEN": "  "}),
+    ],
+)
+def test_beyond_loopback_a_token_and_an_allowed_host_are_both_needed(
+    options: list[str], settings: dict[str, str]
+) -> None:
+    said = refused("--host", "0.0.0.0", *options, **settings)  # noqa: S104  it is refused
+    assert "0.0.0.0 can be reached from other machines" in said
+    assert "FLEX_MCP_TOKEN" in said
+    assert "--allowed-host" in said
+
+
+def test_one_token_for_reading_and_writing_is_refused() -> None:
+    said = refused(FLEX_MCP_TOKEN="same", FLEX_MCP_READ_TOKEN="same")  # noqa: S106  a test's
+    assert "FLEX_MCP_TOKEN and FLEX_MCP_READ_TOKEN are the same" in said
+
+
+def test_a_port_that_is_taken_is_refused(both: Served) -> None:
+    said = refused("--port", str(both.port))
+    assert f"127.0.0.1:{both.port} cannot be listened on" in said
+    assert "--port" in said
+
+
+@pytest.mark.parametrize("by", ["option", "setting"])
+def test_beyond_loopback_only_the_allowed_host_is_answered(tmp_path: Path, by: str) -> None:
+    options = ["--allowed-host", "flex.example"] if by == "option" else []
+    names = {} if by == "option" else {"FLEX_MCP_ALLOWED_HOSTS": "other.example, Flex.Example"}
+    settings = {"FLEX_MCP_TOKEN": WRITE, **names}
+    everywhere = ["--host", "0.0.0.0"]  # noqa: S104  behind a token and a name
+    with served(tmp_path, *everywhere, *options, settings=settings) as server:
+        assert server.said == f"listening on http://0.0.0.0:{server.port}\n"
+        for host in ("flex.example", f"flex.example:{server.port}", "FLEX.example"):
+            assert server.status("/health", Host=host) == 200
+            assert server.status("/mcp", Host=host) == 401
+        for host in (f"127.0.0.1:{server.port}", "localhost", "0.0.0.0", "a.flex.example"):  # noqa: S104
+            assert server.status("/health", Host=host) == 421
+        assert handshake(server, Host="flex.example", Authorization=f"Bearer {WRITE}")
+
+
+# The end
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT"])
+def test_the_server_ends_cleanly_under_open_streams_and_what_it_acknowledged_is_stored(
+    tmp_path: Path, how: str
+) -> None:
+    with served(tmp_path) as server:
+        session = handshake(server)
+        with (
+            server.asked("/sse") as sse,
+            server.asked("/mcp", Mcp_Session_Id=session) as stream,
+        ):
+            assert (sse.status, stream.status) == (200, 200)
+            call = {"name": "record_trajectory", "arguments": WRITING["record_trajectory"]}
+            made = ask(server, session, "tools/call", call)
+            os.kill(server.process.pid, getattr(signal, how))
+            _, said = server.process.communicate(timeout=10)
+            assert server.process.returncode == 0
+            assert said == ""
+    id_ = made["structuredContent"]["trajectory_id"]
+    with open_library(server.library) as reopened:
+        assert [one.id for one in reopened.trajectories([id_])] == [id_]
+    assert not server.library.with_name("library.db-wal").exists()
+
+
+def handshake(server: Served, **headers: str) -> str:
+    """The session that a client of the handshake era opened."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HANDSHAKE}
+    with server.asked("/mcp", "POST", body, **headers) as response:
+        assert response.status == 200
+        session = response.headers["Mcp-Session-Id"]
+    done = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    assert server.status("/mcp", method="POST", body=done, Mcp_Session_Id=session, **headers) == 202
+    return session
+
+
+def ask(server: Served, session: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    body = {"jsonrpc": "2.0", "id": 2, "method": method, "params": params}
+    with server.asked("/mcp", "POST", body, Mcp_Session_Id=session) as response:
+        lines = response.read().decode().splitlines()
+    said = [json.loads(line.removeprefix("data:")) for line in lines if line.startswith("data: {")]
+    (result,) = [one["result"] for one in said if one.get("id") == 2]
+    return result
