@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -173,3 +174,30 @@ def top_level_modules(imported: str) -> set[str]:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return {name for name in json.loads(run.stdout) if not name.startswith("_")}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("how", ["closed stdin", "SIGTERM"])
+def test_a_model_that_does_not_answer_keeps_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with served(tmp_path / "library.db") as pipes:
+            initialized(pipes)
+            arguments = {"task": "x", "outcome": "failure"}
+            pipes.ask("tools/call", name="record_trajectory", arguments=arguments)
+            call: dict[str, Any] = {"name": "distill", "arguments": {}}
+            pipes.send({"jsonrpc": "2.0", "id": 99, "method": "tools/call", "params": call})
+            connection, _ = silent.accept()  # it asks now, and waits
+            with connection:
+                if how == "SIGTERM":
+                    pipes.process.send_signal(signal.SIGTERM)
+                else:
+                    assert pipes.process.stdin is not None
+                    pipes.process.stdin.close()
+                assert pipes.process.wait(timeout=30) == 0
+    with open_library(tmp_path / "library.db") as library:
+        assert library.statistics().by_state == {"pending": 1}
