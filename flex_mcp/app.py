@@ -53,7 +53,10 @@ class App:
     @property
     def publishes_skills(self) -> bool:
         """Whether approved experiences are published as skills."""
-        return self.settings.skills
+        try:
+            return self.settings.skills
+        except SettingError:
+            return False  # the first call says what is wrong; the handshake goes on
 
     @property
     def is_there(self) -> bool:

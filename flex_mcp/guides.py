@@ -11,8 +11,7 @@ from flex_mcp.app import App
 from flex_mcp.arguments import checked
 from flex_mcp.models import STRICT, Domain, Found, Task
 from flex_mcp.quoting import one_line, quoted
-
-MARKDOWN, JSON = "text/markdown", "application/json"
+from flex_mcp.uris import JSON, MARKDOWN
 
 
 class Data(NamedTuple):

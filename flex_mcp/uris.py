@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 from flex_mcp.models import Revision, Snapshot
 
+MARKDOWN, JSON = "text/markdown", "application/json"  # what their pages are
+
 LIBRARY = "flex://library"
 EXPERIENCE = "flex://experience/{id}"
 TRAJECTORY = "flex://trajectory/{id}"

@@ -107,7 +107,10 @@ LINUX = Machine(
     system="linux", home=PurePosixPath("/home/ada"), folder=PurePosixPath("/project"), variables={}
 )
 MAC = Machine(
-    system="darwin", home=PurePosixPath("/Users/ada"), folder=PurePosixPath("/project"), variables={}
+    system="darwin",
+    home=PurePosixPath("/Users/ada"),
+    folder=PurePosixPath("/project"),
+    variables={},
 )
 WINDOWS = Machine(
     system="windows",

@@ -201,3 +201,18 @@ def test_a_model_that_does_not_answer_keeps_no_process(
                 assert pipes.process.wait(timeout=30) == 0
     with open_library(tmp_path / "library.db") as library:
         assert library.statistics().by_state == {"pending": 1}
+
+
+@pytest.mark.parametrize("fast", ["0", "1"])
+def test_a_setting_that_cannot_be_used_stops_no_handshake(
+    monkeypatch: pytest.MonkeyPatch, fast: str
+) -> None:
+    monkeypatch.setenv("FLEX_MCP_FAST_START", fast)
+    with served(Path("~nobody-is-called-so/library.db")) as pipes:
+        initialized(pipes)
+        assert len(pipes.ask("tools/list")["result"]["tools"]) == 7
+        search = {"query": "a task"}
+        called = pipes.ask("tools/call", name="search_experience", arguments=search)["result"]
+        assert called["isError"]
+        assert "names a home that is not here" in called["content"][0]["text"]
+        assert "names a home" in pipes.ask("resources/list")["error"]["message"]

@@ -34,25 +34,18 @@ class Bus(InMemorySubscriptionBus):
     def __init__(self, opened: Callable[[], None]) -> None:
         super().__init__()
         self._opened = opened
-        self.listening = 0
+        self.listening: set[object] = set()
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        leave = super().subscribe(listener)
-        self.listening += 1
+        leave, stream = super().subscribe(listener), object()
+        self.listening.add(stream)
         self._opened()
 
         def unsubscribe() -> None:
-            nonlocal leave
-            leave, left = _left, leave
-            if left is not _left:
-                self.listening -= 1
-            left()
+            self.listening.discard(stream)  # it may be called twice
+            leave()
 
         return unsubscribe
-
-
-def _left() -> None:
-    """Nobody leaves twice."""
 
 
 class Audience:
@@ -72,8 +65,8 @@ class Audience:
 
     async def join(self, connection: Connection) -> None:
         """Take in a client of the older era, until it leaves."""
-        if connection.has_standalone_channel:
-            self._subscribed.setdefault(connection, set())
+        if connection.has_standalone_channel and connection not in self._subscribed:
+            self._subscribed[connection] = set()
             connection.exit_stack.callback(self._subscribed.pop, connection, None)
 
     async def subscribe(self, connection: Connection, uri: str) -> None:
@@ -113,7 +106,7 @@ class Audience:
                     await self._look()
 
     def _anybody(self) -> bool:
-        return bool(self._subscribed) or self.bus.listening > 0
+        return bool(self._subscribed or self.bus.listening)
 
     async def _look(self) -> None:
         self._looked = anyio.current_time()

@@ -33,6 +33,7 @@ from flex_mcp.models import Experience, Place, Zone
 from flex_mcp.quoting import one_line
 from flex_mcp.server import sdk
 from flex_mcp.server.audience import Audience
+from flex_mcp.uris import JSON, MARKDOWN
 
 if TYPE_CHECKING:
     from flex_mcp.library import Library
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 PAGE = 100  # resources; the first page begins with the library itself
 COMPLETIONS = 100  # the spec allows no more
 EXPERIENCE_ID = re.compile(r"e_[a-z2-7]{12}")
-JSON, MARKDOWN = "application/json", "text/markdown"
 EVERYBODY = Annotations(audience=["user", "assistant"], priority=0.5)
 Reference = PromptReference | ResourceTemplateReference
 LIBRARY: dict[str, Any] = {
