@@ -177,7 +177,6 @@ BRIEFLY = settings(phases=[Phase.generate, Phase.shrink], report_multiple_bugs=F
 def looking(library: Library) -> Generator[Look]:
     """The rows of the file, past the library."""
     with contextlib.closing(sqlite_file.connect(Path(library.name))) as connection:
-        connection.row_trace = None
         yield lambda query: cast("list[tuple[Any, ...]]", list(connection.execute(query)))
 
 

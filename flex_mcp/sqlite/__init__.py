@@ -5,8 +5,9 @@ import queue
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
@@ -14,6 +15,9 @@ from flex_mcp.models import Vectors
 from flex_mcp.sqlite import file
 from flex_mcp.sqlite.reading import SqliteReading
 from flex_mcp.sqlite.writing import SqliteWriting
+
+if TYPE_CHECKING:
+    from flex_mcp.sqlite.index import Index
 
 READERS = 4  # connections kept for snapshots; more are made when needed, and closed after
 
@@ -39,6 +43,7 @@ class SqliteStore:
             raise
         self.read_only = bool(self._writer.readonly("main"))
         self._write_lock = threading.Lock()
+        self._index = cache(_new_index)  # one for all connections, made when first needed
         self._readers: queue.LifoQueue[apsw.Connection] = queue.LifoQueue()
         self._closed = False
 
@@ -47,7 +52,7 @@ class SqliteStore:
         connection = self._reader()
         try:
             with file.plain_errors(self._path), _transaction(connection, "BEGIN"):
-                yield SqliteReading(connection)
+                yield SqliteReading(connection, self._index)
         finally:
             self._give_back(connection)
 
@@ -76,7 +81,7 @@ class SqliteStore:
             file.plain_errors(self._path),
             _transaction(self._writer, "BEGIN IMMEDIATE"),
         ):
-            yield SqliteWriting(self._writer)
+            yield SqliteWriting(self._writer, self._index)
 
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the -wal file in."""
@@ -104,8 +109,14 @@ def look(path: Path) -> Look:
     """
     with contextlib.closing(file.connect_unchanged(path)) as connection, file.plain_errors(path):
         version = file.schema_version(path, connection)
-        made_by = SqliteReading(connection).vectors_made_by() if version else None
+        made_by = SqliteReading(connection, _new_index).vectors_made_by() if version else None
     return Look(version, len(file.MIGRATIONS), made_by)
+
+
+def _new_index() -> "Index":
+    from flex_mcp.sqlite.index import Index  # late: numpy starts slowly
+
+    return Index()
 
 
 @contextmanager

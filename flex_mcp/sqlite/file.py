@@ -4,7 +4,7 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,14 @@ from flex_mcp.errors import (
     ReadOnlyLibraryError,
 )
 from flex_mcp.models import new_id
-from flex_mcp.store import migrations
+from flex_mcp.store import migrations, named_queries
 
 APPLICATION_ID = 0x464C4558  # "FLEX": tells a library from any other SQLite file
 BUSY_SECONDS = 10
 SQL = files("flex_mcp") / "sql" / "sqlite"
 MIGRATIONS = migrations(SQL)
+QUERIES = named_queries(SQL)
+PAGES = 4  # the migration that made the pages table, which SQL alone cannot fill
 
 
 @contextlib.contextmanager
@@ -93,7 +95,7 @@ def prepare(path: Path) -> None:
 
 
 def connect(path: Path) -> apsw.Connection:
-    """A connection with our PRAGMAs, sqlite-vec loaded and rows as dicts.
+    """A connection with our PRAGMAs, and sqlite-vec loaded.
 
     A library that was closed cleanly in a folder that cannot be written is opened as immutable:
     WAL needs a writable folder otherwise.
@@ -140,11 +142,15 @@ def _configure(connection: apsw.Connection) -> None:
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
         "PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY;"
     )
-    connection.row_trace = _as_dict
 
 
-def _as_dict(cursor: apsw.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
-    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+def runner(connection: apsw.Connection) -> Callable[..., Iterator[tuple[Any, ...]]]:
+    """Named queries on this connection: rows as tuples, as they come."""
+
+    def run(query: str, /, **values: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401  bound
+        return connection.execute(QUERIES[query], values)
+
+    return run
 
 
 def migrate(path: Path, connection: apsw.Connection) -> None:
@@ -168,16 +174,24 @@ def migrate(path: Path, connection: apsw.Connection) -> None:
             raise apsw.ReadOnlyError
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for number in range(schema_version(path, connection), len(MIGRATIONS)):
-                connection.execute(MIGRATIONS[number])
-                connection.pragma("user_version", number + 1)
-                if number == 0:
-                    _begin_library(connection)
+            _upgrade(connection, schema_version(path, connection))
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:  # a full disk may have ended it already
                 connection.execute("ROLLBACK")
             raise
+
+
+def _upgrade(connection: apsw.Connection, old: int) -> None:
+    for number in range(old, len(MIGRATIONS)):
+        connection.execute(MIGRATIONS[number])
+        connection.pragma("user_version", number + 1)
+    if old == 0:
+        _begin_library(connection)
+    elif old < PAGES:
+        from flex_mcp.sqlite import pages  # late: numpy starts slowly, and few files are this old
+
+        pages.rebuild(runner(connection))
 
 
 def schema_version(path: Path, connection: apsw.Connection) -> int:

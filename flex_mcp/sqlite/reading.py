@@ -1,10 +1,10 @@
 """One snapshot of a library file."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from string import Template
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import apsw
 
@@ -25,24 +25,32 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.sqlite import rows
-from flex_mcp.sqlite.file import SQL
-from flex_mcp.store import Entry, EntryPart, Scored, Term, named_queries
+from flex_mcp.sqlite.file import QUERIES, runner
+from flex_mcp.store import Entry, EntryPart, Scored, Term
 from flex_mcp.turns import Turn
 
-QUERIES = named_queries(SQL)
+if TYPE_CHECKING:
+    from flex_mcp.sqlite.index import Index  # late: numpy starts slowly
+
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
 DEEPEST = 4096  # vec0 gives no more
+SCANNED = 2_000  # chunks up to which vec0 compares them all: beyond, signatures are faster
 
 
 class SqliteReading:
     """See `flex_mcp.store.Reading`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, index: "Callable[[], Index]") -> None:
         self._connection = connection
+        self._held = index
+        self._tuples = runner(connection)
 
     def _run(self, query: str, /, **values: Any) -> list[dict[str, Any]]:  # noqa: ANN401  bound
         cursor = self._connection.execute(QUERIES[query], values)
-        return cast("list[dict[str, Any]]", list(cursor))  # by the connection's row trace
+        if (first := next(cursor, None)) is None:
+            return []
+        names = [column[0] for column in cursor.get_description()]
+        return [dict(zip(names, row, strict=True)) for row in (first, *cursor)]
 
     def _one(self, query: str, /, **values: Any) -> dict[str, Any] | None:  # noqa: ANN401  bound
         found = self._run(query, **values)
@@ -190,9 +198,20 @@ class SqliteReading:
     def retrieval_ids(self) -> list[str]:
         return [row["id"] for row in self._run("retrieval_ids")]
 
+    def _index(self) -> "Index":
+        """What the process holds, as new as this snapshot."""
+        index = self._held()
+        index.refresh(self._tuples)
+        return index
+
     def nearest(self, vector: bytes, *, depth: int, wanted: Filter) -> list[Scored]:
         if self.vectors_made_by() is None:
             return []
+        chunks = next(self._tuples("last_chunk"))[0] or 0
+        return (self._scanned if chunks <= SCANNED else self._compared)(vector, depth, wanted)
+
+    def _scanned(self, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
+        """By vec0, which compares all of them."""
         best: list[Scored] = []
         for level in wanted.levels or Level:
             closest = self._closest(vector, depth, level, wanted)
@@ -221,12 +240,30 @@ class SqliteReading:
                 return dict(list(closest.items())[:depth])
             k = min(k * 4, DEEPEST)
 
+    def _compared(self, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
+        """By signatures held in process, and exactly among what these put in front."""
+        index, domains = self._index(), self._codes(wanted)
+        chunks = index.near(rows.floats(vector), depth, wanted, domains)
+        numbers, cosines = rows.cosines(vector, self._vectors_of(chunks))
+        return index.best(numbers, cosines, depth, wanted, domains)
+
+    def _vectors_of(self, chunks: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Experience and vector of each chunk."""
+        found = self._tuples("chunks_by_number", chunks=rows.as_json(chunks))
+        return cast("list[tuple[int, bytes]]", list(found))
+
+    def _codes(self, wanted: Filter) -> list[int]:
+        """Those of a domain and what lies below it."""
+        if wanted.domain is None:
+            return []
+        return [code for (code,) in self._tuples("domain_codes", domain=wanted.domain)]
+
     def matching(self, words: Sequence[str], *, depth: int, wanted: Filter) -> list[Scored]:
         if not words:
             return []
         expression = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
-        found = self._run("matching", words=expression, depth=depth, **rows.filter_row(wanted))
-        return [Scored(row["id"], Level(row["level"]), row["score"]) for row in found]
+        numbers, scores = rows.columns(self._tuples("matching", words=expression))
+        return self._index().best(numbers, scores, depth, wanted, self._codes(wanted))
 
     def terms(self, text: str) -> list[Term]:
         words: dict[str, str] = {}

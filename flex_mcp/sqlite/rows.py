@@ -2,9 +2,9 @@
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flex_mcp.arguments import adapter
 from flex_mcp.models import (
@@ -30,6 +30,10 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.turns import Prompt, Reply, Turn
+
+if TYPE_CHECKING:
+    import numpy as np  # late where it is used: most starts need no vectors of their own
+    from numpy.typing import NDArray
 
 Row = Mapping[str, Any]
 COMPRESS_OVER = 4096  # bytes of a trajectory's body
@@ -276,7 +280,7 @@ def filter_row(wanted: Filter) -> dict[str, Any]:
 
 def half(vector: bytes) -> bytes:
     """A float32 vector as it is kept: float16 costs nothing measurable and half the room."""
-    import numpy as np  # late: most starts need no vectors of their own
+    import numpy as np
 
     return np.frombuffer(vector, np.float32).astype(np.float16).tobytes()
 
@@ -285,3 +289,35 @@ def single(vector: bytes) -> bytes:
     import numpy as np
 
     return np.frombuffer(vector, np.float16).astype(np.float32).tobytes()
+
+
+def columns(found: Iterable[tuple[Any, ...]]) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
+    """Rows of a number and a score as two arrays."""
+    import numpy as np
+
+    rows = np.fromiter(found, np.dtype([("number", "<i8"), ("score", "<f8")]))
+    return rows["number"], rows["score"]
+
+
+def floats(vector: bytes) -> "NDArray[np.float32]":
+    import numpy as np
+
+    return np.frombuffer(vector, np.float32)
+
+
+def cosines(
+    vector: bytes, chunks: Sequence[tuple[Any, ...]]
+) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
+    """Experiences, each once, with the cosine of its best chunk."""
+    import numpy as np
+
+    query = floats(vector)
+    owners = np.fromiter((owner for owner, _ in chunks), np.int64, len(chunks))
+    halves = np.frombuffer(b"".join(half for _, half in chunks), np.float16)
+    held = halves.astype(np.float32).reshape(-1, len(query))
+    lengths = np.linalg.norm(held, axis=1) * np.linalg.norm(query)
+    all_ = held @ query / np.where(lengths, lengths, 1)
+    numbers, places = np.unique(owners, return_inverse=True)
+    best = np.full(len(numbers), -1, np.float32)
+    np.maximum.at(best, places, all_)
+    return numbers, best

@@ -2,8 +2,11 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
+
+import apsw
 
 from flex_mcp.errors import InputError
 from flex_mcp.models import (
@@ -11,6 +14,8 @@ from flex_mcp.models import (
     Counters,
     Decision,
     Experience,
+    Filter,
+    Level,
     Outcome,
     RecordedTrajectory,
     Retrieval,
@@ -21,12 +26,45 @@ from flex_mcp.models import (
 )
 from flex_mcp.sqlite import rows
 from flex_mcp.sqlite.reading import SqliteReading, staging_name, vectors_table
-from flex_mcp.store import Entry
+from flex_mcp.store import Entry, Scored
 from flex_mcp.turns import Reply, Turn
+
+if TYPE_CHECKING:
+    from flex_mcp.sqlite.index import Index
+    from flex_mcp.sqlite.pages import Kept
 
 
 class SqliteWriting(SqliteReading):
     """See `flex_mcp.store.Writing`. No triggers: they fail on vec0 under `trusted_schema=OFF`."""
+
+    def __init__(self, connection: apsw.Connection, index: "Callable[[], Index]") -> None:
+        super().__init__(connection, index)
+        self._written: dict[int, Kept] = {}  # not yet committed: the shared index must not know
+
+    def _index(self) -> "Index":
+        if not self._written:
+            return super()._index()
+        from flex_mcp.sqlite.index import Index  # late: see reading.py
+
+        own = Index()
+        own.refresh(self._tuples)
+        return own
+
+    def _compared(self, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
+        """Over what was there before the transaction; its own writes are compared one by one."""
+        if not self._written:
+            return super()._compared(vector, depth, wanted)
+        index, domains = self._held(), self._codes(wanted)
+        chunks = index.near(rows.floats(vector), depth, wanted, domains)
+        earlier = [row for row in self._vectors_of(chunks) if row[0] not in self._written]
+        best = index.best(*rows.cosines(vector, earlier), depth, wanted, domains)
+        found = list(self._tuples("chunks_of", numbers=rows.as_json(self._written)))
+        numbers, cosines = rows.cosines(vector, found)
+        for number, cosine in zip(numbers.tolist(), cosines.tolist(), strict=True):
+            kept = self._written[number]
+            if kept.passes(wanted):
+                best.append(Scored(kept.id, Level(kept.level), cosine))
+        return sorted(best, key=lambda scored: -scored.score)
 
     def set_setting(self, name: str, value: str) -> None:
         self._run("set_setting", name=name, value=value)
@@ -49,12 +87,29 @@ class SqliteWriting(SqliteReading):
         self.set_setting("vectors", json.dumps(dataclasses.asdict(vectors)))
 
     def put_experience(self, experience: Experience, vectors: Sequence[bytes] | None) -> None:
+        if not self._written:
+            self._index()  # as it is before the first write
         number = self._run("put_experience", **rows.experience_row(experience))[0]["number"]
         self._run("clear_evidence", id=experience.id)
         for place, trajectory_id in enumerate(experience.evidence):
             self._run("add_evidence", id=experience.id, place=place, trajectory_id=trajectory_id)
         self._index_words(number, experience)
+        self._index_place(number, experience)
         self._index_vectors(number, experience, vectors)
+
+    def _index_place(self, number: int, experience: Experience) -> None:
+        from flex_mcp.sqlite import pages  # late: see reading.py
+
+        kept = pages.Kept(
+            number,
+            experience.id,
+            str(experience.zone),
+            str(experience.level),
+            str(experience.status),
+            experience.domain,
+        )
+        pages.put_experiences(self._tuples, [kept])
+        self._written[number] = kept
 
     def _index_words(self, number: int, experience: Experience) -> None:
         self._run("clear_words", number=number)
@@ -68,15 +123,28 @@ class SqliteWriting(SqliteReading):
         for chunk in chunks:
             self._run("clear_vector", chunk=chunk)
         if vectors is not None:
-            self._run("clear_embeddings", number=number)
-            halves = [rows.half(vector) for vector in vectors]
-            chunks = {
-                self._run("add_embedding", number=number, vector=half)[0]["chunk"]: half
-                for half in halves
-            }
+            chunks = self._replace_chunks(number, chunks, [rows.half(vector) for vector in vectors])
         if experience.status is Status.ACTIVE:
             for chunk, half in chunks.items():
                 self._index_vector(chunk, experience.level, experience.zone, half)
+
+    def _replace_chunks(
+        self, number: int, old: Mapping[int, bytes], halves: Sequence[bytes]
+    ) -> dict[int, bytes]:
+        from flex_mcp.sqlite import pages  # late: see reading.py
+
+        self._run("clear_embeddings", number=number)
+        new = {
+            self._run("add_embedding", number=number, vector=half)[0]["chunk"]: half
+            for half in halves
+        }
+        owners = dict.fromkeys(old, pages.NOWHERE) | dict.fromkeys(new, number)
+        chunks = (
+            pages.Chunk(chunk, owner, pages.floats(new.get(chunk) or old[chunk]))
+            for chunk, owner in sorted(owners.items())
+        )
+        pages.put_chunks(self._tuples, chunks)
+        return new
 
     def _index_vector(self, chunk: int, level: str, zone: str, half: bytes) -> None:
         vector = rows.single(half)
@@ -217,6 +285,8 @@ class SqliteWriting(SqliteReading):
             )
 
     def switch(self, vectors: Vectors) -> None:
+        from flex_mcp.sqlite import pages  # late: see reading.py
+
         self._check_staging(vectors)
         self._run("drop_vectors")
         self._run("clear_all_embeddings")
@@ -224,5 +294,6 @@ class SqliteWriting(SqliteReading):
         self.use_vectors(vectors)
         for row in self._run("indexable"):
             self._index_vector(row["chunk"], row["level"], row["zone"], row["vector"])
+        pages.rebuild(self._tuples)
         self._run("clear_staged")
         self.set_setting("staged_for", "")

@@ -205,19 +205,53 @@ ORDER BY v.distance;
 
 -- name: matching
 -- FTS5's bm25 is lower for better rows; the weights are those of title, when, lesson, examples, tags.
-WITH found AS (
-    SELECT rowid AS number, -bm25(words, 1.5, 1.0, 1.0, 0.5, 1.0) AS score
-    FROM words WHERE words MATCH :words
-), ranked AS (
-    SELECT e.id, e.level, found.score,
-        row_number() OVER (PARTITION BY e.level ORDER BY found.score DESC, e.number) AS place
-    FROM found JOIN experiences e ON e.number = found.number
-    WHERE (:zones IS NULL OR e.zone IN (SELECT value FROM json_each(:zones)))
-      AND (:levels IS NULL OR e.level IN (SELECT value FROM json_each(:levels)))
-      AND (:domain IS NULL OR e.domain = :domain
-           OR (e.domain >= :domain || '/' AND e.domain < :domain || '0'))
-)
-SELECT id, level, score FROM ranked WHERE place <= :depth ORDER BY score DESC;
+SELECT rowid, -bm25(words, 1.5, 1.0, 1.0, 0.5, 1.0) FROM words WHERE words MATCH :words;
+
+-- name: last_chunk
+SELECT max(chunk) FROM embeddings;
+
+-- name: chunks_by_number
+SELECT c.experience, c.vector FROM json_each(:chunks) AS wanted
+JOIN embeddings c ON c.chunk = wanted.value;
+
+-- name: chunks_of
+SELECT c.experience, c.vector FROM json_each(:numbers) AS wanted
+JOIN embeddings c ON c.experience = wanted.value;
+
+-- name: domain_codes
+-- A path and what lies below it.
+SELECT code FROM domains
+WHERE domain = :domain OR (domain >= :domain || '/' AND domain < :domain || '0');
+
+-- name: domain_code
+SELECT code FROM domains WHERE domain = :domain;
+
+-- name: add_domain
+INSERT INTO domains (domain) VALUES (:domain) RETURNING code;
+
+-- name: last_page_change
+SELECT coalesce(max(change), 0) FROM pages;
+
+-- name: changed_pages
+SELECT kind, page, change, rows FROM pages WHERE change > :since ORDER BY change;
+
+-- name: page
+SELECT rows FROM pages WHERE kind = :kind AND page = :page;
+
+-- name: put_page
+INSERT INTO pages (kind, page, change, rows)
+VALUES (:kind, :page, (SELECT coalesce(max(change), 0) + 1 FROM pages), :rows)
+ON CONFLICT (kind, page) DO UPDATE SET change = excluded.change, rows = excluded.rows;
+
+-- name: drop_pages
+-- The last change stays the last, so that nobody takes a later one for an earlier.
+DELETE FROM pages WHERE change <= :before AND change < (SELECT max(change) FROM pages);
+
+-- name: kept_experiences
+SELECT number, id, zone, level, status, domain FROM experiences ORDER BY number;
+
+-- name: kept_chunks
+SELECT chunk, experience, vector FROM embeddings ORDER BY chunk;
 
 -- name: documents
 SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(:terms));

@@ -1,0 +1,160 @@
+"""What a process holds of a library while it searches: where each experience is, and signatures.
+
+One for all connections of a store. It is loaded when first needed and follows what any process
+writes. It may be newer than a snapshot, never older: what it proposes is read from the snapshot.
+"""
+
+import threading
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flex_mcp.models import Filter
+from flex_mcp.sqlite import pages, signatures
+from flex_mcp.sqlite.pages import LEVELS, ZONES, Run
+from flex_mcp.store import Scored
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
+FIRST = 1_000  # chunks of each level that signatures put in front, at least
+SHARE = 500  # and one in so many of all chunks
+ESTIMATED = 1.5  # chunks compared exactly, for each place of a list
+UNWANTED = len(LEVELS)  # the group of what no list wants
+
+
+class Index:
+    """Arrays by experience number and by chunk; see pages.py for the rows that they come from."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen = 0
+        self._ids: NDArray[np.bytes_] = np.zeros(1, "S14")
+        self._keys = np.zeros(1, np.uint8)  # number 0 is nobody's, and nowhere
+        self._domains = np.zeros(1, np.int32)
+        self._owners = np.zeros(0, np.int64)
+        self._signatures = np.zeros((0, 0), np.uint64)
+
+    @property
+    def bytes(self) -> int:
+        """What the arrays take."""
+        held = self._ids, self._keys, self._domains, self._owners, self._signatures
+        return sum(array.nbytes for array in held)
+
+    def refresh(self, run: Run) -> None:
+        """Read the pages that were written since the last look; all of them at the first."""
+        if next(run("last_page_change"))[0] <= self._seen:
+            return
+        with self._lock:
+            for kind, page, change, rows in run("changed_pages", since=self._seen):
+                if kind == pages.EXPERIENCES:
+                    self._take_experiences(page * pages.ROWS, np.frombuffer(rows, pages.EXPERIENCE))
+                else:
+                    size = len(rows) // pages.ROWS - np.dtype(np.int64).itemsize
+                    self._take_chunks(page * pages.ROWS, np.frombuffer(rows, pages.chunk(size)))
+                self._seen = change
+
+    def _take_experiences(self, start: int, rows: "NDArray[np.void]") -> None:
+        end = start + len(rows)
+        self._ids, self._keys, self._domains = (
+            _as_long_as(end, array) for array in (self._ids, self._keys, self._domains)
+        )
+        self._ids[start:end] = rows["id"]
+        self._keys[start:end] = rows["key"]
+        self._domains[start:end] = rows["domain"]
+
+    def _take_chunks(self, start: int, rows: "NDArray[np.void]") -> None:
+        end, words = start + len(rows), rows["signature"].shape[1] // 8
+        if len(self._signatures) != words:  # a reindex for another dimension wrote all of them
+            self._owners = np.zeros(0, np.int64)
+            self._signatures = np.zeros((words, 0), np.uint64)
+        self._owners = _as_long_as(end, self._owners)
+        self._signatures = _as_long_as(end, self._signatures)
+        self._owners[start:end] = rows["experience"]
+        self._signatures[:, start:end] = np.ascontiguousarray(rows["signature"]).view(np.uint64).T
+
+    def groups(
+        self, numbers: "Ints", wanted: Filter, domains: Collection[int]
+    ) -> "NDArray[np.uint8]":
+        """The place of each one's level in LEVELS, UNWANTED where a filter leaves it out.
+
+        `domains` are the codes that the filter lets through.
+        """
+        keys, domain_of = self._keys, self._domains  # a refresh may put longer ones in place
+        numbers = np.where(numbers < min(len(keys), len(domain_of)), numbers, 0)
+        found = _table(wanted)[keys[numbers]]
+        if wanted.domain is not None:
+            inside = np.zeros(max((*domains, int(domain_of.max()))) + 1, np.bool_)
+            inside[list(domains)] = True
+            found[~inside[domain_of[numbers]]] = UNWANTED
+        return found
+
+    def best(
+        self,
+        numbers: "Ints",
+        scores: "NDArray[np.floating[Any]]",
+        depth: int,
+        wanted: Filter,
+        domains: Collection[int],
+    ) -> list[Scored]:
+        """The best `depth` of each level, best first; of equal ones the older."""
+        order = np.lexsort((numbers, -scores))
+        groups = self.groups(numbers[order], wanted, domains)
+        lists = [np.flatnonzero(groups == group)[:depth] for group in range(UNWANTED)]
+        places = np.sort(np.concatenate(lists))
+        chosen = order[places]
+        rows: Iterator[tuple[bytes, int, float]] = zip(
+            self._ids[numbers[chosen]].tolist(),
+            groups[places].tolist(),
+            scores[chosen].tolist(),
+            strict=True,
+        )
+        return [Scored(id_.decode(), LEVELS[group], score) for id_, group, score in rows]
+
+    def near(
+        self, vector: "NDArray[np.float32]", depth: int, wanted: Filter, domains: Collection[int]
+    ) -> list[int]:
+        """The chunks to compare exactly: the likely `depth` nearest experiences of each level."""
+        owners, held = self._owners, self._signatures  # a refresh may put longer ones in place
+        length = min(len(owners), held.shape[1])
+        owners, held = owners[:length], held[:, :length]
+        groups = self.groups(owners, wanted, domains)
+        far = signatures.distances(held, signatures.signatures(vector[None])[0])
+        per_level = max(FIRST, length // SHARE)
+        bits = 64 * len(held) + 1
+        counts = np.bincount(groups * np.uint32(bits) + far, minlength=bits * (UNWANTED + 1))
+        reached = counts.reshape(UNWANTED + 1, bits).cumsum(axis=1) >= per_level
+        limits = np.where(reached.any(axis=1), reached.argmax(axis=1), bits).astype(np.int32)
+        limits[UNWANTED] = -1
+        first = np.flatnonzero(far <= limits[groups])
+        estimates = signatures.estimates(held[:, first], vector)
+        spread = max(1.0, np.count_nonzero(owners) / max(1, np.count_nonzero(self._keys)))
+        places = round(depth * ESTIMATED * min(spread, 4.0))
+        chosen: list[int] = []
+        for group in range(UNWANTED):
+            own = first[groups[first] == group]
+            best = np.argsort(-estimates[groups[first] == group], kind="stable")[:places]
+            chosen += own[best].tolist()
+        return chosen
+
+
+def _as_long_as(end: int, array: "NDArray[Any]") -> "NDArray[Any]":
+    """The array, or a longer one that begins with it; the last axis grows."""
+    length = array.shape[-1]
+    if end <= length:
+        return array
+    longer = np.zeros((*array.shape[:-1], end + length // 4), array.dtype)
+    longer[..., :length] = array
+    return longer
+
+
+def _table(wanted: Filter) -> "NDArray[np.uint8]":
+    """The group of each key."""
+    table = np.full(256, UNWANTED, np.uint8)
+    for zone in wanted.zones or ZONES:
+        for level in wanted.levels or LEVELS:
+            table[pages.key(zone, level)] = LEVELS.index(level)
+    return table
