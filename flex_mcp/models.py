@@ -501,6 +501,7 @@ class Statistics:
     revisions: int
     last_change: datetime | None
     spent: tuple[Spent, ...] = ()
+    held: int = 0  # bytes that each process which searches holds in memory
 
 
 def new_id(prefix: str) -> str:

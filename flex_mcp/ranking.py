@@ -7,7 +7,7 @@ the library's own background, with round hand-set weights (docs/retrieval.md has
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from math import exp, log
+from math import exp, log, sqrt
 from statistics import fmean, pstdev
 from typing import NamedTuple
 
@@ -80,7 +80,8 @@ def _normalised(scores: Mapping[str, float]) -> tuple[dict[str, float], float]:
 
     Where all are equal, as when one experience alone holds a word, being listed is what counts.
     """
-    mean, deviation = fmean(scores.values()), pstdev(scores.values())
+    mean = fmean(scores.values())
+    deviation = sqrt(fmean((score - mean) ** 2 for score in scores.values()))
     if not deviation:
         return dict.fromkeys(scores, 1.0), -1.0
     z = {id_: (score - mean) / deviation for id_, score in scores.items()}

@@ -125,6 +125,7 @@ def statistics_answer(name: str, counts: Statistics, last: Sequence[Revision]) -
         f"Retrievals    {counts.retrievals}",
         f"Revisions     {counts.revisions}",
         f"Embedder      {embedder}",
+        f"In memory     {counts.held / 1_000_000:.1f} MB in each process that searches",
         *(f"Asked         {_spent(one)}" for one in counts.spent),
     ]
     changes = [

@@ -5,7 +5,7 @@ writes. It may be newer than a snapshot, never older: what it proposes is read f
 """
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FIRST = 1_000  # chunks of each level that signatures put in front, at least
 SHARE = 500  # and one in so many of all chunks
 ESTIMATED = 1.5  # chunks compared exactly, for each place of a list
+FREQUENT = 100  # documents of a word from which on its count may be off by one in a hundred
+MOST_KEPT = 50_000  # words
 UNWANTED = len(LEVELS)  # the group of what no list wants
 
 
@@ -37,12 +39,26 @@ class Index:
         self._domains = np.zeros(1, np.int32)
         self._owners = np.zeros(0, np.int64)
         self._signatures = np.zeros((0, 0), np.uint64)
+        self._frequent: dict[str, tuple[int, int]] = {}  # word: its documents, and when counted
 
-    @property
-    def bytes(self) -> int:
-        """What the arrays take."""
-        held = self._ids, self._keys, self._domains, self._owners, self._signatures
-        return sum(array.nbytes for array in held)
+    def frequencies(self, stems: Sequence[str]) -> dict[str, int]:
+        """How many experiences hold these, for those that are known and not far off by now.
+
+        A write changes a frequency by one at most. Counting a common word reads all its postings.
+        """
+        found = {stem: self._frequent[stem] for stem in stems if stem in self._frequent}
+        return {
+            stem: documents
+            for stem, (documents, seen) in found.items()
+            if self._seen - seen <= documents // FREQUENT
+        }
+
+    def keep_frequencies(self, counted: Mapping[str, int]) -> None:
+        """Remember the common words among these; a rare one has to be exact, and is fast."""
+        if len(self._frequent) > MOST_KEPT:
+            self._frequent.clear()
+        common = {stem: number for stem, number in counted.items() if number >= FREQUENT}
+        self._frequent |= {stem: (number, self._seen) for stem, number in common.items()}
 
     def refresh(self, run: Run) -> None:
         """Read the pages that were written since the last look; all of them at the first."""

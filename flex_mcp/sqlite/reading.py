@@ -30,7 +30,10 @@ from flex_mcp.store import Entry, EntryPart, Scored, Term
 from flex_mcp.turns import Turn
 
 if TYPE_CHECKING:
-    from flex_mcp.sqlite.index import Index  # late: numpy starts slowly
+    import numpy as np  # late, as the index is: it starts slowly
+    from numpy.typing import NDArray
+
+    from flex_mcp.sqlite.index import Index
 
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
 DEEPEST = 4096  # vec0 gives no more
@@ -244,13 +247,12 @@ class SqliteReading:
         """By signatures held in process, and exactly among what these put in front."""
         index, domains = self._index(), self._codes(wanted)
         chunks = index.near(rows.floats(vector), depth, wanted, domains)
-        numbers, cosines = rows.cosines(vector, self._vectors_of(chunks))
+        numbers, cosines = rows.cosines(vector, *self._vectors_of(chunks))
         return index.best(numbers, cosines, depth, wanted, domains)
 
-    def _vectors_of(self, chunks: Sequence[int]) -> list[tuple[int, bytes]]:
+    def _vectors_of(self, chunks: Sequence[int]) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
         """Experience and vector of each chunk."""
-        found = self._tuples("chunks_by_number", chunks=rows.as_json(chunks))
-        return cast("list[tuple[int, bytes]]", list(found))
+        return rows.chunks(self._tuples("chunks_by_number", chunks=rows.as_json(chunks)))
 
     def _codes(self, wanted: Filter) -> list[int]:
         """Those of a domain and what lies below it."""
@@ -284,8 +286,14 @@ class SqliteReading:
         return ((encoded[start:end].decode(), stem) for start, end, stem in tokens)
 
     def _documents(self, stems: Sequence[str]) -> Mapping[str, int]:
-        found = self._run("documents", terms=rows.as_json(stems))
-        return {row["term"]: row["doc"] for row in found}
+        index = self._index()
+        known = index.frequencies(stems)
+        rest = [stem for stem in stems if stem not in known]
+        counted = dict(
+            cast("Iterable[tuple[str, int]]", self._tuples("documents", terms=rows.as_json(rest)))
+        )
+        index.keep_frequencies(counted)
+        return known | counted
 
     def vectors(self, ids: Sequence[str]) -> dict[str, list[bytes]]:
         found: dict[str, list[bytes]] = {}
@@ -336,6 +344,7 @@ class SqliteReading:
             revisions=counts["revisions"][""],
             last_change=last[0].at if last else None,
             spent=tuple(rows.spent(row) for row in self._run("spent")),
+            held=next(self._tuples("held"))[0],
         )
 
 

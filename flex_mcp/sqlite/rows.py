@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,10 @@ def as_json(items: Iterable[object]) -> str:
     return json.dumps(list(items), ensure_ascii=False)
 
 
+def texts(column: str) -> tuple[str, ...]:
+    return () if column == "[]" else tuple(json.loads(column))  # most are empty, and many are read
+
+
 def experience(row: Row) -> Experience:
     return Experience(
         id=row["id"],
@@ -53,13 +57,13 @@ def experience(row: Row) -> Experience:
         title=row["title"],
         when=row["when"],
         lesson=row["lesson"],
-        examples=tuple(json.loads(row["examples"])),
+        examples=texts(row["examples"]),
         domain=row["domain"],
-        tags=tuple(json.loads(row["tags"])),
+        tags=texts(row["tags"]),
         priority=row["priority"],
         status=Status(row["status"]),
         superseded_by=row["superseded_by"],
-        evidence=tuple(json.loads(row["evidence"])),
+        evidence=texts(row["evidence"]),
         origin=Origin(
             kind=row["origin_kind"],
             by=row["origin_by"],
@@ -305,16 +309,25 @@ def floats(vector: bytes) -> "NDArray[np.float32]":
     return np.frombuffer(vector, np.float32)
 
 
+def chunks(found: Iterable[tuple[Any, ...]]) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
+    """Rows of an experience and a kept vector as two arrays."""
+    import numpy as np
+
+    rows = list(found)
+    owners = np.fromiter((owner for owner, _ in rows), np.int64, len(rows))
+    halves = np.frombuffer(b"".join(half for _, half in rows), np.float16)
+    return owners, halves.astype(np.float32).reshape(len(rows), len(halves) // (len(rows) or 1))
+
+
 def cosines(
-    vector: bytes, chunks: Sequence[tuple[Any, ...]]
+    vector: bytes, owners: "NDArray[np.int64]", held: "NDArray[np.float32]"
 ) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
     """Experiences, each once, with the cosine of its best chunk."""
     import numpy as np
 
+    if not len(owners):
+        return owners, np.zeros(0, np.float32)
     query = floats(vector)
-    owners = np.fromiter((owner for owner, _ in chunks), np.int64, len(chunks))
-    halves = np.frombuffer(b"".join(half for _, half in chunks), np.float16)
-    held = halves.astype(np.float32).reshape(-1, len(query))
     lengths = np.linalg.norm(held, axis=1) * np.linalg.norm(query)
     all_ = held @ query / np.where(lengths, lengths, 1)
     numbers, places = np.unique(owners, return_inverse=True)

@@ -40,6 +40,7 @@ class SqliteWriting(SqliteReading):
     def __init__(self, connection: apsw.Connection, index: "Callable[[], Index]") -> None:
         super().__init__(connection, index)
         self._written: dict[int, Kept] = {}  # not yet committed: the shared index must not know
+        self._chunks: dict[int, tuple[int, bytes]] = {}  # theirs: experience and vector
 
     def _index(self) -> "Index":
         if not self._written:
@@ -55,16 +56,23 @@ class SqliteWriting(SqliteReading):
         if not self._written:
             return super()._compared(vector, depth, wanted)
         index, domains = self._held(), self._codes(wanted)
-        chunks = index.near(rows.floats(vector), depth, wanted, domains)
-        earlier = [row for row in self._vectors_of(chunks) if row[0] not in self._written]
-        best = index.best(*rows.cosines(vector, earlier), depth, wanted, domains)
-        found = list(self._tuples("chunks_of", numbers=rows.as_json(self._written)))
-        numbers, cosines = rows.cosines(vector, found)
-        for number, cosine in zip(numbers.tolist(), cosines.tolist(), strict=True):
-            kept = self._written[number]
-            if kept.passes(wanted):
-                best.append(Scored(kept.id, Level(kept.level), cosine))
+        owners, held = self._vectors_of(index.near(rows.floats(vector), depth, wanted, domains))
+        untouched = [owner not in self._written for owner in owners.tolist()]
+        earlier = rows.cosines(vector, owners[untouched], held[untouched])
+        best = index.best(*earlier, depth, wanted, domains) + self._own(vector, depth, wanted)
         return sorted(best, key=lambda scored: -scored.score)
+
+    def _own(self, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
+        """The best of what this transaction wrote."""
+        numbers, cosines = rows.cosines(vector, *rows.chunks(self._chunks.values()))
+        best: list[Scored] = []
+        for place in (-cosines).argsort(kind="stable").tolist():
+            kept = self._written[int(numbers[place])]
+            if kept.passes(wanted):
+                best.append(Scored(kept.id, Level(kept.level), float(cosines[place])))
+            if len(best) == depth:
+                break
+        return best
 
     def set_setting(self, name: str, value: str) -> None:
         self._run("set_setting", name=name, value=value)
@@ -123,7 +131,10 @@ class SqliteWriting(SqliteReading):
         for chunk in chunks:
             self._run("clear_vector", chunk=chunk)
         if vectors is not None:
+            for chunk in chunks:
+                self._chunks.pop(chunk, None)
             chunks = self._replace_chunks(number, chunks, [rows.half(vector) for vector in vectors])
+        self._chunks |= {chunk: (number, half) for chunk, half in chunks.items()}
         if experience.status is Status.ACTIVE:
             for chunk, half in chunks.items():
                 self._index_vector(chunk, experience.level, experience.zone, half)

@@ -232,6 +232,9 @@ INSERT INTO domains (domain) VALUES (:domain) RETURNING code;
 -- name: last_page_change
 SELECT coalesce(max(change), 0) FROM pages;
 
+-- name: held
+SELECT coalesce(sum(length(rows)), 0) FROM pages;
+
 -- name: changed_pages
 SELECT kind, page, change, rows FROM pages WHERE change > :since ORDER BY change;
 
