@@ -1,6 +1,6 @@
 """Does an agent that only remembers get better? Accuracy by experiences, and what an heir gains.
 
-    python benchmarks/learning.py DIR... [--json FILE] [--svg FILE]
+    python benchmarks/learning.py DIR... [--queries N] [--json FILE] [--svg FILE]
         [--embedder fastembed:MODEL --embedder-path FOLDER]
 
 A DIR holds corpus.jsonl (the stream) and queries.jsonl (the test), both with id, text and label; a
@@ -74,7 +74,8 @@ class Stream(NamedTuple):
     out_of_scope: Sequence[str]
 
 
-def read(folder: Path) -> Stream:
+def read(folder: Path, queries: int | None = None) -> Stream:
+    """A stream, with all of its queries or so many of them."""
     chance = random.Random(0)  # noqa: S311  to be repeatable
     labelled: defaultdict[str | None, list[Lesson]] = defaultdict(list)
     for document in rows(folder / "corpus.jsonl"):
@@ -85,13 +86,11 @@ def read(folder: Path) -> Stream:
     rounds = [[one for one in turn if one] for turn in zip_longest(*labelled.values())]
     for turn in rounds:
         chance.shuffle(turn)
-    asked = [(row["text"], intent(row["label"])) for row in rows(folder / "queries.jsonl")]
-    return Stream(
-        folder.resolve().name,
-        rounds,
-        [(text, domain) for text, domain in asked if domain in labelled],
-        [text for text, domain in asked if domain not in labelled],
-    )
+    every = [(row["text"], intent(row["label"])) for row in rows(folder / "queries.jsonl")]
+    chance.shuffle(every)
+    own = [(text, domain) for text, domain in every if domain in labelled]
+    others = [text for text, domain in every if domain not in labelled]
+    return Stream(folder.resolve().name, rounds, own[:queries], others[:queries])
 
 
 def intent(label: str) -> str | None:
@@ -234,7 +233,7 @@ def inherited(stream: Stream) -> int:
 
 
 def lives(folder: Path, given: argparse.Namespace) -> Iterator[Row]:
-    stream = read(folder)
+    stream = read(folder, given.queries)
     with TemporaryDirectory(prefix="flex-mcp-") as temporary:
         bundle = Path(temporary) / "bundle.jsonl"
         yield from first(stream, given, bundle)
@@ -274,6 +273,7 @@ def draw(found: Sequence[Row], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("streams", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("--queries", type=int, metavar="N", help="of each kind; default: all")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="needs the extra `benchmarks`")
     add_embedder(parser)
