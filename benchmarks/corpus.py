@@ -28,10 +28,10 @@ KEPT_BACK = 50  # one text of so many is for queries alone
 
 def documents(file: Path, count: int) -> Iterator[str]:
     """The first `count` texts of the corpus that this file makes."""
-    texts, _ = _parted(file)
+    texts, kept_back = _parted(file)
     yield from texts[:count]
     if count > len(texts):
-        yield from islice(_recombined(texts), count - len(texts))
+        yield from islice(_recombined(texts, kept_back), count - len(texts))
 
 
 def queries(file: Path, count: int = QUERIES) -> list[str]:
@@ -66,11 +66,11 @@ def _parted(file: Path) -> tuple[Sequence[str], Sequence[str]]:
     return texts[held:], texts[:held]
 
 
-def _recombined(texts: Sequence[str]) -> Iterator[str]:
-    """Without end; each as long, about, as one of the texts."""
+def _recombined(texts: Sequence[str], kept_back: Sequence[str]) -> Iterator[str]:
+    """New ones without end, each as long as one of the texts."""
     chance = random.Random(1)  # noqa: S311  to be repeatable
     pool = [sentence for text in texts for sentence in _sentences(text)]
-    seen = {hash(fold(text)) for text in texts}  # the texts themselves would be large
+    seen = {hash(fold(text)) for text in (*texts, *kept_back)}  # the texts would be large
     while True:
         length = len(chance.choice(texts).split())
         text = " ".join(_words(chance, pool, length)[:length])
