@@ -200,6 +200,7 @@ def first(stream: Stream, given: argparse.Namespace, bundle: Path) -> Iterator[R
                 export_file(library, bundle)
         rest = list(chain(*stream.rounds[before:]))
         agent.learn([rest[:-TOLD]])
+        library.calibrate()  # as the server would, aside
         folder = {} if given.embedder_path is None else {PATH: str(given.embedder_path)}
         with started(ours(Path(library.name)), **folder) as server:
             server.initialize()
