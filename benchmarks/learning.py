@@ -129,7 +129,7 @@ class Assistant(NamedTuple):
         return self._search(text)[1]
 
     def live(self, experience: Lesson) -> bool:
-        """One experience: search, answer, hear the truth, record. False where it was known."""
+        """One experience: search, answer, hear the truth, record. True where it was known."""
         retrieval_id, votes = self._search(experience.lesson)
         answer, truth = elected(votes), experience.domain
         given = ("zone", "level", "title", "when", "lesson", "domain")
@@ -142,7 +142,7 @@ class Assistant(NamedTuple):
             "lessons": [{name: getattr(experience, name) for name in given}],
         }
         (decision,) = self._call("record_trajectory", recorded)["decisions"]
-        return decision["decision"] == DecisionKind.ADD
+        return decision["decision"] == DecisionKind.DISCARD
 
     def _search(self, text: str) -> tuple[str, Votes]:
         found = self._call("search_experience", {"query": text, "limit": HITS})
@@ -189,7 +189,7 @@ class Agent:
 
 
 def first(stream: Stream, given: argparse.Namespace, bundle: Path) -> Iterator[Row]:
-    """The first agent's life; its library as it was half-way is left in `bundle`."""
+    """The first agent's life; the library that heirs get is left in `bundle`."""
     with opened(given) as library:
         agent, before = Agent(FIRST, stream, library), 0
         for size in sizes(stream):
@@ -205,7 +205,7 @@ def first(stream: Stream, given: argparse.Namespace, bundle: Path) -> Iterator[R
         with started(ours(Path(library.name)), **folder) as server:
             server.initialize()
             assistant = Assistant(server)
-            agent.known += sum(not assistant.live(experience) for experience in rest[-TOLD:])
+            agent.known += sum(assistant.live(experience) for experience in rest[-TOLD:])
             yield agent.row("all", MCP, assistant.ask)
         yield agent.row("all")
 
@@ -240,6 +240,17 @@ def lives(folder: Path, given: argparse.Namespace) -> Iterator[Row]:
         yield from first(stream, given, bundle)
         for name in (NEWCOMER, HEIR):
             yield from second(name, stream, given, bundle)
+
+
+def jumps(found: Sequence[Row]) -> Iterator[str]:
+    """What heirs know before they have lived."""
+    for row in found:
+        if (row["agent"], row["a label"]) == (HEIR, 0):
+            yield (
+                f"{row['set']}: the heir begins at {100 * row['accuracy']:.1f} %, at "
+                f"{100 * row['best hit']:.1f} % where the best hit alone counts; "
+                "the newcomer at 0"
+            )
 
 
 def goals(found: Sequence[Row]) -> list[Row]:
@@ -291,6 +302,8 @@ def main() -> None:
             for row in found
         ],
     )
+    for jump in jumps(found):
+        print(jump)
     if given.svg is not None:
         draw(found, given.svg)
     write(given.json, {"rows": found, "goals": goals(found)})

@@ -144,15 +144,16 @@ def ours(given: Task, folder: Path) -> Iterator[Row]:
 
 def peer(name: str, given: Task, folder: Path, cache: Path, minutes: float) -> Row:
     """A peer's row; where it cannot run, one with the reason."""
+    about: Row = {"store": name, "texts": len(given.texts)}
     try:
         python = _environment(cache, PACKAGES[name.partition(",")[0]])
         _hand_over(given, folder)
         command = [str(python), str(PEER), name, str(folder)]
         results = json.loads(_output(command, minutes).splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        return {"store": name, "texts": len(given.texts), "reason": f"over {minutes:g} minutes"}
+    except subprocess.TimeoutExpired as error:
+        return about | {"reason": f"it took over {error.timeout / 60:g} minutes"}
     except (subprocess.CalledProcessError, OSError, ValueError, IndexError) as error:
-        return {"store": name, "texts": len(given.texts), "reason": _reason(error)}
+        return about | {"reason": _reason(error)}
     return _row(name, given, results, _megabytes(folder / "store"))
 
 
@@ -163,7 +164,8 @@ def _environment(cache: Path, package: str) -> Path:
     installed = folder / "installed"
     if not installed.exists():
         venv.create(folder, clear=True, with_pip=True)
-        _output([str(python), "-m", "pip", "install", "--quiet", package, "numpy"], INSTALLING)
+        pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        _output([*pip, "install", package, "numpy"], INSTALLING)
         installed.touch()
     return python
 
