@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import assume, given
@@ -225,8 +225,10 @@ def test_the_background_is_the_mean_of_what_was_measured() -> None:
 # The hits
 
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def an_experience(id_: str, **values: object) -> Experience:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
     experience = Experience(
         id=id_,
         zone=Zone.GOLDEN,
@@ -236,8 +238,8 @@ def an_experience(id_: str, **values: object) -> Experience:
         lesson=id_,
         origin=Origin(kind="distilled", by="test"),
         revision=1,
-        created_at=now,
-        updated_at=now,
+        created_at=NOW,
+        updated_at=NOW,
     )
     return replace(experience, **values)  # pyright: ignore[reportArgumentType]  a test's own values
 
@@ -282,22 +284,29 @@ def test_one_that_must_be_served_takes_the_last_place_of_its_level(
     ]
 
 
-@given(st.integers(1, 5), st.integers(0, 10_000), st.integers(0, 10_000))
+@given(st.integers(1, 5), st.integers(0, 10_000), st.integers(0, 10_000), st.integers(0, 9_999))
 def test_what_helped_before_moves_up_by_a_bounded_step(
-    priority: int, successes: int, failures: int
+    priority: int, successes: int, failures: int, days: int
 ) -> None:
     def prior(successes: int, failures: int) -> float:
         return ranking.helpfulness(
-            an_experience("e", priority=priority, successes=successes, failures=failures)
+            an_experience("e", priority=priority, successes=successes, failures=failures),
+            NOW + timedelta(days=days),
         )
 
     now = prior(successes, failures)
-    assert -0.15 <= now <= 0.15
+    assert -0.27 <= now <= 0.24
     assert prior(successes + 1, failures) > now > prior(successes, failures + 1)
 
 
 def test_an_experience_that_was_never_tried_stands_where_it_is() -> None:
-    assert ranking.helpfulness(an_experience("e")) == 0
+    assert ranking.helpfulness(an_experience("e"), NOW) == 0
+
+
+def test_age_takes_a_little_for_two_years() -> None:
+    years = [NOW + timedelta(days=days) for days in (-1, 0, 365, 730, 7_300)]
+    early, new, one, two, twenty = (ranking.helpfulness(an_experience("e"), year) for year in years)
+    assert early == new == 0 > one > two == twenty
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ class Library:
             domain: serve only this path and what lies below it.
             abstain: serve nothing where nothing stands out from the library's background.
             collapse: near-identical hits count once.
-            prior: what helped before moves up a little.
+            prior: what helped before moves up a little; priority and age count too.
             client: who asks.
 
         Never waits for a writer. The retrieval is written a moment later; where that is not
@@ -173,7 +173,7 @@ class Library:
             limit=limit,
             abstain=abstain,
             collapse=collapse,
-            prior=prior,
+            prior=self._now() if prior else None,
         )
         hits, relevance, notice = self._searcher.search(question)
         retrieval_id, refusal = self._logged(query, hits, client)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from flex_mcp import ranking
 from flex_mcp.models import Filter, Hit, Level, Snapshot, Zone
@@ -15,7 +16,10 @@ SURE = 2  # rare words shared with the query: one may be chance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A search as it was asked. `vector` is None where words alone must do."""
+    """A search as it was asked. `vector` is None where words alone must do.
+
+    `prior` is the time at which what helped before moves up; None: it does not.
+    """
 
     text: str
     wanted: Filter
@@ -24,7 +28,7 @@ class Search:
     weight: float = 0.0
     abstain: bool = True
     collapse: bool = True
-    prior: bool = True
+    prior: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +82,19 @@ def answer(reading: Reading, search: Search, usual: Background | None) -> tuple[
 
 def _ranked(reading: Reading, search: Search, found: Candidates) -> list[Ranked]:
     """The best candidates with their text, best first; near-identical ones in one."""
-    spare = 6 if search.collapse or search.prior else 1
+    spare = 6 if search.collapse or search.prior is not None else 1
     rows = [
         Ranked(experience, found.scores[experience.id])
         for experience in reading.experiences(found.shortlist(search.limit * spare))
     ]
-    if search.prior:
-        rows = [_with_prior(row) for row in rows]
+    if search.prior is not None:
+        rows = [_with_prior(row, search.prior) for row in rows]
         rows.sort(key=lambda row: -row.score)
     return _collapsed(reading, rows) if search.collapse else rows
 
 
-def _with_prior(row: Ranked) -> Ranked:
-    return row._replace(score=row.score + ranking.helpfulness(row.experience))
+def _with_prior(row: Ranked, now: datetime) -> Ranked:
+    return row._replace(score=row.score + ranking.helpfulness(row.experience, now))
 
 
 def _collapsed(reading: Reading, rows: Sequence[Ranked]) -> list[Ranked]:
@@ -131,7 +135,7 @@ def _relevant_warning(
     _, rare = ranking.overlap(found.terms, reading.stems(searchable(row.experience)))
     words_alone = search.vector is None and rare >= SURE
     if share >= NEAR_TOP or (rare >= SURE and share >= NEAR_TOP / 2) or words_alone:
-        return _with_prior(row) if search.prior else row
+        return row if search.prior is None else _with_prior(row, search.prior)
     return None
 
 
