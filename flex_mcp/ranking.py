@@ -206,25 +206,3 @@ def pick(ranked: Sequence[Ranked], *, limit: int, sure: Ranked | None = None) ->
             best = [*best[: limit - 1], sure]
         chosen += best
     return chosen
-
-
-GRAMMAR = frozenset(
-    {"a", "an", "the", "this", "that", "these", "those", "it", "its", "they", "them", "their"}
-    | {"which", "there", "is", "are", "be", "and", "so", "both"}
-)
-
-
-def same_claim(one: str, other: str) -> bool:
-    """Whether two near texts may stand for each other.
-
-    Only where the same words stand in the same order, those of mere grammar aside: one other word
-    can turn a claim around ("before", "two", "may", "production"), and no cosine sees it
-    (benchmarks/near_duplicates.py: 312 pairs labelled by hand).
-    """
-    return _telling_words(one) == _telling_words(other)
-
-
-def _telling_words(text: str) -> list[str]:
-    words = text.casefold().replace("\u2019", "'").replace("n't", " not").split()
-    bare = (word.lstrip("(`'\"").rstrip(".,;:!?)`'\"") for word in words)
-    return [word for word in bare if word and word not in GRAMMAR]
