@@ -14,14 +14,16 @@ GRAMMAR = frozenset(
     {"a", "an", "the", "this", "that", "these", "those", "it", "its", "they", "them", "their"}
     | {"which", "there", "is", "are", "be", "and", "so", "both"}
 )
-SPELT = (
+SAID = (
     (re.compile(r"\bcan(?:'t|not)\b"), "can not"),
     (re.compile(r"n't\b"), " not"),
     (re.compile(r"(?<=[a-z])-(?=[a-z])"), " "),
     (re.compile(r"\b(?:has|have|needs?) to\b"), "must"),
     (re.compile(r"\bevery\b"), "each"),
-    (re.compile(r"(?<=[a-z]{3}[iy])s(?=(?:e|ed|es|ing|ation)\b)"), "z"),  # neutralise
-    (re.compile(r"(?<=[a-z]{2})our(?=s?\b|ed\b|ing\b)"), "or"),  # colour
+)
+SPELT = (  # of plain words only: in code the other spelling is another name
+    (re.compile(r"(?<=[a-z]{3}[iy])s(?=(?:e|ed|es|ing|ation)$)"), "z"),  # neutralise
+    (re.compile(r"(?<=[a-z]{2})our(?=s?$|ed$|ing$)"), "or"),  # colour
 )
 
 
@@ -46,7 +48,15 @@ def same_claim(one: str, other: str) -> bool:
 
 def _telling_words(text: str) -> list[str]:
     text = text.casefold().replace("\u2019", "'")
-    for pattern, instead in SPELT:
+    for pattern, instead in SAID:
         text = pattern.sub(instead, text)
-    bare = (word.lstrip("(`'\"").rstrip(".,;:!?)`'\"") for word in text.split())
-    return [word for word in bare if word and word not in GRAMMAR]
+    words = map(_bare, text.split())
+    return [word for word in words if word and word not in GRAMMAR]
+
+
+def _bare(word: str) -> str:
+    plain = word.lstrip("('\"").rstrip(".,;:!?)'\"")
+    if plain.isalpha():
+        for pattern, instead in SPELT:
+            plain = pattern.sub(instead, plain)
+    return plain.strip("`")

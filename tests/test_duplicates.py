@@ -38,6 +38,8 @@ def pairs() -> list[dict[str, Any]]:
         ("Start at .5", "Start at 5", False),
         ("Take x > 0", "Take x < 0", False),
         ("Use version 3.11", "Use version 3.12", False),
+        ("Call `normalise` first", "Call `normalize` first", False),
+        ("Set x.colour", "Set x.color", False),
         ("Use http inside", "Use https inside", False),
         ("Cache the answer", "Never cache the answer", False),
         ("Cache the answer", "Do not cache the answer", False),
