@@ -239,22 +239,28 @@ def restated(name: str, rated: Sequence[Rated]) -> list[dict[str, Any]]:
     chosen_on = [one for one in drawn if not one.pair.held_out]
     held_out = [one for one in drawn if one.pair.held_out]
     parts = {
-        "the half chosen on": chosen_on,
+        "half": chosen_on,
         "held out": held_out,
-        "held out, other families": [one for one in held_out if not one.pair.in_family],
+        "other families": [one for one in held_out if not one.pair.in_family],
     }
     found: list[dict[str, Any]] = []
     for score, what in ((by_words, "common words"), (by_cosine, "cosine")):
         at = chosen(chosen_on, score)
-        print(f"\n{name}, restated by {what}: {at:.2f} is chosen")
-        for part, pairs in parts.items():
-            heads = f"{part} ({len(pairs)})", "found", *COLUMNS
-            print_table(heads, [(f"{t:.2f}", *judged(pairs, score, t).shown()) for t in STEPS])
-        for part, pairs in parts.items():
-            one = judged(pairs, score, at)
-            found.append(_row(name, f"restated by {what}", part, at, one))
+        print(f"\n{name}, restated by {what}: {at:.2f} is chosen on the half; held out, its rest")
+        heads = [head for part in parts for head in (part, *COLUMNS)]
+        lines = [
+            [cell for pairs in parts.values() for cell in judged(pairs, score, t).shown()]
+            for t in STEPS
+        ]
+        marks = [f"{t:.2f}" for t in STEPS]
+        print_table(
+            ("from", *heads), [(mark, *line) for mark, line in zip(marks, lines, strict=True)]
+        )
+        rule = f"restated by {what}"
+        found += [_row(name, rule, part, at, judged(parts[part], score, at)) for part in parts]
         same = judged(held_out, score, at, SAME)
-        print(f"of what is `same`, {same.recall:.1%} of {same.true} is found")
+        found.append(_row(name, rule, "held out, same", at, same))
+        print(f"held out, of {same.true} that are `same`, {same.right} are found")
     return found
 
 
