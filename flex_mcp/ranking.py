@@ -33,6 +33,11 @@ def generic_queries() -> list[str]:
     return sorted(_word_list("generic_queries.txt"))
 
 
+def function_words() -> str:
+    """The words that say nothing by themselves, as one text."""
+    return " ".join(sorted(_word_list("stop_words.txt")))
+
+
 def content_terms(terms: Iterable[Term]) -> list[Term]:
     """The terms without function words."""
     stop = _word_list("stop_words.txt")

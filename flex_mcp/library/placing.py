@@ -157,18 +157,18 @@ class Placing:
 
     def _restated(self, proposal: Proposal, near: Sequence[Candidate]) -> str | None:
         """Which of the near ones to look at first; nothing where the caller wants it added."""
-        if proposal.lesson.action is not None:
+        if proposal.lesson.action is not None or not near:
             return None
-        new = self._telling(_snapshot(proposal))
+        function = self.writing.stems(ranking.function_words())
+        new = self._stems(_snapshot(proposal)) - function
         for other in self.writing.experiences([candidate.id for candidate in near]):
-            if duplicates.restates(new, self._telling(other)):
+            if duplicates.restates(new, self._stems(other) - function):
                 return f"{other.id} seems to give the same advice: if it does, merge the two"
         return None
 
-    def _telling(self, lesson: Snapshot) -> frozenset[str]:
-        """The stems of a lesson's content words; `when` says where it was learned."""
-        terms = self.writing.terms(f"{lesson.title}\n{lesson.lesson}")
-        return frozenset(term.stem for term in ranking.content_terms(terms))
+    def _stems(self, lesson: Snapshot) -> frozenset[str]:
+        """Of what it says; its `when` says where it was learned."""
+        return self.writing.stems(f"{lesson.title}\n{lesson.lesson}")
 
     def _insert(self, proposal: Proposal) -> Experience:
         snapshot = _snapshot(proposal)
