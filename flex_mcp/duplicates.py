@@ -8,7 +8,8 @@ beside the old one, since it restates its advice (`restates`)? There somebody re
 import re
 from collections.abc import Collection
 
-RESTATES = 0.5  # share of the telling words that two lessons have in common
+RESTATES = 0.5  # share of their content words that two lessons have in common
+FEW = 3  # in fewer common words two short texts only share a topic
 
 GRAMMAR = frozenset(
     {"a", "an", "the", "this", "that", "these", "those", "it", "its", "they", "them", "their"}
@@ -34,7 +35,8 @@ def restates(one: Collection[str], other: Collection[str]) -> bool:
 
 def shared(one: Collection[str], other: Collection[str]) -> float:
     """The share of the words that two sets have in common, of both sets together (Dice)."""
-    return 2 * len({*one} & {*other}) / ((len(one) + len(other)) or 1)
+    common = len({*one} & {*other})
+    return 2 * common / (len(one) + len(other)) if common >= FEW else 0.0
 
 
 def same_claim(one: str, other: str) -> bool:

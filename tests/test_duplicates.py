@@ -65,7 +65,12 @@ def test_the_share_of_common_words_is_a_share_and_has_no_direction(
     share = duplicates.shared(one, other)
     assert 0 <= share <= 1
     assert share == duplicates.shared(other, one)
-    assert (share == 1) is (one == other and bool(one))
+    assert (share == 1) is (one == other and len(one) >= duplicates.FEW)
+
+
+def test_two_short_lessons_of_one_topic_do_not_restate_each_other() -> None:
+    assert not duplicates.restates({"use", "tab"}, {"use", "space"})
+    assert duplicates.restates({"use", "tab", "column"}, {"use", "tab", "column", "table"})
 
 
 def test_no_labelled_pair_of_our_own_that_differs_is_the_same_claim() -> None:
