@@ -2,9 +2,9 @@
 
     python benchmarks/duplicates.py [SOURCE...] [--json FILE] [--model-path FOLDER] [--wrong]
 
-`tests/near_duplicates.jsonl` holds pairs of lessons, each read and labelled by hand (from the second
-draw on with its cosine unseen). Asked is what is lost when only one of the two is kept, examples,
-reasons, wording and details that a reader would see to anyway aside:
+`tests/near_duplicates.jsonl` holds pairs of lessons, each read and labelled by hand (from the
+second draw on with its cosine unseen). Asked is what is lost when only one of the two is kept,
+examples, reasons, wording and details that a reader would see to anyway aside:
 
 - `same`: nothing, whichever is kept;
 - `covers`: nothing, if the fuller one is kept: it gives all the advice of the other;
