@@ -32,8 +32,8 @@ class Embedder(Protocol):
     """Texts to unit vectors.
 
     `vectors` names what it makes; `weight` is its share in the fusion with words; from a cosine of
-    `near_duplicate` two texts of one zone and level may say the same (`ranking.same_claim` must
-    agree), from `related` they are worth a look. benchmarks/near_duplicates.py measures both.
+    `near_duplicate` two texts of one zone and level may say the same (`duplicates.same_claim` must
+    agree), from `related` they are worth a look. benchmarks/duplicates.py measures both.
     """
 
     vectors: Vectors

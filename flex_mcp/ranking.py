@@ -34,6 +34,11 @@ def generic_queries() -> list[str]:
     return sorted(_word_list("generic_queries.txt"))
 
 
+def function_words() -> str:
+    """The words that say nothing by themselves, as one text."""
+    return " ".join(sorted(_word_list("stop_words.txt")))
+
+
 def content_terms(terms: Iterable[Term]) -> list[Term]:
     """The terms without function words."""
     stop = _word_list("stop_words.txt")
@@ -214,25 +219,3 @@ def pick(ranked: Sequence[Ranked], *, limit: int, sure: Ranked | None = None) ->
             best = [*best[: limit - 1], sure]
         chosen += best
     return chosen
-
-
-GRAMMAR = frozenset(
-    {"a", "an", "the", "this", "that", "these", "those", "it", "its", "they", "them", "their"}
-    | {"which", "there", "is", "are", "be", "and", "so", "both"}
-)
-
-
-def same_claim(one: str, other: str) -> bool:
-    """Whether two near texts may stand for each other.
-
-    Only where the same words stand in the same order, those of mere grammar aside: one other word
-    can turn a claim around ("before", "two", "may", "production"), and no cosine sees it
-    (benchmarks/near_duplicates.py: 312 pairs labelled by hand).
-    """
-    return _telling_words(one) == _telling_words(other)
-
-
-def _telling_words(text: str) -> list[str]:
-    words = text.casefold().replace("\u2019", "'").replace("n't", " not").split()
-    bare = (word.lstrip("(`'\"").rstrip(".,;:!?)`'\"") for word in words)
-    return [word for word in bare if word and word not in GRAMMAR]

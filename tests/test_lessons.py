@@ -135,6 +135,22 @@ def test_a_near_identical_lesson_is_kept_when_it_asks_to_be_added(library: Libra
     assert [candidate.id for candidate in decision.candidates] == [old]
 
 
+RESTATED = "Check the final answer against all the conditions that were given, always."
+
+
+def test_a_lesson_that_restates_another_says_which(library: Library) -> None:
+    (old,) = add(library, a_lesson("Always check the final answer against the conditions given."))
+    (decision,) = library.apply([a_lesson(RESTATED)])
+    assert decision.decision is DecisionKind.ADD
+    assert decision.reason == f"{old} seems to give the same advice: if it does, merge the two"
+
+
+def test_a_lesson_that_asks_to_be_added_is_not_questioned(library: Library) -> None:
+    add(library, a_lesson("Always check the final answer against the conditions given."))
+    (decision,) = library.apply([a_lesson(RESTATED, action=Action.ADD)])
+    assert (decision.decision, decision.reason) == (DecisionKind.ADD, None)
+
+
 def test_a_far_lesson_has_no_candidates(library: Library) -> None:
     add(library, a_lesson(LESSONS[0]))
     (decision,) = library.apply([a_lesson(LESSONS[5])])

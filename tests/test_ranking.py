@@ -309,26 +309,6 @@ def test_age_takes_a_little_for_two_years() -> None:
     assert early == new == 0 > one > two == twenty
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("Pin the compiler.", "Pin the compiler!", True),
-        ("Lock the table before the row", "Lock the row before the table", False),
-        ("Wait 5 seconds", "Wait 50 seconds", False),
-        ("Use version 3.11", "Use version 3.12", False),
-        ("Cache the answer", "Never cache the answer", False),
-        ("Cache the answer", "Do not cache the answer", False),
-        ("Retry the request", "Retry the request unless it is a write", False),
-        ("Run with tests", "Run without tests", False),
-        ("You can do it", "You can't do it", False),
-        ("You should do it", "You shouldn\u2019t do it", False),
-    ],
-)
-def test_a_number_or_a_negation_tells_two_claims_apart(one: str, other: str, *, same: bool) -> None:
-    assert ranking.same_claim(one, other) is same
-    assert ranking.same_claim(other, one) is same
-
-
 def test_a_common_word_is_common_in_every_form() -> None:
     assert not ranking.is_rare(Term("problems", "problem", 1))
     assert not ranking.is_rare(Term("fixing", "fix", 1))

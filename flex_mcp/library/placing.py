@@ -1,7 +1,8 @@
 """Where a lesson goes: add, merge, discard or supersede, inside one transaction (FLEX §3, updater).
 
-Exact copies are discarded with their evidence counted. Without an action, so are near copies, by
-the embedder's threshold; what is merely near comes back as candidates.
+Exact copies are discarded with their evidence counted. Without an action, so are near copies
+(`duplicates.same_claim`); what is merely near comes back as candidates, and the decision says which
+of them seems to give the same advice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
 
-from flex_mcp import ranking
+from flex_mcp import duplicates, ranking
 from flex_mcp.embedder import Embedder
 from flex_mcp.errors import InputError
 from flex_mcp.models import (
@@ -131,7 +132,7 @@ class Placing:
             for candidate in near:
                 other = self.writing.experiences([candidate.id])[0]
                 close = candidate.score >= self.embedder.near_duplicate
-                if close and ranking.same_claim(new.text, other.text):
+                if close and duplicates.same_claim(new.text, other.text):
                     return other, f"near-identical text (cosine {candidate.score:.2f})"
         return None
 
@@ -144,14 +145,30 @@ class Placing:
         return None
 
     def _add(self, proposal: Proposal, near: Sequence[Candidate]) -> Decision:
+        alike = self._restated(proposal, near)
         added = self._insert(proposal)
         return Decision(
             index=proposal.index,
             decision=DecisionKind.ADD,
             experience_id=added.id,
-            reason=proposal.lesson.reason,
+            reason=proposal.lesson.reason or alike,
             candidates=tuple(near),
         )
+
+    def _restated(self, proposal: Proposal, near: Sequence[Candidate]) -> str | None:
+        """Which of the near ones to look at first; nothing where the caller wants it added."""
+        if proposal.lesson.action is not None or not near:
+            return None
+        function = self.writing.stems(ranking.function_words())
+        new = self._stems(_snapshot(proposal)) - function
+        for other in self.writing.experiences([candidate.id for candidate in near]):
+            if duplicates.restates(new, self._stems(other) - function):
+                return f"{other.id} seems to give the same advice: if it does, merge the two"
+        return None
+
+    def _stems(self, lesson: Snapshot) -> frozenset[str]:
+        """Of what it says; its `when` says where it was learned."""
+        return self.writing.stems(f"{lesson.title}\n{lesson.lesson}")
 
     def _insert(self, proposal: Proposal) -> Experience:
         snapshot = _snapshot(proposal)
