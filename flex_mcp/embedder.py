@@ -240,10 +240,11 @@ def _unknown(name: str, models: Sequence[Model]) -> str:
 
 
 def _opened(model: Model, folder: Path) -> Any:  # noqa: ANN401  fastembed is imported late
+    text_embedding = _text_embedding()
     try:
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of what we chose
-            return _text_embedding()(
+            return text_embedding(
                 model.name,
                 cache_dir=str(folder),  # nothing is put there; it would make one of its own
                 threads=1,
