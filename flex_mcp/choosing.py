@@ -1,5 +1,6 @@
 """The embedders that a library may use, and going over to one of them."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from flex_mcp import embedder, model_files
 from flex_mcp.answers.embedders import Offer, Switched
-from flex_mcp.embedder import FASTEMBED, STATIC
-from flex_mcp.errors import InputError, SettingError
+from flex_mcp.embedder import FASTEMBED, STATIC, Embedder
+from flex_mcp.errors import EmbedderError, InputError, SettingError
 from flex_mcp.settings import absolute
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched
         watcher.tell(_coming(settings, name, folder))
     model = embedder.load(name, cache=settings.models, folder=folder, fetch=True)
     trial = library.switching.trial(model)
-    kept = None if folder is None else _kept(settings, name, folder)
+    kept = None if folder is None else _kept(settings, model, folder)
     previous = library.statistics().vectors
     if trial.agrees:
         library.switching.stay()
@@ -152,9 +153,24 @@ def _coming(settings: "Settings", name: str, folder: Path | None) -> str:
     return f"loading {name}"
 
 
-def _kept(settings: "Settings", name: str, folder: Path) -> Path:
-    model = embedder.find(name.removeprefix(FASTEMBED))
-    return model_files.keep(model, folder, settings.models)
+def _kept(settings: "Settings", model: Embedder, folder: Path) -> Path:
+    """Keep a model that came in a folder, unless another has its name on this machine.
+
+    Other libraries, and servers that run, may have that one's vectors.
+    """
+    from flex_mcp.library.switching import are_alike
+
+    name = model.vectors.embedder
+    about = embedder.find(name.removeprefix(FASTEMBED))
+    home = model_files.home(settings.models, about.name)
+    if not about.lacks(home):
+        with contextlib.suppress(EmbedderError):  # what is damaged may be replaced
+            if not are_alike(model, embedder.load(name, cache=settings.models, folder=home)):
+                raise InputError(
+                    f"{home} holds another model of this name, and other libraries may use it: "
+                    "delete that folder first, or leave --path out"
+                )
+    return model_files.keep(about, folder, settings.models)
 
 
 def _embed(library: "Library", trial: "Trial", settings: "Settings", watcher: Watcher) -> None:

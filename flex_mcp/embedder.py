@@ -105,9 +105,11 @@ class FastEmbedder:
         return _unit(next(iter(self._model.query_embed(text)))).tobytes()
 
     def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
+        # One at a time: on one thread a batch costs up to three times as much, for its padding, and
+        # int8 models round by batch, so that a text would have a vector for every company.
         chunked = [chunks(text) for text in texts]
         flat = (chunk for chunks_ in chunked for chunk in chunks_)
-        embedded = self._model.passage_embed(flat, batch_size=16)
+        embedded = self._model.passage_embed(flat, batch_size=1)
         return [[_unit(next(embedded)).tobytes() for _ in chunks_] for chunks_ in chunked]
 
 

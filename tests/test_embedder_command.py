@@ -216,15 +216,28 @@ def test_a_new_library_begins_with_what_is_chosen(tmp_path: Path, folder: str) -
     assert serving(tmp_path / "new.db") == f"fastembed:{SMALL}"
 
 
-def test_what_serves_already_is_not_embedded_again_unless_its_files_are_others(
-    at: tuple[str, str], path: Path, folder: str, tmp_path: Path
-) -> None:
+def test_what_serves_already_is_not_embedded_again(at: tuple[str, str], folder: str) -> None:
     assert done("embedder", "use", "static", *at)["embedded"] is False
     done("embedder", "use", SMALL, "--path", folder, *at)
     assert done("embedder", "use", SMALL, *at)["embedded"] is False
     assert done("embedder", "use", SMALL, "--path", folder, *at)["embedded"] is False
+
+
+def test_a_name_stands_for_one_model_on_a_machine(
+    at: tuple[str, str], path: Path, folder: str, kept: Path, tmp_path: Path
+) -> None:
+    done("embedder", "use", SMALL, "--path", folder, *at)
     other = write_model(tmp_path / "other", seed=2)
+    says = refused("embedder", "use", SMALL, "--path", str(other), *at)
+    home = kept / "minishlab--potion-base-8M"
+    assert says.startswith(f"{home} holds another model of this name")
+    assert serving(path) == f"fastembed:{SMALL}"
+    shutil.rmtree(home)
+    assert "is not on this machine" in refused("search", QUERY, *at)
     assert done("embedder", "use", SMALL, "--path", str(other), *at)["embedded"] is True
+    (home / "model.safetensors").write_bytes(b"cut off")
+    assert "its files are damaged" in refused("search", QUERY, *at)
+    assert done("embedder", "use", SMALL, "--path", str(other), *at)["embedded"] is False
     assert serving(path) == f"fastembed:{SMALL}"
 
 

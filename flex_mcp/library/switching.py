@@ -20,7 +20,9 @@ UNRELATED = "Soak the beans overnight so that they cook evenly."
 WIDEST = 8192  # dimensions that vec0 takes
 SAMPLE = 16  # texts of the library that are timed
 WRITING = 0.001  # seconds to store the vectors of one experience and to index them
-SAME = 0.98  # cosine from which two vectors are of one model: int8 moves with its batch
+SAME = (
+    0.98  # cosine from which two vectors are of one model, float32 or int8, on whatever processor
+)
 UNIT = 1e-3
 
 
@@ -108,6 +110,11 @@ def check_sound(embedder: Embedder) -> None:
             f"{name} does not tell a related sentence from an unrelated one: its files are damaged "
             "or of another model, so get them anew or use another"
         )
+
+
+def are_alike(one: Embedder, other: Embedder) -> bool:
+    """Whether two embedders are the same model, from the same files or nearly."""
+    return _are_same(one.query(QUESTION), other.query(QUESTION))
 
 
 def _are_one(ours: Sequence[bytes], made: Sequence[bytes]) -> bool:
