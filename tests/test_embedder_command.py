@@ -210,7 +210,9 @@ def test_the_way_back_is_the_same(at: tuple[str, str], path: Path, folder: str) 
 
 def test_a_new_library_begins_with_what_is_chosen(tmp_path: Path, folder: str) -> None:
     at = "--library", str(tmp_path / "new.db")
-    assert done("embedder", "use", SMALL, "--path", folder, *at)["experiences"] == 0
+    result = run("embedder", "use", SMALL, "--path", folder, *at)
+    assert result.exit_code == 0
+    assert result.stderr == f"flex-mcp: loading fastembed:{SMALL}\n"
     with open_library(tmp_path / "new.db") as library:
         library.apply([a_lesson(text) for text in LESSONS])
     assert serving(tmp_path / "new.db") == f"fastembed:{SMALL}"

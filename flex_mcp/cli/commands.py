@@ -112,20 +112,33 @@ def say(sentence: str) -> None:
 @contextlib.contextmanager
 def progress_lines(what: str) -> "Generator[Progress]":
     """A bar where a person watches; elsewhere a line at each tenth, and at least every minute."""
-    if sys.stderr.isatty():
-        with progress_bar(what) as progress:
-            yield progress
-        return
-    last, told = -1, 0.0
+    with contextlib.ExitStack() as stack:
+        yield _late_bar(what, stack) if sys.stderr.isatty() else _lines(what)
 
-    def line(done: int, total: int) -> None:
+
+def _late_bar(what: str, stack: contextlib.ExitStack) -> "Progress":
+    """A bar that begins with the first step: until then others may write."""
+    bar: Progress | None = None
+
+    def step(done: int, total: int) -> None:
+        nonlocal bar
+        bar = bar or stack.enter_context(progress_bar(what))
+        bar(done, total)
+
+    return step
+
+
+def _lines(what: str) -> "Progress":
+    last, told = -1, time.monotonic()
+
+    def step(done: int, total: int) -> None:
         nonlocal last, told
         tenth = 10 * done // max(total, 1)
-        if (total and tenth != last) or time.monotonic() - told > LINE_SECONDS:
+        if total and (tenth != last or time.monotonic() - told > LINE_SECONDS):
             last, told = tenth, time.monotonic()
             click.echo(f"{what} {done:,} of {total:,}", err=True)
 
-    yield line
+    return step
 
 
 @contextlib.contextmanager
