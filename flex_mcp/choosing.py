@@ -109,9 +109,7 @@ def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched
     library.switching.check_writable()
     if name != STATIC:
         watcher.tell(_coming(settings, name, folder))
-    model = embedder.load(name, cache=settings.models, folder=folder, fetch=True)
-    trial = library.switching.trial(model)
-    kept = None if folder is None else _kept(settings, model, folder)
+    trial, kept = _tried(library, settings, name, folder)
     previous = library.statistics().vectors
     if trial.agrees:
         library.switching.stay()
@@ -151,6 +149,18 @@ def _coming(settings: "Settings", name: str, folder: Path | None) -> str:
     if folder is None and model.lacks(model_files.home(settings.models, model.name)):
         return f"fetching {name}, about {model.megabytes:,} MB"
     return f"loading {name}"
+
+
+def _tried(
+    library: "Library", settings: "Settings", name: str, folder: Path | None
+) -> "tuple[Trial, Path | None]":
+    """How the library would fare, and the folder where the model is kept.
+
+    The model goes with this call: `reindex` loads it from where all processes will find it.
+    """
+    model = embedder.load(name, cache=settings.models, folder=folder, fetch=True)
+    trial = library.switching.trial(model)
+    return trial, None if folder is None else _kept(settings, model, folder)
 
 
 def _kept(settings: "Settings", model: Embedder, folder: Path) -> Path:

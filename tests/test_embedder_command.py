@@ -243,6 +243,16 @@ def test_a_name_stands_for_one_model_on_a_machine(
     assert serving(path) == f"fastembed:{SMALL}"
 
 
+def test_the_way_back_needs_no_fastembed(
+    at: tuple[str, str], path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done("embedder", "use", SMALL, "--path", folder, *at)
+    monkeypatch.setitem(sys.modules, "fastembed", None)
+    assert refused("search", QUERY, *at).startswith("fastembed cannot be imported here")
+    assert done("embedder", "use", "static", *at)["embedded"]
+    assert serving(path) == "static"
+
+
 @pytest.mark.parametrize(
     "name", [SMALL, f"fastembed:{SMALL}", "potion-base-8M", "fastembed:POTION-base-8m"]
 )

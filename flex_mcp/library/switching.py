@@ -18,7 +18,7 @@ QUESTION = "how to pin the compiler version in a build image"
 RELATED = "Fix the release of the compiler when you make the image for the build."
 UNRELATED = "Soak the beans overnight so that they cook evenly."
 WIDEST = 8192  # dimensions that vec0 takes
-SAMPLE = 16  # texts of the library that are timed
+SAMPLE = 8  # texts of the library that are timed
 WRITING = 0.001  # seconds to store the vectors of one experience and to index them
 SAME = (
     0.98  # cosine from which two vectors are of one model, float32 or int8, on whatever processor
