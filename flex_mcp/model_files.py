@@ -40,7 +40,7 @@ def home(cache: Path, model: str) -> Path:
 def here(cache: Path) -> dict[str, int]:
     """The models that are on this machine, and their bytes."""
     sizes: dict[str, int] = {}
-    for folder in sorted(cache.glob("*--*")):
+    for folder in sorted(set(cache.glob("*--*")) - set(cache.glob("models--*"))):  # fastembed's own
         files = [one for one in folder.rglob("*") if one.is_file()]
         if any(file.suffix in WEIGHTS for file in files):
             sizes[folder.name.replace("--", "/", 1)] = sum(file.stat().st_size for file in files)
