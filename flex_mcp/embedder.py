@@ -11,13 +11,17 @@ import mmap
 import platform
 import struct
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from flex_mcp import model_files
 from flex_mcp.errors import EmbedderError
+from flex_mcp.model_files import Model
 from flex_mcp.models import Vectors
+from flex_mcp.settings import no_telemetry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,9 +96,8 @@ class FastEmbedder:
     near_duplicate = 0.95
     related = 0.5
 
-    def __init__(self, name: str, *, cache: Path, folder: Path | None, fetch: bool) -> None:
-        model = name.removeprefix(FASTEMBED)
-        self._model = _fastembed_model(model, cache=cache, folder=folder, fetch=fetch)
+    def __init__(self, name: str, model: Model, folder: Path) -> None:
+        self._model = _opened(model, folder)
         dimension = len(next(iter(self._model.query_embed("dimension"))))
         self.vectors = Vectors(embedder=name, version="1", dimension=dimension)
 
@@ -102,9 +105,11 @@ class FastEmbedder:
         return _unit(next(iter(self._model.query_embed(text)))).tobytes()
 
     def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
+        # One at a time: on one thread a batch costs up to three times as much, for its padding, and
+        # int8 models round by batch, so that a text would have a vector for every company.
         chunked = [chunks(text) for text in texts]
         flat = (chunk for chunks_ in chunked for chunk in chunks_)
-        embedded = self._model.passage_embed(flat, batch_size=16)
+        embedded = self._model.passage_embed(flat, batch_size=1)
         return [[_unit(next(embedded)).tobytes() for _ in chunks_] for chunks_ in chunked]
 
 
@@ -130,7 +135,16 @@ def load(name: str, *, cache: Path, folder: Path | None = None, fetch: bool = Fa
     if name == STATIC:
         return StaticEmbedder()
     check_name(name)
-    return FastEmbedder(name, cache=cache, folder=folder, fetch=fetch)
+    model = find(name.removeprefix(FASTEMBED))
+    if folder is not None:
+        model_files.check_whole(model, folder)
+        return FastEmbedder(name, model, folder)
+    home = model_files.home(cache, model.name)
+    if model.lacks(home):
+        if not fetch:
+            raise EmbedderError(_not_here(model))
+        model_files.fetch(model, cache)
+    return FastEmbedder(name, model, home)
 
 
 def check_name(name: str) -> None:
@@ -147,36 +161,103 @@ def check_name(name: str) -> None:
         )
 
 
-def _fastembed_model(model: str, *, cache: Path, folder: Path | None, fetch: bool) -> Any:  # noqa: ANN401  fastembed is imported late
+def listed() -> list[Model]:
+    """The models that fastembed knows; importing it takes most of a second.
+
+    Raises:
+        EmbedderError: it cannot be imported.
+    """
+    return [_model(one) for one in _text_embedding().list_supported_models()]
+
+
+def _text_embedding() -> Any:  # noqa: ANN401  fastembed is imported late
+    no_telemetry()
     try:
         with contextlib.redirect_stdout(sys.stderr):  # it prints, and stdout is the protocol's
             from fastembed import TextEmbedding
             from loguru import logger
-
-            logger.disable("fastembed")  # what it logs, the error says once and better
-            _check_known(model, TextEmbedding.list_supported_models())
-            return TextEmbedding(
-                model,
-                cache_dir=str(cache),
-                threads=1,
-                specific_model_path=None if folder is None else str(folder),
-                local_files_only=not fetch,
-            )
     except ImportError as error:
         raise EmbedderError(_not_imported()) from error
-    except EmbedderError:
-        raise
-    except Exception as error:  # fastembed, ONNX Runtime and the hub raise what they like
-        raise EmbedderError(_not_loaded(model, folder, fetch=fetch)) from error
+    logger.disable("fastembed")  # what it logs, the error says once and better
+    return TextEmbedding
 
 
-def _check_known(model: str, listed: Sequence[Mapping[str, Any]]) -> None:
-    if model.casefold() not in {str(one["model"]).casefold() for one in listed}:
+def _model(about: Mapping[str, Any]) -> Model:
+    weights: str = about["model_file"]
+    config = ("tokenizer_config.json",) if weights.endswith(".onnx") else ()
+    return Model(
+        name=about["model"],
+        source=about["sources"]["hf"] or "",
+        files=("tokenizer.json", *config, *about["additional_files"], weights),
+        megabytes=round(about["size_in_GB"] * 1000),
+        dimension=about["dim"],
+    )
+
+
+def find(name: str) -> Model:
+    """The model of this name, in any case.
+
+    Raises:
+        EmbedderError: fastembed knows none of this name; it says which are near.
+    """
+    models = listed()
+    found = [model for model in models if model.name.casefold() == name.casefold()]
+    if not found:
+        raise EmbedderError(_unknown(name, models))
+    return found[0]
+
+
+def resolve(text: str) -> str:
+    """The name of the embedder that a user means; of a model the last part is enough.
+
+    Raises:
+        EmbedderError: there is no such model, or several; it says which are near.
+    """
+    if text.casefold() == STATIC:
+        return STATIC
+    name = text.removeprefix(FASTEMBED)
+    models = listed()
+    wanted = name.casefold()
+    for given in (str.casefold, _last_part):
+        found = [model for model in models if given(model.name) == wanted]
+        if len(found) == 1:
+            return FASTEMBED + found[0].name
+    raise EmbedderError(_unknown(name, models))
+
+
+def _last_part(name: str) -> str:
+    return name.casefold().rpartition("/")[2]
+
+
+def _unknown(name: str, models: Sequence[Model]) -> str:
+    import difflib
+
+    by_part = {form(one.name): one.name for one in models for form in (str.casefold, _last_part)}
+    near = difflib.get_close_matches(name.casefold(), by_part, cutoff=0.5)
+    names = list(dict.fromkeys(by_part[one] for one in near)) or ["BAAI/bge-small-en-v1.5"]
+    return (
+        f"fastembed knows no model {name!r}: take {' or '.join(names)}, "
+        "or another that `flex-mcp embedder list --all` names"
+    )
+
+
+def _opened(model: Model, folder: Path) -> Any:  # noqa: ANN401  fastembed is imported late
+    text_embedding = _text_embedding()
+    try:
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of what we chose
+            return text_embedding(
+                model.name,
+                cache_dir=str(folder),  # nothing is put there; it would make one of its own
+                threads=1,
+                specific_model_path=str(folder),
+                local_files_only=True,
+            )
+    except Exception as error:  # fastembed and ONNX Runtime raise what they like
         raise EmbedderError(
-            f"fastembed knows no model {model!r}: "
-            f"take one of its list, such as {FASTEMBED}BAAI/bge-small-en-v1.5, "
-            "and run `flex-mcp reindex`"
-        )
+            f"the model {model.name!r} cannot be loaded from {folder}: its files are damaged or of "
+            f"another model; get them anew and run `flex-mcp embedder use {model.name}` again"
+        ) from error
 
 
 def _not_imported() -> str:
@@ -193,21 +274,11 @@ def _not_imported() -> str:
     )
 
 
-def _not_loaded(model: str, folder: Path | None, *, fetch: bool) -> str:
-    if folder is not None:
-        return (
-            f"the model {model!r} cannot be loaded from {folder}: FLEX_MCP_EMBEDDER_PATH must name "
-            "a folder with its model.onnx, tokenizer.json and config.json; "
-            "then run `flex-mcp reindex`"
-        )
-    if fetch:
-        return (
-            f"the model {model!r} cannot be fetched: check the network and run `flex-mcp reindex` "
-            "again, or name a folder with its files in FLEX_MCP_EMBEDDER_PATH"
-        )
+def _not_here(model: Model) -> str:
     return (
-        f"the model {model!r} is not on this machine: run `flex-mcp reindex` with a network to "
-        "fetch it, or name a folder with its files in FLEX_MCP_EMBEDDER_PATH"
+        f"the model {model.name!r} is not on this machine: run "
+        f"`flex-mcp embedder use {model.name}` with a network to fetch it, or add --path FOLDER "
+        "where its files are"
     )
 
 

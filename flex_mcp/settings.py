@@ -163,6 +163,15 @@ def environment() -> Mapping[str, str]:
     return dict(os.environ)  # noqa: TID251  the one place
 
 
+def no_telemetry() -> None:
+    """Keep ONNX Runtime and the model hub from telling their makers about their use.
+
+    ONNX Runtime begins when it is imported, so this comes first; what the user set stays.
+    """
+    for name in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+        os.environ.setdefault(name, "1")  # noqa: TID251  the one place
+
+
 def absolute(path: str) -> Path:
     """The path as a user means it, `~` and relative ones too.
 

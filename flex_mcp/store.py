@@ -243,8 +243,11 @@ class Reading(Protocol):
         """Newest first."""
         ...
 
-    def unembedded(self, limit: int) -> list[Experience]:
-        """Experiences whose text has no vector in the staging area yet."""
+    def unembedded(self, limit: int, after: str | None = None) -> list[Experience]:
+        """Experiences whose text has no vector in the staging area yet; those after one of them.
+
+        A walk through a library that asks for what follows the last one looks at each once.
+        """
         ...
 
     def unstaged(self) -> int:

@@ -358,6 +358,7 @@ Commands:
   demo       Watch the main job on real input: record, distil, and find the...
   distill    Turn pending trajectories into lessons with the model of...
   doctor     Check the installation, the library and the clients.
+  embedder   See what turns texts into vectors, and choose a model that...
   export     Write the library to FILE, or to stdout.
   import     Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`.
   install    Put flex-mcp into the configuration of CLIENT.
@@ -373,7 +374,7 @@ Commands:
 """)
 
 
-COMMANDS = sorted(set(main.commands) - {"prompts", "uninstall"})  # they need no library
+COMMANDS = sorted(set(main.commands) - {"embedder", "prompts", "uninstall"})  # they need no library
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -677,16 +678,16 @@ def test_a_locked_library_is_searched_all_the_same(
         (
             "fastembed:BAAI/bge-small-en-v1.5",
             (
-                "the model 'BAAI/bge-small-en-v1.5' is not on this machine: run `flex-mcp reindex` "
-                "with a network to fetch it, or name a folder with its files in "
-                "FLEX_MCP_EMBEDDER_PATH"
+                "the model 'BAAI/bge-small-en-v1.5' is not on this machine: run "
+                "`flex-mcp embedder use BAAI/bge-small-en-v1.5` with a network to fetch it, or add "
+                "--path FOLDER where its files are"
             ),
         ),
         (
             "fastembed:nobody/nothing",
             (
-                "fastembed knows no model 'nobody/nothing': take one of its list, such as "
-                "fastembed:BAAI/bge-small-en-v1.5, and run `flex-mcp reindex`"
+                "fastembed knows no model 'nobody/nothing': take BAAI/bge-small-en-v1.5, or "
+                "another that `flex-mcp embedder list --all` names"
             ),
         ),
         (

@@ -127,7 +127,7 @@ def test_a_folder_without_the_models_files_is_refused_with_what_must_be_in_it(
 
 
 def test_a_model_that_is_not_here_is_not_fetched_unasked(tmp_path: Path) -> None:
-    with pytest.raises(EmbedderError, match=r"not on this machine: run `flex-mcp reindex`"):
+    with pytest.raises(EmbedderError, match=r"not on this machine: run `flex-mcp embedder use"):
         load(MINILM, cache=tmp_path)
 
 

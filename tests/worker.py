@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from flex_mcp import open_library
+from flex_mcp.app import App
+from flex_mcp.choosing import Watcher, use
 from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.errors import FlexError
 from flex_mcp.library import Library
@@ -152,6 +154,23 @@ def die_inside(path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def go_over(path: Path, model: str, folder: str) -> None:
+    """Go over to another embedder; after each batch it says so, and waits for a line."""
+
+    def progress(done: int, total: int) -> None:
+        say(done=done, total=total)
+        sys.stdin.readline()
+
+    app = App(library=str(path))
+    try:
+        use(app, model, folder or None, Watcher(lambda sentence: say(told=sentence), progress))
+        say(over=True)
+    except FlexError as error:
+        say(error=str(error))
+    finally:
+        app.close()
+
+
 def open_it(path: Path) -> None:
     with open_library(path) as library:
         say(library_id=library.statistics().library_id)
@@ -188,6 +207,7 @@ def main() -> None:
         "churn": churn,
         "write-forever": write_forever,
         "die-inside": die_inside,
+        "go-over": go_over,
         "open": open_it,
         "look-and-try": look_and_try,
     }

@@ -11,6 +11,7 @@ import click
 from flex_mcp import __version__
 from flex_mcp.app import App
 from flex_mcp.cli import clients as on_clients
+from flex_mcp.cli import embedders as on_embedders
 from flex_mcp.cli import library as on_library
 from flex_mcp.cli import prompts as on_prompts
 from flex_mcp.cli import trajectories as on_trajectories
@@ -119,6 +120,7 @@ for command in (
     on_library.import_,
     on_library.export,
     on_library.stats,
+    on_embedders.embedder,
     on_library.reindex,
     on_clients.install,
     on_clients.uninstall,

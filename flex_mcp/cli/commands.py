@@ -5,6 +5,7 @@ import functools
 import io
 import json
 import sys
+import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from flex_mcp.library import Progress
 
 CALLER = tools.Caller("command line")
+LINE_SECONDS = 60
 ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -100,6 +102,43 @@ def show_answer(answer: Answer, as_json: bool) -> None:  # noqa: FBT001  what th
         click.echo(json.dumps(answer.content, ensure_ascii=False, indent=2))
     else:
         click.echo(answer.text)
+
+
+def say(sentence: str) -> None:
+    """Tell a person on stderr how far the work is."""
+    click.echo(f"flex-mcp: {sentence}", err=True)
+
+
+@contextlib.contextmanager
+def progress_lines(what: str) -> "Generator[Progress]":
+    """A bar where a person watches; elsewhere a line at each tenth, and at least every minute."""
+    with contextlib.ExitStack() as stack:
+        yield _late_bar(what, stack) if sys.stderr.isatty() else _lines(what)
+
+
+def _late_bar(what: str, stack: contextlib.ExitStack) -> "Progress":
+    """A bar that begins with the first step: until then others may write."""
+    bar: Progress | None = None
+
+    def step(done: int, total: int) -> None:
+        nonlocal bar
+        bar = bar or stack.enter_context(progress_bar(what))
+        bar(done, total)
+
+    return step
+
+
+def _lines(what: str) -> "Progress":
+    last, told = -1, time.monotonic()
+
+    def step(done: int, total: int) -> None:
+        nonlocal last, told
+        tenth = 10 * done // max(total, 1)
+        if total and (tenth != last or time.monotonic() - told > LINE_SECONDS):
+            last, told = tenth, time.monotonic()
+            click.echo(f"{what} {done:,} of {total:,}", err=True)
+
+    return step
 
 
 @contextlib.contextmanager

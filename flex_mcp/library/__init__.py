@@ -21,6 +21,7 @@ from flex_mcp.library.importing import Bundle, Imported, NewEntry
 from flex_mcp.library.lessons import RawLesson, place, prepare, source
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.library.searching import Searcher
+from flex_mcp.library.switching import Switching
 from flex_mcp.library.turns import Turns
 from flex_mcp.models import (
     Brief,
@@ -89,6 +90,7 @@ class Library:
         self._now = now
         self.turns = Turns(store, self._writing, now)
         self.catalogue = Catalogue(store)
+        self.switching = Switching(store)
 
     @property
     def name(self) -> str:

@@ -25,9 +25,10 @@ def _stage_all(store: Store, embedder: Embedder, progress: Callable[[int, int], 
     with store.reading() as reading:
         total = len(reading.experience_ids(Filter()))
     done: int | None = None
+    last: str | None = None
     while True:
         with store.reading() as reading:
-            batch = reading.unembedded(BATCH)
+            batch = reading.unembedded(BATCH, last)
             if done is None:
                 done = total - reading.unstaged()
         progress(min(done, total), total)
@@ -36,4 +37,4 @@ def _stage_all(store: Store, embedder: Embedder, progress: Callable[[int, int], 
         vectors = embedder.passages([experience.text for experience in batch])
         with store.writing() as writing:
             writing.stage(embedder.vectors, list(zip(batch, vectors, strict=True)))
-        done += len(batch)
+        done, last = done + len(batch), batch[-1].id

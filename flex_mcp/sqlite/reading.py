@@ -318,8 +318,9 @@ class SqliteReading:
         found = self._one("part", identity=identity)
         return found["experience_id"] if found else None
 
-    def unembedded(self, limit: int) -> list[Experience]:
-        return self.experiences([row["id"] for row in self._run("unembedded", limit=limit)])
+    def unembedded(self, limit: int, after: str | None = None) -> list[Experience]:
+        found = self._run("unembedded", limit=limit, after=after)
+        return self.experiences([row["id"] for row in found])
 
     def unstaged(self) -> int:
         return self._run("unstaged")[0]["count"]

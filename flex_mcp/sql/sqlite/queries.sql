@@ -289,7 +289,8 @@ UNION ALL SELECT 'revisions', '', count(*) FROM revisions;
 
 -- name: unembedded
 SELECT e.id FROM experiences e
-WHERE NOT EXISTS (SELECT 1 FROM staged s WHERE s.experience = e.number AND s.revision = e.revision)
+WHERE e.number > coalesce((SELECT number FROM experiences WHERE id = :after), 0)
+  AND NOT EXISTS (SELECT 1 FROM staged s WHERE s.experience = e.number AND s.revision = e.revision)
 ORDER BY e.number LIMIT :limit;
 
 -- name: unstaged

@@ -1,0 +1,202 @@
+"""The embedders that a library may use, and going over to one of them."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flex_mcp import embedder, model_files
+from flex_mcp.answers.embedders import Offer, Switched
+from flex_mcp.embedder import FASTEMBED, STATIC, Embedder
+from flex_mcp.errors import EmbedderError, InputError, SettingError
+from flex_mcp.settings import absolute
+
+if TYPE_CHECKING:
+    from flex_mcp.app import App
+    from flex_mcp.library import Library, Progress
+    from flex_mcp.library.switching import Trial
+    from flex_mcp.settings import Settings
+
+SUGGESTED = (  # docs/retrieval.md; MiniLM's costs are of float32, as fetched, its nDCG of int8
+    Offer(
+        name=STATIC,
+        where="built in",
+        megabytes=9,
+        dimension=256,
+        query_ms=0.2,
+        load_seconds=0.14,
+        ndcg=60.8,
+    ),
+    Offer(
+        name=f"{FASTEMBED}sentence-transformers/all-MiniLM-L6-v2",
+        megabytes=90,
+        dimension=384,
+        query_ms=68,
+        load_seconds=0.85,
+        ndcg=64.4,
+    ),
+    Offer(name=f"{FASTEMBED}BAAI/bge-small-en-v1.5", megabytes=67, dimension=384),
+)
+STORED = 16  # bytes a dimension while vectors are made anew: put aside, stored, indexed, logged
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who hears how far a switch is: of its steps in sentences, and of texts embedded."""
+
+    tell: Callable[[str], object]
+    progress: "Progress"
+
+
+def offers(app: "App", *, every: bool = False) -> list[Offer]:
+    """The suggested embedders and those on this machine; or every one that fastembed knows.
+
+    Raises:
+        LibraryError: the library is none.
+        EmbedderError: every one is asked for, and fastembed cannot be imported.
+    """
+    settings = app.settings
+    used = _used(settings)
+    sizes = model_files.here(settings.models)
+    here = {FASTEMBED + name: round(size / model_files.MEGABYTE) for name, size in sizes.items()}
+    known = {one.name: one for one in SUGGESTED}
+    for one in _listed() if every else ():
+        known.setdefault(one.name, one)
+    for name in (*here, used):
+        known.setdefault(name, Offer(name=name))
+    for name, megabytes in here.items():
+        known[name] = replace(known[name], where="here", megabytes=megabytes)
+    known[used] = replace(known[used], used=True)
+    return list(known.values())
+
+
+def _listed() -> Iterator[Offer]:
+    for one in sorted(embedder.listed(), key=lambda one: one.megabytes):
+        name = FASTEMBED + one.name
+        yield Offer(name=name, megabytes=one.megabytes, dimension=one.dimension)
+
+
+def _used(settings: "Settings") -> str:
+    """The embedder of the library, or of the one that would be made."""
+    from flex_mcp.sqlite import look
+
+    made_by = look(settings.library).made_by if settings.library.is_file() else None
+    return made_by.embedder if made_by else settings.embedder or STATIC
+
+
+def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched:
+    """Take a library over to another embedder: tried first, then embedded anew, then switched.
+
+    Until the switch the old vectors serve, whatever ends this; the next run goes on where it was.
+
+    Args:
+        app: of the library.
+        wanted: an embedder's name, or a model's or the last part of it.
+        path: a folder with the model's files, which are kept beside the fetched ones.
+        watcher: hears how far it is.
+
+    Raises:
+        InputError: a folder is given for `static`.
+        SettingError: this process's settings ask for another embedder.
+        EmbedderError: there is no such model, it cannot be had, or is of no use.
+        LibraryError: the library cannot be written.
+    """
+    settings = app.settings
+    name = embedder.resolve(wanted)
+    folder = _folder(settings, name, path)
+    library = app.library
+    library.switching.check_writable()
+    if name != STATIC:
+        watcher.tell(_coming(settings, name, folder))
+    trial, kept = _tried(library, settings, name, folder)
+    previous = library.statistics().vectors
+    if trial.agrees:
+        library.switching.stay()
+    else:
+        _embed(library, trial, settings, watcher)
+    return Switched(
+        vectors=trial.vectors,
+        previous=previous.embedder if previous else None,
+        experiences=trial.experiences,
+        embedded=not trial.agrees,
+        folder=kept,
+    )
+
+
+def _folder(settings: "Settings", name: str, path: str | None) -> Path | None:
+    """The user's folder of a model; checks that later processes will find the same embedder."""
+    if settings.embedder not in {None, name}:
+        raise SettingError(
+            f"FLEX_MCP_EMBEDDER asks for {settings.embedder!r}, so {name!r} would be refused "
+            f"afterwards: unset it, or set it to {name}"
+        )
+    if name == STATIC:
+        if path is not None:
+            raise InputError("static is built in: leave --path out")
+        return None
+    given = None if path is None else absolute(path)
+    if None not in {given, settings.embedder_path} and given != settings.embedder_path:
+        raise SettingError(
+            f"FLEX_MCP_EMBEDDER_PATH names {settings.embedder_path}, and --path another folder: "
+            "unset the one, or leave out the other"
+        )
+    return given or settings.embedder_path
+
+
+def _coming(settings: "Settings", name: str, folder: Path | None) -> str:
+    model = embedder.find(name.removeprefix(FASTEMBED))
+    if folder is None and model.lacks(model_files.home(settings.models, model.name)):
+        return f"fetching {name}, about {model.megabytes:,} MB"
+    return f"loading {name}"
+
+
+def _tried(
+    library: "Library", settings: "Settings", name: str, folder: Path | None
+) -> "tuple[Trial, Path | None]":
+    """How the library would fare, and the folder where the model is kept.
+
+    The model goes with this call: `reindex` loads it from where all processes will find it.
+    """
+    model = embedder.load(name, cache=settings.models, folder=folder, fetch=True)
+    trial = library.switching.trial(model)
+    return trial, None if folder is None else _kept(settings, model, folder)
+
+
+def _kept(settings: "Settings", model: Embedder, folder: Path) -> Path:
+    """Keep a model that came in a folder, unless another has its name on this machine.
+
+    Other libraries, and servers that run, may have that one's vectors.
+    """
+    from flex_mcp.library.switching import are_alike
+
+    name = model.vectors.embedder
+    about = embedder.find(name.removeprefix(FASTEMBED))
+    home = model_files.home(settings.models, about.name)
+    if not about.lacks(home):
+        with contextlib.suppress(EmbedderError):  # what is damaged may be replaced
+            if not are_alike(model, embedder.load(name, cache=settings.models, folder=home)):
+                raise InputError(
+                    f"{home} holds another model of this name, and other libraries may use it: "
+                    "delete that folder first, or leave --path out"
+                )
+    return model_files.keep(about, folder, settings.models)
+
+
+def _embed(library: "Library", trial: "Trial", settings: "Settings", watcher: Watcher) -> None:
+    count, name = trial.experiences, trial.vectors.embedder
+    needed = count * trial.vectors.dimension * STORED
+    model_files.check_room(settings.library.parent, needed, f"embedding {count:,} experiences")
+    if count:
+        watcher.tell(
+            f"{name} works: it takes about {_duration(trial.seconds)} for {count:,} experiences; "
+            "searches go on with the old vectors meanwhile"
+        )
+    library.reindex(name, progress=watcher.progress)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("hour", 3600), ("minute", 60)):
+        if seconds >= 1.5 * length:
+            return f"{round(seconds / length)} {unit}s"
+    return "a minute" if seconds >= 45 else f"{max(round(seconds), 1)} s"  # noqa: PLR2004  as said
