@@ -6,14 +6,10 @@ unless `fetch` says that the user asked for it.
 """
 
 import contextlib
-import json
-import mmap
 import platform
-import struct
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +18,7 @@ from flex_mcp.errors import EmbedderError
 from flex_mcp.model_files import Model
 from flex_mcp.models import Vectors
 from flex_mcp.settings import no_telemetry
+from flex_mcp.tokens import tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,13 +32,15 @@ WINDOW = 180  # words of a chunk: they fit the 256 tokens of the smallest models
 class Embedder(Protocol):
     """Texts to unit vectors.
 
-    `vectors` names what it makes; `weight` is its share in the fusion with words; from a cosine of
+    `vectors` names what it makes; `weight` is its share in the fusion with words, `likeness` the
+    share that the comparison by tokens has beside both (docs/retrieval.md); from a cosine of
     `near_duplicate` two texts of one zone and level may say the same (`duplicates.same_claim` must
     agree), from `related` they are worth a look. benchmarks/duplicates.py measures both.
     """
 
     vectors: Vectors
     weight: float
+    likeness: float
     near_duplicate: float
     related: float
 
@@ -55,35 +54,21 @@ class Embedder(Protocol):
 
 
 class StaticEmbedder:
-    """The offline default: the mean of learned token vectors (docs/retrieval.md).
-
-    `vectors.safetensors` holds int8 rows and a float32 scale for each; it is memory-mapped, so that
-    a process reads only the rows of the tokens it meets.
-    """
+    """The offline default: the mean of learned token vectors (docs/retrieval.md)."""
 
     weight = 0.5
+    likeness = 0.45
     near_duplicate = 0.95
     related = 0.5
 
     def __init__(self) -> None:
-        from tokenizers import Tokenizer  # late: see the module
-
-        folder = files("flex_mcp") / "vectors"
-        with as_file(folder / "vectors.safetensors") as path:
-            arrays, about = _safetensors(path)
-        self._rows, self._scales = arrays["vectors"], arrays["scales"]
-        tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
-        self._tokenizer = Tokenizer.from_str(tokenizer)
+        self._tokens = tokens()
         self.vectors = Vectors(
-            embedder=STATIC, version=about["version"], dimension=self._rows.shape[1]
+            embedder=STATIC, version=self._tokens.version, dimension=self._tokens.dimension
         )
 
     def query(self, text: str) -> bytes:
-        import numpy as np
-
-        tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
-        total = self._scales[tokens] @ self._rows[tokens].astype(np.float32)
-        return _unit(total).tobytes()
+        return _unit(self._tokens.total(text)).tobytes()
 
     def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
         return [[self.query(text)] for text in texts]  # a mean has no window
@@ -93,6 +78,7 @@ class FastEmbedder:
     """A model of fastembed, one ONNX thread: twice as fast for a single query on small machines."""
 
     weight = 0.6
+    likeness = 0.2
     near_duplicate = 0.95
     related = 0.5
 
@@ -288,22 +274,3 @@ def _unit(vector: "NDArray[Any]") -> "NDArray[np.float32]":
     single = np.asarray(vector, np.float32)
     length = float(np.linalg.norm(single))
     return single / length if length else single
-
-
-def _safetensors(path: Path) -> "tuple[dict[str, NDArray[Any]], dict[str, str]]":
-    """A safetensors file, memory-mapped, and its notes: 8 bytes length, JSON header, the data."""
-    import numpy as np
-
-    types = {"I8": np.int8, "F32": np.float32}
-    with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    (length,) = struct.unpack("<Q", mapped[:8])
-    header: dict[str, Any] = json.loads(mapped[8 : 8 + length])
-    notes: dict[str, str] = header.pop("__metadata__")
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, about in header.items():
-        start, end = about["data_offsets"]
-        kind = np.dtype(types[about["dtype"]])
-        flat = np.frombuffer(mapped, kind, (end - start) // kind.itemsize, 8 + length + start)
-        arrays[name] = flat.reshape(about["shape"])
-    return arrays, notes

@@ -16,6 +16,7 @@ from flex_mcp.models import Experience, Level
 from flex_mcp.store import Scored, Term
 
 DEPTH = 100  # candidates of each list and level
+COMPARED = 30  # of these, the best of each level are compared token by token
 POSTINGS = 5_000  # a query's words are taken rarest first until their postings reach this
 ALWAYS_WORDS = 8  # rarest words taken whatever their postings
 COLLAPSE_COSINE = 0.95  # hits nearer than this say the same
@@ -67,12 +68,12 @@ def ends(text: str, *, first: int = 250, last: int = 100) -> str:
     return text if len(words) <= first + last else " ".join((*words[:first], *words[-last:]))
 
 
-def fuse(nearest: Sequence[Scored], matching: Sequence[Scored], weight: float) -> dict[str, float]:
-    """Fused scores, best first: `weight` of the vector list, the rest of the word list.
+def fuse(*given: tuple[Sequence[Scored], float]) -> dict[str, float]:
+    """Fused scores, best first, of lists and their shares.
 
     Each list's scores are normalised to mean 0, deviation 1; what a list lacks gets its lowest.
     """
-    lists = [(rows, share) for rows, share in ((nearest, weight), (matching, 1 - weight)) if rows]
+    lists = [(rows, share) for rows, share in given if rows]
     total: dict[str, float] = dict.fromkeys((row.id for rows, _ in lists for row in rows), 0.0)
     for rows, share in lists:
         z, lowest = _normalised({row.id: row.score for row in rows})

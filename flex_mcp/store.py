@@ -225,6 +225,10 @@ class Reading(Protocol):
         """The float32 vectors of these experiences, one a chunk."""
         ...
 
+    def tokens(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """The distinct tokens of these experiences' texts, as `tokens.Tokens.distinct` has them."""
+        ...
+
     def active(self) -> int:
         """How many experiences are active."""
         ...

@@ -56,6 +56,7 @@ def measure(reading: Reading, embedder: Embedder) -> KeptBackground | None:
             text=text,
             vector=embedder.query(text),
             weight=embedder.weight,
+            likeness=embedder.likeness,
             wanted=Filter(),
             limit=1,
         )

@@ -1,7 +1,7 @@
 """One search in one snapshot: candidates, fusion, the decision whether anything fits, the hits."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from flex_mcp import ranking
 from flex_mcp.models import Filter, Hit, Level, Snapshot, Zone
 from flex_mcp.ranking import Background, Features, Ranked
 from flex_mcp.store import Reading, Scored, Term
+from flex_mcp.tokens import tokens
 
 NEAR_TOP = 0.75  # share of the best hit's cosine from which an outranked warning still fits
 SURE = 2  # rare words shared with the query: one may be chance
@@ -26,6 +27,7 @@ class Search:
     limit: int
     vector: bytes | None = None
     weight: float = 0.0
+    likeness: float = 0.0
     abstain: bool = True
     collapse: bool = True
     prior: datetime | None = None
@@ -42,14 +44,18 @@ class Candidates:
 
     def shortlist(self, length: int) -> list[str]:
         """The best `length` of each level: only their texts are read."""
-        taken: Counter[Level] = Counter()
-        chosen: list[str] = []
-        for id_ in self.scores:
-            level = self.levels[id_]
-            if taken[level] < length:
-                taken[level] += 1
-                chosen.append(id_)
-        return chosen
+        return _best_of_each(self.levels, self.scores, length)
+
+
+def _best_of_each(levels: Mapping[str, Level], best_first: Iterable[str], length: int) -> list[str]:
+    taken: Counter[Level] = Counter()
+    chosen: list[str] = []
+    for id_ in best_first:
+        level = levels[id_]
+        if taken[level] < length:
+            taken[level] += 1
+            chosen.append(id_)
+    return chosen
 
 
 def candidates(reading: Reading, search: Search) -> Candidates:
@@ -61,7 +67,24 @@ def candidates(reading: Reading, search: Search) -> Candidates:
     if search.vector is not None and any(search.vector):
         nearest = reading.nearest(search.vector, depth=depth, wanted=wanted)
     levels = {row.id: row.level for row in (*nearest, *matching)}
-    return Candidates(ranking.fuse(nearest, matching, search.weight), levels, nearest, terms)
+    lists = (nearest, search.weight), (matching, 1 - search.weight)
+    scores = ranking.fuse(*lists)
+    if nearest:
+        alike = _alike(reading, search, levels, scores)
+        rest = 1 - search.likeness
+        shares = ((rows, rest * share) for rows, share in lists)
+        scores = ranking.fuse(*shares, (alike, search.likeness))
+    return Candidates(scores, levels, nearest, terms)
+
+
+def _alike(
+    reading: Reading, search: Search, levels: Mapping[str, Level], best_first: Iterable[str]
+) -> list[Scored]:
+    """The best candidates, compared with the query token by token."""
+    chosen = _best_of_each(levels, best_first, ranking.COMPARED)
+    held = reading.tokens(chosen)
+    alike = tokens().likeness(ranking.ends(search.text), [held[id_] for id_ in chosen])
+    return [Scored(id_, levels[id_], score) for id_, score in zip(chosen, alike, strict=True)]
 
 
 def answer(reading: Reading, search: Search, usual: Background | None) -> tuple[list[Hit], float]:

@@ -27,6 +27,7 @@ from flex_mcp.models import (
 from flex_mcp.sqlite import rows
 from flex_mcp.sqlite.file import QUERIES, runner
 from flex_mcp.store import Entry, EntryPart, Scored, Term
+from flex_mcp.tokens import tokens
 from flex_mcp.turns import Turn
 
 if TYPE_CHECKING:
@@ -300,6 +301,12 @@ class SqliteReading:
         for row in self._run("vectors", ids=rows.as_json(ids)):
             found.setdefault(row["id"], []).append(rows.single(row["vector"]))
         return found
+
+    def tokens(self, ids: Sequence[str]) -> dict[str, bytes]:
+        version = tokens().version
+        found = dict(self._tuples("tokens", ids=rows.as_json(ids), version=version))
+        lacking = self.experiences([id_ for id_ in ids if id_ not in found])
+        return found | {one.id: tokens().distinct(one.text) for one in lacking}
 
     def active(self) -> int:
         return self._run("active")[0]["count"]

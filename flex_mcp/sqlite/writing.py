@@ -27,6 +27,7 @@ from flex_mcp.models import (
 from flex_mcp.sqlite import rows
 from flex_mcp.sqlite.reading import SqliteReading, staging_name, vectors_table
 from flex_mcp.store import Entry, Scored
+from flex_mcp.tokens import tokens
 from flex_mcp.turns import Reply, Turn
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class SqliteWriting(SqliteReading):
         for place, trajectory_id in enumerate(experience.evidence):
             self._run("add_evidence", id=experience.id, place=place, trajectory_id=trajectory_id)
         self._index_words(number, experience)
+        self._index_tokens(experience)
         self._index_place(number, experience)
         self._index_vectors(number, experience, vectors)
 
@@ -123,6 +125,15 @@ class SqliteWriting(SqliteReading):
         self._run("clear_words", number=number)
         if experience.status is Status.ACTIVE:
             self._run("add_words", number=number, **rows.words_row(experience))
+
+    def _index_tokens(self, experience: Experience) -> None:
+        known = tokens()
+        self._run(
+            "put_tokens",
+            id=experience.id,
+            version=known.version,
+            tokens=known.distinct(experience.text),
+        )
 
     def _index_vectors(
         self, number: int, experience: Experience, vectors: Sequence[bytes] | None
@@ -280,6 +291,7 @@ class SqliteWriting(SqliteReading):
     ) -> None:
         self._check_staging(vectors)
         for experience, chunks in embedded:
+            self._index_tokens(experience)
             self._run("clear_staged_experience", id=experience.id)
             for chunk in chunks:
                 self._run(

@@ -264,6 +264,11 @@ SELECT e.id, c.vector FROM json_each(:ids) AS wanted
 JOIN experiences e ON e.id = wanted.value JOIN embeddings c ON c.experience = e.number
 ORDER BY wanted.key, c.chunk;
 
+-- name: tokens
+SELECT e.id, t.tokens FROM json_each(:ids) AS wanted
+JOIN experiences e ON e.id = wanted.value
+JOIN tokens t ON t.experience = e.number AND t.version = :version;
+
 -- name: active
 SELECT count(*) AS count FROM experiences WHERE status = 'active';
 
@@ -339,6 +344,11 @@ DELETE FROM words WHERE rowid = :number;
 -- name: add_words
 INSERT INTO words (rowid, title, "when", lesson, examples, tags)
 VALUES (:number, :title, :when, :lesson, :examples, :tags);
+
+-- name: put_tokens
+INSERT INTO tokens (experience, version, tokens)
+SELECT number, :version, :tokens FROM experiences WHERE id = :id
+ON CONFLICT (experience) DO UPDATE SET version = excluded.version, tokens = excluded.tokens;
 
 -- name: chunks
 SELECT chunk, vector FROM embeddings WHERE experience = :number;
