@@ -68,18 +68,32 @@ def ends(text: str, *, first: int = 250, last: int = 100) -> str:
     return text if len(words) <= first + last else " ".join((*words[:first], *words[-last:]))
 
 
-def fuse(*given: tuple[Sequence[Scored], float]) -> dict[str, float]:
-    """Fused scores, best first, of lists and their shares.
+def fuse(nearest: Sequence[Scored], matching: Sequence[Scored], weight: float) -> dict[str, float]:
+    """Fused scores, best first: `weight` of the vector list, the rest of the word list.
 
     Each list's scores are normalised to mean 0, deviation 1; what a list lacks gets its lowest.
     """
-    lists = [(rows, share) for rows, share in given if rows]
+    lists = [(rows, share) for rows, share in ((nearest, weight), (matching, 1 - weight)) if rows]
     total: dict[str, float] = dict.fromkeys((row.id for rows, _ in lists for row in rows), 0.0)
     for rows, share in lists:
         z, lowest = _normalised({row.id: row.score for row in rows})
         for id_ in total:
             total[id_] += share * z.get(id_, lowest)
-    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+    return _best_first(total)
+
+
+def refine(
+    scores: Mapping[str, float], alike: Mapping[str, float], share: float
+) -> dict[str, float]:
+    """Fused scores with another list's, normalised in the same way, at this share of the whole."""
+    z, lowest = _normalised(alike)
+    return _best_first(
+        {id_: (1 - share) * score + share * z.get(id_, lowest) for id_, score in scores.items()}
+    )
+
+
+def _best_first(scores: Mapping[str, float]) -> dict[str, float]:
+    return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _normalised(scores: Mapping[str, float]) -> tuple[dict[str, float], float]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 LONGEST = 64  # tokens of a query that are compared: those that tell the most
+TINY = 1e-9  # nothing is divided by 0
 RECENT = 600  # texts whose tokens are remembered: what is embedded is stored right after
 
 
@@ -66,44 +67,45 @@ class Tokens:
         """
         import numpy as np
 
-        asked = np.frombuffer(self.distinct(query), np.uint16)
-        held = [np.frombuffer(text, np.uint16) for text in texts]
-        lengths = np.array([len(text) for text in held])
-        if not len(asked) or not lengths.any():
-            return [0.0] * len(texts)
-        all_ = np.concatenate(held)
-        documents = np.bincount(all_, minlength=len(self._rows))
-        known = np.flatnonzero(documents)
-        rarity = np.sqrt(np.log1p((len(texts) - documents + 0.5) / (documents + 0.5)))
-        of_query, query_weights = self._weighed(asked, rarity)
-        if len(asked) > LONGEST:
-            most = np.argsort(-query_weights, kind="stable")[:LONGEST]
-            of_query, query_weights = of_query[most], query_weights[most]
-        of_texts, text_weights = self._weighed(known, rarity)
-        cosines = np.maximum(of_query @ of_texts.T, 0)
-        places = np.zeros(len(documents), np.int64)
-        places[known] = np.arange(len(known))
-        where = places[all_]
-        starts = (lengths.cumsum() - lengths)[lengths > 0]
-        found = np.maximum.reduceat(cosines[:, where], starts, axis=1)
-        asking = query_weights @ found / max(query_weights.sum(), 1e-9)
-        answering = (cosines.max(axis=0) * text_weights)[where]
-        answered = np.add.reduceat(answering, starts)
-        answered /= np.maximum(np.add.reduceat(text_weights[where], starts), 1e-9)
         scores = np.zeros(len(texts))
-        scores[lengths > 0] = asking + answered
+        held = [np.frombuffer(text, np.uint16) for text in texts]
+        lengths = np.array([len(text) for text in held], np.int64)
+        asked = np.frombuffer(self.distinct(query), np.uint16)
+        if len(asked) and lengths.any():
+            scores[lengths > 0] = self._compared(asked, np.concatenate(held), lengths[lengths > 0])
         return scores.tolist()
 
+    def _compared(
+        self, asked: "NDArray[np.uint16]", held: "NDArray[np.uint16]", lengths: "NDArray[np.int64]"
+    ) -> "Floats":
+        """As `likeness`; `held` are the tokens of all texts, one text after the other."""
+        import numpy as np
+
+        documents = np.bincount(held, minlength=len(self._rows))
+        known = np.flatnonzero(documents)
+        of_texts, telling = self._weighed(known, documents, len(lengths))
+        of_query, wanted = self._weighed(asked, documents, len(lengths))
+        most = np.argsort(-wanted, kind="stable")[:LONGEST]
+        of_query, wanted = of_query[most], wanted[most]
+        cosines = np.maximum(of_texts @ of_query.T, 0)
+        where = np.searchsorted(known, held)
+        starts = lengths.cumsum() - lengths
+        nearest = np.maximum.reduceat(cosines[where], starts, axis=0)
+        sums = np.add.reduceat((cosines.max(axis=1) * telling)[where], starts)
+        mass = np.add.reduceat(telling[where], starts)
+        return nearest @ wanted / (wanted.sum() + TINY) + sums / (mass + TINY)
+
     def _weighed(
-        self, chosen: "NDArray[np.integer[Any]]", rarity: "NDArray[np.float64]"
+        self, chosen: "NDArray[np.integer[Any]]", documents: "NDArray[np.int64]", texts: int
     ) -> "tuple[Floats, Floats]":
         """Unit vectors of tokens, and what each weighs."""
         import numpy as np
 
         rows = self._rows[chosen].astype(np.float32)
-        norms = np.maximum(np.linalg.norm(rows, axis=1), 1e-9)
-        weights = norms * self._scales[chosen] * rarity[chosen]
-        return rows / norms[:, None], weights.astype(np.float32)
+        norms = np.linalg.norm(rows, axis=1) + TINY
+        holding = documents[chosen]
+        rarity = np.sqrt(np.log1p((texts - holding + 0.5) / (holding + 0.5)))
+        return rows / norms[:, None], norms * self._scales[chosen] * rarity.astype(np.float32)
 
 
 @cache

@@ -33,9 +33,9 @@ def score_of(id_: str, rows: list[Scored]) -> float | None:
 def test_fusion_does_not_depend_on_the_order_of_the_lists(
     nearest: list[Scored], matching: list[Scored], weight: float, chance: random.Random
 ) -> None:
-    fused = ranking.fuse((nearest, weight), (matching, 1 - weight))
+    fused = ranking.fuse(nearest, matching, weight)
     shuffled = chance.sample(nearest, len(nearest)), chance.sample(matching, len(matching))
-    again = ranking.fuse((shuffled[0], weight), (shuffled[1], 1 - weight))
+    again = ranking.fuse(*shuffled, weight)
     assert list(again) == list(fused)
     assert again == pytest.approx(fused)
 
@@ -44,7 +44,7 @@ def test_fusion_does_not_depend_on_the_order_of_the_lists(
 def test_fusion_keeps_every_candidate_once_and_gives_the_best_first(
     nearest: list[Scored], matching: list[Scored], weight: float
 ) -> None:
-    fused = ranking.fuse((nearest, weight), (matching, 1 - weight))
+    fused = ranking.fuse(nearest, matching, weight)
     assert set(fused) == {row.id for row in (*nearest, *matching)}
     assert list(fused.values()) == sorted(fused.values(), reverse=True)
 
@@ -53,7 +53,7 @@ def test_fusion_keeps_every_candidate_once_and_gives_the_best_first(
 def test_what_is_better_in_both_lists_is_better_fused(
     nearest: list[Scored], matching: list[Scored], weight: float
 ) -> None:
-    fused = ranking.fuse((nearest, weight), (matching, 1 - weight))
+    fused = ranking.fuse(nearest, matching, weight)
     both = {row.id for row in nearest} & {row.id for row in matching}
     for one in both:
         for other in both:
@@ -74,13 +74,13 @@ def test_what_a_list_lacks_counts_there_like_its_lowest(
     assume(len({row.score for row in matching}) > 1)
     stranger = Scored("stranger", Level.PATTERN, nearest[0].score)
     beside = Scored(lowest.id, Level.PATTERN, nearest[0].score)
-    fused = ranking.fuse(([*nearest, stranger, beside], weight), (matching, 1 - weight))
+    fused = ranking.fuse([*nearest, stranger, beside], matching, weight)
     assert fused["stranger"] == pytest.approx(fused[lowest.id])
 
 
 def test_an_experience_that_alone_holds_a_word_gains_from_it() -> None:
     nearest = [Scored("near", Level.PATTERN, 0.31), Scored("named", Level.PATTERN, 0.30)]
-    fused = ranking.fuse((nearest, 0.4), ([Scored("named", Level.PATTERN, 12.0)], 0.6))
+    fused = ranking.fuse(nearest, [Scored("named", Level.PATTERN, 12.0)], 0.4)
     assert list(fused) == ["named", "near"]
 
 
@@ -88,7 +88,7 @@ def test_an_experience_that_alone_holds_a_word_gains_from_it() -> None:
 def test_one_list_alone_keeps_its_order_whatever_its_weight(
     nearest: list[Scored], weight: float
 ) -> None:
-    fused = ranking.fuse((nearest, weight), ([], 1 - weight))
+    fused = ranking.fuse(nearest, [], weight)
     assert list(fused) == [
         row.id for row in sorted(nearest, key=lambda row: (-row.score, row.id))
     ] or len({row.score for row in nearest}) < len(nearest)
@@ -96,14 +96,14 @@ def test_one_list_alone_keeps_its_order_whatever_its_weight(
 
 def test_equal_candidates_come_in_the_order_of_their_ids() -> None:
     rows = [Scored(id_, Level.PATTERN, 1.0) for id_ in "cab"]
-    assert list(ranking.fuse((rows, 0.5))) == ["a", "b", "c"]
+    assert list(ranking.fuse(rows, [], 0.5)) == ["a", "b", "c"]
 
 
 def test_the_scale_of_a_list_is_no_weight() -> None:
     nearest = [Scored("a", Level.PATTERN, 0.9), Scored("b", Level.PATTERN, 0.1)]
     matching = [Scored("a", Level.PATTERN, 3.0), Scored("b", Level.PATTERN, 700.0)]
-    assert ranking.fuse((nearest, 0.6), (matching, 0.4))["a"] > 0
-    assert ranking.fuse((nearest, 0.4), (matching, 0.6))["a"] < 0
+    assert ranking.fuse(nearest, matching, 0.6)["a"] > 0
+    assert ranking.fuse(nearest, matching, 0.4)["a"] < 0
 
 
 # Words

@@ -67,24 +67,18 @@ def candidates(reading: Reading, search: Search) -> Candidates:
     if search.vector is not None and any(search.vector):
         nearest = reading.nearest(search.vector, depth=depth, wanted=wanted)
     levels = {row.id: row.level for row in (*nearest, *matching)}
-    lists = (nearest, search.weight), (matching, 1 - search.weight)
-    scores = ranking.fuse(*lists)
+    scores = ranking.fuse(nearest, matching, search.weight)
     if nearest:
-        alike = _alike(reading, search, levels, scores)
-        rest = 1 - search.likeness
-        shares = ((rows, rest * share) for rows, share in lists)
-        scores = ranking.fuse(*shares, (alike, search.likeness))
+        chosen = _best_of_each(levels, scores, ranking.COMPARED)
+        scores = ranking.refine(scores, _likeness(reading, search.text, chosen), search.likeness)
     return Candidates(scores, levels, nearest, terms)
 
 
-def _alike(
-    reading: Reading, search: Search, levels: Mapping[str, Level], best_first: Iterable[str]
-) -> list[Scored]:
-    """The best candidates, compared with the query token by token."""
-    chosen = _best_of_each(levels, best_first, ranking.COMPARED)
-    held = reading.tokens(chosen)
-    alike = tokens().likeness(ranking.ends(search.text), [held[id_] for id_ in chosen])
-    return [Scored(id_, levels[id_], score) for id_, score in zip(chosen, alike, strict=True)]
+def _likeness(reading: Reading, text: str, ids: Sequence[str]) -> dict[str, float]:
+    """Of these experiences to a query, token by token."""
+    held = reading.tokens(ids)
+    alike = tokens().likeness(ranking.ends(text), [held[id_] for id_ in ids])
+    return dict(zip(ids, alike, strict=True))
 
 
 def answer(reading: Reading, search: Search, usual: Background | None) -> tuple[list[Hit], float]:

@@ -1,0 +1,80 @@
+"""Tokens: what is kept of a text, and how alike two texts are, token by token."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flex_mcp.tokens import LONGEST, tokens
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+QUERY = "How do I undo the last commit?"
+NEAR = "Revert a change that was committed."
+FAR = "Roast the potatoes in goose fat."
+
+
+def likeness(query: str, *texts: str) -> list[float]:
+    known = tokens()
+    return known.likeness(query, [known.distinct(text) for text in texts])
+
+
+def test_a_token_fits_in_two_bytes() -> None:
+    assert len(tokens()._rows) <= 1 << 16  # pyright: ignore[reportPrivateUsage]
+
+
+@given(TEXTS)
+def test_the_kept_tokens_of_a_text_are_its_own_each_once(text: str) -> None:
+    kept = np.frombuffer(tokens().distinct(text), np.uint16).tolist()
+    assert kept == sorted(set(tokens().of(text)))
+
+
+def test_other_words_of_one_meaning_are_nearer_than_a_foreign_text() -> None:
+    near, far = likeness(QUERY, NEAR, FAR)
+    assert near > far
+
+
+@given(TEXTS, st.lists(TEXTS, max_size=5))
+def test_likeness_lies_between_nothing_and_identity(query: str, texts: list[str]) -> None:
+    scores = likeness(query, *texts)
+    assert len(scores) == len(texts)
+    assert all(0 <= score <= 2.001 for score in scores)
+
+
+def test_a_text_is_as_like_itself_as_can_be() -> None:
+    same, other = likeness(QUERY, QUERY, FAR)
+    assert same == pytest.approx(2, abs=1e-3)
+    assert other < same
+
+
+def test_the_order_of_the_texts_changes_no_score() -> None:
+    texts = [NEAR, "", FAR, QUERY]
+    scores = dict(zip(texts, likeness(QUERY, *texts), strict=True))
+    for order in itertools.permutations(texts):
+        assert likeness(QUERY, *order) == pytest.approx([scores[text] for text in order])
+
+
+def test_what_every_text_says_counts_less_than_what_few_say() -> None:
+    query = "install numpy on windows"
+    among = ["numpy on linux", *(f"windows {word}" for word in ("tools", "fonts", "drivers"))]
+    assert (
+        likeness(query, "numpy guide", "windows guide", *among)[0]
+        > likeness(
+            query, "numpy guide", "windows guide", "windows", "numpy tools", "numpy fonts", "numpy"
+        )[0]
+    )
+
+
+def test_an_empty_text_is_like_nothing() -> None:
+    assert likeness(QUERY, "", NEAR)[0] == 0
+    assert likeness("", NEAR, FAR) == [0, 0]
+    assert likeness(QUERY) == []
+
+
+def test_of_a_long_query_the_telling_tokens_are_compared() -> None:
+    filler = " ".join(f"{one}{other}" for one, other in itertools.product("abcdefghij", repeat=2))
+    long = f"{filler} {QUERY}"
+    assert len(np.frombuffer(tokens().distinct(long), np.uint16)) > LONGEST
+    near, far = likeness(long, NEAR, FAR)
+    assert near > far
