@@ -32,15 +32,13 @@ WINDOW = 180  # words of a chunk: they fit the 256 tokens of the smallest models
 class Embedder(Protocol):
     """Texts to unit vectors.
 
-    `vectors` names what it makes; `weight` is its share in the fusion with words, `likeness` the
-    share that the comparison by tokens has beside both (docs/retrieval.md); from a cosine of
+    `vectors` names what it makes; `weight` is its share in the fusion with words; from a cosine of
     `near_duplicate` two texts of one zone and level may say the same (`duplicates.same_claim` must
     agree), from `related` they are worth a look. benchmarks/duplicates.py measures both.
     """
 
     vectors: Vectors
     weight: float
-    likeness: float
     near_duplicate: float
     related: float
 
@@ -57,7 +55,6 @@ class StaticEmbedder:
     """The offline default: the mean of learned token vectors (docs/retrieval.md)."""
 
     weight = 0.5
-    likeness = 0.45
     near_duplicate = 0.95
     related = 0.5
 
@@ -78,7 +75,6 @@ class FastEmbedder:
     """A model of fastembed, one ONNX thread: twice as fast for a single query on small machines."""
 
     weight = 0.6
-    likeness = 0.2
     near_duplicate = 0.95
     related = 0.5
 

@@ -16,6 +16,7 @@ from flex_mcp.models import Experience, Level
 from flex_mcp.store import Scored, Term
 
 DEPTH = 100  # candidates of each list and level
+LIKENESS = 0.4  # share of the comparison token by token, beside words and vectors
 COMPARED = 30  # of these, the best of each level are compared token by token
 POSTINGS = 5_000  # a query's words are taken rarest first until their postings reach this
 ALWAYS_WORDS = 8  # rarest words taken whatever their postings
@@ -82,13 +83,14 @@ def fuse(nearest: Sequence[Scored], matching: Sequence[Scored], weight: float) -
     return _best_first(total)
 
 
-def refine(
-    scores: Mapping[str, float], alike: Mapping[str, float], share: float
-) -> dict[str, float]:
-    """Fused scores with another list's, normalised in the same way, at this share of the whole."""
+def refine(scores: Mapping[str, float], alike: Mapping[str, float]) -> dict[str, float]:
+    """Fused scores with another list's, normalised in the same way, at its share of the whole."""
     z, lowest = _normalised(alike)
     return _best_first(
-        {id_: (1 - share) * score + share * z.get(id_, lowest) for id_, score in scores.items()}
+        {
+            id_: (1 - LIKENESS) * score + LIKENESS * z.get(id_, lowest)
+            for id_, score in scores.items()
+        }
     )
 
 

@@ -226,7 +226,7 @@ class Reading(Protocol):
         ...
 
     def tokens(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """The distinct tokens of these experiences' texts, as `tokens.Tokens.distinct` has them."""
+        """The tokens of these experiences' texts, as `tokens.Tokens.kept` gives them."""
         ...
 
     def active(self) -> int:

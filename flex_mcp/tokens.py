@@ -12,14 +12,20 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
 
+BITS = 16  # of a token
+MASK = (1 << BITS) - 1
+TITLE = 0.2  # what a title counts beside the whole text
+PAIRS = 0.8  # and what stands beside each other
 LONGEST = 64  # tokens of a query that are compared: those that tell the most
 TINY = 1e-9  # nothing is divided by 0
 RECENT = 600  # texts whose tokens are remembered: what is embedded is stored right after
@@ -52,60 +58,152 @@ class Tokens:
         found = self.of(text)
         return self._scales[found] @ self._rows[found].astype(np.float32)
 
-    def distinct(self, text: str) -> bytes:
-        """The tokens of a text, each once, as they are kept: two bytes each, rising."""
+    def kept(self, title: str, text: str) -> bytes:
+        """The tokens of a title and a text as they are stored: two bytes each, after a count."""
         import numpy as np
 
-        return np.unique(np.array(self.of(text), np.uint16)).tobytes()
+        of_title = self.of(title)
+        return np.array([len(of_title), *of_title, *self.of(text)], np.uint16).tobytes()
 
-    def likeness(self, query: str, texts: Sequence[bytes]) -> list[float]:
-        """How alike each of some texts (as `distinct` gives them) is to a query, 0 to 2.
+    def likeness(self, query: str, kept: Sequence[bytes]) -> list[float]:
+        """How alike each of some texts (as `kept` gives them) is to a query, 0 to 3.2.
 
         Each token of the query counts with the cosine of the nearest one in the text, and each
-        token of the text with that of the nearest one in the query. A token weighs as much as its
-        vector is long, and more where few of these texts hold it.
+        token of the text with that of the nearest one in the query; the title's once more; and
+        what stands beside each other in both. A token weighs as much as its vector is long, and
+        more where few of these texts hold it.
         """
         import numpy as np
 
-        scores = np.zeros(len(texts))
-        held = [np.frombuffer(text, np.uint16) for text in texts]
-        lengths = np.array([len(text) for text in held], np.int64)
-        asked = np.frombuffer(self.distinct(query), np.uint16)
-        if len(asked) and lengths.any():
-            scores[lengths > 0] = self._compared(asked, np.concatenate(held), lengths[lengths > 0])
+        asked = np.array(self.of(query), np.int64)
+        texts = _Texts.of(kept)
+        if not len(asked) or not len(texts.tokens):
+            return [0.0] * len(kept)
+        documents = np.bincount(texts.tokens, minlength=len(self._rows))
+        known = np.flatnonzero(documents)
+        places = np.zeros_like(documents)
+        places[known] = np.arange(len(known))
+        places = places[texts.tokens]
+        held = texts.holding(places, len(known))
+        documents[known] = held.sum(axis=0)
+        query_tokens = self._weighed(np.unique(asked), documents, len(kept))
+        text_tokens = self._weighed(known, documents, len(kept))
+        most = query_tokens.heaviest(LONGEST)
+        cosines = np.maximum(text_tokens.vectors @ most.vectors.T, 0)
+        of_titles = texts.titles().holding(places[texts.in_title], len(known))
+        scores = _both_ways(held, cosines, most.weights, text_tokens.weights)
+        scores += TITLE * _both_ways(of_titles, cosines, most.weights, text_tokens.weights)
+        scores += PAIRS * _beside(asked, texts, query_tokens)
         return scores.tolist()
 
-    def _compared(
-        self, asked: "NDArray[np.uint16]", held: "NDArray[np.uint16]", lengths: "NDArray[np.int64]"
-    ) -> "Floats":
-        """As `likeness`; `held` are the tokens of all texts, one text after the other."""
-        import numpy as np
-
-        documents = np.bincount(held, minlength=len(self._rows))
-        known = np.flatnonzero(documents)
-        of_texts, telling = self._weighed(known, documents, len(lengths))
-        of_query, wanted = self._weighed(asked, documents, len(lengths))
-        most = np.argsort(-wanted, kind="stable")[:LONGEST]
-        of_query, wanted = of_query[most], wanted[most]
-        cosines = np.maximum(of_texts @ of_query.T, 0)
-        where = np.searchsorted(known, held)
-        starts = lengths.cumsum() - lengths
-        nearest = np.maximum.reduceat(cosines[where], starts, axis=0)
-        sums = np.add.reduceat((cosines.max(axis=1) * telling)[where], starts)
-        mass = np.add.reduceat(telling[where], starts)
-        return nearest @ wanted / (wanted.sum() + TINY) + sums / (mass + TINY)
-
-    def _weighed(
-        self, chosen: "NDArray[np.integer[Any]]", documents: "NDArray[np.int64]", texts: int
-    ) -> "tuple[Floats, Floats]":
-        """Unit vectors of tokens, and what each weighs."""
+    def _weighed(self, chosen: "Ints", documents: "Ints", texts: int) -> "_Weighed":
         import numpy as np
 
         rows = self._rows[chosen].astype(np.float32)
         norms = np.linalg.norm(rows, axis=1) + TINY
         holding = documents[chosen]
-        rarity = np.sqrt(np.log1p((texts - holding + 0.5) / (holding + 0.5)))
-        return rows / norms[:, None], norms * self._scales[chosen] * rarity.astype(np.float32)
+        rarity = np.sqrt(np.log1p((texts - holding + 0.5) / (holding + 0.5))).astype(np.float32)
+        return _Weighed(chosen, rows / norms[:, None], norms * self._scales[chosen] * rarity)
+
+
+class _Weighed(NamedTuple):
+    """Tokens in rising order, their unit vectors, and what each weighs."""
+
+    tokens: "Ints"
+    vectors: "Floats"
+    weights: "Floats"
+
+    def heaviest(self, number: int) -> "_Weighed":
+        most = (-self.weights).argsort(kind="stable")[:number]
+        return _Weighed(self.tokens[most], self.vectors[most], self.weights[most])
+
+
+class _Texts(NamedTuple):
+    """The tokens of some texts, one text after the other: whose they are, and if of its title."""
+
+    number: int
+    owners: "Ints"
+    tokens: "Ints"
+    in_title: "Bools"
+
+    @classmethod
+    def of(cls, kept: Sequence[bytes]) -> "_Texts":
+        import numpy as np
+
+        arrays = [np.frombuffer(one, np.uint16) for one in kept]
+        lengths = np.array([len(one) - 1 for one in arrays], np.int64)
+        titles = np.array([one[0] for one in arrays], np.int64)
+        flat = np.concatenate([one[1:] for one in arrays] or [np.zeros(0, np.uint16)])
+        owners = np.repeat(np.arange(len(kept)), lengths)
+        places = np.arange(len(flat)) - np.repeat(lengths.cumsum() - lengths, lengths)
+        return cls(len(kept), owners, flat.astype(np.int64), places < titles[owners])
+
+    def titles(self) -> "_Texts":
+        only = self.in_title
+        return _Texts(self.number, self.owners[only], self.tokens[only], only[only])
+
+    def holding(self, places: "Ints", known: int) -> "Bools":
+        """Which text holds which of the known tokens; `places` are those of its tokens there."""
+        import numpy as np
+
+        held = np.zeros((self.number, known), np.bool_)
+        held[self.owners, places] = True
+        return held
+
+
+def _both_ways(held: "Bools", cosines: "Floats", wanted: "Floats", telling: "Floats") -> "Floats":
+    """How far each text answers the query, and the query it: 0 to 2.
+
+    Args:
+        held: which text holds which token.
+        cosines: of these tokens with those of the query.
+        wanted: what the query's tokens weigh.
+        telling: what the texts' tokens weigh.
+    """
+    import numpy as np
+
+    scores = np.zeros(len(held), np.float32)
+    lengths = held.sum(axis=1)
+    present = np.flatnonzero(lengths)
+    if len(present):
+        starts = (lengths.cumsum() - lengths)[present]
+        nearest = np.maximum.reduceat(cosines[np.nonzero(held)[1]], starts, axis=0)
+        share = held[present].astype(np.float32)
+        scores[present] = nearest @ wanted / (wanted.sum() + TINY)
+        scores[present] += share @ (cosines.max(axis=1) * telling) / (share @ telling + TINY)
+    return scores
+
+
+def _beside(asked: "Ints", texts: _Texts, query_tokens: _Weighed) -> "Floats":
+    """The share of the query's neighbouring tokens that are neighbours in each text too."""
+    import numpy as np
+
+    of_query = np.isin(texts.tokens, query_tokens.tokens, kind="table")
+    parts = np.where(of_query, texts.owners << 1 | texts.in_title, -1)
+    found, where = _pairs(texts.tokens, parts)
+    pairs = np.unique(_pairs(asked, np.zeros_like(asked))[0])
+    if not len(pairs):
+        return np.zeros(texts.number, np.float32)
+    ends = np.searchsorted(query_tokens.tokens, [pairs >> BITS, pairs & MASK])
+    weights = query_tokens.weights[ends].prod(axis=0)
+    places = np.minimum(np.searchsorted(pairs, found), len(pairs) - 1)
+    same = pairs[places] == found
+    held = np.zeros((texts.number, len(pairs)), np.float32)
+    held[where[same] >> 1, places[same]] = 1
+    return held @ weights / (weights.sum() + TINY)
+
+
+def _pairs(sequence: "Ints", parts: "Ints") -> "tuple[Ints, Ints]":
+    """Tokens of one part with the next and the next but one, and the parts that they are of."""
+    import numpy as np
+
+    pairs: list[Ints] = []
+    where: list[Ints] = []
+    for gap in (1, 2):
+        inside = np.flatnonzero((parts[gap:] == parts[:-gap]) & (parts[gap:] >= 0))
+        pairs.append(sequence[inside] << BITS | sequence[inside + gap])
+        where.append(parts[inside])
+    return np.concatenate(pairs), np.concatenate(where)
 
 
 @cache

@@ -47,7 +47,6 @@ class FakeEmbedder:
     """Every word is a signed unit in one of a few dimensions; a text is their sum."""
 
     weight = 0.5
-    likeness = 0.2
     near_duplicate = 0.95
     related = 0.5
 

@@ -56,7 +56,6 @@ def measure(reading: Reading, embedder: Embedder) -> KeptBackground | None:
             text=text,
             vector=embedder.query(text),
             weight=embedder.weight,
-            likeness=embedder.likeness,
             wanted=Filter(),
             limit=1,
         )

@@ -27,7 +27,6 @@ class Search:
     limit: int
     vector: bytes | None = None
     weight: float = 0.0
-    likeness: float = 0.0
     abstain: bool = True
     collapse: bool = True
     prior: datetime | None = None
@@ -70,7 +69,7 @@ def candidates(reading: Reading, search: Search) -> Candidates:
     scores = ranking.fuse(nearest, matching, search.weight)
     if nearest:
         chosen = _best_of_each(levels, scores, ranking.COMPARED)
-        scores = ranking.refine(scores, _likeness(reading, search.text, chosen), search.likeness)
+        scores = ranking.refine(scores, _likeness(reading, search.text, chosen))
     return Candidates(scores, levels, nearest, terms)
 
 

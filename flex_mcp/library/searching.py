@@ -96,4 +96,4 @@ def _embedded(question: Search, embedder: Embedder | None) -> Search:
     if embedder is None:
         return question
     vector = embedder.query(ranking.ends(question.text))
-    return replace(question, vector=vector, weight=embedder.weight, likeness=embedder.likeness)
+    return replace(question, vector=vector, weight=embedder.weight)

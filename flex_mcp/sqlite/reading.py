@@ -306,7 +306,7 @@ class SqliteReading:
         version = tokens().version
         found = dict(self._tuples("tokens", ids=rows.as_json(ids), version=version))
         lacking = self.experiences([id_ for id_ in ids if id_ not in found])
-        return found | {one.id: tokens().distinct(one.text) for one in lacking}
+        return found | {one.id: rows.tokens(one) for one in lacking}
 
     def active(self) -> int:
         return self._run("active")[0]["count"]

@@ -29,6 +29,7 @@ from flex_mcp.models import (
     VerifiedBy,
     Zone,
 )
+from flex_mcp.tokens import tokens as known_tokens
 from flex_mcp.turns import Prompt, Reply, Turn
 
 if TYPE_CHECKING:
@@ -120,6 +121,11 @@ def words_row(value: Snapshot) -> dict[str, str]:
         "examples": "\n".join(value.examples),
         "tags": " ".join((*value.tags, value.domain or "")),
     }
+
+
+def tokens(value: Snapshot) -> bytes:
+    """What the comparison by tokens sees of it."""
+    return known_tokens().kept(value.title, f"{value.when}\n{value.lesson}")
 
 
 def revision(row: Row) -> Revision:

@@ -127,13 +127,8 @@ class SqliteWriting(SqliteReading):
             self._run("add_words", number=number, **rows.words_row(experience))
 
     def _index_tokens(self, experience: Experience) -> None:
-        known = tokens()
-        self._run(
-            "put_tokens",
-            id=experience.id,
-            version=known.version,
-            tokens=known.distinct(experience.text),
-        )
+        kept = rows.tokens(experience)
+        self._run("put_tokens", id=experience.id, version=tokens().version, tokens=kept)
 
     def _index_vectors(
         self, number: int, experience: Experience, vectors: Sequence[bytes] | None

@@ -1,5 +1,5 @@
--- The tokens of an experience's text, each once, two bytes each: how alike it is to a query is seen
--- by them. What has none of the tokenizer's version gets them when it is searched, or by reindex.
+-- The tokens of an experience's text, by which it is compared with a query (tokens.py). What has
+-- none of the tokenizer's version is tokenized when it is compared, until it is written or reindexed.
 
 CREATE TABLE tokens (
     experience INTEGER PRIMARY KEY REFERENCES experiences (number) ON DELETE CASCADE,
