@@ -339,7 +339,7 @@ class Writing(Reading, Protocol):
     def stage(
         self, vectors: Vectors, embedded: Sequence[tuple[Experience, Sequence[bytes]]]
     ) -> None:
-        """Put new vectors aside for a later switch.
+        """Put new vectors aside for a later switch; what words find is made anew at once.
 
         Raises:
             InputError: another process began staging for another target.

@@ -1,8 +1,10 @@
 """What a search serves, and when it serves nothing."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 from fakes import LESSONS, a_lesson, add, ids
 from hypothesis import given
@@ -12,6 +14,7 @@ from flex_mcp import open_library
 from flex_mcp.library import Library
 from flex_mcp.models import (
     Action,
+    Found,
     Level,
     Outcome,
     Zone,
@@ -217,3 +220,21 @@ def test_a_warning_takes_the_place_of_no_better_hit_where_there_is_one_place(
     add(library, a_lesson(text), a_lesson("Pin the compiler version late.", zone=Zone.WARNING))
     (hit,) = library.search(text, limit=1).hits
     assert hit.experience.zone is Zone.GOLDEN
+
+
+def scores(found: Found) -> dict[str, float]:
+    return {hit.experience.id: hit.score for hit in found.hits}
+
+
+def test_a_library_from_before_tokens_were_kept_ranks_the_same(tmp_path: Path) -> None:
+    path, query = tmp_path / "library.db", "the cursor of a database connection in the pool"
+    with open_library(path) as library:
+        add(library, *(a_lesson(text) for text in LESSONS))
+        before = scores(library.search(query, abstain=False))
+        with contextlib.closing(apsw.Connection(str(path))) as other:
+            other.execute("DELETE FROM tokens")
+            assert scores(library.search(query, abstain=False)) == before
+            library.reindex()
+            kept = other.execute("SELECT count(*) FROM tokens").get
+        assert scores(library.search(query, abstain=False)) == before
+    assert kept == len(LESSONS)

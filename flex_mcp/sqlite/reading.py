@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import apsw
 
+from flex_mcp.analysis import expanded
 from flex_mcp.models import (
     Brief,
     Experience,
@@ -280,7 +281,7 @@ class SqliteReading:
 
     def _tokens(self, text: str) -> Iterable[tuple[str, str]]:
         """The words of a text with their stems, by the tokenizer of the words table itself."""
-        encoded = text.encode()
+        encoded = expanded(text).encode()
         tokenizer = self._connection.fts5_tokenizer(*TOKENIZER)
         found = tokenizer(encoded, apsw.FTS5_TOKENIZE_QUERY, None, include_colocated=False)
         tokens = cast("list[tuple[int, int, str]]", found)  # without colocated ones

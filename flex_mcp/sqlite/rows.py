@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from flex_mcp.analysis import expanded
 from flex_mcp.arguments import adapter
 from flex_mcp.models import (
     Agent,
@@ -114,13 +115,14 @@ def experience_row(value: Experience) -> dict[str, Any]:
 
 def words_row(value: Snapshot) -> dict[str, str]:
     """What full-text search sees of an experience, column by column."""
-    return {
+    row = {
         "title": value.title,
         "when": value.when,
         "lesson": value.lesson,
         "examples": "\n".join(value.examples),
         "tags": " ".join((*value.tags, value.domain or "")),
     }
+    return {column: expanded(text) for column, text in row.items()}
 
 
 def tokens(value: Snapshot) -> bytes:

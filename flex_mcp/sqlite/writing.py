@@ -102,8 +102,7 @@ class SqliteWriting(SqliteReading):
         self._run("clear_evidence", id=experience.id)
         for place, trajectory_id in enumerate(experience.evidence):
             self._run("add_evidence", id=experience.id, place=place, trajectory_id=trajectory_id)
-        self._index_words(number, experience)
-        self._index_tokens(experience)
+        self._index_text(number, experience)
         self._index_place(number, experience)
         self._index_vectors(number, experience, vectors)
 
@@ -121,14 +120,12 @@ class SqliteWriting(SqliteReading):
         pages.put_experiences(self._tuples, [kept])
         self._written[number] = kept
 
-    def _index_words(self, number: int, experience: Experience) -> None:
+    def _index_text(self, number: int, experience: Experience) -> None:
         self._run("clear_words", number=number)
         if experience.status is Status.ACTIVE:
             self._run("add_words", number=number, **rows.words_row(experience))
-
-    def _index_tokens(self, experience: Experience) -> None:
         kept = rows.tokens(experience)
-        self._run("put_tokens", id=experience.id, version=tokens().version, tokens=kept)
+        self._run("put_tokens", number=number, version=tokens().version, tokens=kept)
 
     def _index_vectors(
         self, number: int, experience: Experience, vectors: Sequence[bytes] | None
@@ -285,8 +282,9 @@ class SqliteWriting(SqliteReading):
         self, vectors: Vectors, embedded: Sequence[tuple[Experience, Sequence[bytes]]]
     ) -> None:
         self._check_staging(vectors)
+        for experience in self.experiences([one.id for one, _ in embedded]):  # as it is by now
+            self._index_text(self._run("number", id=experience.id)[0]["number"], experience)
         for experience, chunks in embedded:
-            self._index_tokens(experience)
             self._run("clear_staged_experience", id=experience.id)
             for chunk in chunks:
                 self._run(

@@ -345,9 +345,11 @@ DELETE FROM words WHERE rowid = :number;
 INSERT INTO words (rowid, title, "when", lesson, examples, tags)
 VALUES (:number, :title, :when, :lesson, :examples, :tags);
 
+-- name: number
+SELECT number FROM experiences WHERE id = :id;
+
 -- name: put_tokens
-INSERT INTO tokens (experience, version, tokens)
-SELECT number, :version, :tokens FROM experiences WHERE id = :id
+INSERT INTO tokens (experience, version, tokens) VALUES (:number, :version, :tokens)
 ON CONFLICT (experience) DO UPDATE SET version = excluded.version, tokens = excluded.tokens;
 
 -- name: chunks

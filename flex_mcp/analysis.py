@@ -1,0 +1,31 @@
+"""What full-text search sees of a text beside the words that the index's tokenizer finds.
+
+The tokenizer (FTS5, `unicode61`) splits at all that is no letter or digit. So camelCase stays one
+word, a path has no word for its whole, and a sentence without spaces is one word.
+"""
+
+import re
+
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+UNSPACED = re.compile(f"[\u3040-\u30ff\uac00-\ud7af{HAN}]+")
+IDENTIFIER = re.compile(r"[A-Za-z0-9]{4,}")
+HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+JOINED = re.compile(r"[A-Za-z][A-Za-z0-9]+(?:(?:_|\.|/|::)[A-Za-z0-9]{2,})+|\b[A-Z]{2,}-\d+\b")
+
+
+def expanded(text: str) -> str:
+    """A text with what it is to be found by besides.
+
+    `getUserName` is found by its parts too; `get_user_name`, `src/main.py` and `ORA-00942` as
+    wholes (`getusername`); Chinese, Japanese and Korean by each sign and each two of them.
+    """
+    more = [sign for run in UNSPACED.findall(text) for sign in _signs(run)]
+    for identifier in IDENTIFIER.findall(text):
+        parts = HUMP.split(identifier)
+        more += parts if len(parts) > 1 else ()
+    more += ("".join(filter(str.isalnum, joined)) for joined in JOINED.findall(text))
+    return f"{UNSPACED.sub(' ', text)}\n{' '.join(more)}" if more else text
+
+
+def _signs(run: str) -> list[str]:
+    return [*run, *(run[place : place + 2] for place in range(len(run) - 1))]
