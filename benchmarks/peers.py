@@ -229,10 +229,17 @@ def measured(given: Task, arguments: argparse.Namespace, cache: Path) -> Iterato
             yield peer(name, given, Path(folder), cache, arguments.minutes)
 
 
-def shown(row: Row) -> list[str]:
-    figures = (row.get(column) for column in COLUMNS)
-    cells = ["-" if figure is None else f"{figure:.{DIGITS}g}" for figure in figures]
-    return [row["store"], str(row["texts"]), *cells]
+def show(made: Sequence[Row]) -> None:
+    """A table, and those that could not run with their reasons."""
+    table: list[list[str]] = []
+    for row in made:
+        if "reason" in row:
+            print(f"{row['store']}, {row['texts']} texts, cannot run: {row['reason']}")
+        else:
+            figures = (row[column] for column in COLUMNS)
+            cells = ("-" if figure is None else f"{figure:.{DIGITS}g}" for figure in figures)
+            table.append([row["store"], str(row["texts"]), *cells])
+    print_table(("ms, top ten", "texts", *COLUMNS), table)
 
 
 def goals(found: Sequence[Row]) -> list[Row]:
@@ -262,11 +269,9 @@ def main() -> None:
     with nullcontext(given.cache) if given.cache else TemporaryDirectory() as cache:
         for size in given.sizes:
             one = task(given.texts, size, given.queries)
-            for row in measured(one, given, Path(cache).absolute()):
-                found.append(row)
-                if "reason" in row:
-                    print(f"{row['store']}, {row['texts']} texts, cannot run: {row['reason']}")
-    print_table(("ms, top ten", "texts", *COLUMNS), [shown(r) for r in found if "reason" not in r])
+            made = list(measured(one, given, Path(cache).absolute()))
+            show(made)
+            found += made
     write(given.json, {"rows": found, "goals": goals(found)})
 
 
