@@ -9,11 +9,12 @@ own (peer.py), one after another; one that cannot is printed with its reason. Al
 the offline embedder for the texts and the queries, and 200 queries without and 200 others with the
 filter that the domain equals one of eight. Hits come whole, with their text.
 
-Ours is there twice: "vectors alone" is `Reading.nearest` with the query's vector and the hits read,
-what the peers do; "flex-mcp" is `Library.search` whole, from the text: embedding, words, fusion and
-all, without abstention, which would spare it the hits of foreign queries. Its build time has the
-embedding, the full-text index and the look for twins as well. Recall@10 is against the exact
-float32 cosines of all texts, of those that the filter lets through.
+Ours is there twice: "vectors alone" is `Reading.nearest` with the query's vector, as deep as every
+search looks, and the ten best read, what the peers do; "flex-mcp" is `Library.search` whole, from
+the text: embedding, words, fusion and all, without abstention, which would spare it the hits of
+foreign queries. Its build time has the embedding, the full-text index and the look for twins as
+well. Recall@10 is against the exact float32 cosines of all texts, of those that the filter lets
+through.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from flex_mcp import open_library
 from flex_mcp.embedder import STATIC, load
 from flex_mcp.library import Library
 from flex_mcp.models import Filter, Snapshot
+from flex_mcp.ranking import DEPTH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,8 +121,8 @@ class Alone(Whole):
     def search(self, query: Query) -> list[int]:
         wanted = Filter(domain=query.domain)
         with self._library.reading() as reading:
-            near = reading.nearest(query.vector.tobytes(), depth=LIMIT, wanted=wanted)
-            hits = reading.experiences([row.id for row in near])
+            near = reading.nearest(query.vector.tobytes(), depth=DEPTH, wanted=wanted)
+            hits = reading.experiences([row.id for row in near[:LIMIT]])
         return [self._numbers[hit.id] for hit in hits]
 
 
