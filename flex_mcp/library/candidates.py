@@ -102,16 +102,21 @@ def _collapsed(reading: Reading, rows: Sequence[Ranked]) -> list[Ranked]:
     import numpy as np  # late: it starts slowly
 
     vectors = reading.vectors([row.experience.id for row in rows])
+    known = [row for row in rows if row.experience.id in vectors]  # by the first chunk of each
+    matrix = np.frombuffer(b"".join(vectors[row.experience.id][0] for row in known), np.float32)
+    matrix = matrix.reshape(len(known), matrix.size // (len(known) or 1))
+    near = matrix @ matrix.T >= ranking.COLLAPSE_COSINE
+    places = {row.experience.id: place for place, row in enumerate(known)}
     kept: list[Ranked] = []
-    matrices: dict[tuple[Zone, Level], list[np.ndarray[tuple[int], np.dtype[np.float32]]]] = {}
+    taken: dict[tuple[Zone, Level], list[int]] = {}
     for row in rows:
-        about = row.experience
-        vector = np.frombuffer(vectors.get(about.id, [b""])[0], np.float32)
-        others = matrices.setdefault((about.zone, about.level), [])
-        near = [float(other @ vector) for other in others if other.size == vector.size]
-        if max(near, default=0.0) < ranking.COLLAPSE_COSINE:
+        place = places.get(row.experience.id)
+        others = taken.setdefault((row.experience.zone, row.experience.level), [])
+        if place is None:
             kept.append(row)
-            others.append(vector)
+        elif not near[place, others].any():
+            kept.append(row)
+            others.append(place)
     return kept
 
 
