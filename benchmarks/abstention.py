@@ -4,10 +4,10 @@
         [--embedder fastembed:MODEL --embedder-path FOLDER]
 
 Each set (see testbed.py) becomes a library, and so do 20, 100 and 1,000 of its documents, unless
-`--whole` is given. The queries of sets of another field are foreign to it, and so are queries of its
-own for which it holds nothing (clinc150's `oos`). Nothing is fitted to any of the sets. Columns, %:
-ROC-AUC; own and foreign queries served; foreign ones that would be served if the cut served 95 % of
-the own.
+`--whole` is given. The queries of sets of another field are foreign to it, and so are queries of
+its own for which it holds nothing (clinc150's `oos`). Nothing is fitted to any of the sets.
+Columns, %: ROC-AUC; own and foreign queries served; foreign ones that would be served if the cut
+served 95 % of the own.
 """
 
 import argparse
@@ -126,7 +126,7 @@ def main() -> None:
         smaller = [] if arguments.whole else [size for size in SAMPLES if size < whole]
         for size in (*smaller, whole):
             rows += measured(test, sets, size, arguments)
-    averages = [
+    averages: list[dict[str, Any]] = [
         {"library": "mean", "documents": "", "against": against, **means(chosen)}
         for against in GOALS
         if (chosen := [row for row in rows if row["against"] == against])
