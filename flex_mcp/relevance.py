@@ -17,6 +17,7 @@ SMALL_LIBRARY = 20  # below it, document frequencies say little
 SEARCHED = 128  # generic queries that are searched to measure a background
 PRIOR_DEVIATION = 0.1  # of cosines among unrelated texts; the measured one is averaged with it
 CUT = 1.4  # the sum of features at which relevance is 0.5
+COMMON, RARE = 0.02, 0.001  # share of all texts that hold a common word, and a rare one
 
 
 def generic_queries() -> list[str]:
@@ -27,17 +28,19 @@ def generic_queries() -> list[str]:
 class Features(NamedTuple):
     """What a search says about its query.
 
-    best, best_five: best cosine and mean of the best five. coverage: share of the query's idf mass
-    that the best hit holds. known: share that the library holds at all. apart: how much nearer the
-    library is than the rest of the world, mean of the ten best cosines less that of the ten nearest
-    generic queries.
+    best, best_five: best cosine and mean of the best five. apart: how much nearer the library is
+    than the rest of the world, mean of the ten best cosines less that of the ten nearest generic
+    queries. coverage: share of the query's idf mass that the best hit holds. shared: how many rare
+    words it shares, logarithm. familiar: how much more often than elsewhere the library holds the
+    query's words, mean logarithm.
     """
 
     best: float
     best_five: float
-    coverage: float
-    known: float
     apart: float
+    coverage: float
+    shared: float
+    familiar: float
 
 
 class Background(NamedTuple):
@@ -65,14 +68,21 @@ def features(
     """
     cosines = sorted((row.score for row in nearest), reverse=True)
     weights = {term.stem: log(1 + experiences / (term.documents + 0.5)) for term in terms}
-    mass = sum(weights.values()) or 1.0
+    covered = sum(weight for stem, weight in weights.items() if stem in held)
+    _, shared = overlap(terms, held)
     return Features(
         best=_mean(cosines[:1]),
         best_five=_mean(cosines[:5]),
-        coverage=sum(weight for stem, weight in weights.items() if stem in held) / mass,
-        known=sum(weights[term.stem] for term in terms if term.documents) / mass,
         apart=_mean(cosines[:10]) - _mean(sorted(generic, reverse=True)[:10]),
+        coverage=covered / (sum(weights.values()) or 1.0),
+        shared=log(1 + shared),
+        familiar=sum(_familiar(term, experiences) for term in terms) / (1 + len(terms)),
     )
+
+
+def _familiar(term: Term, experiences: int) -> float:
+    here = (term.documents + 0.1) / (experiences + 0.2)
+    return log(here / (RARE if is_rare(term) else COMMON))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -93,7 +103,8 @@ def relevance(found: Features, usual: Background) -> float:
         + 0.5 * above.best_five / unit.best_five
         + above.apart / unit.apart
         + above.coverage
-        + 0.5 * above.known
+        + 0.5 * above.shared
+        + 0.2 * above.familiar
     )
     return logistic(2 * (total - CUT))
 

@@ -1,5 +1,7 @@
 """Whether anything fits is pure: properties of relevance, and of what it is made of."""
 
+from math import log
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,7 @@ def test_a_rare_word_counts_four_times_a_common_one() -> None:
 
 
 NUMBERS = st.floats(0, 1)
-FEATURES = st.builds(Features, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+FEATURES = st.builds(Features, *[NUMBERS] * len(Features._fields))
 DEVIATIONS = st.builds(Features, *[st.floats(0, 0.5)] * len(Features._fields))
 BACKGROUNDS = st.builds(Background, FEATURES, DEVIATIONS)
 
@@ -57,8 +59,10 @@ def test_what_is_no_better_than_the_background_is_not_relevant(
 
 
 def test_relevance_uses_every_feature() -> None:
-    usual = Background(Features(0.2, 0.1, 0.1, 0.3, 0.0), Features(*[0.1] * len(Features._fields)))
-    found = Features(0.3, 0.2, 0.2, 0.4, 0.0)
+    usual = Background(
+        Features(0.2, 0.1, 0.1, 0.3, 0.0, 0.0), Features(*[0.1] * len(Features._fields))
+    )
+    found = Features(0.3, 0.2, 0.2, 0.4, 0.0, 0.0)
     for feature in Features._fields:
         better = found._replace(**{feature: 0.6})
         assert relevance.relevance(better, usual) > relevance.relevance(found, usual)
@@ -79,22 +83,24 @@ def test_features_are_those_of_the_best_five_and_of_the_idf_mass() -> None:
     nearest = [
         Scored(str(place), Level.PATTERN, score / 10) for place, score in enumerate(range(9))
     ]
-    terms = [Term("known", "known", 9), Term("unknown", "unknown", 0), Term("held", "held", 1)]
+    terms = [Term("pytest", "pytest", 9), Term("wheel", "wheel", 0), Term("held", "held", 1)]
     generic = [place / 100 for place in range(20)]
     found = relevance.features(nearest, terms, {"held"}, generic, 10)
     assert found.best == pytest.approx(0.8)
     assert found.best_five == pytest.approx(0.6)
-    assert 0 < found.coverage < found.known < 1
+    assert 0 < found.coverage < 1
+    assert found.shared == pytest.approx(log(2))
+    assert found.familiar > relevance.features([], terms[1:2], set(), [], 10).familiar
     assert found.apart == pytest.approx(0.4 - 0.145)
-    assert relevance.features([], [], set(), [], 0) == Features(0, 0, 0, 0, 0)
+    assert relevance.features([], [], set(), [], 0) == Features(0, 0, 0, 0, 0, 0)
 
 
 def test_the_background_is_the_mean_of_what_was_measured() -> None:
     usual = relevance.background(
-        [Features(0.1, 0.2, 0.3, 0.4, 0.0), Features(0.3, 0.2, 0.5, 0.8, -0.2)]
+        [Features(0.1, 0.2, 0.3, 0.4, 0.0, 1.0), Features(0.3, 0.2, 0.5, 0.8, -0.2, 3.0)]
     )
-    assert usual.mean == pytest.approx(Features(0.2, 0.2, 0.4, 0.6, -0.1))
-    assert usual.deviation == pytest.approx(Features(0.1, 0.0, 0.1, 0.2, 0.1))
+    assert usual.mean == pytest.approx(Features(0.2, 0.2, 0.4, 0.6, -0.1, 2.0))
+    assert usual.deviation == pytest.approx(Features(0.1, 0.0, 0.1, 0.2, 0.1, 1.0))
 
 
 def test_a_common_word_is_common_in_every_form() -> None:

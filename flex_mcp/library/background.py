@@ -4,6 +4,7 @@ import json
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from flex_mcp import relevance
 from flex_mcp.embedder import Embedder
@@ -16,24 +17,25 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+BACKGROUND = "relevance"  # the setting in the file; "background" is that of version 0.1.0
 GROWTH = 0.1  # share by which a library may grow or shrink before its background is measured anew
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeptBackground:
-    """A background with what it was measured on: the embedder, and how many experiences.
+    """A background with what made it, and on how many experiences.
 
     `generic` are the unit vectors of the generic queries, a row each: a model takes seconds to make
     them.
     """
 
     background: Background
-    embedder: str
+    maker: str
     experiences: int
     generic: "NDArray[np.float32]"
 
     def made_by(self, embedder: Embedder) -> bool:
-        return self.embedder == _name(embedder)
+        return self.maker == _maker(embedder)
 
     def fits(self, embedder: Embedder, experiences: int) -> bool:
         changed = abs(experiences - self.experiences)
@@ -53,23 +55,20 @@ class KeptBackground:
         largest = float(np.abs(self.generic).max())
         whole = np.round(self.generic * (127 / max(largest, 1e-9))).astype(np.int8)
         rows = b64encode(whole.tobytes()).decode()
-        return json.dumps([self.embedder, self.experiences, *self.background, rows])
+        return json.dumps([self.maker, self.experiences, *self.background, rows])
 
 
-def kept(reading: Reading) -> KeptBackground | None:
-    """The one in the file, unless it was made by another version."""
+def kept(reading: Reading, embedder: Embedder) -> KeptBackground | None:
+    """The one in the file, unless another embedder or version made it."""
     import numpy as np
 
-    parts = json.loads(reading.setting("background") or "[]")
-    if len(parts) != 5:  # noqa: PLR2004  as above
+    maker, *rest = json.loads(reading.setting(BACKGROUND) or '[""]')
+    if maker != _maker(embedder):
         return None
-    embedder, experiences, mean, deviation, rows = parts
-    queries = len(relevance.generic_queries())
-    whole = np.frombuffer(b64decode(rows), np.int8).astype(np.float32)
-    if len(mean) != len(Features._fields) or len(whole) % queries:
-        return None
+    experiences, mean, deviation, rows = rest
     measured = Background(Features(*mean), Features(*deviation))
-    return KeptBackground(measured, embedder, experiences, _unit(whole.reshape(queries, -1)))
+    generic = np.frombuffer(b64decode(rows), np.int8).reshape(-1, embedder.vectors.dimension)
+    return KeptBackground(measured, maker, experiences, _unit(generic.astype(np.float32)))
 
 
 def _unit(rows: "NDArray[np.float32]") -> "NDArray[np.float32]":
@@ -110,8 +109,11 @@ def measure(
             limit=1,
         )
         measured.append(features_of(reading, search, candidates(reading, search), experiences))
-    return KeptBackground(relevance.background(measured), _name(embedder), experiences, generic)
+    return KeptBackground(relevance.background(measured), _maker(embedder), experiences, generic)
 
 
-def _name(embedder: Embedder) -> str:
-    return f"{embedder.vectors.embedder} {embedder.vectors.version}"
+def _maker(embedder: Embedder) -> str:
+    """What measures: the embedder, and the generic queries of this version."""
+    made_by = embedder.vectors
+    queries = crc32("\n".join(relevance.generic_queries()).encode())
+    return f"{made_by.embedder} {made_by.version} {made_by.dimension} {queries}"

@@ -61,7 +61,7 @@ class Searcher:
             return None
         now = self._background
         if now is None or not now.fits(embedder, experiences):
-            now = self._background = background.kept(reading) or now  # another process may have
+            now = self._background = background.kept(reading, embedder) or now
         if now is None or not now.fits(embedder, experiences):
             if experiences <= AT_ONCE:
                 now = self._measure(reading, embedder)
