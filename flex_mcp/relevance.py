@@ -5,6 +5,7 @@ with round hand-set weights (docs/retrieval.md has the measurements). Pure funct
 """
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from math import log
 from statistics import fmean, pstdev
 from typing import NamedTuple
@@ -20,9 +21,10 @@ CUT = 1.4  # the sum of features at which relevance is 0.5
 COMMON, RARE = 0.02, 0.001  # share of all texts that hold a common word, and a rare one
 
 
-def generic_queries() -> list[str]:
+@cache
+def generic_queries() -> tuple[str, ...]:
     """Tasks from all walks of life, which have nothing to do with any one library."""
-    return sorted(word_list("generic_queries.txt"))
+    return tuple(sorted(word_list("generic_queries.txt")))
 
 
 class Features(NamedTuple):
