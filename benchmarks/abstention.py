@@ -94,8 +94,9 @@ def means(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
 def goals(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of the libraries as they are, and of these with their samples."""
     found: list[dict[str, Any]] = []
+    kinds = ("whole",) if all(row["whole"] for row in rows) else ("whole", "all sizes")
     for against, (least, most) in GOALS.items():
-        for which in ("whole", "all sizes"):
+        for which in kinds:
             chosen = [
                 row
                 for row in rows
