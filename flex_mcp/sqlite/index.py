@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 FIRST = 1_000  # chunks of each level that signatures put in front, at least
 SHARE = 500  # and one in so many of all chunks
-EXACT = 150  # chunks of each level compared exactly, at least
-ESTIMATED = 1.5  # and so many for each place of a list
+EXACT = 200  # chunks of each level compared exactly, at least
+ESTIMATED = 2  # and so many for each place of a list
 FREQUENT = 100  # documents of a word from which on its count may be off by one in a hundred
 MOST_KEPT = 50_000  # words
 UNWANTED = len(LEVELS)  # the group of what no list wants
