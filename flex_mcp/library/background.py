@@ -92,11 +92,7 @@ def measure(
     if not experiences or reading.vectors_made_by() != embedder.vectors:
         return None
     queries = relevance.generic_queries()
-    if last and last.made_by(embedder):
-        generic = last.generic
-    else:
-        embedded = (np.frombuffer(embedder.query(text), np.float32) for text in queries)
-        generic = np.stack(list(embedded))
+    generic = last.generic if last and last.made_by(embedder) else _embedded(embedder)
     measured: list[Features] = []
     for place in range(0, len(queries), -(-len(queries) // relevance.SEARCHED)):
         vector = generic[place]
@@ -110,6 +106,21 @@ def measure(
         )
         measured.append(features_of(reading, search, candidates(reading, search), experiences))
     return KeptBackground(relevance.background(measured), _maker(embedder), experiences, generic)
+
+
+_made: dict[str, "NDArray[np.float32]"] = {}
+
+
+def _embedded(embedder: Embedder) -> "NDArray[np.float32]":
+    """The vectors of the generic queries, made once a process."""
+    import numpy as np
+
+    if (maker := _maker(embedder)) not in _made:
+        rows = (
+            np.frombuffer(embedder.query(text), np.float32) for text in relevance.generic_queries()
+        )
+        _made[maker] = np.stack(list(rows))
+    return _made[maker]
 
 
 def _maker(embedder: Embedder) -> str:
