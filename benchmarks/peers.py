@@ -9,11 +9,12 @@ own (peer.py), one after another; one that cannot is printed with its reason. Al
 the offline embedder for the texts and the queries, and 200 queries without and 200 others with the
 filter that the domain equals one of eight. Hits come whole, with their text.
 
-Ours is there twice: "vectors alone" is `Reading.nearest` with the query's vector and the hits read,
-what the peers do; "flex-mcp" is `Library.search` whole, from the text: embedding, words, fusion and
-all, without abstention, which would spare it the hits of foreign queries. Its build time has the
-embedding, the full-text index and the look for twins as well. Recall@10 is against the exact
-float32 cosines of all texts, of those that the filter lets through.
+Ours is there twice: "vectors alone" is `Reading.nearest` with the query's vector, as deep as every
+search looks, and the ten best read, what the peers do; "flex-mcp" is `Library.search` whole, from
+the text: embedding, words, fusion and all, without abstention, which would spare it the hits of
+foreign queries. Its build time has the embedding, the full-text index and the look for twins as
+well. Recall@10 is against the exact float32 cosines of all texts, of those that the filter lets
+through.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from flex_mcp import open_library
 from flex_mcp.embedder import STATIC, load
 from flex_mcp.library import Library
 from flex_mcp.models import Filter, Snapshot
+from flex_mcp.ranking import DEPTH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,8 +121,8 @@ class Alone(Whole):
     def search(self, query: Query) -> list[int]:
         wanted = Filter(domain=query.domain)
         with self._library.reading() as reading:
-            near = reading.nearest(query.vector.tobytes(), depth=LIMIT, wanted=wanted)
-            hits = reading.experiences([row.id for row in near])
+            near = reading.nearest(query.vector.tobytes(), depth=DEPTH, wanted=wanted)
+            hits = reading.experiences([row.id for row in near[:LIMIT]])
         return [self._numbers[hit.id] for hit in hits]
 
 
@@ -229,10 +231,17 @@ def measured(given: Task, arguments: argparse.Namespace, cache: Path) -> Iterato
             yield peer(name, given, Path(folder), cache, arguments.minutes)
 
 
-def shown(row: Row) -> list[str]:
-    figures = (row.get(column) for column in COLUMNS)
-    cells = ["-" if figure is None else f"{figure:.{DIGITS}g}" for figure in figures]
-    return [row["store"], str(row["texts"]), *cells]
+def show(made: Sequence[Row]) -> None:
+    """A table, and those that could not run with their reasons."""
+    table: list[list[str]] = []
+    for row in made:
+        if "reason" in row:
+            print(f"{row['store']}, {row['texts']} texts, cannot run: {row['reason']}")
+        else:
+            figures = (row[column] for column in COLUMNS)
+            cells = ("-" if figure is None else f"{figure:.{DIGITS}g}" for figure in figures)
+            table.append([row["store"], str(row["texts"]), *cells])
+    print_table(("ms, top ten", "texts", *COLUMNS), table)
 
 
 def goals(found: Sequence[Row]) -> list[Row]:
@@ -262,11 +271,9 @@ def main() -> None:
     with nullcontext(given.cache) if given.cache else TemporaryDirectory() as cache:
         for size in given.sizes:
             one = task(given.texts, size, given.queries)
-            for row in measured(one, given, Path(cache).absolute()):
-                found.append(row)
-                if "reason" in row:
-                    print(f"{row['store']}, {row['texts']} texts, cannot run: {row['reason']}")
-    print_table(("ms, top ten", "texts", *COLUMNS), [shown(r) for r in found if "reason" not in r])
+            made = list(measured(one, given, Path(cache).absolute()))
+            show(made)
+            found += made
     write(given.json, {"rows": found, "goals": goals(found)})
 
 

@@ -1,15 +1,14 @@
-"""Which experiences to serve, and whether any: pure functions over candidate lists.
+"""Which experiences to serve, and in which order: pure functions over candidate lists.
 
-Fusion is a convex combination of z-normalised lists; `relevance` is a sum of a few features against
-the library's own background, with round hand-set weights (docs/retrieval.md has the measurements).
+Fusion is a convex combination of z-normalised lists (docs/retrieval.md has the measurements).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from math import exp, log, sqrt
-from statistics import fmean, pstdev
+from math import exp, sqrt
+from statistics import fmean
 from typing import NamedTuple
 
 from flex_mcp.models import Experience, Level
@@ -21,29 +20,22 @@ COMPARED = 30  # of these, the best of each level are compared token by token
 POSTINGS = 5_000  # a query's words are taken rarest first until their postings reach this
 ALWAYS_WORDS = 8  # rarest words taken whatever their postings
 COLLAPSE_COSINE = 0.95  # hits nearer than this say the same
-SMALL_LIBRARY = 20  # below it, document frequencies say little
-RELEVANT = 0.5
 
 
 @cache
-def _word_list(name: str) -> frozenset[str]:
+def word_list(name: str) -> frozenset[str]:
     text = (files("flex_mcp") / "words" / name).read_text(encoding="utf-8")
     return frozenset(line for line in text.splitlines() if line)
 
 
-def generic_queries() -> list[str]:
-    """Tasks that have nothing to do with any one library: they measure its background."""
-    return sorted(_word_list("generic_queries.txt"))
-
-
 def function_words() -> str:
     """The words that say nothing by themselves, as one text."""
-    return " ".join(sorted(_word_list("stop_words.txt")))
+    return " ".join(sorted(word_list("stop_words.txt")))
 
 
 def content_terms(terms: Iterable[Term]) -> list[Term]:
     """The terms without function words."""
-    stop = _word_list("stop_words.txt")
+    stop = word_list("stop_words.txt")
     return [term for term in terms if term.word.casefold() not in stop]
 
 
@@ -113,93 +105,6 @@ def _normalised(scores: Mapping[str, float]) -> tuple[dict[str, float], float]:
 
 def logistic(x: float) -> float:
     return 1 / (1 + exp(-max(-50.0, min(50.0, x))))
-
-
-class Features(NamedTuple):
-    """What a search says about its query.
-
-    best, best_five: best cosine and mean of the best five. coverage: share of the query's idf mass
-    that the best hit holds. known: share that the library holds at all.
-    """
-
-    best: float
-    best_five: float
-    coverage: float
-    known: float
-
-
-class Background(NamedTuple):
-    """The features of the generic queries in one library: their means, and two deviations."""
-
-    mean: Features
-    best_deviation: float
-    best_five_deviation: float
-
-
-def features(
-    nearest: Sequence[Scored], terms: Sequence[Term], held: Collection[str], experiences: int
-) -> Features:
-    """`terms` are the query's content terms, `held` the stems in the text of its best hit."""
-    cosines = sorted((row.score for row in nearest), reverse=True)[:5]
-    weights = {term.stem: log(1 + experiences / (term.documents + 0.5)) for term in terms}
-    mass = sum(weights.values()) or 1.0
-    return Features(
-        best=cosines[0] if cosines else 0.0,
-        best_five=fmean(cosines) if cosines else 0.0,
-        coverage=sum(weight for stem, weight in weights.items() if stem in held) / mass,
-        known=sum(weights[term.stem] for term in terms if term.documents) / mass,
-    )
-
-
-def background(measured: Sequence[Features]) -> Background:
-    return Background(
-        mean=Features(*(fmean(column) for column in zip(*measured, strict=True))),
-        best_deviation=pstdev(row.best for row in measured),
-        best_five_deviation=pstdev(row.best_five for row in measured),
-    )
-
-
-PRIOR_DEVIATION = (
-    0.1  # of a best cosine among unrelated texts; the measured one is averaged with it
-)
-
-
-def relevance(found: Features, usual: Background) -> float:
-    """0 to 1: how far a query's search stands above its library's background; 0.5 is the cut."""
-    mean = usual.mean
-    total = (
-        0.5 * (found.best - mean.best) / ((usual.best_deviation + PRIOR_DEVIATION) / 2)
-        + 0.5
-        * (found.best_five - mean.best_five)
-        / ((usual.best_five_deviation + PRIOR_DEVIATION) / 2)
-        + (found.coverage - mean.coverage)
-        + 0.5 * (found.known - mean.known)
-    )
-    return logistic(2 * (total - 0.6))
-
-
-def relevance_alone(best: float, overlap: float, experiences: int) -> float:
-    """The same without a background: best cosine and best word `overlap`, by fixed constants."""
-    return logistic(20 * (best + 0.1 * overlap - 0.02 * log(max(experiences, 1)) - 0.18))
-
-
-def is_rare(term: Term) -> bool:
-    """A word that says something by itself: not a common one, nor `x`, `n` or `10`."""
-    stem = term.stem
-    if len(stem) < 3 or stem in _word_list("common_stems.txt"):  # noqa: PLR2004
-        return False
-    return stem.isdigit() or any(letter.isalpha() for letter in stem)
-
-
-def overlap(terms: Sequence[Term], held: Collection[str]) -> tuple[float, int]:
-    """Share of the query's content terms in a text, and how many rare ones they share.
-
-    In the share, a rare one counts four times a common one.
-    """
-    weights = {term.stem: 1.0 if is_rare(term) else 0.25 for term in terms}
-    shared = sum(weight for stem, weight in weights.items() if stem in held)
-    rare = sum(weights[term.stem] == 1 and term.stem in held for term in terms)
-    return shared / (sum(weights.values()) or 1.0), rare
 
 
 OUTCOMES, PRIORITY, AGE = 0.6, 0.02, 0.03  # weights in units of the fused score

@@ -63,7 +63,9 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     lessons = [(a_lesson(text, when="moon", examples=("garden",)), -1) for text in texts]
     instead = a_lesson("cursor", when="moon", action=Action.SUPERSEDE, reason="it broke")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("flex_mcp.ranking.generic_queries", lambda: WORDS)  # all of them take long
+        patched.setattr(
+            "flex_mcp.relevance.generic_queries", lambda: WORDS
+        )  # all of them take long
         with fake_library(folder, EMBEDDER) as library:
             record(library, a_trajectory("one"), lessons[:3], [])
             record(library, a_trajectory("two"), [], [])

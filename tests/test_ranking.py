@@ -1,4 +1,4 @@
-"""Ranking is pure: properties of fusion, budgets, choices and the relevance of an answer."""
+"""Ranking is pure: properties of fusion, budgets, and choices."""
 
 import random
 from dataclasses import replace
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flex_mcp import ranking
 from flex_mcp.models import Experience, Level, Origin, Zone
-from flex_mcp.ranking import Background, Features, Ranked
+from flex_mcp.ranking import Ranked
 from flex_mcp.store import Scored, Term
 
 SCORES = st.floats(-100, 100).map(lambda score: round(score, 3))
@@ -138,90 +138,6 @@ def test_a_long_query_is_embedded_by_its_ends() -> None:
     assert ranking.ends(exactly) == exactly
 
 
-@pytest.mark.parametrize(
-    ("word", "rare"),
-    [
-        ("pytest", True),
-        ("2038", True),
-        ("x", False),
-        ("10", False),
-        ("problem", False),
-        ("—", False),
-    ],
-)
-def test_a_rare_word_says_something_by_itself(word: str, *, rare: bool) -> None:
-    assert ranking.is_rare(Term(word, word, 1)) is rare
-
-
-def test_a_rare_word_counts_four_times_a_common_one() -> None:
-    terms = [Term("pytest", "pytest", 1), Term("problem", "problem", 1)]
-    assert ranking.overlap(terms, {"pytest"}) == (pytest.approx(0.8), 1)
-    assert ranking.overlap(terms, {"problem"}) == (pytest.approx(0.2), 0)
-    assert ranking.overlap(terms, {"pytest", "problem", "more"}) == (pytest.approx(1.0), 1)
-    assert ranking.overlap([], {"pytest"}) == (0.0, 0)
-
-
-# Whether anything fits
-
-NUMBERS = st.floats(0, 1)
-FEATURES = st.builds(Features, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
-BACKGROUNDS = st.builds(Background, FEATURES, st.floats(0, 0.5), st.floats(0, 0.5))
-
-
-@given(FEATURES, BACKGROUNDS, st.sampled_from(Features._fields), NUMBERS)
-def test_relevance_never_falls_where_a_feature_rises(
-    found: Features, usual: Background, feature: str, more: float
-) -> None:
-    better = found._replace(**{feature: getattr(found, feature) + more})
-    assert 0 <= ranking.relevance(found, usual) <= ranking.relevance(better, usual) <= 1
-
-
-@given(FEATURES, BACKGROUNDS)
-def test_what_is_no_better_than_the_background_is_not_relevant(
-    found: Features, usual: Background
-) -> None:
-    assert ranking.relevance(usual.mean, usual) < ranking.RELEVANT
-    louder = usual._replace(mean=Features(*(value + 1 for value in found)))
-    assert ranking.relevance(found, louder) < ranking.RELEVANT
-
-
-def test_relevance_uses_every_feature() -> None:
-    usual = Background(Features(0.2, 0.1, 0.1, 0.3), 0.1, 0.1)
-    found = Features(0.3, 0.2, 0.2, 0.4)
-    for feature in Features._fields:
-        better = found._replace(**{feature: 0.6})
-        assert ranking.relevance(better, usual) > ranking.relevance(found, usual)
-
-
-@given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 10_000), st.floats(0, 1))
-def test_relevance_alone_rises_with_cosine_and_words_and_falls_with_size(
-    best: float, overlap: float, experiences: int, more: float
-) -> None:
-    now = ranking.relevance_alone(best, overlap, experiences)
-    assert 0 <= now <= 1
-    assert ranking.relevance_alone(best + more, overlap, experiences) >= now
-    assert ranking.relevance_alone(best, overlap + more, experiences) >= now
-    assert ranking.relevance_alone(best, overlap, experiences * 2) <= now
-
-
-def test_features_are_those_of_the_best_five_and_of_the_idf_mass() -> None:
-    nearest = [
-        Scored(str(place), Level.PATTERN, score / 10) for place, score in enumerate(range(9))
-    ]
-    terms = [Term("known", "known", 9), Term("unknown", "unknown", 0), Term("held", "held", 1)]
-    found = ranking.features(nearest, terms, {"held"}, 10)
-    assert found.best == pytest.approx(0.8)
-    assert found.best_five == pytest.approx(0.6)
-    assert 0 < found.coverage < found.known < 1
-    assert ranking.features([], [], set(), 0) == Features(0, 0, 0, 0)
-
-
-def test_the_background_is_the_mean_of_what_was_measured() -> None:
-    usual = ranking.background([Features(0.1, 0.2, 0.3, 0.4), Features(0.3, 0.2, 0.5, 0.8)])
-    assert usual.mean == pytest.approx(Features(0.2, 0.2, 0.4, 0.6))
-    assert (usual.best_deviation, usual.best_five_deviation) == pytest.approx((0.1, 0.0))
-
-
 # The hits
 
 
@@ -307,9 +223,3 @@ def test_age_takes_a_little_for_two_years() -> None:
     years = [NOW + timedelta(days=days) for days in (-1, 0, 365, 730, 7_300)]
     early, new, one, two, twenty = (ranking.helpfulness(an_experience("e"), year) for year in years)
     assert early == new == 0 > one > two == twenty
-
-
-def test_a_common_word_is_common_in_every_form() -> None:
-    assert not ranking.is_rare(Term("problems", "problem", 1))
-    assert not ranking.is_rare(Term("fixing", "fix", 1))
-    assert ranking.is_rare(Term("tokenizers", "token", 1))

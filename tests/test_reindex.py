@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 from fakes import (
     LESSONS,
@@ -23,6 +25,7 @@ from flex_mcp.arguments import Fields
 from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.errors import EmbedderError
 from flex_mcp.library import Library
+from flex_mcp.library.background import BACKGROUND
 from flex_mcp.models import (
     Action,
     Curation,
@@ -195,7 +198,7 @@ def test_the_background_is_measured_anew_as_the_library_grows(tmp_path: Path) ->
         with fake_library(tmp_path, FakeEmbedder()) as library:
             library.search("anything")
         with fake_library(tmp_path, FakeEmbedder()) as library, library.reading() as reading:
-            return json.loads(reading.setting("background") or "[]")[1]
+            return json.loads(reading.setting(BACKGROUND) or "[]")[1]
 
     with fake_library(tmp_path, FakeEmbedder()) as library:
         add(library, *(a_lesson(f"number {number}", action=Action.ADD) for number in range(20)))
@@ -204,6 +207,41 @@ def test_the_background_is_measured_anew_as_the_library_grows(tmp_path: Path) ->
         with fake_library(tmp_path, FakeEmbedder()) as library:
             library.apply([a_lesson(new_id("x"), action=Action.ADD) for _ in range(more)])
         assert measured_on() == expected
+
+
+class CountingEmbedder(FakeEmbedder):
+    """It counts the queries that it is asked for."""
+
+    asked = 0
+
+    def query(self, text: str) -> bytes:
+        self.asked += 1
+        return super().query(text)
+
+
+def test_the_background_is_kept_for_the_next_process(tmp_path: Path) -> None:
+    task, first, second = "compiler version in the build image", FakeEmbedder(), CountingEmbedder()
+    with fake_library(tmp_path, first) as library:
+        add(library, *(a_lesson(f"{text} {n}") for n, text in enumerate(LESSONS * 3)))
+        before = library.search(task)
+    with fake_library(tmp_path, second) as library:
+        after = library.search(task)
+        assert second.asked == 1
+        assert after.relevance == pytest.approx(before.relevance, abs=0.02)  # one byte a number
+        assert ids(after) == ids(before)
+
+
+def test_a_background_of_another_version_is_measured_anew(tmp_path: Path) -> None:
+    with fake_library(tmp_path, FakeEmbedder()) as library:
+        add(library, *(a_lesson(text) for text in LESSONS))
+        before = library.search("compiler version in the build image")
+    with closing(apsw.Connection(str(tmp_path / "library.db"))) as connection:
+        connection.execute(
+            "UPDATE meta SET value = ? WHERE name = ?", ['["fake 1", 8, [0, 0]]', BACKGROUND]
+        )
+    with fake_library(tmp_path, FakeEmbedder()) as library:
+        after = library.search("compiler version in the build image")
+        assert after.relevance == before.relevance
 
 
 def test_the_background_does_not_outlive_its_embedder(tmp_path: Path) -> None:

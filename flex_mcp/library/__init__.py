@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 from flex_mcp.arguments import Fields, check_encodable
 from flex_mcp.errors import InputError
 from flex_mcp.library import briefs, curating, importing, recording, reindexing, settling
-from flex_mcp.library.background import KeptBackground
+from flex_mcp.library.background import BACKGROUND, KeptBackground
 from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.candidates import Search
 from flex_mcp.library.catalogue import Catalogue
@@ -559,7 +559,7 @@ def _write_aside(writing: Writing, waiting: Waiting) -> None:
     for retrieval in waiting.retrievals:
         writing.add_retrieval(retrieval)
     if waiting.measured:
-        writing.set_setting("background", waiting.measured.as_json())
+        writing.set_setting(BACKGROUND, waiting.measured.as_json())
 
 
 def _filter(

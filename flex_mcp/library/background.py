@@ -1,67 +1,130 @@
 """The library's background: how well generic queries fare in it, measured and kept in the file."""
 
 import json
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zlib import crc32
 
-from flex_mcp import ranking
+from flex_mcp import relevance
 from flex_mcp.embedder import Embedder
 from flex_mcp.library.candidates import Search, candidates, features_of
 from flex_mcp.models import Filter
-from flex_mcp.ranking import Background, Features
+from flex_mcp.relevance import Background, Features
 from flex_mcp.store import Reading
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+BACKGROUND = "relevance"  # the setting in the file; "background" is that of version 0.1.0
 GROWTH = 0.1  # share by which a library may grow or shrink before its background is measured anew
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class KeptBackground:
-    """A background with what it was measured on: the embedder, and how many experiences."""
+    """A background with what made it, and on how many experiences.
+
+    `generic` are the unit vectors of the generic queries, a row each: a model takes seconds to make
+    them.
+    """
 
     background: Background
-    embedder: str
+    maker: str
     experiences: int
+    generic: "NDArray[np.float32]"
 
     def made_by(self, embedder: Embedder) -> bool:
-        return self.embedder == _name(embedder)
+        return self.maker == _maker(embedder)
 
     def fits(self, embedder: Embedder, experiences: int) -> bool:
         changed = abs(experiences - self.experiences)
         return self.made_by(embedder) and changed <= GROWTH * self.experiences
 
+    def cosines(self, vector: bytes) -> list[float]:
+        """The cosines of a unit float32 vector to the generic queries."""
+        import numpy as np
+
+        found: list[float] = (self.generic @ np.frombuffer(vector, np.float32)).tolist()
+        return found
+
     def as_json(self) -> str:
-        numbers = [*self.background.mean, *self.background[1:]]
-        return json.dumps([self.embedder, self.experiences, numbers])
+        """The vectors in one byte a number: their cosines change by less than 0.01."""
+        import numpy as np
+
+        largest = float(np.abs(self.generic).max())
+        whole = np.round(self.generic * (127 / max(largest, 1e-9))).astype(np.int8)
+        rows = b64encode(whole.tobytes()).decode()
+        return json.dumps([self.maker, self.experiences, *self.background, rows])
 
 
-def kept(reading: Reading) -> KeptBackground | None:
-    """The one in the file."""
-    if not (text := reading.setting("background")):
+def kept(reading: Reading, embedder: Embedder) -> KeptBackground | None:
+    """The one in the file, unless another embedder or version made it."""
+    import numpy as np
+
+    maker, *rest = json.loads(reading.setting(BACKGROUND) or '[""]')
+    if maker != _maker(embedder):
         return None
-    embedder, experiences, numbers = json.loads(text)
-    measured = Background(Features(*numbers[:4]), numbers[4], numbers[5])
-    return KeptBackground(measured, embedder, experiences)
+    experiences, mean, deviation, rows = rest
+    measured = Background(Features(*mean), Features(*deviation))
+    generic = np.frombuffer(b64decode(rows), np.int8).reshape(-1, embedder.vectors.dimension)
+    return KeptBackground(measured, maker, experiences, _unit(generic.astype(np.float32)))
 
 
-def measure(reading: Reading, embedder: Embedder) -> KeptBackground | None:
-    """Search for every generic query; None where there is nothing to measure.
+def _unit(rows: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    import numpy as np
 
-    Costs 0.1 s in a small library, seconds from some ten thousand experiences.
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True).astype(np.float32)
+    return rows / np.maximum(lengths, np.float32(1e-9))
+
+
+def measure(
+    reading: Reading, embedder: Embedder, last: KeptBackground | None
+) -> KeptBackground | None:
+    """Search for generic queries; None where there is nothing to measure.
+
+    Costs 0.1 s in a small library, seconds from some ten thousand experiences. The `last` one
+    spares embedding the queries.
     """
+    import numpy as np
+
     experiences = reading.active()
     if not experiences or reading.vectors_made_by() != embedder.vectors:
         return None
+    queries = relevance.generic_queries()
+    generic = last.generic if last and last.made_by(embedder) else _embedded(embedder)
     measured: list[Features] = []
-    for text in ranking.generic_queries():
+    for place in range(0, len(queries), -(-len(queries) // relevance.SEARCHED)):
+        vector = generic[place]
         search = Search(
-            text=text,
-            vector=embedder.query(text),
+            text=queries[place],
+            vector=vector.tobytes(),
             weight=embedder.weight,
+            generic=np.delete(generic @ vector, place).tolist(),
             wanted=Filter(),
             limit=1,
         )
-        measured.append(features_of(reading, candidates(reading, search), experiences))
-    return KeptBackground(ranking.background(measured), _name(embedder), experiences)
+        measured.append(features_of(reading, search, candidates(reading, search), experiences))
+    return KeptBackground(relevance.background(measured), _maker(embedder), experiences, generic)
 
 
-def _name(embedder: Embedder) -> str:
-    return f"{embedder.vectors.embedder} {embedder.vectors.version}"
+_made: dict[str, "NDArray[np.float32]"] = {}
+
+
+def _embedded(embedder: Embedder) -> "NDArray[np.float32]":
+    """The vectors of the generic queries, made once a process."""
+    import numpy as np
+
+    if (maker := _maker(embedder)) not in _made:
+        rows = (
+            np.frombuffer(embedder.query(text), np.float32) for text in relevance.generic_queries()
+        )
+        _made[maker] = np.stack(list(rows))
+    return _made[maker]
+
+
+def _maker(embedder: Embedder) -> str:
+    """What measures: the embedder, and the generic queries of this version."""
+    made_by = embedder.vectors
+    queries = crc32("\n".join(relevance.generic_queries()).encode())
+    return f"{made_by.embedder} {made_by.version} {made_by.dimension} {queries}"

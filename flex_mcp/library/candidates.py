@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flex_mcp import ranking
+from flex_mcp import ranking, relevance
 from flex_mcp.models import Filter, Hit, Level, Snapshot, Zone
-from flex_mcp.ranking import Background, Features, Ranked
+from flex_mcp.ranking import Ranked
+from flex_mcp.relevance import Background, Features
 from flex_mcp.store import Reading, Scored, Term
 from flex_mcp.tokens import tokens
 
@@ -19,7 +20,8 @@ SURE = 2  # rare words shared with the query: one may be chance
 class Search:
     """A search as it was asked. `vector` is None where words alone must do.
 
-    `prior` is the time at which what helped before moves up; None: it does not.
+    `generic` are the query's cosines to the generic queries. `prior` is the time at which what
+    helped before moves up; None: it does not.
     """
 
     text: str
@@ -27,6 +29,7 @@ class Search:
     limit: int
     vector: bytes | None = None
     weight: float = 0.0
+    generic: Sequence[float] = ()
     abstain: bool = True
     collapse: bool = True
     prior: datetime | None = None
@@ -85,15 +88,15 @@ def answer(reading: Reading, search: Search, usual: Background | None) -> tuple[
     found = candidates(reading, search)
     if not found.scores:
         return [], 0.0
-    relevance = _relevance(reading, search, found, usual)
-    if search.abstain and relevance < ranking.RELEVANT:
-        return [], relevance
+    sure = _relevance(reading, search, found, usual)
+    if search.abstain and sure < relevance.RELEVANT:
+        return [], sure
     ranked = _ranked(reading, search, found)
     chosen = ranking.pick(ranked, limit=search.limit)
     if warning := _relevant_warning(reading, search, chosen, found):
         chosen = ranking.pick(ranked, limit=search.limit, sure=warning)
     hits = [Hit(experience=row.experience, score=ranking.logistic(row.score)) for row in chosen]
-    return hits, relevance
+    return hits, sure
 
 
 def _ranked(reading: Reading, search: Search, found: Candidates) -> list[Ranked]:
@@ -118,16 +121,21 @@ def _collapsed(reading: Reading, rows: Sequence[Ranked]) -> list[Ranked]:
     import numpy as np  # late: it starts slowly
 
     vectors = reading.vectors([row.experience.id for row in rows])
+    known = [row for row in rows if row.experience.id in vectors]  # by the first chunk of each
+    matrix = np.frombuffer(b"".join(vectors[row.experience.id][0] for row in known), np.float32)
+    matrix = matrix.reshape(len(known), matrix.size // (len(known) or 1))
+    near = matrix @ matrix.T >= ranking.COLLAPSE_COSINE
+    places = {row.experience.id: place for place, row in enumerate(known)}
     kept: list[Ranked] = []
-    matrices: dict[tuple[Zone, Level], list[np.ndarray[tuple[int], np.dtype[np.float32]]]] = {}
+    taken: dict[tuple[Zone, Level], list[int]] = {}
     for row in rows:
-        about = row.experience
-        vector = np.frombuffer(vectors.get(about.id, [b""])[0], np.float32)
-        others = matrices.setdefault((about.zone, about.level), [])
-        near = [float(other @ vector) for other in others if other.size == vector.size]
-        if max(near, default=0.0) < ranking.COLLAPSE_COSINE:
+        place = places.get(row.experience.id)
+        others = taken.setdefault((row.experience.zone, row.experience.level), [])
+        if place is None:
             kept.append(row)
-            others.append(vector)
+        elif not near[place, others].any():
+            kept.append(row)
+            others.append(place)
     return kept
 
 
@@ -148,7 +156,7 @@ def _relevant_warning(
     cosines = {near.id: near.score for near in found.nearest}
     top = max(cosines.values(), default=0.0)
     share = cosines.get(best, 0.0) / top if top > 0 else 0.0
-    _, rare = ranking.overlap(found.terms, reading.stems(searchable(row.experience)))
+    _, rare = relevance.overlap(found.terms, reading.stems(searchable(row.experience)))
     words_alone = search.vector is None and rare >= SURE
     if share >= NEAR_TOP or (rare >= SURE and share >= NEAR_TOP / 2) or words_alone:
         return row if search.prior is None else _with_prior(row, search.prior)
@@ -164,25 +172,29 @@ def _relevance(
     reading: Reading, search: Search, found: Candidates, usual: Background | None
 ) -> float:
     experiences = reading.active()
-    if search.vector is None or usual is None or experiences < ranking.SMALL_LIBRARY:
-        top = reading.experiences(list(found.scores)[: ranking.SMALL_LIBRARY])
-        overlaps = [
-            ranking.overlap(found.terms, reading.stems(searchable(experience)))
-            for experience in top
-        ]
-        share = max(share for share, _ in overlaps)
-        sure = 0.6 if max(rare for _, rare in overlaps) >= SURE else 0.0
-    else:
-        share = sure = 0.0
-    if search.vector is None:
+    share = sure = 0.0
+    if not found.nearest or usual is None or experiences < relevance.SMALL_LIBRARY:
+        share, sure = _by_words(reading, found)
+    if not found.nearest:
         return max(share, sure)
     if usual is None:
-        best = max((row.score for row in found.nearest), default=0.0)
-        return max(ranking.relevance_alone(best, share, experiences), sure)
-    return max(ranking.relevance(features_of(reading, found, experiences), usual), sure)
+        best = max(row.score for row in found.nearest)
+        return max(relevance.relevance_alone(best, share, experiences), sure)
+    measured = features_of(reading, search, found, experiences)
+    return max(relevance.relevance(measured, usual), sure)
 
 
-def features_of(reading: Reading, found: Candidates, experiences: int) -> Features:
+def _by_words(reading: Reading, found: Candidates) -> tuple[float, float]:
+    """The best share of the query's words in a hit, and the relevance by rare words alone."""
+    overlaps = [
+        relevance.overlap(found.terms, reading.stems(searchable(experience)))
+        for experience in reading.experiences(list(found.scores)[: relevance.SMALL_LIBRARY])
+    ]
+    sure = 0.6 if max(rare for _, rare in overlaps) >= SURE else 0.0
+    return max(share for share, _ in overlaps), sure
+
+
+def features_of(reading: Reading, search: Search, found: Candidates, experiences: int) -> Features:
     best = reading.experiences(list(found.scores)[:1])
     held = reading.stems(searchable(best[0])) if best else frozenset[str]()
-    return ranking.features(found.nearest, found.terms, held, experiences)
+    return relevance.features(found.nearest, found.terms, held, search.generic, experiences)

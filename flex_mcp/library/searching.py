@@ -10,7 +10,6 @@ from flex_mcp.library import background
 from flex_mcp.library.candidates import Search, answer, candidates
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.models import Experience, Filter, Hit
-from flex_mcp.ranking import Background
 from flex_mcp.store import Reading, Store
 
 AT_ONCE = 200  # experiences up to which a search measures the background itself: 0.2 s
@@ -35,7 +34,10 @@ class Searcher:
         with self._store.reading() as reading:
             if reading.vectors_made_by() not in {None, made_by}:
                 question = replace(question, vector=None)  # a reindex ended between the two looks
-            return *answer(reading, question, self._usual(reading, embedder)), notice
+            usual = self._usual(reading, embedder)
+            if usual and question.vector is not None:
+                question = replace(question, generic=usual.cosines(question.vector))
+            return *answer(reading, question, usual.background if usual else None), notice
 
     def nearest(
         self, texts: Sequence[str], limit: int, wanted: Filter | None = None
@@ -51,20 +53,25 @@ class Searcher:
                     best[id_] = max(score, best.get(id_, score))
             return reading.experiences(sorted(best, key=lambda id_: -best[id_])[:limit])
 
-    def _usual(self, reading: Reading, embedder: Embedder | None) -> Background | None:
+    def _usual(
+        self, reading: Reading, embedder: Embedder | None
+    ) -> background.KeptBackground | None:
         """The background; measuring a big library's takes seconds, so that goes on aside."""
         if embedder is None or not (experiences := reading.active()):
             return None
-        now = self._background or background.kept(reading)
+        now = self._background
+        if now is None or not now.fits(embedder, experiences):
+            now = self._background = background.kept(reading, embedder) or now
         if now is None or not now.fits(embedder, experiences):
             if experiences <= AT_ONCE:
                 now = self._measure(reading, embedder)
             elif self._measuring.acquire(blocking=False):
                 threading.Thread(target=self._measure_aside, args=[embedder], daemon=True).start()
-        return now.background if now and now.made_by(embedder) else None
+        return now if now and now.made_by(embedder) else None
 
     def _measure(self, reading: Reading, embedder: Embedder) -> background.KeptBackground | None:
-        self._background = self._measured = background.measure(reading, embedder)
+        measured = background.measure(reading, embedder, self._background)
+        self._background = self._measured = measured
         return self._background
 
     def _measure_aside(self, embedder: Embedder) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 FIRST = 1_000  # chunks of each level that signatures put in front, at least
 SHARE = 500  # and one in so many of all chunks
-ESTIMATED = 1.5  # chunks compared exactly, for each place of a list
+EXACT = 200  # chunks of each level compared exactly, at least
+ESTIMATED = 2  # and so many for each place of a list
 FREQUENT = 100  # documents of a word from which on its count may be off by one in a hundred
 MOST_KEPT = 50_000  # words
 UNWANTED = len(LEVELS)  # the group of what no list wants
@@ -148,7 +149,7 @@ class Index:
         first = np.flatnonzero(far <= limits[groups])
         estimates = signatures.estimates(held[:, first], vector)
         spread = max(1.0, np.count_nonzero(owners) / max(1, np.count_nonzero(self._keys)))
-        places = round(depth * ESTIMATED * min(spread, 4.0))
+        places = round(max(EXACT, depth * ESTIMATED) * min(spread, 4.0))
         chosen: list[int] = []
         for group in range(UNWANTED):
             own = first[groups[first] == group]
