@@ -94,6 +94,21 @@ def test_one_list_alone_keeps_its_order_whatever_its_weight(
     ] or len({row.score for row in nearest}) < len(nearest)
 
 
+@given(lists(least=2), st.dictionaries(st.sampled_from("abcdefghij"), SCORES, min_size=1))
+def test_refining_keeps_every_candidate_and_gives_the_best_first(
+    rows: list[Scored], alike: dict[str, float]
+) -> None:
+    refined = ranking.refine(ranking.fuse(rows, [], 1.0), alike)
+    assert set(refined) == {row.id for row in rows}
+    assert list(refined.values()) == sorted(refined.values(), reverse=True)
+
+
+def test_likeness_decides_between_equal_candidates() -> None:
+    rows = [Scored(id_, Level.PATTERN, 1.0) for id_ in "abc"]
+    refined = ranking.refine(ranking.fuse(rows, [], 1.0), {"a": 0.2, "b": 0.9})
+    assert list(refined) == ["b", "a", "c"]  # what was not compared counts like the least alike
+
+
 def test_equal_candidates_come_in_the_order_of_their_ids() -> None:
     rows = [Scored(id_, Level.PATTERN, 1.0) for id_ in "cab"]
     assert list(ranking.fuse(rows, [], 0.5)) == ["a", "b", "c"]
