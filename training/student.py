@@ -6,7 +6,7 @@ there is one matrix to train, and NumPy needs no deep-learning framework for it.
 
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,7 +37,6 @@ class Distillation:
     batch: int = 2_048
     rate: float = 4e-3
     temperature: float = 0.05
-    neighbours: int = 0  # texts of a batch that the teacher finds alike; 0 draws all by chance
     seed: int = 1
 
 
@@ -111,9 +110,10 @@ def distil(rows: Matrix, counts: Bags, targets: NDArray[np.float16], how: Distil
     rows = rows.copy()
     how = replace(how, batch=min(how.batch, len(counts)))
     mean, square = np.zeros_like(rows), np.zeros_like(rows)
-    steps = how.passes * (len(counts) // how.batch)
-    chance = np.random.default_rng(how.seed)
-    batches = (batch for _ in range(how.passes) for batch in _batches(targets, how, chance))
+    chance, whole = np.random.default_rng(how.seed), len(counts) // how.batch
+    steps = how.passes * whole
+    orders = (chance.permutation(len(counts)) for _ in range(how.passes))
+    batches = (order[at * how.batch :][: how.batch] for order in orders for at in range(whole))
     for step, batch in enumerate(batches):
         wanted = unit(targets[batch].astype(np.float32))
         loss, slope = _slope(rows, counts.some(batch), wanted, how.temperature)
@@ -121,40 +121,6 @@ def distil(rows: Matrix, counts: Bags, targets: NDArray[np.float16], how: Distil
         if step % 100 == 0:
             print(f"step {step:,} of {steps:,}: {loss:.4f}", flush=True)
     return rows
-
-
-def _batches(
-    targets: NDArray[np.float16], how: Distillation, chance: np.random.Generator
-) -> Iterator[NDArray[np.int64]]:
-    """All texts once, in batches; near ones together where that is asked for."""
-    order = chance.permutation(len(targets))
-    if how.neighbours:
-        order = _alike(targets, order, how.neighbours, chance)
-    for at in chance.permutation(len(targets) // how.batch):
-        yield order[at * how.batch : (at + 1) * how.batch]
-
-
-def _alike(
-    targets: NDArray[np.float16], order: NDArray[np.int64], size: int, chance: np.random.Generator
-) -> NDArray[np.int64]:
-    """The texts in groups that lie near one another, the groups in any order.
-
-    Halving along the line between two texts drawn by chance, until a group is small enough, costs
-    little and falls otherwise in each pass.
-    """
-    groups: list[NDArray[np.int64]] = [order]
-    done: list[NDArray[np.int64]] = []
-    while groups:
-        group = groups.pop()
-        if len(group) <= size:
-            done.append(group)
-            continue
-        one, other = chance.choice(group, 2, replace=False)
-        line = targets[one].astype(np.float32) - targets[other].astype(np.float32)
-        half = np.argpartition(targets[group].astype(np.float32) @ line, len(group) // 2)
-        groups += [group[half[: len(group) // 2]], group[half[len(group) // 2 :]]]
-    mixed: list[int] = chance.permutation(len(done)).tolist()
-    return np.concatenate([done[at] for at in mixed])
 
 
 def _slope(rows: Matrix, own: Bags, wanted: Matrix, temperature: float) -> tuple[float, Matrix]:

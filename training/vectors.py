@@ -88,12 +88,7 @@ def _trained(made: Tokenizer, learned: Sequence[str], arguments: argparse.Namesp
         rows = student.start(counts, targets.astype(np.float32), tokens)
     else:
         rows, _ = student.read(arguments.start)
-    how = student.Distillation(
-        passes=arguments.passes,
-        rate=arguments.rate,
-        neighbours=arguments.neighbours,
-        seed=arguments.seed,
-    )
+    how = student.Distillation(passes=arguments.passes, rate=arguments.rate, seed=arguments.seed)
     return student.distil(rows, counts, targets, how)
 
 
@@ -110,7 +105,6 @@ def _arguments() -> argparse.Namespace:
     add("--sample", type=int, default=0, metavar="N", help="only so many texts, by chance")
     add("--passes", type=int, default=6, help="over all texts; 0 only evaluates")
     add("--rate", type=float, default=4e-3, help="of Adam, falling to 0")
-    add("--neighbours", type=int, default=0, help="texts of a batch that lie near one another")
     add("--seed", type=int, default=1)
     add("--version", default="1", help="of the vectors made")
     add("--out", type=Path, required=True, metavar="DIR", help="for both files")
