@@ -5,6 +5,7 @@ that the ten nearest vote for, each weighted by its score, with all or ten exper
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
@@ -23,6 +24,7 @@ from flex_mcp.ranking import DEPTH, content_terms, ends, fuse, logistic, search_
 from flex_mcp.store import Scored
 
 NEAREST = 10
+BATCH = 500  # lessons in one transaction
 A_LABEL = 10  # experiences of each label in the short stream
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -53,10 +55,10 @@ def testbeds(folder: Path) -> list[Testbed]:
         return [_filled(folder.name, corpus, asked, relevant)]
     known = {row["label"] for row in corpus}
     asked = [query for query in queries if query["label"] in known]
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     few: list[dict[str, Any]] = []
     for row in corpus:
-        seen[row["label"]] = seen.get(row["label"], 0) + 1
+        seen[row["label"]] += 1
         if seen[row["label"]] <= A_LABEL:
             few.append(row)
     return [
@@ -116,24 +118,17 @@ def _filled(
         TemporaryDirectory(prefix="flex-mcp-") as folder,
         open_library(Path(folder) / "library.db", embedder="static") as library,
     ):
-        lessons = [_lesson(row) for row in corpus]
-        own: dict[str, str] = {}
-        texts: dict[str, str] = {}
-        labels: dict[str, str] = {}
-        for start in range(0, len(corpus), 500):
-            decisions = library.apply(lessons[start : start + 500], client="training")
-            for row, decision in zip(corpus[start:], decisions, strict=False):
-                if decision.experience_id is not None:
-                    own[row["id"]] = decision.experience_id
-                    if "label" in row and not relevant:
-                        labels.setdefault(decision.experience_id, row["label"])
-        for experience in library.get(sorted(set(own.values()))):
-            texts[experience.id] = experience.text
+        own = _recorded(library, corpus)
+        experiences = library.get(sorted(set(own.values())))
         words = _words(library, [query["text"] for query in queries])
+    labels: dict[str, str] = {}
+    for row in corpus if not relevant else ():
+        if row["id"] in own:  # of two with one text, the first has its say
+            labels.setdefault(own[row["id"]], row["label"])
     return Testbed(
         name=name,
-        ids=list(texts),
-        documents=list(texts.values()),
+        ids=[experience.id for experience in experiences],
+        documents=[experience.text for experience in experiences],
         queries=[query["text"] for query in queries],
         relevant=[
             frozenset(own.get(id_, id_) for id_ in relevant.get(query["id"], ()))
@@ -143,6 +138,18 @@ def _filled(
         labels=labels,
         truth=[query.get("label", "") for query in queries],
     )
+
+
+def _recorded(library: Library, corpus: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The experiences of the documents; one that is refused has none."""
+    own: dict[str, str] = {}
+    for start in range(0, len(corpus), BATCH):
+        batch = corpus[start : start + BATCH]
+        decisions = library.apply([_lesson(row) for row in batch], client="training")
+        for row, decision in zip(batch, decisions, strict=True):
+            if decision.experience_id is not None:
+                own[row["id"]] = decision.experience_id
+    return own
 
 
 def _words(library: Library, queries: Sequence[str]) -> list[Sequence[Scored]]:

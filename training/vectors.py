@@ -10,6 +10,7 @@ import argparse
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 import evaluate
 import numpy as np
@@ -52,15 +53,24 @@ def corpus(folders: Sequence[Path], held_out: Sequence[Path]) -> list[str]:
 
 
 def report(folders: Sequence[Path], sets: Sequence[Path]) -> None:
-    """How these vectors do on the sets, fused with words (and alone)."""
+    """How these vectors do, fused with words (and alone): the last may replace the first or not."""
     testbeds = [testbed for folder in sets for testbed in evaluate.testbeds(folder)]
+    kept: list[list[float]] = []
     for folder in folders if testbeds else ():
         rows, _ = student.read(folder / "vectors.safetensors")
         embed = student.Embed(Tokenizer.from_file(str(folder / "tokenizer.json")), rows)
         print(folder)
+        sets_, streams = list[float](), list[float]()
         for testbed in testbeds:
             fused, alone = (evaluate.score(testbed, embed, share) for share in (0.5, 1.0))
             print(f"  {testbed.name:24} {fused:5.1f} ({alone:5.1f})", flush=True)
+            (streams if testbed.labels else sets_).append(fused)
+        mean = [fmean(sets_)] if sets_ else []
+        print(*(f"  {'mean of the sets':24} {figure:5.1f}" for figure in mean), sep="")
+        kept.append([*mean, *streams])
+    if kept:
+        better = all(new > old for old, new in zip(kept[0], kept[-1], strict=True))
+        print(f"better on the mean and on every stream: {'yes' if better else 'no'}")
 
 
 def _drawn(learned: list[str], arguments: argparse.Namespace) -> list[str]:
