@@ -2,7 +2,7 @@
 
 `vectors/vectors.safetensors` holds int8 rows and a float32 scale for each; it is memory-mapped, so
 that a process reads only the rows of the tokens it meets. The length of a token's vector says how
-much it tells (see training).
+much it tells (training/README.md).
 """
 
 import json
