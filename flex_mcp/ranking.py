@@ -19,6 +19,7 @@ LIKENESS = 0.4  # share of the comparison token by token, beside words and vecto
 COMPARED = 30  # of these, the best of each level are compared token by token
 POSTINGS = 5_000  # a query's words are taken rarest first until their postings reach this
 ALWAYS_WORDS = 8  # rarest words taken whatever their postings
+EQUAL = 1e-5  # share of the mean up to which scores of float32 deviate by rounding alone
 COLLAPSE_COSINE = 0.95  # hits nearer than this say the same
 
 
@@ -97,7 +98,7 @@ def _normalised(scores: Mapping[str, float]) -> tuple[dict[str, float], float]:
     """
     mean = fmean(scores.values())
     deviation = sqrt(fmean((score - mean) ** 2 for score in scores.values()))
-    if not deviation:
+    if deviation <= EQUAL * abs(mean):
         return dict.fromkeys(scores, 1.0), -1.0
     z = {id_: (score - mean) / deviation for id_, score in scores.items()}
     return z, min(z.values())

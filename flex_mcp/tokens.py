@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BITS = 16  # of a token
 MASK = (1 << BITS) - 1
+UNKNOWN = 0  # the token of all that the tokenizer does not know: it says nothing
 TITLE = 0.2  # what a title counts beside the whole text
 PAIRS = 0.8  # and what stands beside each other
 LONGEST = 64  # tokens of a query that are compared: those that tell the most
@@ -49,7 +50,8 @@ class Tokens:
         self.dimension = int(self._rows.shape[1])
 
     def _of(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        found = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return [token for token in found if token != UNKNOWN]
 
     def total(self, text: str) -> "Floats":
         """The sum of the vectors of a text's tokens."""

@@ -238,3 +238,8 @@ def test_age_takes_a_little_for_two_years() -> None:
     years = [NOW + timedelta(days=days) for days in (-1, 0, 365, 730, 7_300)]
     early, new, one, two, twenty = (ranking.helpfulness(an_experience("e"), year) for year in years)
     assert early == new == 0 > one > two == twenty
+
+
+def test_what_differs_by_rounding_alone_is_equal() -> None:
+    rows = [Scored(id_, Level.PATTERN, 0.7 + place * 1e-8) for place, id_ in enumerate("abc")]
+    assert len(set(ranking.fuse(rows, rows, 0.5).values())) == 1

@@ -321,10 +321,10 @@ def chunks(found: Iterable[tuple[Any, ...]]) -> "tuple[NDArray[np.int64], NDArra
     """Rows of an experience and a kept vector as two arrays."""
     import numpy as np
 
-    rows = list(found)
-    owners = np.fromiter((owner for owner, _ in rows), np.int64, len(rows))
-    halves = np.frombuffer(b"".join(half for _, half in rows), np.float16)
-    return owners, halves.astype(np.float32).reshape(len(rows), len(halves) // (len(rows) or 1))
+    owners, halves = tuple(zip(*found, strict=True)) or ((), ())
+    numbers = np.frombuffer(b"".join(halves), np.float16).astype(np.float32)
+    length = len(numbers) // (len(owners) or 1)
+    return np.array(owners, np.int64), numbers.reshape(len(owners), length)
 
 
 def cosines(
