@@ -17,7 +17,7 @@ from flex_mcp.store import Scored, Term
 DEPTH = 100  # candidates of each list and level
 LIKENESS = 0.4  # share of the comparison token by token, beside words and vectors
 COMPARED = 30  # of these, the best of each level are compared token by token
-POSTINGS = 5_000  # a query's words are taken rarest first until their postings reach this
+POSTINGS = 2_000  # a query's words are taken rarest first until their postings reach this
 ALWAYS_WORDS = 8  # rarest words taken whatever their postings
 EQUAL = 1e-5  # share of the mean up to which scores of float32 deviate by rounding alone
 COLLAPSE_COSINE = 0.95  # hits nearer than this say the same
