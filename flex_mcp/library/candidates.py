@@ -13,6 +13,9 @@ from flex_mcp.store import Reading, Scored, Term
 from flex_mcp.tokens import tokens
 
 NEAR_TOP = 0.75  # share of the best hit's cosine from which an outranked warning still fits
+SPARE = (
+    20  # candidates of each level beside the limit: some collapse, and the prior moves others up
+)
 SURE = 2  # rare words shared with the query: one may be chance
 
 
@@ -101,10 +104,10 @@ def answer(reading: Reading, search: Search, usual: Background | None) -> tuple[
 
 def _ranked(reading: Reading, search: Search, found: Candidates) -> list[Ranked]:
     """The best candidates with their text, best first; near-identical ones in one."""
-    spare = 6 if search.collapse or search.prior is not None else 1
+    spare = SPARE if search.collapse or search.prior is not None else 0
     rows = [
         Ranked(experience, found.scores[experience.id])
-        for experience in reading.experiences(found.shortlist(search.limit * spare))
+        for experience in reading.experiences(found.shortlist(search.limit + spare))
     ]
     if search.prior is not None:
         rows = [_with_prior(row, search.prior) for row in rows]

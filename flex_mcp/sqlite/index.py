@@ -42,6 +42,11 @@ class Index:
         self._signatures = np.zeros((0, 0), np.uint64)
         self._frequent: dict[str, tuple[int, int]] = {}  # word: its documents, and when counted
 
+    @property
+    def active(self) -> int:
+        """How many experiences are active."""
+        return int(np.count_nonzero(self._keys))
+
     def frequencies(self, stems: Sequence[str]) -> dict[str, int]:
         """How many experiences hold these, for those that are known and not far off by now.
 

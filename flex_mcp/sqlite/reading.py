@@ -310,7 +310,7 @@ class SqliteReading:
         return found | {one.id: rows.tokens(one) for one in lacking}
 
     def active(self) -> int:
-        return self._run("active")[0]["count"]
+        return self._index().active
 
     def entries(self) -> list[Entry]:
         parts: dict[int, list[EntryPart]] = {}

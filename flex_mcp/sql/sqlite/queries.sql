@@ -269,9 +269,6 @@ SELECT e.id, t.tokens FROM json_each(:ids) AS wanted
 JOIN experiences e ON e.id = wanted.value
 JOIN tokens t ON t.experience = e.number AND t.version = :version;
 
--- name: active
-SELECT count(*) AS count FROM experiences WHERE status = 'active';
-
 -- name: entries
 SELECT * FROM entries ORDER BY number;
 
