@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,9 @@ def test_the_wheel_holds_the_package_with_its_data_prompts_and_licences(wheel: P
 def test_the_sdist_builds_the_same_wheel_and_holds_nothing_else(
     sdist: Path, wheel: Path, tmp_path: Path
 ) -> None:
-    shutil.unpack_archive(sdist, tmp_path, filter="data")
+    knows = hasattr(tarfile, "data_filter")  # from 3.11.4 on
+    filtered: dict[str, Any] = {"filter": "data"} if knows else {}
+    shutil.unpack_archive(sdist, tmp_path, **filtered)
     source = tmp_path / f"flex_mcp-{__version__}"
     assert not {"tests", ".ci", "benchmarks", "scripts"} & {file.name for file in source.iterdir()}
     again = build("wheel", source, tmp_path / "again")
