@@ -14,11 +14,14 @@ import json
 import random
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
 
-from flex_mcp.models import LESSON_LIMIT, TITLE_LIMIT, Action, Lesson, Level, Zone, fold
+from testbed import pattern
+
+from flex_mcp.models import Action, Lesson, fold
 
 DOMAINS = "code", "data", "finance", "law", "mathematics", "medicine", "travel", "writing"
 QUERIES = 200
@@ -44,15 +47,7 @@ def queries(file: Path, count: int = QUERIES) -> list[str]:
 
 
 def lesson(text: str, number: int) -> Lesson:
-    return Lesson(
-        zone=Zone.GOLDEN,
-        level=Level.PATTERN,
-        title=text[:TITLE_LIMIT],
-        when="",
-        lesson=text[:LESSON_LIMIT],
-        domain=DOMAINS[number % len(DOMAINS)],
-        action=Action.ADD,
-    )
+    return replace(pattern(text, DOMAINS[number % len(DOMAINS)]), action=Action.ADD)
 
 
 @cache

@@ -29,20 +29,16 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from drawing import panels, save
-from testbed import BATCH, add_embedder, goal, opened, print_table, rows, write
+from testbed import BATCH, add_embedder, goal, opened, pattern, print_table, rows, write
 from wire import Server, ours, started
 
 from flex_mcp.exchange import export_file, import_file
 from flex_mcp.library import Library
 from flex_mcp.models import (
-    LESSON_LIMIT,
-    TITLE_LIMIT,
     DecisionKind,
     Lesson,
-    Level,
     Outcome,
     VerifiedBy,
-    Zone,
     clean_domain,
 )
 
@@ -98,14 +94,7 @@ def intent(label: str) -> str | None:
 
 
 def lesson(text: str, label: str) -> Lesson:
-    return Lesson(
-        zone=Zone.GOLDEN,
-        level=Level.PATTERN,
-        title=text[:TITLE_LIMIT],
-        when="",
-        lesson=text[:LESSON_LIMIT],
-        domain=intent(label),
-    )
+    return pattern(text, intent(label))
 
 
 def elected(votes: Votes) -> str | None:

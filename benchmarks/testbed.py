@@ -84,6 +84,18 @@ def _lesson(document: Mapping[str, str], name: str) -> Lesson:
     )
 
 
+def pattern(text: str, domain: str | None) -> Lesson:
+    """A golden pattern of a text that is all that there is."""
+    return Lesson(
+        zone=Zone.GOLDEN,
+        level=Level.PATTERN,
+        title=text[:TITLE_LIMIT],
+        when="",
+        lesson=text[:LESSON_LIMIT],
+        domain=domain,
+    )
+
+
 def add_embedder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embedder", default=STATIC, help="static (default) or fastembed:MODEL")
     parser.add_argument("--embedder-path", type=Path, metavar="FOLDER", help="its model's files")

@@ -528,6 +528,29 @@ def test_a_large_library_finds_what_comparing_all_finds_whoever_wrote_it(
         store.close()
 
 
+def test_a_transaction_finds_its_own_writes_as_deep_as_asked_for_each_level(
+    store: SqliteStore,
+) -> None:
+    keep(store, *(an_experience(level=level) for level in Level))
+    with store.writing() as writing, large():
+        put(writing, *(an_experience(level=level) for level in Level for _ in range(2)))
+        for depth in (1, 2):
+            found = writing.nearest(EMBEDDER.query("lesson"), depth=depth, wanted=EVERYTHING)
+            assert sorted(row.level for row in found) == sorted(list(Level) * depth)
+
+
+def test_a_switch_that_was_taken_back_hides_nothing_that_comes_later(store: SqliteStore) -> None:
+    first, later = an_experience("parse a date"), an_experience("walk the dog")
+    keep(store, first)
+    with contextlib.suppress(ZeroDivisionError), store.writing() as writing, large():
+        for _ in range(5):
+            apply_step(writing, "switch", 0, [first])
+        assert writing.nearest(EMBEDDER.query("date"), depth=5, wanted=EVERYTHING)
+        raise ZeroDivisionError
+    keep(store, later)
+    assert set(compared(store, "walk the dog")) == {first.id, later.id}
+
+
 def apply_step(writing: Writing, step: str, number: int, held: list[Experience]) -> None:
     text = f"{WORDS[number % len(WORDS)]} the {WORDS[number // 10 % len(WORDS)]} {number}"
     if step == "switch":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -42,9 +43,10 @@ class SqliteWriting(SqliteReading):
         super().__init__(connection, index)
         self._written: dict[int, Kept] = {}  # not yet committed: the shared index must not know
         self._chunks: dict[int, tuple[int, bytes]] = {}  # theirs: experience and vector
+        self._switched = False  # all pages were made anew, and may yet be rolled back
 
     def _index(self) -> "Index":
-        if not self._written:
+        if not self._written and not self._switched:
             return super()._index()
         from flex_mcp.sqlite.index import Index  # late: see reading.py
 
@@ -60,20 +62,25 @@ class SqliteWriting(SqliteReading):
         owners, held = self._vectors_of(index.near(rows.floats(vector), depth, wanted, domains))
         untouched = [owner not in self._written for owner in owners.tolist()]
         earlier = rows.cosines(vector, owners[untouched], held[untouched])
-        best = index.best(*earlier, depth, wanted, domains) + self._own(vector, depth, wanted)
-        return sorted(best, key=lambda scored: -scored.score)
+        best = index.best(*earlier, depth, wanted, domains) + self._own(vector, wanted)
+        taken: Counter[Level] = Counter()
+        kept: list[Scored] = []
+        for scored in sorted(best, key=lambda scored: -scored.score):
+            if taken[scored.level] < depth:
+                taken[scored.level] += 1
+                kept.append(scored)
+        return kept
 
-    def _own(self, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
-        """The best of what this transaction wrote."""
+    def _own(self, vector: bytes, wanted: Filter) -> list[Scored]:
+        """What this transaction wrote, in no order."""
         numbers, cosines = rows.cosines(vector, *rows.chunks(self._chunks.values()))
-        best: list[Scored] = []
-        for place in (-cosines).argsort(kind="stable").tolist():
-            kept = self._written[int(numbers[place])]
-            if kept.passes(wanted):
-                best.append(Scored(kept.id, Level(kept.level), float(cosines[place])))
-            if len(best) == depth:
-                break
-        return best
+        scored = zip(numbers.tolist(), cosines.tolist(), strict=True)
+        written = ((self._written[number], cosine) for number, cosine in scored)
+        return [
+            Scored(kept.id, Level(kept.level), cosine)
+            for kept, cosine in written
+            if kept.passes(wanted)
+        ]
 
     def set_setting(self, name: str, value: str) -> None:
         self._run("set_setting", name=name, value=value)
@@ -311,5 +318,6 @@ class SqliteWriting(SqliteReading):
         for row in self._run("indexable"):
             self._index_vector(row["chunk"], row["level"], row["zone"], row["vector"])
         pages.rebuild(self._tuples)
+        self._switched = True
         self._run("clear_staged")
         self.set_setting("staged_for", "")

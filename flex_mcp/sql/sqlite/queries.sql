@@ -214,10 +214,6 @@ SELECT max(chunk) FROM embeddings;
 SELECT c.experience, c.vector FROM json_each(:chunks) AS wanted
 JOIN embeddings c ON c.chunk = wanted.value;
 
--- name: chunks_of
-SELECT c.experience, c.vector FROM json_each(:numbers) AS wanted
-JOIN embeddings c ON c.experience = wanted.value;
-
 -- name: domain_codes
 -- A path and what lies below it.
 SELECT code FROM domains
