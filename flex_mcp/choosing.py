@@ -43,10 +43,11 @@ STORED = 16  # bytes a dimension while vectors are made anew: put aside, stored,
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Who hears how far a switch is: of its steps in sentences, and of texts embedded."""
+    """Who asks for a switch and hears how far it is: its steps in sentences, texts embedded."""
 
     tell: Callable[[str], object]
     progress: "Progress"
+    client: str = "python"
 
 
 def offers(app: "App", *, every: bool = False) -> list[Offer]:
@@ -112,7 +113,7 @@ def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched
     trial, kept = _tried(library, settings, name, folder)
     previous = library.statistics().vectors
     if trial.agrees:
-        library.switching.stay()
+        library.switching.stay(watcher.client)
     else:
         _embed(library, trial, settings, watcher)
     return Switched(
@@ -192,7 +193,7 @@ def _embed(library: "Library", trial: "Trial", settings: "Settings", watcher: Wa
             f"{name} works: it takes about {_duration(trial.seconds)} for {count:,} experiences; "
             "searches go on with the old vectors meanwhile"
         )
-    library.reindex(name, progress=watcher.progress)
+    library.reindex(name, client=watcher.client, progress=watcher.progress)
 
 
 def _duration(seconds: float) -> str:

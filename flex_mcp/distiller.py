@@ -24,6 +24,7 @@ from flex_mcp.errors import (
 from flex_mcp.excerpts import SHORTEST, cut
 from flex_mcp.library import Library
 from flex_mcp.library.briefs import NewBrief
+from flex_mcp.library.turns import Turns
 from flex_mcp.llm import LLM, STAY, Later
 from flex_mcp.models import (
     Brief,
@@ -98,14 +99,14 @@ class Distiller:
         wanted = wanted or Wanted()
         llm = self._llm or (lent if self._lending else None)
         if llm is None:
-            return self._brief(wanted)
-        brief = self.open(wanted, llm)
+            return self._brief(wanted, client)
+        brief = self.open(wanted, llm, client=client)
         if brief is None:
             return self._idle(llm.road)
         try:
             return self.work(brief, llm, client=client, dry_run=dry_run)
         except DeclinedError as declined:
-            return replace(self._brief(wanted), notice=str(declined))
+            return replace(self._brief(wanted, client), notice=str(declined))
 
     def resume(
         self, brief_id: str, llm: LLM, wanted: Wanted | None = None, *, client: str = "python"
@@ -128,9 +129,9 @@ class Distiller:
                 return made
             notice = f"the reply comes too late: {error}"
         try:
-            return replace(self._brief(wanted or Wanted()), notice=notice)
+            return replace(self._brief(wanted or Wanted(), client), notice=notice)
         except InputError:  # those named were distilled meanwhile
-            return replace(self._brief(Wanted()), notice=notice)
+            return replace(self._brief(Wanted(), client), notice=notice)
 
     def _made(self, brief: Brief | None, llm: LLM) -> Distillation | None:
         """What the lessons became, where the brief is settled by this road."""
@@ -138,7 +139,7 @@ class Distiller:
             return None
         return self._distillation(brief, llm, Settled(brief.decisions))
 
-    def open(self, wanted: Wanted, llm: LLM) -> Brief | None:
+    def open(self, wanted: Wanted, llm: LLM, *, client: str = "python") -> Brief | None:
         """A brief for a model, about trajectories of one task; None where none is free."""
         self._prompts.check("critic", "critic_question", "updater", "updater_question", "again")
 
@@ -151,17 +152,20 @@ class Distiller:
                 claim=llm.claim,
             )
 
-        return self._opened(replace(wanted, alike=True), ask)
+        return self._opened(replace(wanted, alike=True), ask, client)
 
     def _opened(
-        self, wanted: Wanted, ask: Callable[[Sequence[RecordedTrajectory]], NewBrief]
+        self,
+        wanted: Wanted,
+        ask: Callable[[Sequence[RecordedTrajectory]], NewBrief],
+        client: str,
     ) -> Brief | None:
         """A brief about what is free, asked anew where others claim it first; None: nothing is."""
         for _ in range(ATTEMPTS):
             found = self._library.claimable(wanted)
             if not found:
                 return None
-            if brief := self._library.open_brief(ask(found)):
+            if brief := self._library.open_brief(ask(found), client=client):
                 return brief
         raise InputError("other processes take the same trajectories: call distill again")
 
@@ -172,41 +176,23 @@ class Distiller:
 
     def work(self, brief: Brief, llm: LLM, *, client: str, dry_run: bool = False) -> Distillation:
         """Take a brief through critic and updater; given up, its trajectories are free at once."""
+        turns = self._library.turns.by(client)
         try:
-            with self._claimed(brief, llm):
+            with _claimed(turns, brief, llm):
                 settled = self._settled(brief, llm, client, dry_run=dry_run)
         except Later:
             raise
         except BaseException:
             with suppress(LibraryError):
-                self._library.turns.release(brief.id)
+                turns.release(brief.id)
             raise
         if dry_run:
-            self._library.turns.release(brief.id)
+            turns.release(brief.id)
         return self._distillation(brief, llm, settled)
-
-    @contextmanager
-    def _claimed(self, brief: Brief, llm: LLM) -> Generator[None]:
-        """Renew the claim while the work goes on: that of a process that died ends soon."""
-        ended = threading.Event()
-
-        def renew() -> None:
-            while not ended.wait(llm.claim.total_seconds() / 3):
-                with suppress(LibraryError):
-                    self._library.turns.claim(brief.id, llm.claim)
-
-        self._library.turns.claim(brief.id, llm.claim)
-        thread = threading.Thread(target=renew, name=f"claim {brief.id}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
 
     def _settled(self, brief: Brief, llm: LLM, client: str, *, dry_run: bool) -> Settled:
         """Ask the critic, then the updater; its answer is checked by placing the lessons."""
-        talk = Talk(self._library.turns, brief.id, llm, self._prompts)
+        talk = Talk(self._library.turns.by(client), brief.id, llm, self._prompts)
         found = self._library.trajectories(brief.trajectory_ids)
         ids = [one.id for one in found]
 
@@ -285,7 +271,7 @@ class Distiller:
             notice = f"trajectories pending: {claimed}, all claimed by open briefs until {at}"
         return Distillation(road=road, notice=notice)
 
-    def _brief(self, wanted: Wanted) -> Distillation:
+    def _brief(self, wanted: Wanted, client: str) -> Distillation:
         versions = briefing.versions(self._prompts)
         questions: dict[str, Question] = {}
 
@@ -297,7 +283,7 @@ class Distiller:
                 id=made.brief_id, trajectory_ids=ids, prompts=versions, rendered=made.text
             )
 
-        brief = self._opened(wanted, ask)
+        brief = self._opened(wanted, ask, client)
         if brief is None:
             return self._idle(Road.ASSISTANT)
         question = questions[brief.id]
@@ -313,3 +299,23 @@ class Distiller:
     def _near_to(self, chosen: Sequence[RecordedTrajectory]) -> list[Experience]:
         texts = [f"{one.task}\n{one.feedback or ''}" for one in chosen]
         return self._library.neighbours(texts, limit=NEIGHBOURS)
+
+
+@contextmanager
+def _claimed(turns: Turns, brief: Brief, llm: LLM) -> Generator[None]:
+    """Renew the claim while the work goes on: that of a process that died ends soon."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(llm.claim.total_seconds() / 3):
+            with suppress(LibraryError):
+                turns.claim(brief.id, llm.claim)
+
+    turns.claim(brief.id, llm.claim)
+    thread = threading.Thread(target=renew, name=f"claim {brief.id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

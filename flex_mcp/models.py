@@ -333,6 +333,23 @@ class Revision:
     origin: Origin | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One transaction: who wrote what, and when.
+
+    `verb` is the Library's or a message batch's; `ids` are the first of what was touched, in order,
+    and `touched` is how many there were. `process` is the id that the system gave it.
+    """
+
+    number: int
+    at: datetime
+    client: str
+    process: int
+    verb: str
+    ids: tuple[str, ...]
+    touched: int
+
+
 class Place(NamedTuple):
     """Where a page of experiences ends, in the order of their time."""
 

@@ -30,6 +30,7 @@ from flex_mcp.models import (
     Status,
     TrajectoryState,
     Vectors,
+    Write,
     Zone,
 )
 from flex_mcp.turns import Reply, Turn
@@ -247,6 +248,10 @@ class Reading(Protocol):
         """Newest first."""
         ...
 
+    def last_writes(self, limit: int, about: str | None = None) -> list[Write]:
+        """Who wrote last, newest first; `about` keeps those that touched an id."""
+        ...
+
     def unembedded(self, limit: int, after: str | None = None) -> list[Experience]:
         """Experiences whose text has no vector in the staging area yet; those after one of them.
 
@@ -261,6 +266,10 @@ class Reading(Protocol):
 
 class Writing(Reading, Protocol):
     """One transaction."""
+
+    def sign(self, verb: str, client: str) -> None:
+        """Log what was touched since the last signature; the end signs for the rest."""
+        ...
 
     def set_setting(self, name: str, value: str) -> None: ...
 
@@ -359,7 +368,9 @@ class Store(Protocol):
 
     def reading(self) -> AbstractContextManager[Reading]: ...
 
-    def writing(self) -> AbstractContextManager[Writing]: ...
+    def writing(self, verb: str, client: str) -> AbstractContextManager[Writing]:
+        """A transaction, logged as this client's, who did this, unless it changes nothing."""
+        ...
 
     def close(self) -> None: ...
 

@@ -105,13 +105,14 @@ def save_lessons(app: App, arguments: SaveArguments, caller: Caller) -> Answer:
     return answers.save_answer(arguments.brief_id, decisions, library.remaining())
 
 
-def report_outcome(app: App, arguments: ReportArguments, caller: Caller) -> Answer:  # noqa: ARG001
+def report_outcome(app: App, arguments: ReportArguments, caller: Caller) -> Answer:
     """Say how the task ended that a search served, and which experiences helped or misled."""
     updated = app.library.report(
         arguments.retrieval_id,
         arguments.outcome,
         helpful=arguments.helpful or (),
         harmful=arguments.harmful or (),
+        client=caller.name,
     )
     return answers.report_answer(arguments.retrieval_id, updated)
 

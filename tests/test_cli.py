@@ -363,6 +363,7 @@ Commands:
   import     Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`.
   install    Put flex-mcp into the configuration of CLIENT.
   list       List experiences, newest first.
+  log        Tell who wrote what, and when, newest first.
   prompts    See what the models are asked.
   record     Record trajectories from a JSON FILE, or stdin.
   reindex    Make all vectors anew, for another embedder or a new version;...

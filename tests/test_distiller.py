@@ -23,6 +23,7 @@ from flex_mcp.arguments import Fields
 from flex_mcp.distiller import Distiller
 from flex_mcp.errors import ModelServiceError
 from flex_mcp.library import Library
+from flex_mcp.library.turns import Turns
 from flex_mcp.llm import AnthropicLLM
 from flex_mcp.models import Curation, Experience, Road
 from flex_mcp.prompting import Prompts
@@ -360,10 +361,10 @@ class Thinking:
 def test_a_claim_is_renewed_while_the_model_works_and_others_skip_what_it_claims(
     quick: Library, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim, signs = quick.turns.claim, threading.Semaphore(0)
+    claim, signs = Turns.claim, threading.Semaphore(0)
 
-    def claimed(brief_id: str, lasting: timedelta) -> None:
-        claim(brief_id, lasting)
+    def claimed(turns: Turns, brief_id: str, lasting: timedelta) -> None:
+        claim(turns, brief_id, lasting)
         signs.release()
 
     def others_skip_it() -> None:
@@ -375,7 +376,7 @@ def test_a_claim_is_renewed_while_the_model_works_and_others_skip_what_it_claims
             assert signs.acquire(timeout=30), "this one began after the clock had moved"
             assert Distiller(other, Prompts()).distill().brief_id is None
 
-    monkeypatch.setattr(quick.turns, "claim", claimed)
+    monkeypatch.setattr(Turns, "claim", claimed)
     record(quick)
     with fake_library(tmp_path, FakeEmbedder(), clock=clock) as other:
         Distiller(quick, Prompts(), llm=Thinking(others_skip_it)).distill()

@@ -143,11 +143,11 @@ class SlowStore(SqliteStore):
         self.entered, self.proceed = threading.Event(), threading.Event()
 
     @contextmanager
-    def writing(self) -> Generator[SqliteWriting]:
+    def writing(self, verb: str, client: str) -> Generator[SqliteWriting]:
         if isinstance(threading.current_thread(), threading.Timer):
             self.entered.set()
             assert self.proceed.wait(30)
-        with super().writing() as writing:
+        with super().writing(verb, client) as writing:
             yield writing
 
 

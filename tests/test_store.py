@@ -101,7 +101,7 @@ def put(writing: Writing, *experiences: Experience) -> None:
 
 
 def keep(store: Store, *experiences: Experience) -> None:
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         put(writing, *experiences)
 
 
@@ -291,7 +291,7 @@ def test_a_transaction_that_raises_leaves_nothing_of_itself(store: SqliteStore) 
     edited = replace(old, lesson="something about gardens", revision=2)
 
     def half_of_it() -> None:
-        with store.writing() as writing:
+        with store.writing("test", "test") as writing:
             put(writing, edited, new)
             writing.add_trajectory(a_trajectory(id="t_1"), "hash")
             writing.add_revision(
@@ -325,7 +325,7 @@ def test_a_transaction_that_raises_leaves_nothing_of_itself(store: SqliteStore) 
 
 def test_after_a_transaction_that_raised_the_next_one_goes_through(store: SqliteStore) -> None:
     def the_same_twice() -> None:
-        with store.writing() as writing:
+        with store.writing("test", "test") as writing:
             put(writing, an_experience())
             for _ in range(2):
                 writing.add_trajectory(a_trajectory(id="t_1"), "hash")
@@ -342,7 +342,7 @@ def test_a_transaction_that_read_first_may_write_though_another_writer_comes_mea
 ) -> None:
     other = SqliteStore(tmp_path / "library.db")
     mine, theirs = an_experience(), an_experience()
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         assert writing.active() == 0
         thread = threading.Thread(target=keep, args=[other, theirs])
         thread.start()
@@ -441,13 +441,13 @@ def test_only_active_experiences_are_listed_and_restored_ones_come_back(
 ) -> None:
     gone, stays = an_experience(), an_experience()
     keep(store, gone, stays)
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         writing.put_experience(replace(gone, status=status, revision=2), None)
     assert listed(store, "lesson") == [stays.id]
     with store.reading() as reading:
         assert reading.active() == 1
         assert [term.documents for term in reading.terms("lesson")] == [1]
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         writing.put_experience(replace(gone, revision=3), None)
     assert set(listed(store, "lesson")) == {gone.id, stays.id}
 
@@ -473,7 +473,7 @@ def test_vectors_that_are_kept_move_to_a_new_level_and_zone(store: SqliteStore) 
     experience = an_experience()
     keep(store, experience)
     moved = replace(experience, level=Level.PRINCIPLE, zone=Zone.WARNING, revision=2)
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         writing.put_experience(moved, None)
     there = Filter(levels=frozenset({Level.PRINCIPLE}), zones=frozenset({Zone.WARNING}))
     assert nearest(store, "lesson", there) == [experience.id]
@@ -485,7 +485,7 @@ def test_an_experience_counts_with_its_best_chunk(store: SqliteStore, kind: Any)
     chunked = FakeEmbedder(window=4)
     long = an_experience("walk feed brush the-dog parse the date carefully water all old plants")
     short = an_experience("parse the time")
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         writing.use_vectors(chunked.vectors)
         for experience in (long, short):
             writing.put_experience(experience, chunked.passages([experience.lesson])[0])
@@ -517,7 +517,7 @@ def test_a_large_library_finds_what_comparing_all_finds_whoever_wrote_it(
     keep(stores[0], an_experience("parse a date"))
     held: list[Experience] = []
     for place, (step, number) in enumerate(steps):
-        with stores[place % 2].writing() as writing:
+        with stores[place % 2].writing("test", "test") as writing:
             apply_step(writing, step, number, held)
             query = EMBEDDER.query(f"parse {WORDS[number % len(WORDS)]}")
             assert_same(writing, query)
@@ -532,7 +532,7 @@ def test_a_transaction_finds_its_own_writes_as_deep_as_asked_for_each_level(
     store: SqliteStore,
 ) -> None:
     keep(store, *(an_experience(level=level) for level in Level))
-    with store.writing() as writing, large():
+    with store.writing("test", "test") as writing, large():
         put(writing, *(an_experience(level=level) for level in Level for _ in range(2)))
         for depth in (1, 2):
             found = writing.nearest(EMBEDDER.query("lesson"), depth=depth, wanted=EVERYTHING)
@@ -542,7 +542,7 @@ def test_a_transaction_finds_its_own_writes_as_deep_as_asked_for_each_level(
 def test_a_switch_that_was_taken_back_hides_nothing_that_comes_later(store: SqliteStore) -> None:
     first, later = an_experience("parse a date"), an_experience("walk the dog")
     keep(store, first)
-    with contextlib.suppress(ZeroDivisionError), store.writing() as writing, large():
+    with contextlib.suppress(ZeroDivisionError), store.writing("test", "test") as writing, large():
         for _ in range(5):
             apply_step(writing, "switch", 0, [first])
         assert writing.nearest(EMBEDDER.query("date"), depth=5, wanted=EVERYTHING)
@@ -639,7 +639,7 @@ def test_terms_know_how_many_experiences_hold_them(store: SqliteStore) -> None:
 
 def test_a_library_without_vectors_gives_no_nearest(store: SqliteStore) -> None:
     assert nearest(store, "anything") == []
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         writing.put_experience(an_experience(), ())
     assert nearest(store, "anything") == []
     assert len(matching(store, "lesson")) == 1
@@ -647,7 +647,7 @@ def test_a_library_without_vectors_gives_no_nearest(store: SqliteStore) -> None:
 
 def test_a_text_without_a_known_token_is_found_by_its_words_alone(store: SqliteStore) -> None:
     silent = an_experience("lesson")
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         writing.use_vectors(EMBEDDER.vectors)
         writing.put_experience(silent, [bytes(4 * EMBEDDER.vectors.dimension)])
     assert nearest(store, "lesson") == []
@@ -694,7 +694,7 @@ def test_a_trajectory_is_read_as_it_was_written(
     kept_store: SqliteStore, trajectory: RecordedTrajectory, body: dict[str, Any]
 ) -> None:
     trajectory = replace(trajectory, **body)
-    with kept_store.writing() as writing:
+    with kept_store.writing("test", "test") as writing:
         writing.add_trajectory(trajectory, "hash")
     with kept_store.reading() as reading:
         assert reading.trajectories([trajectory.id]) == [trajectory]
@@ -755,7 +755,7 @@ def test_a_revision_is_read_as_it_was_written(
         reason=reason,
         trajectory_id=trajectory_id,
     )
-    with kept_store.writing() as writing:
+    with kept_store.writing("test", "test") as writing:
         put(writing, experience)
         writing.add_revision(revision)
     with kept_store.reading() as reading:
@@ -766,7 +766,7 @@ def test_a_long_transcript_takes_little_room(tmp_path: Path) -> None:
     path = tmp_path / "library.db"
     store = SqliteStore(path)
     trajectory = a_trajectory(transcript="the same line of a log, again and again\n" * 100_000)
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         writing.add_trajectory(trajectory, "hash")
     with store.reading() as reading:
         assert reading.trajectories([trajectory.id]) == [trajectory]
@@ -786,7 +786,7 @@ def test_a_retrieval_keeps_its_hits_by_rank_and_counts_them_as_served(store: Sql
         scores=(0.75, 0.5),
         credits=(0, 0),
     )
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         writing.add_retrieval(retrieval)
     with store.reading() as reading:
         assert reading.retrieval("r_1") == retrieval
@@ -924,11 +924,14 @@ def test_a_copy_by_vacuum_into_is_brought_back_to_wal(tmp_path: Path) -> None:
 def test_a_switch_takes_no_vectors_that_were_staged_for_another_embedder(tmp_path: Path) -> None:
     one, other = (Vectors(embedder=name, version="1", dimension=3) for name in ("one", "other"))
     store = SqliteStore(tmp_path / "library.db")
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         writing.begin_staging(one)
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         writing.begin_staging(other)
-    with pytest.raises(InputError, match="another reindex"), store.writing() as writing:
+    with (
+        pytest.raises(InputError, match="another reindex"),
+        store.writing("test", "test") as writing,
+    ):
         writing.switch(one)
     store.close()
 
@@ -936,7 +939,10 @@ def test_a_switch_takes_no_vectors_that_were_staged_for_another_embedder(tmp_pat
 def test_a_store_that_is_closed_says_so(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "library.db")
     store.close()
-    with pytest.raises(LibraryError, match="is closed: open it again"), store.writing():
+    with (
+        pytest.raises(LibraryError, match="is closed: open it again"),
+        store.writing("test", "test"),
+    ):
         pass
     with pytest.raises(LibraryError, match="is closed: open it again"), store.reading():
         pass

@@ -146,7 +146,7 @@ def write_forever(path: Path, name: str) -> None:
 def die_inside(path: Path) -> None:
     """Killed in a transaction that has written all its tables already."""
     store = SqliteStore(path)
-    with store.writing() as writing:
+    with store.writing("test", "test") as writing:
         vectors = StaticEmbedder().passages(["another text"])[0]
         for experience in writing.experiences(writing.experience_ids(Filter())):
             writing.put_experience(replace(experience, lesson="another text"), vectors)

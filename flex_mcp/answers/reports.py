@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flex_mcp.answers import Answer, distill_answer, group_lines, plain, revision_answer
-from flex_mcp.models import Experience, Level, Revision, Road, Spent, Statistics, Vectors
+from flex_mcp.models import Experience, Level, Revision, Road, Spent, Statistics, Vectors, Write
 from flex_mcp.quoting import one_line
 
 if TYPE_CHECKING:
@@ -140,6 +140,18 @@ def statistics_answer(name: str, counts: Statistics, last: Sequence[Revision]) -
         ],
     }
     return Answer(content, "\n".join([*lines, *(["Last changes", *changes] if changes else [])]))
+
+
+def log_answer(writes: Sequence[Write]) -> Answer:
+    """One line a transaction: when, what, who (and its process), on what."""
+    content = {"writes": [plain(one) for one in writes]}
+    return Answer(content, "\n".join(map(_write, writes)) or "Nothing was written.")
+
+
+def _write(one: Write) -> str:
+    more = f" and {one.touched - len(one.ids)} more" if one.touched > len(one.ids) else ""
+    who = f"{one_line(one.client)} ({one.process})"
+    return f"{one.at:%Y-%m-%d %H:%M:%S}  {one.verb:<12}  {who}  {', '.join(one.ids)}{more}".rstrip()
 
 
 def _spent(one: Spent) -> str:

@@ -120,6 +120,7 @@ for command in (
     on_library.import_,
     on_library.export,
     on_library.stats,
+    on_library.log,
     on_embedders.embedder,
     on_library.reindex,
     on_clients.install,

@@ -4,7 +4,7 @@ import click
 
 from flex_mcp.answers import Answer
 from flex_mcp.app import App
-from flex_mcp.cli.commands import progress_lines, say, with_library
+from flex_mcp.cli.commands import CALLER, progress_lines, say, with_library
 
 
 @click.group(invoke_without_command=True)
@@ -46,4 +46,4 @@ def use_embedder(model: str, *, path: str | None, app: App) -> Answer:
     from flex_mcp.choosing import Watcher, use
 
     with progress_lines("Embedding") as progress:
-        return switched_answer(use(app, model, path, Watcher(say, progress)))
+        return switched_answer(use(app, model, path, Watcher(say, progress, CALLER.name)))

@@ -142,6 +142,15 @@ def export(file: Path, *, form: str, app: App) -> Answer | None:
 
 
 @click.command()
+@click.option("--about", metavar="ID", help="Only what touched this id.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@with_library
+def log(*, about: str | None, limit: int, app: App) -> Answer:
+    """Tell who wrote what, and when, newest first."""
+    return reports.log_answer(app.library.last_writes(limit, about))
+
+
+@click.command()
 @with_library
 def stats(*, app: App) -> Answer:
     """Count what the library holds."""
@@ -161,5 +170,5 @@ def reindex(*, embedder: str | None, app: App) -> Answer:
     fetched, unless FLEX_MCP_EMBEDDER_PATH names a folder with its files.
     """
     with progress_bar("Embedding") as progress:
-        vectors = app.library.reindex(embedder, progress=progress)
+        vectors = app.library.reindex(embedder, client=CALLER.name, progress=progress)
     return reports.reindex_answer(vectors, app.library.statistics().experiences)

@@ -107,7 +107,7 @@ def import_text(
         )
     first = _object(text.split("\n", 1)[0])
     if first is not None and NAME in first:
-        return import_bundle(library, text, source, progress)
+        return import_bundle(library, text, source, client, progress)
     content = _object(text)
     if content is None or "library" not in content:
         raise InputError(

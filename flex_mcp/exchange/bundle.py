@@ -80,7 +80,9 @@ def _line(kind: str, content: dict[str, Any]) -> str:
     return json.dumps({kind: content}, ensure_ascii=False) + "\n"
 
 
-def import_bundle(library: Library, text: str, source: str, progress: Progress) -> Imported:
+def import_bundle(
+    library: Library, text: str, source: str, client: str, progress: Progress
+) -> Imported:
     """Take in a bundle, all of it or nothing; what is here already is left as it is.
 
     Raises:
@@ -107,6 +109,7 @@ def import_bundle(library: Library, text: str, source: str, progress: Progress) 
             entries=values["entry"],
             document=document,
         ),
+        client=client,
         progress=progress,
     )
 

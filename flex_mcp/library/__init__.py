@@ -7,6 +7,7 @@ No model and no embedding runs inside a transaction.
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from itertools import groupby
 from typing import NamedTuple, Self
 
 from flex_mcp.arguments import Fields, check_encodable
@@ -48,6 +49,7 @@ from flex_mcp.models import (
     TrajectoryState,
     Vectors,
     Wanted,
+    Write,
     Zone,
     clean_domain,
     new_id,
@@ -113,13 +115,15 @@ class Library:
         return self._store.reading()
 
     @contextmanager
-    def _writing(self) -> Generator[Writing]:
-        """A transaction that takes the waiting retrievals along: it knows the ids just served.
+    def _writing(self, verb: str, client: str) -> Generator[Writing]:
+        """A transaction, logged as this client's, who did this.
+
+        It takes the waiting retrievals along, and so knows the ids just served.
 
         They are taken, and put back where it fails, while the write lock is held: in between no
         other thread's transaction can miss them.
         """
-        with self._store.writing() as writing:
+        with self._store.writing(verb, client) as writing:
             taken = Waiting(self._log.take(), self._searcher.take_measured())
             try:
                 _write_aside(writing, taken)
@@ -130,7 +134,7 @@ class Library:
                 raise
 
     def _write_waiting(self) -> None:
-        with self._writing():
+        with self._writing("measure", "flex-mcp"):
             pass
 
     # Searching and looking up
@@ -268,6 +272,11 @@ class Library:
         with self._store.reading() as reading:
             return reading.last_revisions(limit)
 
+    def last_writes(self, limit: int, about: str | None = None) -> list[Write]:
+        """Who wrote last, newest first; `about` keeps those that touched this id."""
+        with self._store.reading() as reading:
+            return reading.last_writes(limit, about)
+
     # Recording
 
     def record(
@@ -290,7 +299,7 @@ class Library:
         """
         new = recording.recorded(trajectory, retrieval_ids, key, self._now())
         prepared = prepare(lessons, self._store, self._embedders)
-        with self._writing() as writing:
+        with self._writing("record", client) as writing:
             id_, is_new = recording.keep(writing, new)
             found = writing.trajectories([id_])
             origin = Origin(
@@ -312,6 +321,7 @@ class Library:
         *,
         helpful: Sequence[str] = (),
         harmful: Sequence[str] = (),
+        client: str = "python",
     ) -> list[Counters]:
         """Say how the task ended that a search served; the last report of a retrieval counts.
 
@@ -322,7 +332,7 @@ class Library:
         Raises:
             InputError: the retrieval is not known, or did not serve an experience that is named.
         """
-        with self._writing() as writing:
+        with self._writing("report", client) as writing:
             return recording.credit(writing, retrieval_id, outcome, helpful, harmful)
 
     # Lessons and briefs
@@ -341,7 +351,7 @@ class Library:
             NotFoundError: a trajectory is not here.
         """
         prepared = prepare(lessons, self._store, self._embedders)
-        with self._writing() as writing:
+        with self._writing("apply", client) as writing:
             found = briefs.known_trajectories(writing, evidence)
             origin = Origin(kind="distilled", by=client, road=Road.AGENT)
             return place(writing, prepared, source(found, origin, self._now()))
@@ -388,7 +398,7 @@ class Library:
             made_by = reading.vectors_made_by()
         self._embedders.serving(made_by)
 
-    def open_brief(self, question: NewBrief) -> Brief | None:
+    def open_brief(self, question: NewBrief, *, client: str = "python") -> Brief | None:
         """Store a brief, which claims its trajectories.
 
         None where another brief claimed or distilled one of them meanwhile.
@@ -406,7 +416,7 @@ class Library:
             road=question.road,
             prompts=question.prompts,
         )
-        with self._writing() as writing:
+        with self._writing("brief", client) as writing:
             return briefs.opened(writing, brief)
 
     def answer_brief(
@@ -432,7 +442,7 @@ class Library:
             self.check_embedder()
         prepared = prepare(lessons, self._store, self._embedders)
         origin = Origin(kind="distilled", by=client, road=Road.ASSISTANT, prompts=brief.prompts)
-        with self._writing() as writing:
+        with self._writing("save lessons", client) as writing:
             brief = briefs.open_for(writing, brief_id, answer_hash)
             if brief.answer_hash is not None:
                 return list(brief.decisions)
@@ -461,7 +471,9 @@ class Library:
             return list(brief.decisions)
         self.check_embedder()
         given = settling.ready(self._store, self._embedders, placement, origin, self._now())
-        return settling.settled(self._writing, brief_id, given, dry_run=dry_run)
+        return settling.settled(
+            self._writing("distill", origin.by), brief_id, given, dry_run=dry_run
+        )
 
     def _answerable(self, brief_id: str, answer_hash: str) -> Brief:
         with self._store.reading() as reading:
@@ -495,7 +507,7 @@ class Library:
             now=self._now(),
         )
         prepared = curating.prepare(self._store, self._embedders, experience_id, change)
-        with self._writing() as writing:
+        with self._writing(f"curate {action}", client) as writing:
             return curating.changed(writing, prepared)
 
     # In, out, and anew
@@ -517,21 +529,31 @@ class Library:
             EmbedderError: as in `search`.
         """
         return importing.import_entries(
-            entries, self._into(progress), source=source, document=document, actor=client
+            entries, self._into(client, progress), source=source, document=document, actor=client
         )
 
-    def import_bundle(self, bundle: Bundle, *, progress: Progress = silent) -> Imported:
+    def import_bundle(
+        self, bundle: Bundle, *, client: str = "python", progress: Progress = silent
+    ) -> Imported:
         """Take in a bundle; what is here already, by id, is left as it is.
 
         Raises:
             EmbedderError: as in `search`.
         """
-        return importing.import_bundle(bundle, self._into(progress))
+        return importing.import_bundle(bundle, self._into(client, progress))
 
-    def _into(self, progress: Progress) -> importing.Into:
-        return importing.Into(self._store, self._embedders, self._writing, self._now(), progress)
+    def _into(self, client: str, progress: Progress) -> importing.Into:
+        return importing.Into(
+            store=self._store,
+            embedders=self._embedders,
+            writing=lambda: self._writing("import", client),
+            now=self._now(),
+            progress=progress,
+        )
 
-    def reindex(self, name: str | None = None, *, progress: Progress = silent) -> Vectors:
+    def reindex(
+        self, name: str | None = None, *, client: str = "python", progress: Progress = silent
+    ) -> Vectors:
         """Make all vectors anew and switch to them; until then the old ones serve.
 
         `name` is that of the embedder; default: the one asked for, or the library's own. Its model
@@ -542,7 +564,7 @@ class Library:
         """
         with self._store.reading() as reading:
             embedder = self._embedders.target(reading.vectors_made_by(), name)
-        vectors = reindexing.reindex(self._store, embedder, progress)
+        vectors = reindexing.reindex(self._store, embedder, client, progress)
         self._searcher.calibrate(embedder)
         self._write_waiting()
         return vectors
@@ -556,8 +578,10 @@ class Waiting(NamedTuple):
 
 
 def _write_aside(writing: Writing, waiting: Waiting) -> None:
-    for retrieval in waiting.retrievals:
-        writing.add_retrieval(retrieval)
+    for client, retrievals in groupby(waiting.retrievals, lambda retrieval: retrieval.client):
+        for retrieval in retrievals:
+            writing.add_retrieval(retrieval)
+        writing.sign("search", client)
     if waiting.measured:
         writing.set_setting(BACKGROUND, waiting.measured.as_json())
 

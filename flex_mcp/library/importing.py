@@ -73,7 +73,7 @@ class Imported:
         zones[str(snapshot.zone)] = zones.get(str(snapshot.zone), 0) + 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Into:
     """The library that an import goes to."""
 

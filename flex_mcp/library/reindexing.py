@@ -6,22 +6,27 @@ from flex_mcp.embedder import Embedder
 from flex_mcp.models import Filter, Vectors
 from flex_mcp.store import Store
 
+VERB = "reindex"
 BATCH = 64  # texts embedded between two transactions: a kill loses at most these
 
 
-def reindex(store: Store, embedder: Embedder, progress: Callable[[int, int], None]) -> Vectors:
+def reindex(
+    store: Store, embedder: Embedder, client: str, progress: Callable[[int, int], None]
+) -> Vectors:
     """See `Library.reindex`."""
-    with store.writing() as writing:
+    with store.writing(VERB, client) as writing:
         writing.begin_staging(embedder.vectors)
     while True:
-        _stage_all(store, embedder, progress)
-        with store.writing() as writing:
+        _stage_all(store, embedder, client, progress)
+        with store.writing(VERB, client) as writing:
             if not writing.unembedded(1):  # nothing was written since the last look
                 writing.switch(embedder.vectors)
                 return embedder.vectors
 
 
-def _stage_all(store: Store, embedder: Embedder, progress: Callable[[int, int], None]) -> None:
+def _stage_all(
+    store: Store, embedder: Embedder, client: str, progress: Callable[[int, int], None]
+) -> None:
     with store.reading() as reading:
         total = len(reading.experience_ids(Filter()))
     done: int | None = None
@@ -35,6 +40,6 @@ def _stage_all(store: Store, embedder: Embedder, progress: Callable[[int, int], 
         if not batch:
             return
         vectors = embedder.passages([experience.text for experience in batch])
-        with store.writing() as writing:
+        with store.writing(VERB, client) as writing:
             writing.stage(embedder.vectors, list(zip(batch, vectors, strict=True)))
         done, last = done + len(batch), batch[-1].id

@@ -1,7 +1,7 @@
 """Settling a brief: what a model decided on its lessons is placed as a whole, or not at all."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,7 +62,7 @@ def ready(
 
 
 def settled(
-    transaction: Callable[[], AbstractContextManager[Writing]],
+    transaction: AbstractContextManager[Writing],
     brief_id: str,
     given: Ready,
     *,
@@ -71,7 +71,7 @@ def settled(
     """Place everything in one transaction and close the brief; see `Library.settle_brief`."""
     answer_hash = briefs.answer_hash(given.placement.lessons)
     decisions: list[Decision] = []
-    with contextlib.suppress(_DryRun), transaction() as writing:
+    with contextlib.suppress(_DryRun), transaction as writing:
         brief = briefs.open_for(writing, brief_id, answer_hash)
         if brief.answer_hash is not None:
             return list(brief.decisions)

@@ -52,7 +52,7 @@ class Switching:
         Raises:
             LibraryError: it cannot.
         """
-        with self._store.writing():
+        with self._store.writing("look", "flex-mcp"):
             pass
 
     def trial(self, embedder: Embedder) -> Trial:
@@ -78,9 +78,9 @@ class Switching:
             agrees=made_by == embedder.vectors and all(map(_are_one, ours, made)),
         )
 
-    def stay(self) -> None:
+    def stay(self, client: str = "python") -> None:
         """Forget the vectors that an unfinished reindex has put aside."""
-        with self._store.writing() as writing:
+        with self._store.writing("reindex", client) as writing:
             if (made_by := writing.vectors_made_by()) is not None:
                 writing.begin_staging(made_by)
 

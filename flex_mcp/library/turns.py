@@ -12,17 +12,26 @@ from flex_mcp.turns import Reply, Turn
 
 
 class Turns:
-    """A library's turns; each verb is one transaction."""
+    """A library's turns; each verb is one transaction, in the name of one client."""
 
     def __init__(
         self,
         store: Store,
-        writing: Callable[[], AbstractContextManager[Writing]],
+        writing: Callable[[str, str], AbstractContextManager[Writing]],
         now: Callable[[], datetime],
+        client: str = "python",
     ) -> None:
         self._store = store
-        self._writing = writing
+        self._transaction = writing
         self._now = now
+        self._client = client
+
+    def by(self, client: str) -> "Turns":
+        """The same, in the name of a client."""
+        return Turns(self._store, self._transaction, self._now, client)
+
+    def _writing(self, verb: str) -> AbstractContextManager[Writing]:
+        return self._transaction(verb, self._client)
 
     def of(self, brief_id: str) -> tuple[Brief | None, list[Turn]]:
         """A brief and its turns in order; a brief that has ended has none."""
@@ -35,7 +44,7 @@ class Turns:
         Raises:
             InputError: the brief has ended meanwhile, or its trajectories were distilled.
         """
-        with self._writing() as writing:
+        with self._writing("ask") as writing:
             open_for(writing, turn.brief_id, "")
             writing.put_turn(turn)
             for kept in writing.turns(turn.brief_id):
@@ -45,17 +54,17 @@ class Turns:
 
     def reply(self, turn: Turn, reply: Reply) -> None:
         """Keep a reply; the first one of a turn stays."""
-        with self._writing() as writing:
+        with self._writing("reply") as writing:
             writing.put_reply(turn, reply)
 
     def claim(self, brief_id: str, lasting: timedelta) -> None:
         """Keep the trajectories of an open brief claimed from now on for so long."""
-        with self._writing() as writing:
+        with self._writing("claim") as writing:
             writing.claim_until(brief_id, self._now() + lasting)
 
     def take_over(self, brief: Brief, lasting: timedelta) -> bool:
         """Claim an open brief as it was seen; False where another process was faster."""
-        with self._writing() as writing:
+        with self._writing("claim") as writing:
             now = writing.brief(brief.id)
             if now is None or now.answer_hash is not None or now.expires_at != brief.expires_at:
                 return False
@@ -64,7 +73,7 @@ class Turns:
 
     def release(self, brief_id: str) -> None:
         """Give up: the trajectories of the brief are free at once."""
-        with self._writing() as writing:
+        with self._writing("release") as writing:
             writing.claim_until(brief_id, self._now())
             writing.clear_turns(brief_id)
 
@@ -75,7 +84,7 @@ class Turns:
 
     def batch(self, turns: Sequence[Turn], batch: str | None) -> None:
         """Say which message batch carries these turns; None: none any more."""
-        with self._writing() as writing:
+        with self._writing("batch") as writing:
             for turn in turns:
                 writing.put_batch(turn, batch)
 

@@ -72,7 +72,7 @@ class SqliteStore:
             self._readers.put(connection)
 
     @contextmanager
-    def writing(self) -> Generator[SqliteWriting]:
+    def writing(self, verb: str, client: str) -> Generator[SqliteWriting]:
         if self.read_only:
             with file.plain_errors(self._path):
                 raise apsw.ReadOnlyError
@@ -81,7 +81,9 @@ class SqliteStore:
             file.plain_errors(self._path),
             _transaction(self._writer, "BEGIN IMMEDIATE"),
         ):
-            yield SqliteWriting(self._writer, self._index)
+            writing = SqliteWriting(self._writer, self._index)
+            yield writing
+            writing.sign(verb, client)
 
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the -wal file in."""

@@ -23,6 +23,7 @@ from flex_mcp.models import (
     Statistics,
     Status,
     Vectors,
+    Write,
     Zone,
 )
 from flex_mcp.sqlite import rows
@@ -125,6 +126,9 @@ class SqliteReading:
 
     def last_revisions(self, limit: int) -> list[Revision]:
         return [rows.revision(row) for row in self._run("last_revisions", limit=limit)]
+
+    def last_writes(self, limit: int, about: str | None = None) -> list[Write]:
+        return [rows.write(row) for row in self._run("last_writes", limit=limit, about=about)]
 
     def trajectories(self, ids: Sequence[str]) -> list[RecordedTrajectory]:
         return [rows.trajectory(row) for row in self._run("trajectories", ids=rows.as_json(ids))]

@@ -28,6 +28,7 @@ from flex_mcp.models import (
     StepKind,
     TrajectoryState,
     VerifiedBy,
+    Write,
     Zone,
 )
 from flex_mcp.tokens import tokens as known_tokens
@@ -160,6 +161,18 @@ def revision_row(value: Revision) -> dict[str, Any]:
         "trajectory_id": value.trajectory_id,
         "origin": value.origin and adapter(Origin).dump_json(value.origin).decode(),
     }
+
+
+def write(row: Row) -> Write:
+    return Write(
+        number=row["number"],
+        at=datetime.fromisoformat(row["at"]),
+        client=row["client"],
+        process=row["process"],
+        verb=row["verb"],
+        ids=texts(row["ids"]),
+        touched=row["touched"],
+    )
 
 
 def trajectory(row: Row) -> RecordedTrajectory:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -24,6 +25,7 @@ from flex_mcp.models import (
     Status,
     TrajectoryState,
     Vectors,
+    utc_now,
 )
 from flex_mcp.sqlite import rows
 from flex_mcp.sqlite.reading import SqliteReading, staging_name, vectors_table
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from flex_mcp.sqlite.pages import Kept
 
 
+KEPT = 100_000  # signatures; older ones go
+NAMED = 20  # ids in one of them
+
+
 class SqliteWriting(SqliteReading):
     """See `flex_mcp.store.Writing`. No triggers: they fail on vec0 under `trusted_schema=OFF`."""
 
@@ -44,6 +50,27 @@ class SqliteWriting(SqliteReading):
         self._written: dict[int, Kept] = {}  # not yet committed: the shared index must not know
         self._chunks: dict[int, tuple[int, bytes]] = {}  # theirs: experience and vector
         self._switched = False  # all pages were made anew, and may yet be rolled back
+        self._touched: dict[str, None] = {}  # ids, in order, that are not signed for
+        self._changes = connection.total_changes()
+
+    def sign(self, verb: str, client: str) -> None:
+        if self._connection.total_changes() == self._changes:
+            return
+        number = self._run(
+            "add_write",
+            at=utc_now().isoformat(),
+            client=client,
+            process=os.getpid(),
+            verb=verb,
+            ids=rows.as_json(list(self._touched)[:NAMED]),
+            touched=len(self._touched),
+        )[0]["number"]
+        self._run("drop_writes", last=number - KEPT)
+        self._touched.clear()
+        self._changes = self._connection.total_changes()
+
+    def _touch(self, *ids: str) -> None:
+        self._touched |= dict.fromkeys(ids)
 
     def _index(self) -> "Index":
         if not self._written and not self._switched:
@@ -86,6 +113,7 @@ class SqliteWriting(SqliteReading):
         self._run("set_setting", name=name, value=value)
 
     def add_trajectory(self, trajectory: RecordedTrajectory, content_hash: str) -> None:
+        self._touch(trajectory.id)
         self._run("add_trajectory", **rows.trajectory_row(trajectory, content_hash))
         self.link_retrievals(trajectory.id, trajectory.retrieval_ids)
 
@@ -96,6 +124,7 @@ class SqliteWriting(SqliteReading):
             )
 
     def set_state(self, ids: Sequence[str], state: TrajectoryState) -> None:
+        self._touch(*ids)
         self._run("set_state", ids=rows.as_json(ids), state=str(state))
 
     def use_vectors(self, vectors: Vectors) -> None:
@@ -105,6 +134,7 @@ class SqliteWriting(SqliteReading):
     def put_experience(self, experience: Experience, vectors: Sequence[bytes] | None) -> None:
         if not self._written:
             self._index()  # as it is before the first write
+        self._touch(experience.id)
         number = self._run("put_experience", **rows.experience_row(experience))[0]["number"]
         self._run("clear_evidence", id=experience.id)
         for place, trajectory_id in enumerate(experience.evidence):
@@ -187,6 +217,7 @@ class SqliteWriting(SqliteReading):
         self._run("count_served", id=retrieval.id)
 
     def restore_retrieval(self, retrieval: Retrieval) -> None:
+        self._touch(retrieval.id)
         self._run(
             "add_retrieval",
             id=retrieval.id,
@@ -220,10 +251,12 @@ class SqliteWriting(SqliteReading):
                 successes=(credit > 0) - (earlier > 0),
                 failures=(credit < 0) - (earlier < 0),
             )
+        self._touch(retrieval_id)
         self._run("set_outcome", id=retrieval_id, outcome=str(outcome))
         return [Counters(**row) for row in self._run("counters", id=retrieval_id)]
 
     def add_brief(self, brief: Brief) -> None:
+        self._touch(brief.id)
         self._run(
             "add_brief",
             id=brief.id,
@@ -242,6 +275,7 @@ class SqliteWriting(SqliteReading):
             )
 
     def close_brief(self, brief_id: str, answer_hash: str, decisions: Sequence[Decision]) -> None:
+        self._touch(brief_id)
         self._run(
             "close_brief",
             id=brief_id,
@@ -251,17 +285,21 @@ class SqliteWriting(SqliteReading):
         self._run("clear_turns", id=brief_id)
 
     def claim_until(self, brief_id: str, expires_at: datetime) -> None:
+        self._touch(brief_id)
         self._run("claim_until", id=brief_id, expires_at=expires_at.isoformat())
 
     def put_turn(self, turn: Turn) -> None:
+        self._touch(turn.brief_id)
         prompt = rows.prompt_json(turn.prompt)
         self._run("put_turn", brief_id=turn.brief_id, place=turn.place, prompt=prompt)
 
     def put_reply(self, turn: Turn, reply: Reply) -> None:
+        self._touch(turn.brief_id)
         row = rows.reply_row(reply)
         self._run("put_reply", brief_id=turn.brief_id, place=turn.place, **row)
 
     def put_batch(self, turn: Turn, batch: str | None) -> None:
+        self._touch(turn.brief_id)
         self._run("put_batch", brief_id=turn.brief_id, place=turn.place, batch=batch)
 
     def clear_turns(self, brief_id: str) -> None:

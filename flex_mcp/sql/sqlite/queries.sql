@@ -83,6 +83,11 @@ SELECT * FROM revisions WHERE number > :since ORDER BY number LIMIT :limit;
 -- name: last_revisions
 SELECT * FROM revisions ORDER BY number DESC LIMIT :limit;
 
+-- name: last_writes
+SELECT * FROM writes
+WHERE :about IS NULL OR :about IN (SELECT value FROM json_each(ids))
+ORDER BY number DESC LIMIT :limit;
+
 -- name: trajectories
 SELECT t.*,
     (SELECT json_group_array(r.retrieval_id) FROM trajectory_retrievals r
@@ -294,6 +299,13 @@ ORDER BY e.number LIMIT :limit;
 -- name: unstaged
 SELECT count(*) AS count FROM experiences e
 WHERE NOT EXISTS (SELECT 1 FROM staged s WHERE s.experience = e.number AND s.revision = e.revision);
+
+-- name: add_write
+INSERT INTO writes (at, client, process, verb, ids, touched)
+VALUES (:at, :client, :process, :verb, :ids, :touched) RETURNING number;
+
+-- name: drop_writes
+DELETE FROM writes WHERE number <= :last;
 
 -- name: add_trajectory
 INSERT INTO trajectories (id, key, content_hash, task, domain, outcome, answer, score, feedback,
