@@ -123,15 +123,24 @@ class Library:
         They are taken, and put back where it fails, while the write lock is held: in between no
         other thread's transaction can miss them.
         """
-        with self._store.writing(verb, client) as writing:
-            taken = Waiting(self._log.take(), self._searcher.take_measured())
-            try:
-                _write_aside(writing, taken)
-                yield writing
-            except BaseException:
-                self._log.put_back(taken.retrievals)
-                self._searcher.put_back(taken.measured)
-                raise
+        taken = Waiting()
+        try:
+            with self._store.writing(verb, client) as writing:
+                taken = Waiting(self._log.take(), self._searcher.take_measured())
+                try:
+                    _write_aside(writing, taken)
+                    yield writing
+                except BaseException:
+                    taken = self._put_back(taken)
+                    raise
+        except BaseException:
+            self._put_back(taken)  # it failed in its last moment: a full disk
+            raise
+
+    def _put_back(self, taken: "Waiting") -> "Waiting":
+        self._log.put_back(taken.retrievals)
+        self._searcher.put_back(taken.measured)
+        return Waiting()
 
     def _write_waiting(self) -> None:
         with self._writing("measure", "flex-mcp"):
@@ -573,8 +582,8 @@ class Library:
 class Waiting(NamedTuple):
     """What searches leave to be written: their retrievals, and a background measured anew."""
 
-    retrievals: Sequence[Retrieval]
-    measured: KeptBackground | None
+    retrievals: Sequence[Retrieval] = ()
+    measured: KeptBackground | None = None
 
 
 def _write_aside(writing: Writing, waiting: Waiting) -> None:

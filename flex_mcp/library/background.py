@@ -78,13 +78,17 @@ def _unit(rows: "NDArray[np.float32]") -> "NDArray[np.float32]":
     return rows / np.maximum(lengths, np.float32(1e-9))
 
 
+def generic(embedder: Embedder, last: KeptBackground | None) -> "NDArray[np.float32]":
+    """The vectors of the generic queries; the `last` background may have them."""
+    return last.generic if last and last.made_by(embedder) else _embedded(embedder)
+
+
 def measure(
-    reading: Reading, embedder: Embedder, last: KeptBackground | None
+    reading: Reading, embedder: Embedder, generic: "NDArray[np.float32]"
 ) -> KeptBackground | None:
     """Search for generic queries; None where there is nothing to measure.
 
-    Costs 0.1 s in a small library, seconds from some ten thousand experiences. The `last` one
-    spares embedding the queries.
+    Costs 0.1 s in a small library, seconds from some ten thousand experiences.
     """
     import numpy as np
 
@@ -92,7 +96,6 @@ def measure(
     if not experiences or reading.vectors_made_by() != embedder.vectors:
         return None
     queries = relevance.generic_queries()
-    generic = last.generic if last and last.made_by(embedder) else _embedded(embedder)
     measured: list[Features] = []
     for place in range(0, len(queries), -(-len(queries) // relevance.SEARCHED)):
         vector = generic[place]

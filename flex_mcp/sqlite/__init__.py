@@ -1,31 +1,27 @@
 """SqliteStore: a library in one file, by apsw (its own SQLite), sqlite-vec and FTS5."""
 
 import contextlib
-import queue
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import apsw
 
+from flex_mcp.errors import LibraryError
 from flex_mcp.models import Vectors
 from flex_mcp.sqlite import file
+from flex_mcp.sqlite.opened import Opened, new_index
 from flex_mcp.sqlite.reading import SqliteReading
 from flex_mcp.sqlite.writing import SqliteWriting
-
-if TYPE_CHECKING:
-    from flex_mcp.sqlite.index import Index
-
-READERS = 4  # connections kept for snapshots; more are made when needed, and closed after
 
 
 class SqliteStore:
     """See `flex_mcp.store.Store`. Threads may share it: a connection has one user at a time.
 
-    Opening costs one read: no integrity check, no count, no model, no network.
+    A file that is replaced while it is open is opened anew. One that vanishes is waited for: a
+    library is only made where there was none when the store was opened.
 
     Raises:
         LibraryError: the file cannot be made, opened or understood; it is left as it is.
@@ -35,64 +31,69 @@ class SqliteStore:
         self._path = path
         self.name = str(path)
         file.prepare(path)
-        self._writer = file.connect(path)
-        try:
-            file.migrate(path, self._writer)
-        except BaseException:
-            self._writer.close()
-            raise
-        self.read_only = bool(self._writer.readonly("main"))
-        self._write_lock = threading.Lock()
-        self._index = cache(_new_index)  # one for all connections, made when first needed
-        self._readers: queue.LifoQueue[apsw.Connection] = queue.LifoQueue()
+        self._opened: Opened | None = Opened(path)
+        self.read_only = self._opened.read_only
+        self._opening = threading.Lock()
         self._closed = False
 
     @contextmanager
     def reading(self) -> Generator[SqliteReading]:
-        connection = self._reader()
-        try:
-            with file.plain_errors(self._path), _transaction(connection, "BEGIN"):
-                yield SqliteReading(connection, self._index)
-        finally:
-            self._give_back(connection)
-
-    def _reader(self) -> apsw.Connection:
-        if self._closed:
-            with file.plain_errors(self._path):
-                raise apsw.ConnectionClosedError
-        try:
-            return self._readers.get_nowait()
-        except queue.Empty:
-            return file.connect(self._path)
-
-    def _give_back(self, connection: apsw.Connection) -> None:
-        if self._closed or self._readers.qsize() >= READERS:
-            connection.close()
-        else:
-            self._readers.put(connection)
+        with file.plain_errors(self._path), ExitStack() as stack:
+            opened, connection = _taken(stack, self._current, Opened.reader)
+            stack.enter_context(_transaction(connection, "BEGIN"))
+            opened.check(connection)
+            yield SqliteReading(connection, opened.index)
 
     @contextmanager
     def writing(self, verb: str, client: str) -> Generator[SqliteWriting]:
-        if self.read_only:
-            with file.plain_errors(self._path):
-                raise apsw.ReadOnlyError
-        with (
-            self._write_lock,
-            file.plain_errors(self._path),
-            _transaction(self._writer, "BEGIN IMMEDIATE"),
-        ):
-            writing = SqliteWriting(self._writer, self._index)
-            yield writing
-            writing.sign(verb, client)
+        with file.plain_errors(self._path), ExitStack() as stack:
+            opened, connection = _taken(stack, self._writable, Opened.writer)
+            with _transaction(connection, "BEGIN IMMEDIATE"):
+                opened.check(connection)
+                writing = SqliteWriting(connection, opened.index)
+                yield writing
+                writing.sign(verb, client)
+            if not opened.is_in_place():
+                raise LibraryError(
+                    f"the library {self._path} was deleted, moved or replaced while it was "
+                    "written, so this may be lost: do it again"
+                )
+
+    def _current(self) -> Opened:
+        """What is open of the file that lies there now."""
+        with self._opening:
+            if self._closed:
+                raise apsw.ConnectionClosedError
+            if self._opened is not None and self._opened.is_in_place():
+                return self._opened
+            return self._anew()
+
+    def _writable(self) -> Opened:
+        """The same, if it can be written; one that could not is tried again."""
+        opened = self._current()
+        if not opened.read_only:
+            return opened
+        with self._opening:
+            opened = self._anew(readable=False)
+        if opened.read_only:
+            raise apsw.ReadOnlyError
+        return opened
+
+    def _anew(self, *, readable: bool = True) -> Opened:
+        if self._opened is not None:
+            self._opened.leave()
+            self._opened = None
+        file.check_there(self._path)
+        self._opened = Opened(self._path, readable=readable)
+        self.read_only = self._opened.read_only
+        return self._opened
 
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the -wal file in."""
-        self._closed = True
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._readers.get_nowait().close()
-        with self._write_lock:
-            self._writer.close()
+        with self._opening:
+            self._closed = True
+            if self._opened is not None:
+                self._opened.close()
 
 
 class Look(NamedTuple):
@@ -111,14 +112,22 @@ def look(path: Path) -> Look:
     """
     with contextlib.closing(file.connect_unchanged(path)) as connection, file.plain_errors(path):
         version = file.schema_version(path, connection)
-        made_by = SqliteReading(connection, _new_index).vectors_made_by() if version else None
+        made_by = SqliteReading(connection, new_index).vectors_made_by() if version else None
     return Look(version, len(file.MIGRATIONS), made_by)
 
 
-def _new_index() -> "Index":
-    from flex_mcp.sqlite.index import Index  # late: numpy starts slowly
+Take = Callable[[Opened], AbstractContextManager[apsw.Connection | None]]
 
-    return Index()
+
+def _taken(
+    stack: ExitStack, find: Callable[[], Opened], take: Take
+) -> tuple[Opened, apsw.Connection]:
+    """A connection of what is open now, until the stack ends."""
+    while True:
+        opened = find()
+        if (connection := stack.enter_context(take(opened))) is not None:
+            return opened, connection
+        stack.pop_all().close()  # another thread has closed it in between: its file was replaced
 
 
 @contextmanager

@@ -13,16 +13,9 @@ from urllib.parse import quote
 import apsw
 import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 
-from flex_mcp.errors import (
-    BusyLibraryError,
-    FullDiskError,
-    InputError,
-    LibraryError,
-    NewerLibraryError,
-    NotALibraryError,
-    ReadOnlyLibraryError,
-)
+from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
 from flex_mcp.models import new_id
+from flex_mcp.sqlite.sentences import beside, sentence
 from flex_mcp.store import migrations, named_queries
 
 APPLICATION_ID = 0x464C4558  # "FLEX": tells a library from any other SQLite file
@@ -33,40 +26,36 @@ QUERIES = named_queries(SQL)
 PAGES = 4  # the migration that made the pages table, which SQL alone cannot fill
 
 
+class Patience:
+    """Waits for the locks of other processes, with jitter: SQLite's own steps are all the same.
+
+    `spent` is what the caller has waited already, for other threads.
+    """
+
+    def __init__(self) -> None:
+        self.spent = 0.0
+        self._until = 0.0
+
+    def __call__(self, calls: int) -> bool:
+        now = time.monotonic()
+        if calls == 0:
+            self._until = now + BUSY_SECONDS - self.spent
+        if now >= self._until:
+            return False
+        step = min(0.001 * 1.5 ** min(calls, 20), 0.025)
+        time.sleep(min(random.uniform(0.5, 1.5) * step, self._until - now))  # noqa: S311  no secret
+        return True
+
+
 @contextlib.contextmanager
 def plain_errors(path: Path) -> Generator[None]:
     """SQLite's errors as sentences of ours."""
     try:
         yield
-    except (apsw.BusyError, apsw.LockedError) as error:
-        raise BusyLibraryError(
-            f"the library {path} is locked by another process (waited {BUSY_SECONDS} s): "
-            "try again in a moment"
-        ) from error
-    except apsw.FullError as error:
-        raise FullDiskError(
-            f"no room is left on the disk of {path}: free some space and try again; "
-            "nothing was stored"
-        ) from error
-    except (apsw.ReadOnlyError, apsw.PermissionsError) as error:
-        raise ReadOnlyLibraryError(
-            f"the library {path} cannot be written: make the file and its folder writable, "
-            "or name another with --library or FLEX_MCP_LIBRARY"
-        ) from error
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise NotALibraryError(
-            f"{path} is damaged or no library of flex-mcp; it was left as it is: "
-            "name another with --library or FLEX_MCP_LIBRARY, or restore a copy"
-        ) from error
-    except UnicodeEncodeError as error:
-        raise InputError("a text holds half of a surrogate pair: send valid Unicode") from error
-    except apsw.ConnectionClosedError as error:
-        raise LibraryError(f"the library {path} is closed: open it again") from error
-    except (apsw.CantOpenError, apsw.IOError) as error:
-        raise LibraryError(
-            f"the library {path} cannot be opened: check that it and its folder can be read "
-            "and written"
-        ) from error
+    except (apsw.Error, UnicodeEncodeError) as error:
+        if (ours := sentence(path, error, BUSY_SECONDS)) is None:
+            raise
+        raise ours from error
 
 
 def prepare(path: Path) -> None:
@@ -75,6 +64,7 @@ def prepare(path: Path) -> None:
     Raises:
         LibraryError: where that is not possible.
     """
+    _check_no_orphan(path)
     try:
         missing = [folder for folder in path.parents if not folder.exists()]
         for folder in reversed(missing):
@@ -94,27 +84,84 @@ def prepare(path: Path) -> None:
             raise apsw.NotADBError
 
 
-def connect(path: Path) -> apsw.Connection:
+def _check_no_orphan(path: Path) -> None:
+    """SQLite deletes the -wal that it finds beside a new file, and that may be all there is.
+
+    The -wal is looked at first: one that has grown by then has its library there already.
+    """
+    with plain_errors(path), contextlib.suppress(OSError):
+        wal = beside(path, "-wal")
+        if _size(wal) and not _size(path):
+            raise LibraryError(
+                f"{wal} holds the last changes of a library that is not there: put the library "
+                "back beside it, or delete it to begin a new one"
+            )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def check_there(path: Path) -> None:
+    """See that a file that was open is there again; a new one is not made in its place.
+
+    Raises:
+        LibraryError: it is not.
+    """
+    try:
+        if not path.exists():
+            raise LibraryError(
+                f"the library {path} was deleted or moved while it was in use: put it back, or "
+                "start flex-mcp again to begin a new one"
+            )
+        if path.is_file() and not path.stat().st_size:
+            raise emptied(path)
+    except OSError as error:
+        raise LibraryError(
+            f"the library {path} cannot be reached ({error.strerror}): "
+            "check that its folder can be read"
+        ) from error
+
+
+def emptied(path: Path) -> NotALibraryError:
+    return NotALibraryError(
+        f"the library {path} was emptied while it was in use; it was left as it is: "
+        "restore a copy, or start flex-mcp again to begin a new one"
+    )
+
+
+def connect(
+    path: Path, patience: Patience | None = None, *, readable: bool = True
+) -> apsw.Connection:
     """A connection with our PRAGMAs, and sqlite-vec loaded.
 
-    A library that was closed cleanly in a folder that cannot be written is opened as immutable:
-    WAL needs a writable folder otherwise.
+    WAL needs a folder that can be written, with some room. Where that is not so, a library that
+    was closed cleanly is opened as immutable, unless `readable` says that this is not enough.
     """
     with plain_errors(path):
         try:
-            return _opened(str(path), apsw.SQLITE_OPEN_READWRITE)
-        except (apsw.CantOpenError, apsw.ReadOnlyError):
-            wal = path.with_name(path.name + "-wal")
-            if os.access(path.parent, os.W_OK) or (wal.exists() and wal.stat().st_size):
+            return _opened(str(path), apsw.SQLITE_OPEN_READWRITE, patience)
+        except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError, apsw.IOError) as error:
+            if not readable or not _may_be_immutable(path, error):
                 raise
             uri = f"file:{quote(str(path))}?immutable=1"
             return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
+def _may_be_immutable(path: Path, error: apsw.Error) -> bool:
+    """Whether the file alone is the whole library, and it is for the folder that it failed."""
+    if _size(beside(path, "-wal")) or not _size(path):
+        return False
+    full = isinstance(error, apsw.FullError | apsw.IOError)
+    return full or not os.access(beside(path, "").parent, os.W_OK)
+
+
 def connect_unchanged(path: Path) -> apsw.Connection:
     """A connection that changes nothing: not even a -wal beside the file is made."""
-    wal = path.with_name(path.name + "-wal")
-    lives = wal.exists() and wal.stat().st_size > 0  # else there is nothing that it would miss
+    lives = _size(beside(path, "-wal")) > 0  # else there is nothing that it would miss
     with plain_errors(path):
         if path.stat().st_size == 1:
             raise apsw.NotADBError
@@ -122,9 +169,10 @@ def connect_unchanged(path: Path) -> apsw.Connection:
         return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
-def _opened(name: str, flags: int) -> apsw.Connection:
+def _opened(name: str, flags: int, patience: Patience | None = None) -> apsw.Connection:
     connection = apsw.Connection(name, flags=flags)
     try:
+        connection.set_busy_handler(patience or Patience())
         _configure(connection)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except BaseException:
@@ -134,7 +182,6 @@ def _opened(name: str, flags: int) -> apsw.Connection:
 
 
 def _configure(connection: apsw.Connection) -> None:
-    connection.set_busy_timeout(BUSY_SECONDS * 1000)
     connection.enable_load_extension(True)  # noqa: FBT003  apsw's own signature
     connection.load_extension(sqlite_vec.loadable_path())
     connection.enable_load_extension(False)  # noqa: FBT003

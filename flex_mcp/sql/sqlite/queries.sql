@@ -107,7 +107,7 @@ WHERE t.state = 'pending'
   AND t.id NOT IN (SELECT value FROM json_each(:skip))
   AND NOT EXISTS (
     SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
-    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.expires_at > :now)
+    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now)
 ORDER BY t.number LIMIT :limit;
 
 -- name: pending_of_task
@@ -118,7 +118,7 @@ WHERE t.state = 'pending' AND t.task = (SELECT task FROM trajectories WHERE id =
   AND t.id NOT IN (SELECT value FROM json_each(:skip))
   AND NOT EXISTS (
     SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
-    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.expires_at > :now)
+    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now)
 ORDER BY row_number() OVER (PARTITION BY t.outcome ORDER BY t.number), t.number LIMIT :limit;
 
 -- name: count_pending
@@ -126,20 +126,20 @@ SELECT count(*) AS count FROM trajectories t
 WHERE t.state = 'pending'
   AND NOT EXISTS (
     SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
-    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.expires_at > :now);
+    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now);
 
 -- name: claims
 -- Pending trajectories that open briefs claim, and until when.
 SELECT count(DISTINCT c.trajectory_id) AS count, max(b.expires_at) AS until
 FROM briefs b JOIN brief_trajectories c ON c.brief_id = b.id
 JOIN trajectories t ON t.id = c.trajectory_id
-WHERE (:road IS NULL OR b.road = :road) AND b.answer_hash IS NULL AND b.expires_at > :now AND t.state = 'pending';
+WHERE (:road IS NULL OR b.road = :road) AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now AND t.state = 'pending';
 
 -- name: claimed
 SELECT c.trajectory_id, b.id AS brief_id
 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
 WHERE c.trajectory_id IN (SELECT value FROM json_each(:ids))
-  AND b.answer_hash IS NULL AND b.expires_at > :now;
+  AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now;
 
 -- name: brief
 SELECT b.*,

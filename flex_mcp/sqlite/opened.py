@@ -1,0 +1,200 @@
+"""What is open of one library file, and whether it still lies where it was opened.
+
+A file that is deleted, moved or replaced stays open: a commit would go where nobody finds it.
+So each transaction compares the files at the path with those that were opened.
+"""
+
+import contextlib
+import os
+import stat
+import threading
+import time
+from collections.abc import Generator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import apsw
+
+from flex_mcp.errors import LibraryError
+from flex_mcp.sqlite import file
+from flex_mcp.sqlite.sentences import beside
+
+if TYPE_CHECKING:
+    from flex_mcp.sqlite.index import Index
+
+READERS = 4  # connections kept for snapshots; more are made when needed, and closed after
+
+Inode = tuple[int, int] | None
+
+
+class Files(NamedTuple):
+    """Which files lie at a path, by device and inode; None where there is none."""
+
+    library: Inode
+    wal: Inode
+    shm: Inode
+
+
+def files_at(path: Path) -> Files:
+    """The library and what SQLite keeps beside it, as they are now.
+
+    Raises:
+        LibraryError: nobody may look there any more.
+    """
+    return Files(*(_inode(beside(path, end)) for end in ("", "-wal", "-shm")))
+
+
+def _inode(path: Path) -> Inode:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise LibraryError(
+            f"the library {path} cannot be reached ({error.strerror}): "
+            "check that its folder can be read"
+        ) from error
+    return None if stat.S_ISDIR(found.st_mode) else (found.st_dev, found.st_ino)
+
+
+class Opened:
+    """The connections to one file: a writer, and readers that are made when needed.
+
+    Opening costs one read: no integrity check, no count, no model, no network.
+    """
+
+    def __init__(self, path: Path, *, readable: bool = True) -> None:
+        self._path = path
+        self._real = Path(os.path.realpath(path))  # where SQLite puts the -wal of a linked file
+        self._patience = file.Patience()
+        self._writer = file.connect(path, self._patience, readable=readable)
+        try:
+            file.migrate(path, self._writer)
+            self._files = files_at(self._real)
+        except BaseException:
+            self._writer.close()
+            raise
+        self.read_only = bool(self._writer.readonly("main"))
+        self.index = cache(new_index)  # one for all connections, made when first needed
+        self._idle: list[apsw.Connection] = []
+        self._in_use = 0
+        self._closed = self._outdated = False
+        self._changing = threading.Condition()
+        self._write_lock = threading.Lock()
+
+    def is_in_place(self) -> bool:
+        """Whether the files at the path are those that are open, as they were."""
+        return (
+            not self._outdated
+            and _inode(self._path) == self._files.library
+            and files_at(self._real) == self._files
+        )
+
+    @contextlib.contextmanager
+    def reader(self) -> Generator[apsw.Connection | None]:
+        """A connection for a snapshot; None where this was closed meanwhile."""
+        with self._changing:
+            if self._closed:
+                yield None
+                return
+            connection = self._idle.pop() if self._idle else None
+            self._in_use += 1
+        try:
+            connection = connection or file.connect(self._path)
+            yield connection
+        finally:
+            with self._changing:
+                self._in_use -= 1
+                self._put_away(connection)
+                self._changing.notify_all()
+
+    def _put_away(self, connection: apsw.Connection | None) -> None:
+        if connection is None:
+            return
+        if self._closed or len(self._idle) >= READERS:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+    @contextlib.contextmanager
+    def writer(self) -> Generator[apsw.Connection | None]:
+        """The connection that writes, for one thread at a time; None as above.
+
+        What a thread waits for others counts for what it may wait for other processes.
+        """
+        started = time.monotonic()
+        if not self._write_lock.acquire(timeout=file.BUSY_SECONDS):
+            raise apsw.BusyError
+        try:
+            self._patience.spent = time.monotonic() - started
+            yield None if self._closed else self._writer
+        finally:
+            self._write_lock.release()
+
+    def check(self, connection: apsw.Connection) -> None:
+        """See in the transaction that has just begun that it is still a library of this version.
+
+        Raises:
+            NewerLibraryError: another process has brought it to a newer one.
+            NotALibraryError: something else was written over it.
+            LibraryError: it was restored from an older version; the next call brings it up to date.
+        """
+        version = file.schema_version(self._path, connection)
+        if not version:
+            raise file.emptied(self._path)
+        if version < len(file.MIGRATIONS):
+            self._outdated = True
+            raise LibraryError(
+                f"the library {self._path} was restored from an older version a moment ago: "
+                "try again"
+            )
+
+    def close(self) -> None:
+        """Close all connections; the last one of all processes folds the -wal file in."""
+        with self._changing:
+            self._closed = True
+            while self._idle:
+                self._idle.pop().close()
+        with self._write_lock:
+            self._writer.close()
+
+    def leave(self) -> None:
+        """Close a file that is not in place any more, so that what was stored in it is in it.
+
+        What only its -wal holds is folded in, unless somebody has begun another -wal. One that is
+        left behind goes: SQLite would take it for that of whatever library comes to lie there.
+
+        Raises:
+            BusyError: a snapshot is still read.
+        """
+        now = files_at(self._real)
+        if now != self._files and not self.read_only:
+            self._salvage(now)
+        self.close()
+
+    def _salvage(self, now: Files) -> None:
+        mine = self._files
+        with self._changing:
+            if not self._changing.wait_for(lambda: not self._in_use, file.BUSY_SECONDS):
+                raise apsw.BusyError
+            for connection in (*self._idle, self._writer):
+                # SQLite would fold in and delete by name what is not this file's any more
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        if now.wal not in {None, mine.wal} or now.shm not in {None, mine.shm}:
+            return
+        with self._write_lock:
+            frames, folded = self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if now.library == mine.library:
+            return
+        if folded < frames:
+            raise apsw.BusyError
+        for end in ("-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                beside(self._real, end).unlink()
+
+
+def new_index() -> "Index":
+    from flex_mcp.sqlite.index import Index  # late: numpy starts slowly
+
+    return Index()

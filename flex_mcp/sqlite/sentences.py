@@ -1,0 +1,115 @@
+"""What SQLite says, in sentences of ours; and who holds a lock, where that can be known."""
+
+import errno
+import os
+from pathlib import Path
+
+import apsw
+
+from flex_mcp.errors import (
+    BusyLibraryError,
+    FlexError,
+    FullDiskError,
+    InputError,
+    LibraryError,
+    NotALibraryError,
+    ReadOnlyLibraryError,
+)
+
+# The byte of the -shm that a writer locks (SQLite's walformat.html, 2.3.1).
+WRITE_LOCK = "120"
+
+FIXED: tuple[tuple[tuple[type[Exception], ...], type[FlexError], str], ...] = (
+    (
+        (apsw.FullError,),
+        FullDiskError,
+        "no room is left on the disk of {path}: free some space and try again; nothing was stored",
+    ),
+    (
+        (apsw.ReadOnlyError, apsw.PermissionsError),
+        ReadOnlyLibraryError,
+        (
+            "the library {path} cannot be written: make the file and its folder writable, "
+            "or name another with --library or FLEX_MCP_LIBRARY"
+        ),
+    ),
+    (
+        (apsw.NotADBError, apsw.CorruptError),
+        NotALibraryError,
+        (
+            "{path} is damaged or no library of flex-mcp; it was left as it is: "
+            "name another with --library or FLEX_MCP_LIBRARY, or restore a copy"
+        ),
+    ),
+    (
+        (UnicodeEncodeError,),
+        InputError,
+        "a text holds half of a surrogate pair: send valid Unicode",
+    ),
+    (
+        (apsw.ConnectionClosedError,),
+        LibraryError,
+        "the library {path} is closed: open it again",
+    ),
+)
+
+
+def sentence(path: Path, error: Exception, waited: float) -> FlexError | None:
+    """What to tell a person or model; None for what is a fault of ours."""
+    for kinds, ours, text in FIXED:
+        if isinstance(error, kinds):
+            return ours(text.format(path=path))
+    if isinstance(error, apsw.BusyError | apsw.LockedError | apsw.ProtocolError):
+        return _busy(path, waited)
+    if isinstance(error, apsw.CantOpenError):
+        why = "check that it and its folder can be read and written"
+        if _too_many_files():
+            why = "too many files are open; close some, or raise the limit (ulimit -n)"
+        return LibraryError(f"the library {path} cannot be opened: {why}")
+    if isinstance(error, apsw.IOError):
+        return LibraryError(
+            f"the disk of {path} failed ({error}): check it, its room, and any limit on the size "
+            "of files, then try again; nothing was stored"
+        )
+    return None
+
+
+def _busy(path: Path, waited: float) -> BusyLibraryError:
+    holder = lock_holder(path)
+    who, mend = (f" ({holder})", "end that, or ") if holder else ("", "")
+    return BusyLibraryError(
+        f"the library {path} is locked by another process{who} (waited {waited} s): "
+        f"{mend}try again in a moment"
+    )
+
+
+def lock_holder(path: Path) -> str | None:
+    """Who holds the write lock, where the system tells (Linux, processes of one machine).
+
+    Asking by fcntl would need the -shm opened, and closing it again drops our own locks.
+    """
+    try:
+        inode = beside(path, "-shm").stat().st_ino
+        locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+        for _, _, _, kind, pid, where, start, *_ in map(str.split, locks):
+            others = pid != str(os.getpid())
+            if kind == "WRITE" and where.endswith(f":{inode}") and start == WRITE_LOCK and others:
+                name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+                return f"{name}, process {pid}"
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def beside(path: Path, end: str) -> Path:
+    """What SQLite keeps beside a library: it follows links."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(real.name + end)
+
+
+def _too_many_files() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in {errno.EMFILE, errno.ENFILE}
+    return False
