@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Protocol
 
 from flex_mcp.models import (
@@ -33,6 +34,10 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.turns import Reply, Turn
+
+
+EPOCH = "epoch"  # the setting that changes when another content takes the place of all there was
+BACKUPS = "backups"  # the setting that says where backups went, as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +365,14 @@ class Store(Protocol):
     def reading(self) -> AbstractContextManager[Reading]: ...
 
     def writing(self) -> AbstractContextManager[Writing]: ...
+
+    def back_up(self, target: Path | None) -> Path:
+        """Copy all of it, as it is now, to a new file, while others read and write.
+
+        Raises:
+            InputError: there is a file of that name.
+        """
+        ...
 
     def close(self) -> None: ...
 

@@ -10,7 +10,7 @@ from flex_mcp.library import background
 from flex_mcp.library.candidates import Search, answer, candidates
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.models import Experience, Filter, Hit
-from flex_mcp.store import Reading, Store
+from flex_mcp.store import EPOCH, Reading, Store
 
 AT_ONCE = 200  # experiences up to which a search measures the background itself: 0.2 s
 
@@ -23,6 +23,7 @@ class Searcher:
         self._embedders = embedders
         self._measuring = threading.Lock()
         self._background: background.KeptBackground | None = None
+        self._epoch: str | None = None  # of what the background was measured in
         self._measured: background.KeptBackground | None = None
 
     def search(self, question: Search) -> tuple[list[Hit], float, str | None]:
@@ -59,6 +60,8 @@ class Searcher:
         """The background; measuring a big library's takes seconds, so that goes on aside."""
         if embedder is None or not (experiences := reading.active()):
             return None
+        if (epoch := reading.setting(EPOCH)) != self._epoch:
+            self._background, self._epoch = None, epoch
         now = self._background
         if now is None or not now.fits(embedder, experiences):
             now = self._background = background.kept(reading, embedder) or now

@@ -39,7 +39,7 @@ class SqliteStore:
         try:
             file.migrate(path, self._writer)
         except BaseException:
-            self._writer.close()
+            file.let_go(path, self._writer)
             raise
         self.read_only = bool(self._writer.readonly("main"))
         self._write_lock = threading.Lock()
@@ -82,6 +82,17 @@ class SqliteStore:
             _transaction(self._writer, "BEGIN IMMEDIATE"),
         ):
             yield SqliteWriting(self._writer, self._index)
+
+    def back_up(self, target: Path | None) -> Path:
+        from flex_mcp.sqlite import copies  # late: few need it
+
+        with file.plain_errors(self._path):
+            if self._closed:
+                raise apsw.ConnectionClosedError
+            target = target or copies.default_target(self._path)
+            with contextlib.closing(file.connect(self._path)) as source:
+                copies.back_up(self._path, source, target)
+        return target
 
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the -wal file in."""
