@@ -35,7 +35,6 @@ from flex_mcp.models import (
 )
 from flex_mcp.turns import Reply, Turn
 
-
 EPOCH = "epoch"  # the setting that changes when another content takes the place of all there was
 BACKUPS = "backups"  # the setting that says where backups went, as JSON
 

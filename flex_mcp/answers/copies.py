@@ -44,10 +44,12 @@ def mended_answer(path: Path, mended: "Mended") -> Answer:
         lines.append(f"Saved: {_counts(mended.saved)}")
         lines.append(f"Lost: {_counts(mended.lost) if mended.lost else 'no row that was seen'}")
         if mended.pages_lost:
-            lines.append(f"{mended.pages_lost:,} pages could not be read; their rows are not counted.")
+            lines.append(
+                f"{mended.pages_lost:,} pages could not be read; their rows are not counted."
+            )
         if mended.unembedded:
             lines.append(
-                f"{mended.unembedded:,} experiences are found by words alone: run `flex-mcp reindex`."
+                f"{mended.unembedded:,} experiences have no vectors: run `flex-mcp reindex`."
             )
     lines += [f"Found: {one}" for one in mended.found]
     content = {

@@ -514,7 +514,7 @@ class Library:
             InputError: there is a file of that name, or no such folder.
         """
         self._log.flush()
-        made = self._store.back_up(path and Path(path).expanduser().absolute())
+        made = self._store.back_up(None if path is None else Path(path).expanduser().absolute())
         with suppress(LibraryError), self._writing() as writing:
             known = json.loads(writing.setting(BACKUPS) or "[]")
             writing.set_setting(BACKUPS, json.dumps([*known, str(made)][-REMEMBERED:]))

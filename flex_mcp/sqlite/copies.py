@@ -37,7 +37,7 @@ def back_up(path: Path, source: apsw.Connection, target: Path) -> None:
     with temporary(target) as made:
         copy(source, made)
         check_whole(made, path)
-        _settle(made)
+        settle(made)
         _put(made, target)
 
 
@@ -83,9 +83,7 @@ def named(path: Path, pattern: str) -> Path:
     """A name beside the library, with the time in it, that nothing has yet."""
     now = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     names = (now, *(f"{now}-{number}" for number in range(2, 1_000)))
-    return next(
-        one for name in names if not (one := path.with_name(pattern.format(name))).exists()
-    )
+    return next(one for name in names if not (one := path.with_name(pattern.format(name))).exists())
 
 
 @contextlib.contextmanager
@@ -145,6 +143,7 @@ def put_in(source: Path, path: Path) -> None:
         contextlib.closing(file.connect_unchanged(source)) as held,
         contextlib.closing(file.connect(path)) as live,
     ):
+        live.set_busy_timeout(0)  # the waiting is ours, with jitter
         while not _in_one_go(held, live):
             if time.monotonic() > deadline:
                 raise BusyLibraryError(
@@ -158,18 +157,27 @@ def _in_one_go(held: apsw.Connection, live: apsw.Connection) -> bool:
     try:
         with live.backup("main", held, "main") as backup:
             backup.step()
-            return backup.done
     except (apsw.BusyError, apsw.LockedError):
         return False
+    return True
 
 
-def move_aside(path: Path) -> Path:
-    """Rename what lies in a library's place, with its -wal and -shm; nothing is overwritten."""
+def put_instead(made: Path, path: Path) -> Path:
+    """Put a file in the place of another, which is kept with its -wal: under which name.
+
+    A kill in between leaves one or the other there, never an empty place.
+    """
     kept = named(path, f"{path.name}.damaged-{{}}")
-    for end in ("-wal", "-shm", ""):
-        old = path.with_name(path.name + end)
-        if old.exists():
-            old.rename(kept.with_name(kept.name + end))
+    try:
+        os.link(path, kept)
+    except OSError:  # no file of that name, or no links
+        if path.exists():
+            path.rename(kept)
+    for end in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + end).rename(kept.with_name(kept.name + end))
+    made.replace(path)
+    settle_folder(path.parent)
     return kept
 
 
@@ -180,7 +188,7 @@ def _check_free(target: Path) -> None:
         raise InputError(f"the folder {target.parent} is not there: make it, or name another")
 
 
-def _settle(made: Path) -> None:
+def settle(made: Path) -> None:
     handle = os.open(made, os.O_RDWR)
     try:
         os.fsync(handle)

@@ -157,7 +157,7 @@ def runner(connection: apsw.Connection) -> Callable[..., Iterator[tuple[Any, ...
 
 
 def migrate(path: Path, connection: apsw.Connection, *, copying: bool = True) -> None:
-    """Bring the file to this version's schema; a new one gets all of it, of an old one a copy stays.
+    """Bring the file to this version's schema: a new one gets all of it, an old one a copy first.
 
     Safe when several processes open a new file at once: each waits for the write lock and looks
     again (storage measurements: without the retry, 9 of 64 opens failed).

@@ -10,7 +10,6 @@ import apsw
 from flex_mcp.errors import NotALibraryError
 from flex_mcp.sqlite import file
 
-
 SHADOWS = ("words_", "sqlite_")  # tables that SQLite makes for its own ones
 FIRST = 3  # of SQLite's complaints that are shown
 
@@ -51,11 +50,11 @@ def _examined(path: Path, connection: apsw.Connection) -> Health:
     if damage:
         more = [f"and {len(damage) - FIRST} more"] if len(damage) > FIRST else []
         return Health(damage=(*damage[:FIRST], *more))
-    if strays := len(connection.execute("PRAGMA foreign_key_check").fetchall()):
+    if strays := sum(1 for _ in connection.execute("PRAGMA foreign_key_check")):
         return Health(damage=(f"{strays} rows belong to others that are not there",))
     expected = {one for one in file.usual_schema(version) if not one[1].startswith(SHADOWS)}
-    found = set(connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall())
-    if {(kind, name, sql) for kind, name, _, sql in expected} - found:
+    schema = connection.execute("SELECT type, name, sql FROM sqlite_schema")
+    if {(kind, name, sql) for kind, name, _, sql in expected}.difference(schema):
         return Health(damage=(f"its tables are not those of schema {version}",))
     unlike = ["full text is damaged"] if derived else []
     if version == len(file.MIGRATIONS):  # an older one is brought up to date first

@@ -85,10 +85,9 @@ class Index:
 
     def _begin_anew(self, epoch: str | None) -> None:
         """After a restore. No array gets shorter: others may be looking at them."""
-        self._ids, self._keys, self._domains, self._owners, self._signatures = map(
-            np.zeros_like,
-            (self._ids, self._keys, self._domains, self._owners, self._signatures),
-        )
+        self._ids, self._keys = np.zeros_like(self._ids), np.zeros_like(self._keys)
+        self._domains, self._owners = np.zeros_like(self._domains), np.zeros_like(self._owners)
+        self._signatures = np.zeros_like(self._signatures)
         self._frequent = {}
         self._seen, self._epoch = 0, epoch
 

@@ -1,6 +1,7 @@
 """A backup's content in the place of a library's, whatever state that is in."""
 
 import contextlib
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,8 @@ from flex_mcp.errors import InputError, LibraryError, NewerLibraryError, NotALib
 from flex_mcp.models import new_id
 from flex_mcp.sqlite import copies, file
 from flex_mcp.sqlite.locking import check_unused
-from flex_mcp.store import EPOCH
+from flex_mcp.sqlite.writing import SqliteWriting
+from flex_mcp.store import BACKUPS, EPOCH
 
 
 class Restored(NamedTuple):
@@ -43,6 +45,7 @@ def restore(path: Path, backup: Path) -> Restored:
             if not _is_sound(path):
                 return Restored(experiences, damaged=put_instead(made, path))
             kept = copies.before(path, "before-restore")
+            _keep_backups(path, made)
             _fit(made, path)
             copies.put_in(made, path)
             copies.drop_old(path, "before-")
@@ -59,15 +62,15 @@ def put_instead(made: Path, path: Path) -> Path | None:
     Raises:
         BusyLibraryError: a process has it open.
     """
-    beside = [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))]
-    aside = None
-    if path.exists() and path.stat().st_size:
+    copies.settle(made)
+    beside = [path, path.with_name(path.name + "-wal")]
+    if path.exists():
         check_unused(path)
     if any(one.exists() and one.stat().st_size for one in beside):
-        aside = copies.move_aside(path)
+        return copies.put_instead(made, path)
     made.replace(path)
     copies.settle_folder(path.parent)
-    return aside
+    return None
 
 
 def _ready(backup: Path, made: Path) -> int:
@@ -82,6 +85,18 @@ def _ready(backup: Path, made: Path) -> int:
         copied.execute(file.QUERIES["set_setting"], {"name": EPOCH, "value": new_id("x")})
         copied.pragma("journal_mode", "delete")
         return int(str(copied.execute("SELECT count(*) FROM experiences").get))
+
+
+def _keep_backups(path: Path, made: Path) -> None:
+    """The library goes on knowing where its backups are, those made since as well."""
+    known: list[str] = []
+    for one in (made, path):
+        with contextlib.closing(file.connect_unchanged(one)) as connection:
+            value = next(file.runner(connection)("setting", name=BACKUPS), ("[]",))[0]
+            known += json.loads(value)
+    with contextlib.closing(file.connect(made)) as copied:
+        value = json.dumps(list(dict.fromkeys(known)))
+        copied.execute(file.QUERIES["set_setting"], {"name": BACKUPS, "value": value})
 
 
 def _is_sound(path: Path) -> bool:
@@ -115,15 +130,23 @@ def _is_foreign(path: Path) -> bool:
 
 def _fit(made: Path, path: Path) -> None:
     """Give the copy the library's page size, which its file keeps."""
-    with contextlib.closing(file.connect(path)) as live, contextlib.closing(
-        file.connect(made)
-    ) as copied:
+    with (
+        contextlib.closing(file.connect(path)) as live,
+        contextlib.closing(file.connect(made)) as copied,
+    ):
         size = live.pragma("page_size")
         if copied.pragma("page_size") == size:
             return
-        from flex_mcp.sqlite.repair import rebuild
-
         copied.pragma("page_size", size)
         copied.execute("VACUUM")
         rebuild(copied)  # vec0's tables do not outlive a VACUUM
         copied.pragma("journal_mode", "delete")
+
+
+def rebuild(connection: apsw.Connection) -> None:
+    """Make all that is derived anew, in one transaction."""
+    from flex_mcp.sqlite.index import Index  # late: numpy starts slowly
+
+    connection.execute("BEGIN IMMEDIATE")
+    SqliteWriting(connection, Index).rebuild()
+    connection.execute("COMMIT")

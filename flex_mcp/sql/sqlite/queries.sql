@@ -508,3 +508,16 @@ WITH wanted AS MATERIALIZED (
 ), indexed AS MATERIALIZED (SELECT chunk, level, zone FROM vectors)
 SELECT (SELECT count(*) FROM (SELECT * FROM wanted EXCEPT SELECT * FROM indexed))
      + (SELECT count(*) FROM (SELECT * FROM indexed EXCEPT SELECT * FROM wanted));
+
+-- name: lost_experiences
+SELECT r.*, (SELECT min(at) FROM revisions f WHERE f.experience_id = r.experience_id) AS created_at
+FROM revisions r
+WHERE NOT EXISTS (SELECT 1 FROM experiences e WHERE e.id = r.experience_id)
+  AND r.revision = (SELECT max(revision) FROM revisions l WHERE l.experience_id = r.experience_id);
+
+-- name: drop_embeddings_unlike
+DELETE FROM embeddings WHERE length(vector) <> :size;
+
+-- name: count_unembedded
+SELECT count(*) FROM experiences e
+WHERE status = 'active' AND NOT EXISTS (SELECT 1 FROM embeddings c WHERE c.experience = e.number);
