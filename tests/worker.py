@@ -171,6 +171,14 @@ def go_over(path: Path, model: str, folder: str) -> None:
         app.close()
 
 
+def hold(path: Path) -> None:
+    """Have it open, and do nothing, until a line comes."""
+    with open_library(path) as library:
+        say(open=library.statistics().library_id)
+        sys.stdin.readline()
+        say(experiences=[one.id for one in library.experiences()])
+
+
 def open_it(path: Path) -> None:
     with open_library(path) as library:
         say(library_id=library.statistics().library_id)
@@ -209,6 +217,7 @@ def main() -> None:
         "die-inside": die_inside,
         "go-over": go_over,
         "open": open_it,
+        "hold": hold,
         "look-and-try": look_and_try,
     }
     work[verb](Path(path), *rest)

@@ -67,7 +67,7 @@ def _unlike(connection: apsw.Connection) -> Iterator[str]:
     if words := next(run("unlike_words"))[0]:
         yield f"full text and the tables differ in {words:,} experiences"
     if vectors := _unlike_vectors(connection):
-        yield f"the vectors' index and the tables differ in {vectors:,} chunks"
+        yield f"the vectors' index and the tables differ in {vectors:,} places"
     if pages := _wrong_pages(connection):
         yield f"{pages:,} pages of what a search holds in memory differ from the tables"
 
