@@ -184,6 +184,17 @@ def open_it(path: Path) -> None:
         say(library_id=library.statistics().library_id)
 
 
+def back_up(path: Path, target: str) -> None:
+    """As a user who may not write the library."""
+    embedder = StaticEmbedder()
+    if os.getuid() == 0:
+        with tempfile.TemporaryDirectory() as folder, open_library(f"{folder}/x.db") as library:
+            library.backup()  # what is read late may lie where nobody may look
+        os.setuid(NOBODY)
+    with Library(SqliteStore(path), lambda _name, _fetch: embedder) as library:
+        say(made=str(library.backup(target)))
+
+
 def look_and_try(path: Path, text: str) -> None:
     """As a user who may not write: search, try to record, search again."""
     embedder = StaticEmbedder()
@@ -218,6 +229,7 @@ def main() -> None:
         "go-over": go_over,
         "open": open_it,
         "hold": hold,
+        "back-up": back_up,
         "look-and-try": look_and_try,
     }
     work[verb](Path(path), *rest)

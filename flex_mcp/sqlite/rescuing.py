@@ -1,12 +1,10 @@
 """What can be read of a damaged library, taken into a new one."""
 
 import contextlib
-import json
 import mmap
 import re
-import zlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,18 +12,16 @@ from typing import Any
 
 import apsw
 
-from flex_mcp.errors import FlexError
-from flex_mcp.models import Experience, Origin, Outcome, Snapshot, Vectors, values_of
+from flex_mcp.models import Experience, Origin, Snapshot, values_of
 from flex_mcp.sqlite import file, rows
 from flex_mcp.sqlite.carving import HEADER, MAGIC, Carver, Row
+from flex_mcp.sqlite.health import DERIVED, as_mappings, unreadable
 
 Values = tuple[Any, ...]
 
-DERIVED = {"pages", "domains", "tokens", "staged"}
 OUR_ID = re.compile("[et]_[a-z2-7]{12}")  # tells a library that has lost its header
 STRAYS = {"experiences": "e_", "revisions": "e_", "trajectories": "t_"}  # how their rows are known
 LATER = 6  # columns that a migration has added to a table, at most
-NONE = {"evidence": "[]", "retrieval_ids": "[]", "trajectory_ids": "[]"}  # kept in other tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +52,7 @@ def rescue(path: Path, new: apsw.Connection) -> Rescued:
     with _opened(path) as carver:
         lost = _take_all(carver, tables)
         pages_lost = carver.lost
+    new.execute(file.QUERIES["clear_background"])
     for name in tables:
         lost[name] += _drop_unreadable(new, name)
     lost["embeddings"] += _drop_orphans_of(new, "embeddings")  # before there are new numbers
@@ -159,49 +156,9 @@ def _asked(connection: apsw.Connection, question: str, *values: str) -> list[Val
     return list(connection.execute(question, values))
 
 
-def _as_mappings(cursor: apsw.Cursor) -> Iterator[dict[str, Any]]:
-    for values in cursor:
-        names = (column[0] for column in cursor.get_description())
-        yield dict(zip(names, values, strict=True))
-
-
-READABLE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
-    "meta": lambda row: _check_setting(row["name"], row["value"]),
-    "experiences": lambda row: rows.experience({**row, **NONE}),
-    "trajectories": lambda row: rows.trajectory({**row, **NONE}),
-    "revisions": rows.revision,
-    "briefs": lambda row: rows.brief({**row, **NONE}),
-    "brief_turns": rows.turn,
-    "retrievals": lambda row: (
-        datetime.fromisoformat(row["at"]),
-        Outcome(row["outcome"] or "unknown"),
-    ),
-    "entries": lambda row: json.loads(row["json"]),
-}  # by table: what the program makes of a row, and must be able to
-
-
-def _check_setting(name: str, value: str) -> None:
-    match name:
-        case "vectors":
-            Vectors(**json.loads(value))
-        case "relevance":
-            raise ValueError(name)  # it is measured again
-        case "backups":
-            json.loads(value)
-        case _:
-            pass
-
-
 def _drop_unreadable(new: apsw.Connection, name: str) -> int:
     """Drop the rows whose bytes changed so that the program could not read them."""
-    if (check := READABLE.get(name)) is None:
-        return 0
-    bad: list[Mapping[str, Any]] = []
-    for row in _as_mappings(new.execute(f"SELECT * FROM {name}")):  # noqa: S608  ours
-        try:
-            check(row)
-        except (ValueError, TypeError, KeyError, AttributeError, zlib.error, FlexError):
-            bad.append(row)
+    bad = list(unreadable(new, name))
     keys = [key for (key,) in _asked(new, "SELECT name FROM pragma_table_info(?) WHERE pk", name)]
     where = " AND ".join(f"{key} = :{key}" for key in keys)
     for row in bad:
@@ -211,7 +168,7 @@ def _drop_unreadable(new: apsw.Connection, name: str) -> int:
 
 def _take_from_history(new: apsw.Connection) -> int:
     """Bring back lost experiences as the last revision that is left of each says it was."""
-    found = list(_as_mappings(new.execute(file.QUERIES["lost_experiences"])))
+    found = list(as_mappings(new.execute(file.QUERIES["lost_experiences"])))
     for row in found:
         last = rows.revision(row)
         experience = Experience(

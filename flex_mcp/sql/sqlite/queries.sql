@@ -500,14 +500,12 @@ SELECT
 -- name: vectors_table
 SELECT 1 FROM sqlite_schema WHERE name = 'vectors';
 
--- name: unlike_vectors
--- A vector of zeros is not indexed.
-WITH wanted AS MATERIALIZED (
-    SELECT c.chunk, e.level, e.zone FROM embeddings c JOIN experiences e ON e.number = c.experience
-    WHERE e.status = 'active' AND c.vector <> zeroblob(length(c.vector))
-), indexed AS MATERIALIZED (SELECT chunk, level, zone FROM vectors)
-SELECT (SELECT count(*) FROM (SELECT * FROM wanted EXCEPT SELECT * FROM indexed))
-     + (SELECT count(*) FROM (SELECT * FROM indexed EXCEPT SELECT * FROM wanted));
+-- name: indexed
+SELECT chunk, level, zone, embedding FROM vectors;
+
+-- name: clear_background
+-- It is measured again.
+DELETE FROM meta WHERE name = 'relevance';
 
 -- name: lost_experiences
 SELECT r.*, (SELECT min(at) FROM revisions f WHERE f.experience_id = r.experience_id) AS created_at
