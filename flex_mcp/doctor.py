@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import os
 import platform
+import shlex
 import stat
 import struct
 from collections.abc import Iterator
@@ -175,6 +176,7 @@ def _library(settings: Settings) -> Iterator[Check]:
     else:
         check, made_by = _opened(path)
         yield check
+        yield from _contents(path)
         if os.name == "posix":
             yield _permissions(path)
     yield _embedder(settings, made_by)
@@ -210,6 +212,22 @@ def _opened(path: Path) -> "tuple[Check, Vectors | None]":
         mend = "make the file and its folder writable, or name another with --library"
         return Check("library", State.WARNING, says, mend), found.made_by
     return Check("library", State.OK, says), found.made_by
+
+
+def _contents(path: Path) -> Iterator[Check]:
+    """All of the file is read; what no SQLite can open is no case for this check."""
+    try:
+        from flex_mcp.sqlite.health import health
+
+        found = health(path)
+    except (ImportError, FlexError):
+        return
+    wrong = found.damage or found.unlike
+    if wrong:
+        mend = f"run `flex-mcp doctor --repair --library {shlex.quote(str(path))}`"
+        yield Check("contents", State.FAULT, "; ".join(wrong), mend)
+    else:
+        yield Check("contents", State.OK, "tables, full text and vectors are whole and agree")
 
 
 def _permissions(path: Path) -> Check:

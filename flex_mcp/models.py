@@ -357,10 +357,20 @@ class Place(NamedTuple):
     id: str
 
 
-class Changes(NamedTuple):
-    """What happened after some change; `whole` is False where it was too much to list."""
+class Moment(NamedTuple):
+    """A point in a library's history: the number of its last change.
 
-    last: int
+    A restore begins another epoch: numbers of different ones are not of one history.
+    """
+
+    epoch: str | None = None
+    number: int = 0
+
+
+class Changes(NamedTuple):
+    """What happened after some moment; `whole` is False where it was too much to list."""
+
+    last: Moment
     revisions: Sequence[Revision]
     whole: bool
 

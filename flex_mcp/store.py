@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Protocol
 
 from flex_mcp.models import (
@@ -34,6 +35,9 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.turns import Reply, Turn
+
+EPOCH = "epoch"  # the setting that changes when another content takes the place of all there was
+BACKUPS = "backups"  # the setting that says where backups went, as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +374,14 @@ class Store(Protocol):
 
     def writing(self, verb: str, client: str) -> AbstractContextManager[Writing]:
         """A transaction, logged as this client's, who did this, unless it changes nothing."""
+        ...
+
+    def back_up(self, target: Path | None) -> Path:
+        """Copy all of it, as it is now, to a new file, while others read and write.
+
+        Raises:
+            InputError: there is a file of that name.
+        """
         ...
 
     def close(self) -> None: ...

@@ -359,7 +359,7 @@ def test_a_file_at_its_limit_refuses_a_record_and_goes_on_searching(tmp_path: Pa
     store = SqliteStore(path)
     with Library(store, models(FakeEmbedder()), wanted="fake") as library:
         library.apply([a_lesson()])
-        writer = store._opened._writer  # pyright: ignore
+        writer = store._opened._writer  # pyright: ignore[reportOptionalMemberAccess, reportPrivateUsage]
         writer.pragma("max_page_count", writer.pragma("page_count") + 40)
         check_full(library, path)
         writer.pragma("max_page_count", 1_000_000)

@@ -264,7 +264,7 @@ def test_a_library_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Pat
     connection.pragma("user_version", 999)
     connection.close()
     before = bytes_below(tmp_path)
-    with pytest.raises(NewerLibraryError, match=r"has schema 999 .* upgrade flex-mcp"):
+    with pytest.raises(NewerLibraryError, match=r"has schema 999, .* upgrade flex-mcp"):
         SqliteStore(path)
     assert bytes_below(tmp_path) == before
 

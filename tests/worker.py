@@ -171,9 +171,28 @@ def go_over(path: Path, model: str, folder: str) -> None:
         app.close()
 
 
+def hold(path: Path) -> None:
+    """Have it open, and do nothing, until a line comes."""
+    with open_library(path) as library:
+        say(open=library.statistics().library_id)
+        sys.stdin.readline()
+        say(experiences=[one.id for one in library.experiences()])
+
+
 def open_it(path: Path) -> None:
     with open_library(path) as library:
         say(library_id=library.statistics().library_id)
+
+
+def back_up(path: Path, target: str) -> None:
+    """As a user who may not write the library."""
+    embedder = StaticEmbedder()
+    if os.getuid() == 0:
+        with tempfile.TemporaryDirectory() as folder, open_library(f"{folder}/x.db") as library:
+            library.backup()  # what is read late may lie where nobody may look
+        os.setuid(NOBODY)
+    with Library(SqliteStore(path), lambda _name, _fetch: embedder) as library:
+        say(made=str(library.backup(target)))
 
 
 def look_and_try(path: Path, text: str) -> None:
@@ -209,6 +228,8 @@ def main() -> None:
         "die-inside": die_inside,
         "go-over": go_over,
         "open": open_it,
+        "hold": hold,
+        "back-up": back_up,
         "look-and-try": look_and_try,
     }
     work[verb](Path(path), *rest)

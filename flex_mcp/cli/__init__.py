@@ -11,6 +11,7 @@ import click
 from flex_mcp import __version__
 from flex_mcp.app import App
 from flex_mcp.cli import clients as on_clients
+from flex_mcp.cli import copies as on_copies
 from flex_mcp.cli import embedders as on_embedders
 from flex_mcp.cli import library as on_library
 from flex_mcp.cli import prompts as on_prompts
@@ -123,6 +124,8 @@ for command in (
     on_library.log,
     on_embedders.embedder,
     on_library.reindex,
+    on_copies.backup,
+    on_copies.restore,
     on_clients.install,
     on_clients.uninstall,
     on_clients.doctor,

@@ -92,13 +92,21 @@ def _show(work: "Callable[[Clients], Report]", *, dry_run: bool, as_json: bool) 
     metavar="PATH",
     help="The library's file. Default: FLEX_MCP_LIBRARY, or library.db in your data folder.",
 )
+@click.option("--repair", is_flag=True, help="Mend the library; no other part is looked at.")
 @json_option
-def doctor(*, library: str | None, as_json: bool) -> None:
+def doctor(*, library: str | None, repair: bool, as_json: bool) -> None:
     """Check the installation, the library and the clients.
 
     Each check says how to mend what is not sound. Nothing is changed, and no network is used. It
     exits with 1 when it finds a fault.
+
+    --repair makes full text and the vectors' index anew from the tables where they do not agree.
+    Of a damaged file it puts into a new one what can be read, and keeps the damaged one beside it.
     """
+    if repair:
+        path = settings.Settings.from_environment(library or before_the_command()).library
+        _repair(path, as_json=as_json)
+        return
     from flex_mcp.answers.clients import doctor_answer
     from flex_mcp.doctor import Patient, examine
 
@@ -113,6 +121,13 @@ def doctor(*, library: str | None, as_json: bool) -> None:
     show_answer(answer, as_json)
     if faults := answer.content["faults"]:
         fail(f"the doctor found {faults} fault{'s' if faults > 1 else ''}", 1)
+
+
+def _repair(path: Path, *, as_json: bool) -> None:
+    from flex_mcp.answers.copies import mended_answer
+    from flex_mcp.sqlite.repair import mend
+
+    show_answer(mended_answer(path, mend(path)), as_json)
 
 
 def machine() -> Machine:

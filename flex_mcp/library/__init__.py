@@ -4,14 +4,16 @@ Blocking and safe to share between threads; doors that are asynchronous call it 
 No model and no embedding runs inside a transaction.
 """
 
+import json
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple, Self
 
 from flex_mcp.arguments import Fields, check_encodable
-from flex_mcp.errors import InputError
+from flex_mcp.errors import InputError, LibraryError
 from flex_mcp.library import briefs, curating, importing, recording, reindexing, settling
 from flex_mcp.library.background import BACKGROUND, KeptBackground
 from flex_mcp.library.briefs import NewBrief
@@ -55,8 +57,9 @@ from flex_mcp.models import (
     new_id,
     utc_now,
 )
-from flex_mcp.store import Reading, Store, Writing
+from flex_mcp.store import BACKUPS, Reading, Store, Writing
 
+REMEMBERED = 100  # backups whose paths are kept
 Progress = Callable[[int, int], None]  # done and total, after every batch
 
 
@@ -520,6 +523,23 @@ class Library:
             return curating.changed(writing, prepared)
 
     # In, out, and anew
+
+    def backup(self, path: str | Path | None = None, *, client: str = "python") -> Path:
+        """Copy the library, as it is now, to a new file, while others go on writing.
+
+        The copy is checked, and whole or not there; it is a library that opens by itself. Without
+        a path it goes beside the library. Where the library can be written it remembers the path,
+        which is returned.
+
+        Raises:
+            InputError: there is a file of that name, or no such folder.
+        """
+        self._log.flush()
+        made = self._store.back_up(None if path is None else Path(path).expanduser().absolute())
+        with suppress(LibraryError), self._writing("backup", client) as writing:
+            known = json.loads(writing.setting(BACKUPS) or "[]")
+            writing.set_setting(BACKUPS, json.dumps([*known, str(made)][-REMEMBERED:]))
+        return made
 
     def import_entries(
         self,

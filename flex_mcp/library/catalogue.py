@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from flex_mcp.models import Changes, Experience, Place
-from flex_mcp.store import Reading, Store
+from flex_mcp.models import Changes, Experience, Moment, Place
+from flex_mcp.store import EPOCH, Reading, Store
 
 MANY = 1_000  # changes at once that are not looked at one by one
 
@@ -40,20 +40,24 @@ class Catalogue:
         with self._store.reading() as reading:
             return reading.experiences(reading.approved())
 
-    def last_change(self) -> int:
-        """The number of the last change; 0 in a library that never changed."""
+    def last_change(self) -> Moment:
+        """The moment of the last change."""
         with self._store.reading() as reading:
-            return reading.last_change()
+            return _last(reading)
 
-    def changes(self, since: int) -> Changes:
-        """What happened after the change of that number, by whatever process."""
+    def changes(self, since: Moment) -> Changes:
+        """What happened after that moment, by whatever process."""
         with self._store.reading() as reading:
-            last = reading.last_change()
-            if last <= since:
+            last = _last(reading)
+            if last.epoch != since.epoch or last.number <= since.number:
                 return Changes(last, (), whole=last == since)
-            found = reading.changes(since, MANY + 1)
+            found = reading.changes(since.number, MANY + 1)
         return Changes(last, found[:MANY], whole=len(found) <= MANY)
 
     def _read(self, read: Callable[[Reading], list[str]]) -> list[str]:
         with self._store.reading() as reading:
             return read(reading)
+
+
+def _last(reading: Reading) -> Moment:
+    return Moment(reading.setting(EPOCH), reading.last_change())

@@ -12,7 +12,7 @@ from flex_mcp.library import background
 from flex_mcp.library.candidates import Search, answer, candidates
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.models import Experience, Filter, Hit
-from flex_mcp.store import Store
+from flex_mcp.store import EPOCH, Store
 
 AT_ONCE = 200  # experiences up to which a search measures the background itself: 0.2 s
 
@@ -25,12 +25,14 @@ class Searcher:
         self._embedders = embedders
         self._measuring = threading.Lock()
         self._background: background.KeptBackground | None = None
+        self._epoch: str | None = None  # of what the background was measured in
         self._measured: background.KeptBackground | None = None
 
     def search(self, question: Search) -> tuple[list[Hit], float, str | None]:
         """Hits, relevance, and a notice where words alone had to do."""
         with self._store.reading() as reading:
             made_by, experiences = reading.vectors_made_by(), reading.active()
+            self._forget_others(reading.setting(EPOCH))
         embedder, notice = self._embedders.serving(made_by)
         question = _embedded(question, embedder)
         usual = self._usual(embedder, experiences)
@@ -59,6 +61,11 @@ class Searcher:
         with self._store.reading() as reading:
             made_by = reading.vectors_made_by()
         return self._embedders.serving(made_by)[0]
+
+    def _forget_others(self, epoch: str | None) -> None:
+        """The background of what a restore has replaced."""
+        if epoch != self._epoch:
+            self._background, self._epoch = None, epoch
 
     def _usual(
         self, embedder: Embedder | None, experiences: int

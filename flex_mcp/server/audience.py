@@ -22,7 +22,7 @@ from mcp.server.subscriptions import (
 from flex_mcp import uris
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
-from flex_mcp.models import Changes, Revision, Snapshot, Status
+from flex_mcp.models import Changes, Moment, Revision, Snapshot, Status
 
 INTERVAL = 0.5  # seconds
 SENDING = 5  # seconds; a client that does not read for so long misses a message
@@ -54,7 +54,7 @@ class Audience:
     def __init__(self, app: App) -> None:
         self._app = app
         self._subscribed: dict[Connection, set[str]] = {}
-        self._heard: int | None = None
+        self._heard: Moment | None = None
         self._looking = anyio.Lock()
         self._looked = -INTERVAL
         self._opened = anyio.Event()
@@ -121,7 +121,7 @@ class Audience:
         """What nobody has heard of; None while the library cannot be read: then the next look."""
         try:
             if not self._app.is_there:
-                return Changes(0, (), whole=True)
+                return Changes(Moment(), (), whole=True)
             catalogue = self._app.library.catalogue
             if self._heard is None:
                 return Changes(catalogue.last_change(), (), whole=True)

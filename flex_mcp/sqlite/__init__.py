@@ -88,6 +88,16 @@ class SqliteStore:
         self.read_only = self._opened.read_only
         return self._opened
 
+    def back_up(self, target: Path | None) -> Path:
+        from flex_mcp.sqlite import copies  # late: few need it
+
+        with file.plain_errors(self._path):
+            self._current()
+            target = target or copies.default_target(self._path)
+            with contextlib.closing(file.connect(self._path)) as source:
+                copies.back_up(self._path, source, target)
+        return target
+
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the -wal file in."""
         with self._opening:

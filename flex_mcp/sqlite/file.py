@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import apsw
 import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 
+from flex_mcp import __version__
 from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
 from flex_mcp.models import new_id
 from flex_mcp.sqlite.sentences import beside, sentence
@@ -20,9 +21,11 @@ from flex_mcp.store import migrations, named_queries
 
 APPLICATION_ID = 0x464C4558  # "FLEX": tells a library from any other SQLite file
 BUSY_SECONDS = 10
+PAGE_SIZE = 8192  # for the trajectories' sake
 SQL = files("flex_mcp") / "sql" / "sqlite"
 MIGRATIONS = migrations(SQL)
 QUERIES = named_queries(SQL)
+MADE_BY_VERSION = "made_by_version"  # the setting that says which flex-mcp made this schema
 PAGES = 4  # the migration that made the pages table, which SQL alone cannot fill
 
 
@@ -200,8 +203,8 @@ def runner(connection: apsw.Connection) -> Callable[..., Iterator[tuple[Any, ...
     return run
 
 
-def migrate(path: Path, connection: apsw.Connection) -> None:
-    """Bring the file to this version's schema; a new one gets all of it.
+def migrate(path: Path, connection: apsw.Connection, *, copying: bool = True) -> None:
+    """Bring the file to this version's schema: a new one gets all of it, an old one a copy first.
 
     Safe when several processes open a new file at once: each waits for the write lock and looks
     again (storage measurements: without the retry, 9 of 64 opens failed).
@@ -221,24 +224,66 @@ def migrate(path: Path, connection: apsw.Connection) -> None:
             raise apsw.ReadOnlyError
         connection.execute("BEGIN IMMEDIATE")
         try:
-            _upgrade(connection, schema_version(path, connection))
-            connection.execute("COMMIT")
+            old = schema_version(path, connection)  # another process may have been first
+            with _copied_before(path, old) if copying else contextlib.nullcontext():
+                _upgrade(connection, old)
+                connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:  # a full disk may have ended it already
                 connection.execute("ROLLBACK")
             raise
 
 
+@contextlib.contextmanager
+def _copied_before(path: Path, old: int) -> Generator[None]:
+    """Keep a copy of what a migration will change, by a connection that sees it as it was."""
+    if old in {0, len(MIGRATIONS)}:  # new, or brought up to date by another process
+        yield
+        return
+    from flex_mcp.sqlite import copies  # late: it needs this module
+
+    kept = copies.before(path, f"schema-{old}")
+    try:
+        yield
+    except BaseException:
+        kept.unlink(missing_ok=True)  # nothing changed; many tries would push older copies out
+        raise
+    copies.drop_old(path, "schema-")
+
+
 def _upgrade(connection: apsw.Connection, old: int) -> None:
+    if old == len(MIGRATIONS):
+        return
     for number in range(old, len(MIGRATIONS)):
         connection.execute(MIGRATIONS[number])
         connection.pragma("user_version", number + 1)
     if old == 0:
-        _begin_library(connection)
+        connection.pragma("application_id", APPLICATION_ID)
     elif old < PAGES:
         from flex_mcp.sqlite import pages  # late: numpy starts slowly, and few files are this old
 
         pages.rebuild(runner(connection))
+    complete(connection)
+
+
+def complete(connection: apsw.Connection) -> None:
+    """Say who made the schema, and give the library an id if it has none."""
+    values = {"name": MADE_BY_VERSION, "value": __version__}
+    connection.execute(QUERIES["set_setting"], values)
+    values = {"name": "library_id", "value": new_id("l")}
+    connection.execute(QUERIES["keep_setting"], values)
+
+
+def usual_schema(version: int) -> list[tuple[str, str, int, str]]:
+    """Kind, name, first page and SQL of all that the migrations make, as every library has it."""
+    with contextlib.closing(apsw.Connection(":memory:")) as usual:
+        usual.pragma("page_size", PAGE_SIZE)
+        for migration in MIGRATIONS[:version]:
+            usual.execute(migration)
+        found = usual.execute(
+            "SELECT type, name, rootpage, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+        )
+        return cast("list[tuple[str, str, int, str]]", found.fetchall())
 
 
 def schema_version(path: Path, connection: apsw.Connection) -> int:
@@ -257,11 +302,32 @@ def schema_version(path: Path, connection: apsw.Connection) -> int:
         )
     version = int(connection.pragma("user_version"))
     if version > len(MIGRATIONS):
+        maker = _made_by_version(connection)
+        maker = None if maker == __version__ else maker  # unreleased: its number says nothing
+        by = f"was written by flex-mcp {maker} (schema {version})" if maker else ""
+        needed = f" to {maker} or later" if maker else ""
         raise NewerLibraryError(
-            f"the library {path} has schema {version} and this flex-mcp knows up to "
-            f"{len(MIGRATIONS)}: upgrade flex-mcp"
+            f"the library {path} {by or f'has schema {version}'}, and this is {__version__}, which "
+            f"knows up to schema {len(MIGRATIONS)}: upgrade flex-mcp{needed}"
         )
     return version
+
+
+def _made_by_version(connection: apsw.Connection) -> str | None:
+    """What a newer version says of itself; its tables may be others than ours."""
+    try:
+        found = connection.execute(QUERIES["setting"], {"name": MADE_BY_VERSION}).get
+    except apsw.Error:
+        return None
+    return str(found)[:40] if found else None
+
+
+def let_go(path: Path, connection: apsw.Connection) -> None:
+    """Close a file that was refused; what is in its -wal is not folded in."""
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close()
 
 
 def _use_wal(connection: apsw.Connection) -> None:
@@ -269,16 +335,16 @@ def _use_wal(connection: apsw.Connection) -> None:
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            connection.pragma("page_size", 8192)
+            connection.pragma("page_size", PAGE_SIZE)
             connection.pragma("journal_mode", "wal")
         except (apsw.BusyError, apsw.LockedError):
             if time.monotonic() > deadline:
                 raise
-            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  no secret
+            wait_a_little()
         else:
             return
 
 
-def _begin_library(connection: apsw.Connection) -> None:
-    connection.pragma("application_id", APPLICATION_ID)
-    connection.execute("INSERT INTO meta (name, value) VALUES ('library_id', ?)", (new_id("l"),))
+def wait_a_little() -> None:
+    """Before the next try for a lock, so that not all try at once."""
+    time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  no secret

@@ -35,6 +35,7 @@ class Index:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen = 0
+        self._epoch: str | None = None
         self._ids: NDArray[np.bytes_] = np.zeros(1, "S14")
         self._keys = np.zeros(1, np.uint8)  # number 0 is nobody's, and nowhere
         self._domains = np.zeros(1, np.int32)
@@ -68,9 +69,12 @@ class Index:
 
     def refresh(self, run: Run) -> None:
         """Read the pages that were written since the last look; all of them at the first."""
-        if next(run("last_page_change"))[0] <= self._seen:
+        change, epoch = next(run("last_page_change"))
+        if change <= self._seen and epoch == self._epoch:
             return
         with self._lock:
+            if epoch != self._epoch:
+                self._begin_anew(epoch)
             for kind, page, change, rows in run("changed_pages", since=self._seen):
                 if kind == pages.EXPERIENCES:
                     self._take_experiences(page * pages.ROWS, np.frombuffer(rows, pages.EXPERIENCE))
@@ -78,6 +82,14 @@ class Index:
                     size = len(rows) // pages.ROWS - np.dtype(np.int64).itemsize
                     self._take_chunks(page * pages.ROWS, np.frombuffer(rows, pages.chunk(size)))
                 self._seen = change
+
+    def _begin_anew(self, epoch: str | None) -> None:
+        """After a restore. No array gets shorter: others may be looking at them."""
+        self._ids, self._keys = np.zeros_like(self._ids), np.zeros_like(self._keys)
+        self._domains, self._owners = np.zeros_like(self._domains), np.zeros_like(self._owners)
+        self._signatures = np.zeros_like(self._signatures)
+        self._frequent = {}
+        self._seen, self._epoch = 0, epoch
 
     def _take_experiences(self, start: int, rows: "NDArray[np.void]") -> None:
         end = start + len(rows)

@@ -73,7 +73,7 @@ class Opened:
             file.migrate(path, self._writer)
             self._files = files_at(self._real)
         except BaseException:
-            self._writer.close()
+            file.let_go(path, self._writer)
             raise
         self.read_only = bool(self._writer.readonly("main"))
         self.index = cache(new_index)  # one for all connections, made when first needed

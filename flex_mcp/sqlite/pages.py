@@ -99,6 +99,28 @@ def rebuild(run: Run) -> None:
     run("drop_pages", before=before)
 
 
+def mistakes(run: Run) -> int:
+    """How many pages do not say what the tables say, and how many lack."""
+    wrong = 0
+    known = {domain: code for code, domain in run("all_domains")}
+    rows = (Kept(*row) for row in run("kept_experiences"))
+    for page, group in groupby(rows, lambda row: row.number // ROWS):
+        expected = np.zeros(ROWS, EXPERIENCE)
+        for row in group:
+            where = key(row.zone, row.level) if row.status == Status.ACTIVE else NOWHERE
+            code = NOWHERE if row.domain is None else known.get(row.domain, -1)
+            expected[row.number % ROWS] = (row.id.encode(), where, code)
+        wrong += not np.array_equal(_page(run, EXPERIENCES, page, EXPERIENCE, anew=False), expected)
+    chunks = ((chunk, owner, len(half) // 2) for chunk, owner, half in run("kept_chunks"))
+    for page, group in groupby(chunks, lambda row: row[0] // ROWS):
+        found = list(group)
+        kept = _page(run, CHUNKS, page, chunk(signatures.size(found[0][2])), anew=False)
+        owners = np.zeros(ROWS, np.int64)
+        owners[[number % ROWS for number, *_ in found]] = [owner for _, owner, _ in found]
+        wrong += not np.array_equal(kept["experience"], owners)
+    return wrong
+
+
 def floats(half: bytes) -> "Floats":
     """A vector as the tables keep it."""
     return np.frombuffer(half, np.float16).astype(np.float32)

@@ -25,11 +25,12 @@ from flex_mcp.models import (
     Status,
     TrajectoryState,
     Vectors,
+    new_id,
     utc_now,
 )
 from flex_mcp.sqlite import rows
 from flex_mcp.sqlite.reading import SqliteReading, staging_name, vectors_table
-from flex_mcp.store import Entry, Scored
+from flex_mcp.store import EPOCH, Entry, Scored
 from flex_mcp.tokens import tokens
 from flex_mcp.turns import Reply, Turn
 
@@ -353,9 +354,33 @@ class SqliteWriting(SqliteReading):
         self._run("clear_all_embeddings")
         self._run("take_staged")
         self.use_vectors(vectors)
-        for row in self._run("indexable"):
-            self._index_vector(row["chunk"], row["level"], row["zone"], row["vector"])
+        self._index_all_vectors()
         pages.rebuild(self._tuples)
         self._switched = True
         self._run("clear_staged")
         self.set_setting("staged_for", "")
+
+    def _index_all_vectors(self) -> None:
+        for row in self._run("indexable"):
+            self._index_vector(row["chunk"], row["level"], row["zone"], row["vector"])
+
+    def rebuild(self) -> None:
+        """Make all that is derived from the tables anew: words, tokens, vectors and pages."""
+        from flex_mcp.sqlite import pages  # late: see reading.py
+
+        tables = [row["sql"] for row in self._run("words_tables")]
+        self._run("drop_words")
+        for sql in tables:
+            self._connection.execute(sql)
+        self._run("clear_tokens")
+        for number, id_, *_ in list(self._tuples("kept_experiences")):
+            (experience,) = self.experiences([id_])
+            self._index_text(number, experience)
+        self._run("drop_vectors")
+        if (made_by := self.vectors_made_by()) is not None:
+            self._connection.execute(vectors_table(made_by.dimension))
+            self._index_all_vectors()
+        self._run("clear_domains")
+        pages.rebuild(self._tuples)
+        self._switched = True
+        self.set_setting(EPOCH, new_id("x"))

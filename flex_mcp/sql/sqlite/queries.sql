@@ -10,6 +10,9 @@ SELECT value FROM meta WHERE name = :name;
 INSERT INTO meta (name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
+-- name: keep_setting
+INSERT OR IGNORE INTO meta (name, value) VALUES (:name, :value);
+
 -- name: experiences
 -- json_each keeps the order in which the ids were asked for.
 SELECT e.*,
@@ -227,11 +230,15 @@ WHERE domain = :domain OR (domain >= :domain || '/' AND domain < :domain || '0')
 -- name: domain_code
 SELECT code FROM domains WHERE domain = :domain;
 
+-- name: all_domains
+SELECT code, domain FROM domains;
+
 -- name: add_domain
 INSERT INTO domains (domain) VALUES (:domain) RETURNING code;
 
 -- name: last_page_change
-SELECT coalesce(max(change), 0) FROM pages;
+-- With the epoch: another one, and all that is held is of another library.
+SELECT coalesce(max(change), 0), (SELECT value FROM meta WHERE name = 'epoch') FROM pages;
 
 -- name: held
 SELECT coalesce(sum(length(rows)), 0) FROM pages;
@@ -480,3 +487,47 @@ SELECT chunk, experience, vector FROM staged ORDER BY chunk;
 -- name: indexable
 SELECT c.chunk, e.level, e.zone, c.vector
 FROM embeddings c JOIN experiences e ON e.number = c.experience WHERE e.status = 'active';
+
+-- name: words_tables
+-- The vocabulary is made of the words.
+SELECT sql FROM sqlite_schema WHERE name IN ('words', 'vocabulary') ORDER BY name = 'vocabulary';
+
+-- name: drop_words
+DROP TABLE vocabulary; DROP TABLE words;
+
+-- name: clear_tokens
+DELETE FROM tokens;
+
+-- name: clear_domains
+DELETE FROM domains;
+
+-- name: unlike_words
+-- Active experiences that full text lacks, and rows of it that belong to none.
+SELECT
+    (SELECT count(*) FROM experiences e WHERE status = 'active'
+      AND NOT EXISTS (SELECT 1 FROM words_docsize d WHERE d.id = e.number))
+  + (SELECT count(*) FROM words_docsize d
+      WHERE NOT EXISTS (SELECT 1 FROM experiences e WHERE e.number = d.id AND status = 'active'));
+
+-- name: vectors_table
+SELECT 1 FROM sqlite_schema WHERE name = 'vectors';
+
+-- name: indexed
+SELECT chunk, level, zone, embedding FROM vectors;
+
+-- name: clear_background
+-- It is measured again.
+DELETE FROM meta WHERE name = 'relevance';
+
+-- name: lost_experiences
+SELECT r.*, (SELECT min(at) FROM revisions f WHERE f.experience_id = r.experience_id) AS created_at
+FROM revisions r
+WHERE NOT EXISTS (SELECT 1 FROM experiences e WHERE e.id = r.experience_id)
+  AND r.revision = (SELECT max(revision) FROM revisions l WHERE l.experience_id = r.experience_id);
+
+-- name: drop_embeddings_unlike
+DELETE FROM embeddings WHERE length(vector) <> :size;
+
+-- name: count_unembedded
+SELECT count(*) FROM experiences e
+WHERE status = 'active' AND NOT EXISTS (SELECT 1 FROM embeddings c WHERE c.experience = e.number);

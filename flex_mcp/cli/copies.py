@@ -1,0 +1,65 @@
+"""Commands on copies of a library: making one, and going back to one."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from flex_mcp.answers import Answer
+from flex_mcp.app import App
+from flex_mcp.cli.commands import (
+    CALLER,
+    before_the_command,
+    json_option,
+    library_option,
+    show_answer,
+    with_library,
+)
+from flex_mcp.errors import InputError
+from flex_mcp.settings import Settings, absolute
+
+
+@click.command()
+@click.argument("file", required=False)
+@with_library
+def backup(*, file: str | None, app: App) -> Answer:
+    """Copy the library to FILE while others write; by default beside it, with the time in its name.
+
+    The copy is checked, and whole or not there. It is a library itself: --library opens it.
+    """
+    from flex_mcp.answers.copies import backup_answer
+
+    if not app.is_there:
+        raise InputError(
+            f"there is no library {app.settings.library} to copy: name one with --library"
+        )
+    return backup_answer(app.library.backup(file, client=CALLER.name))
+
+
+@click.command()
+@click.argument("file")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@library_option
+@json_option
+def restore(*, file: str, yes: bool, library: str | None, as_json: bool) -> None:
+    """Put the content of the backup FILE in the place of the library's.
+
+    What is there now is kept beside it. Programs that have the library open go on with what was
+    restored; a library that is damaged or missing must not be open anywhere.
+    """
+    from flex_mcp.answers.copies import restored_answer
+    from flex_mcp.sqlite.restoring import restore as restored
+
+    path = Settings.from_environment(library or before_the_command()).library
+    backup = absolute(file)
+    if not yes:
+        _ask(path, backup)
+    show_answer(restored_answer(path, backup, restored(path, backup)), as_json)
+
+
+def _ask(path: Path, backup: Path) -> None:
+    if not sys.stdin.isatty():
+        raise InputError(f"restoring replaces all of {path}, and nobody is here to ask: add --yes")
+    question = f"Put what {backup} holds in the place of all of {path}?"
+    if not click.confirm(question, err=True):
+        raise InputError("nothing was restored: you said no")

@@ -1,0 +1,216 @@
+"""Copies of a library file, by SQLite's own backup interface: whole and checked, or not there.
+
+A copy is of one snapshot, so no writer holds it up or makes it begin anew, and it holds up none.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Generator
+from datetime import UTC, datetime
+from glob import escape
+from pathlib import Path
+
+import apsw
+
+from flex_mcp.errors import BusyLibraryError, FullDiskError, InputError, LibraryError
+from flex_mcp.sqlite import file
+
+KEPT = 3  # automatic copies of each kind
+STEP = 256  # pages between two looks at whether somebody wants to stop
+ROOM = 1.05  # of the library's size: what a copy has to have free
+
+
+def back_up(path: Path, source: apsw.Connection, target: Path) -> None:
+    """Copy the library of this connection to a file that is not there yet.
+
+    Raises:
+        InputError: there is one, or its folder is not there.
+        LibraryError: it cannot be written, or the library is damaged.
+    """
+    beside = [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))]
+    if target in beside or target.resolve() in {one.resolve() for one in beside}:
+        raise InputError(f"{target} is the library itself: name another file for its backup")
+    _check_free(target)
+    with temporary(target) as made:
+        copy(source, made)
+        check_whole(made, path)
+        settle(made)
+        _put(made, target)
+
+
+def before(path: Path, why: str) -> Path:
+    """Copy a library beside itself before it changes; all but the last of this kind go.
+
+    Raises:
+        FullDiskError: there is no room for it; nothing is changed.
+        LibraryError: it cannot be made.
+    """
+    needed = path.stat().st_size * ROOM
+    if shutil.disk_usage(path.parent).free < needed:
+        raise FullDiskError(
+            f"no room for the copy of {path} that is kept before it is changed: "
+            f"free {needed / 1e6:,.0f} MB on its disk and try again; nothing was changed"
+        )
+    target = named(path, f"{path.name}.{why}-{{}}.bak")
+    with contextlib.closing(file.connect(path)) as source:
+        back_up(path, source, target)
+    return target
+
+
+def drop_old(path: Path, kind: str) -> None:
+    """Remove the oldest automatic copies of a kind, such as `schema-`."""
+    found = path.parent.glob(f"{escape(path.name)}.{kind}*.bak")
+    for old in sorted(found, key=lambda one: (one.stat().st_mtime_ns, one.name))[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def copies_of(path: Path) -> list[Path]:
+    """All that was kept of a library beside it without being asked for, and halves of copies."""
+    kept = ("{}.schema-*.bak", "{}.before-*.bak", "{}.damaged-*", ".{}.*.part*")
+    patterns = (pattern.format(escape(path.name)) for pattern in kept)
+    return sorted(one for pattern in patterns for one in path.parent.glob(pattern))
+
+
+def default_target(path: Path) -> Path:
+    """Where a backup goes when nobody says where."""
+    return named(path, f"{path.stem}.backup-{{}}{path.suffix}")
+
+
+def named(path: Path, pattern: str) -> Path:
+    """A name beside the library, with the time in it, that nothing has yet."""
+    now = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    names = (now, *(f"{now}-{number}" for number in range(2, 1_000)))
+    return next(one for name in names if not (one := path.with_name(pattern.format(name))).exists())
+
+
+@contextlib.contextmanager
+def temporary(target: Path) -> Generator[Path]:
+    """An empty file (0600) beside `target`, gone at the end with what SQLite put beside it."""
+    made = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise LibraryError(
+            f"{target} cannot be written ({error.strerror}): name a place that you can write"
+        ) from error
+    try:
+        yield made
+    finally:
+        for end in ("", "-wal", "-shm", "-journal"):
+            made.with_name(made.name + end).unlink(missing_ok=True)
+
+
+def copy(source: apsw.Connection, target: Path) -> None:
+    """Fill an empty file; it is left in rollback mode, so that it opens by itself."""
+    with file.plain_errors(target), contextlib.closing(apsw.Connection(str(target))) as made:
+        source.execute("BEGIN")
+        try:
+            with made.backup("main", source, "main") as backup:
+                while not backup.done:
+                    backup.step(STEP)
+        finally:
+            source.execute("COMMIT")
+        made.pragma("journal_mode", "delete")
+
+
+def check_whole(made: Path, original: Path) -> None:
+    """See whether a copy is a sound library; errors name the original.
+
+    Raises:
+        NotALibraryError: it is damaged, or something else.
+        NewerLibraryError: it was written by a newer version.
+    """
+    with contextlib.closing(file.connect_unchanged(made)) as copied, file.plain_errors(original):
+        if not file.schema_version(original, copied):
+            raise apsw.NotADBError
+        if copied.execute("PRAGMA quick_check(1)").get != "ok":
+            raise apsw.CorruptError
+        copied.execute("SELECT count(*) FROM experiences").fetchall()
+
+
+def put_in(source: Path, path: Path) -> None:
+    """Put the content of a file into a library that others may have open, in one transaction.
+
+    Raises:
+        BusyLibraryError: others write all the time.
+    """
+    deadline = time.monotonic() + file.BUSY_SECONDS
+    with (
+        file.plain_errors(path),
+        contextlib.closing(file.connect_unchanged(source)) as held,
+        contextlib.closing(file.connect(path)) as live,
+    ):
+        live.set_busy_timeout(0)  # the waiting is ours, with jitter
+        while not _in_one_go(held, live):
+            if time.monotonic() > deadline:
+                raise BusyLibraryError(
+                    f"the library {path} is being written by another process (waited "
+                    f"{file.BUSY_SECONDS} s): nothing was changed; close it and try again"
+                )
+            file.wait_a_little()
+
+
+def _in_one_go(held: apsw.Connection, live: apsw.Connection) -> bool:
+    try:
+        with live.backup("main", held, "main") as backup:
+            backup.step()
+    except (apsw.BusyError, apsw.LockedError):
+        return False
+    return True
+
+
+def put_instead(made: Path, path: Path) -> Path:
+    """Put a file in the place of another, which is kept with its -wal: under which name.
+
+    A kill in between leaves one or the other there, never an empty place.
+    """
+    kept = named(path, f"{path.name}.damaged-{{}}")
+    try:
+        os.link(path, kept)
+    except OSError:  # no file of that name, or no links
+        if path.exists():
+            path.rename(kept)
+    for end in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + end).rename(kept.with_name(kept.name + end))
+    made.replace(path)
+    settle_folder(path.parent)
+    return kept
+
+
+def _check_free(target: Path) -> None:
+    if target.exists() or target.is_symlink():
+        raise InputError(f"{target} is there already: name a file that is not, or remove it")
+    if not target.parent.is_dir():
+        raise InputError(f"the folder {target.parent} is not there: make it, or name another")
+
+
+def settle(made: Path) -> None:
+    handle = os.open(made, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _put(made: Path, target: Path) -> None:
+    """A link, where there are such: unlike a rename, it never takes the place of another file."""
+    try:
+        os.link(made, target)
+    except OSError:
+        _check_free(target)
+        made.rename(target)
+    settle_folder(target.parent)
+
+
+def settle_folder(folder: Path) -> None:
+    """See to it that new names outlast a loss of power, where a folder can be synced."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,107 @@
+"""Mending a library: what is derived is made anew; a damaged file's rows go into a new one."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+
+from flex_mcp.errors import InputError, NotALibraryError
+from flex_mcp.models import Vectors
+from flex_mcp.sqlite import SqliteStore, copies, file
+from flex_mcp.sqlite.health import health
+from flex_mcp.sqlite.locking import check_unused
+from flex_mcp.sqlite.rescuing import Rescued, is_ours, rescue
+from flex_mcp.sqlite.restoring import put_instead, rebuild
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """What was done to a library: nothing, what is derived made anew, or its rows rescued.
+
+    `damaged` is where the damaged file is kept.
+    """
+
+    found: tuple[str, ...] = ()
+    rebuilt: bool = False
+    damaged: Path | None = None
+    saved: Mapping[str, int] = field(default_factory=dict[str, int])
+    lost: Mapping[str, int] = field(default_factory=dict[str, int])
+    pages_lost: int = 0
+    unembedded: int = 0
+
+
+def mend(path: Path) -> Mended:
+    """Mend a library, if anything is wrong with it.
+
+    Raises:
+        InputError: there is no file.
+        NotALibraryError: it is no library, or nothing can be read from it; it is left as it is.
+        BusyLibraryError: its file would have to be replaced, and a process has it open.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no library {path} to repair: name one with --library")
+    try:
+        found = health(path)
+    except NotALibraryError:
+        return _renewed(path, ("its first page cannot be read",))
+    if found.damage:
+        return _renewed(path, found.damage)
+    if not found.unlike:
+        return Mended()
+    store = SqliteStore(path)
+    try:
+        with store.writing("repair", "flex-mcp") as writing:
+            writing.rebuild()
+    finally:
+        store.close()
+    return Mended(found=found.unlike, rebuilt=True)
+
+
+def _renewed(path: Path, found: tuple[str, ...]) -> Mended:
+    """Put a new library, with what can be read of the damaged one, in its place."""
+    if not is_ours(path):
+        raise NotALibraryError(
+            f"{path} is no library of flex-mcp; it was left as it is: name another with --library"
+        )
+    check_unused(path)
+    with copies.temporary(path) as made, file.plain_errors(made):
+        with contextlib.closing(file.connect(made)) as new:
+            file.migrate(made, new)
+            rescued = rescue(path, new)
+            if not rescued.saved["experiences"] + rescued.saved["trajectories"]:
+                raise NotALibraryError(
+                    f"nothing can be read from {path}; it was left as it is: "
+                    "`flex-mcp restore FILE` puts a backup in its place"
+                )
+            unembedded = _made_sound(new)
+            new.pragma("journal_mode", "delete")
+        copies.check_whole(made, made)
+        damaged = put_instead(made, path)
+    return _said(found, rescued, damaged, unembedded)
+
+
+def _said(
+    found: tuple[str, ...], rescued: Rescued, damaged: Path | None, unembedded: int
+) -> Mended:
+    return Mended(
+        found=found,
+        damaged=damaged,
+        saved=+rescued.saved,
+        lost=+rescued.lost,
+        pages_lost=rescued.pages_lost,
+        unembedded=unembedded,
+    )
+
+
+def _made_sound(new: apsw.Connection) -> int:
+    """Make what is derived anew: how many experiences have no vectors."""
+    run = file.runner(new)
+    made_by = next(run("vectors_made_by"), None)
+    size = 2 * Vectors(**json.loads(made_by[0])).dimension if made_by else 0
+    new.execute(file.QUERIES["drop_embeddings_unlike"], {"size": size})
+    file.complete(new)
+    rebuild(new)
+    return int(next(run("count_unembedded"))[0])

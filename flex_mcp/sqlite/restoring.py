@@ -1,0 +1,152 @@
+"""A backup's content in the place of a library's, whatever state that is in."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+
+from flex_mcp.errors import InputError, LibraryError, NewerLibraryError, NotALibraryError
+from flex_mcp.models import new_id
+from flex_mcp.sqlite import copies, file
+from flex_mcp.sqlite.locking import check_unused
+from flex_mcp.sqlite.writing import SqliteWriting
+from flex_mcp.store import BACKUPS, EPOCH
+
+
+class Restored(NamedTuple):
+    """Where what was there before is kept: a copy of it, or the damaged file itself."""
+
+    experiences: int
+    copy: Path | None = None
+    damaged: Path | None = None
+
+
+def restore(path: Path, backup: Path) -> Restored:
+    """Put the content of a backup into a library; what was there is kept beside it.
+
+    Processes that have the library open see one change, and go on with what was restored.
+
+    Raises:
+        InputError: the backup is not there, or is the library itself.
+        LibraryError: the backup is damaged or of a newer version, or the library is in use and
+            cannot be changed now; nothing is changed.
+    """
+    if not backup.is_file():
+        raise InputError(f"there is no backup {backup}: name a file made by `flex-mcp backup`")
+    if path.exists() and path.samefile(backup):
+        raise InputError(f"{backup} is the library itself: name a backup of it")
+    made_folder = not path.parent.exists()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with copies.temporary(path) as made:
+            experiences = _ready(backup, made)
+            if not _is_sound(path):
+                return Restored(experiences, damaged=put_instead(made, path))
+            kept = copies.before(path, "before-restore")
+            _keep_backups(path, made)
+            _fit(made, path)
+            copies.put_in(made, path)
+            copies.drop_old(path, "before-")
+            return Restored(experiences, copy=kept)
+    finally:
+        if made_folder:
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()  # unless the library lies there now
+
+
+def put_instead(made: Path, path: Path) -> Path | None:
+    """Put a file in the place of one that cannot be used, which is moved aside: where to, if any.
+
+    Raises:
+        BusyLibraryError: a process has it open.
+    """
+    copies.settle(made)
+    beside = [path, path.with_name(path.name + "-wal")]
+    if path.exists():
+        check_unused(path)
+    if any(one.exists() and one.stat().st_size for one in beside):
+        return copies.put_instead(made, path)
+    made.replace(path)
+    copies.settle_folder(path.parent)
+    return None
+
+
+def _ready(backup: Path, made: Path) -> int:
+    """Copy a backup, check it, bring it up to date and give it an epoch: how much it holds."""
+    with contextlib.closing(file.connect_unchanged(backup)) as source:
+        copies.copy(source, made)
+    copies.check_whole(made, backup)
+    with contextlib.closing(file.connect(made)) as copied, file.plain_errors(backup):
+        if copied.execute("PRAGMA integrity_check(1)").get != "ok":
+            raise apsw.CorruptError
+        file.migrate(made, copied, copying=False)
+        copied.execute(file.QUERIES["set_setting"], {"name": EPOCH, "value": new_id("x")})
+        copied.pragma("journal_mode", "delete")
+        return int(str(copied.execute("SELECT count(*) FROM experiences").get))
+
+
+def _keep_backups(path: Path, made: Path) -> None:
+    """The library goes on knowing where its backups are, those made since as well."""
+    known: list[str] = []
+    for one in (made, path):
+        with contextlib.closing(file.connect_unchanged(one)) as connection:
+            value = next(file.runner(connection)("setting", name=BACKUPS), ("[]",))[0]
+            known += json.loads(value)
+    with contextlib.closing(file.connect(made)) as copied:
+        value = json.dumps(list(dict.fromkeys(known)))
+        copied.execute(file.QUERIES["set_setting"], {"name": BACKUPS, "value": value})
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether there is a library that can take another content.
+
+    Raises:
+        NewerLibraryError: a newer version wrote it.
+        NotALibraryError: it is a sound file of another program.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    try:
+        copies.check_whole(path, path)
+    except NewerLibraryError:
+        raise
+    except NotALibraryError:
+        if _is_foreign(path):
+            raise
+        return False
+    return True
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether another program's SQLite reads it."""
+    try:
+        with contextlib.closing(file.connect_unchanged(path)) as found:
+            return found.pragma("application_id") != file.APPLICATION_ID
+    except (LibraryError, apsw.Error):
+        return False
+
+
+def _fit(made: Path, path: Path) -> None:
+    """Give the copy the library's page size, which its file keeps."""
+    with (
+        contextlib.closing(file.connect(path)) as live,
+        contextlib.closing(file.connect(made)) as copied,
+    ):
+        size = live.pragma("page_size")
+        if copied.pragma("page_size") == size:
+            return
+        copied.pragma("page_size", size)
+        copied.execute("VACUUM")
+        rebuild(copied)  # vec0's tables do not outlive a VACUUM
+        copied.pragma("journal_mode", "delete")
+
+
+def rebuild(connection: apsw.Connection) -> None:
+    """Make all that is derived anew, in one transaction."""
+    from flex_mcp.sqlite.index import Index  # late: numpy starts slowly
+
+    connection.execute("BEGIN IMMEDIATE")
+    SqliteWriting(connection, Index).rebuild()
+    connection.execute("COMMIT")

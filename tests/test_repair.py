@@ -1,0 +1,352 @@
+"""A library whose indexes or whose file are damaged: found by the doctor, mended by `--repair`."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from click.testing import CliRunner, Result
+from fakes import LESSONS, FakeEmbedder, a_lesson, add, brief, fake_library, record
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_processes import Worker
+
+from flex_mcp import open_library
+from flex_mcp.cli import main
+from flex_mcp.library import Library
+from flex_mcp.models import Action, Curation
+from flex_mcp.sqlite import SqliteStore, copies
+from flex_mcp.sqlite import file as sqlite_file
+from flex_mcp.sqlite.carving import Carver
+from flex_mcp.sqlite.health import Health, health
+
+MAIN = {
+    "meta": "name <> 'relevance'",
+    "experiences": "1",
+    "trajectories": "1",
+    "revisions": "1",
+    "retrievals": "1",
+    "briefs": "1",
+    "entries": "1",
+}  # tables whose rows need no other, and which of their rows are no derived ones
+PAGE = sqlite_file.PAGE_SIZE
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def repaired(path: Path) -> dict[str, Any]:
+    result = run("doctor", "--repair", "--json", "--library", path)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def contents(path: Path) -> tuple[str, str]:
+    """What the doctor says of the library's contents."""
+    checks = json.loads(run("doctor", "--json", "--library", path).stdout)["checks"]
+    (one,) = [check for check in checks if check["name"] == "contents"]
+    return one["state"], one["says"]
+
+
+def fill(library: Library) -> None:
+    """Something in every table."""
+    retired, quarantined, *_ = add(library, *(a_lesson(text) for text in LESSONS))
+    library.curate(retired, Curation.RETIRE, reason="old")
+    library.curate(quarantined, Curation.QUARANTINE, reason="odd")
+    found = library.search("pin the compiler", abstain=False)
+    for number in range(20):
+        record(library, f"Task {number}: " + "what had to be done. " * 40)
+    brief(library, record(library, "A task with a brief"))
+    (known,) = library.trajectories([record(library)])
+    lesson = a_lesson("Only with evidence", action=Action.ADD)
+    library.apply([lesson], evidence=[known.id])
+    assert found.hits
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small library with rows in many tables; tests copy it."""
+    folder = tmp_path_factory.mktemp("sound")
+    with fake_library(folder, FakeEmbedder()) as library:
+        fill(library)
+        return Path(library.name)
+
+
+@pytest.fixture
+def path(sound: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(sound, tmp_path / "library.db"))
+
+
+def read(path: Path) -> dict[str, set[tuple[Any, ...]]]:
+    """The rows of the main tables that SQLite can read, from the front and from the back."""
+    found: dict[str, set[tuple[Any, ...]]] = {name: set() for name in MAIN}
+    with (
+        contextlib.suppress(apsw.Error),
+        contextlib.closing(
+            apsw.Connection(
+                f"file:{path}?immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+            )
+        ) as connection,
+    ):
+        for name, where in MAIN.items():
+            for order in ("ASC", "DESC"):
+                with contextlib.suppress(apsw.Error, UnicodeDecodeError):
+                    for row in connection.execute(
+                        f"SELECT * FROM {name} WHERE {where} ORDER BY 1 {order}"  # noqa: S608
+                    ):
+                        found[name].add(row)
+    return found
+
+
+def change(path: Path, statement: str) -> None:
+    store = SqliteStore(path)
+    with store.writing("test", "test") as writing:
+        writing._connection.execute(statement)
+    store.close()
+
+
+# Indexes that do not agree with the tables
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("DELETE FROM words WHERE rowid = 3", "full text and the tables differ in 1 experiences"),
+        ("DELETE FROM words WHERE rowid > 2", "full text and the tables differ in 7 experiences"),
+        (
+            "INSERT INTO words (rowid, title) VALUES (1, 'retired')",
+            "full text and the tables differ in 1 experiences",
+        ),
+        ("DELETE FROM vectors WHERE chunk = 3", "the vectors' index and the tables differ in 1"),
+        ("DROP TABLE vectors", "the vectors' index and the tables differ in 7 places"),
+        ("DELETE FROM pages WHERE kind = 'chunks'", "1 pages of what a search holds in memory"),
+        ("UPDATE pages SET rows = zeroblob(length(rows))", "2 pages of what a search holds"),
+        ("UPDATE experiences SET zone = 'warning' WHERE number = 3", "differ in 1 places"),
+        ("UPDATE words_data SET block = zeroblob(9) WHERE id > 10", "full text is damaged"),
+    ],
+)
+def test_an_index_that_differs_from_the_tables_is_found_and_made_anew(
+    path: Path, statement: str, says: str
+) -> None:
+    assert contents(path)[0] == "ok"
+    before = read(path)
+    change(path, statement)
+    state, said = contents(path)
+    assert (state, says in said) == ("fault", True), said
+    answer = repaired(path)
+    assert (answer["rebuilt"], answer["damaged"], answer["lost"]) == (True, None, {})
+    assert contents(path)[0] == "ok"
+    if "UPDATE experiences" not in statement:
+        after = read(path)
+        assert all(before[name] == after[name] for name in MAIN if name != "meta")
+    with fake_library(path.parent, FakeEmbedder()) as library:
+        for words in ("compiler", "index"):
+            assert library.search(words, abstain=False).hits
+
+
+def test_a_process_that_has_the_library_open_takes_the_rebuilt_index(path: Path) -> None:
+    with fake_library(path.parent, FakeEmbedder()) as library:
+        before = library.statistics().by_status["active"]
+        for change_made, active in (
+            (
+                lambda: change(
+                    path, "UPDATE pages SET rows = zeroblob(length(rows)), change = change + 9"
+                ),
+                0,
+            ),
+            (lambda: repaired(path), before),
+        ):
+            change_made()
+            with library.reading() as reading:
+                assert reading.active() == active
+
+
+def test_a_sound_library_is_left_as_it_is(path: Path) -> None:
+    before = path.read_bytes()
+    assert "nothing to mend" in run("doctor", "--repair", "--library", path).output
+    assert path.read_bytes() == before
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+# Files that are damaged
+
+
+@dataclass(frozen=True)
+class Blow:
+    """Bytes that are overwritten, at a share of the file's length; or where it ends."""
+
+    place: float
+    bytes: bytes | None
+
+    def fall(self, data: bytearray) -> None:
+        start = int(self.place * len(data))
+        if self.bytes is None:
+            del data[start:]
+        else:
+            data[start : start + len(self.bytes)] = self.bytes[: len(data) - start]
+
+
+blows = st.lists(
+    st.builds(
+        Blow,
+        st.floats(0, 1, exclude_max=True) | st.floats(0, 0.05),
+        st.none()
+        | st.binary(min_size=1, max_size=40)
+        | st.just(b"\0" * PAGE)
+        | st.just(b"\xff" * 300),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(blows=blows)
+def test_whatever_bytes_are_lost_repair_keeps_all_rows_that_sqlite_can_read(
+    sound: Path, tmp_path_factory: pytest.TempPathFactory, blows: list[Blow]
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "library.db"
+    data = bytearray(sound.read_bytes())
+    for blow in blows:
+        blow.fall(data)
+    path.write_bytes(data)
+    whole, readable = read(sound), read(path)
+    result = run("doctor", "--repair", "--json", "--library", path)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    if result.exit_code:
+        assert result.exit_code == 2
+        assert result.stderr.count("\n") == 1
+        assert path.read_bytes() == data
+        assert [one.name for one in path.parent.iterdir()] == [path.name]
+        return
+    answer = json.loads(result.stdout)
+    if answer["found"] and not answer["rebuilt"]:
+        assert Path(answer["damaged"]).read_bytes() == data
+        mended = read(path)
+        for name in MAIN:
+            assert not (whole[name] & readable[name]) - mended[name], name
+    assert health(path) == Health()
+    with fake_library(path.parent, FakeEmbedder()) as library:
+        everything = library.experiences()
+        library.trajectories([record(library, "One more")])
+        for one in everything:
+            library.history(one.id)
+        library.search("compiler", abstain=False)
+
+
+def test_an_experience_whose_row_is_lost_comes_back_from_its_history(path: Path) -> None:
+    with open_library(path) as library:
+        before = library.experiences()
+    overwrite_rows(path, "experiences")
+    answer = repaired(path)
+    assert answer["saved"]["experiences"] == len(before)
+    with open_library(path) as library:
+        assert {(one.id, one.lesson, one.status) for one in library.experiences()} == {
+            (one.id, one.lesson, one.status) for one in before
+        }
+        assert answer["unembedded"] == len([one for one in before if one.status == "active"])
+
+
+def overwrite_rows(path: Path, table: str) -> None:
+    """Lose the page where a table of one page lies."""
+    connection = apsw.Connection(str(path))
+    root = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).get
+    connection.close()
+    assert isinstance(root, int)
+    data = bytearray(path.read_bytes())
+    data[(root - 1) * PAGE : root * PAGE] = b"\xee" * PAGE
+    path.write_bytes(data)
+
+
+def test_what_was_in_the_wal_of_a_damaged_file_is_saved_too(path: Path, tmp_path: Path) -> None:
+    library = open_library(path)
+    newest = record(library, "Written last")
+    library.close = lambda: None  # type: ignore[method-assign]
+    beside = path.with_name(path.name + "-wal")
+    assert beside.stat().st_size
+    left = tmp_path / "left" / "library.db"
+    left.parent.mkdir()
+    data = bytearray(path.read_bytes())
+    data[:PAGE] = b"\xee" * PAGE
+    left.write_bytes(data)
+    shutil.copy(beside, left.with_name("library.db-wal"))
+    library._store.close()
+    answer = repaired(left)
+    assert Path(answer["damaged"] + "-wal").exists()
+    with open_library(left) as mended:
+        assert mended.trajectories([newest])
+
+
+def test_a_carver_reads_what_sqlite_reads(sound: Path) -> None:
+    carver = Carver(sound.read_bytes())
+    roots = {row.values[1]: row.values[3] for row in carver.rows(1) if row.values[0] == "table"}
+    connection = apsw.Connection(str(sound))
+    for name, root in roots.items():
+        if isinstance(root, int) and root:
+            rows = [
+                row.values if row.values[0] is not None else (row.number, *row.values[1:])
+                for row in carver.rows(root)
+            ]
+            asked = connection.execute(f'SELECT * FROM "{name}"').fetchall()  # noqa: S608
+            assert sorted(rows, key=repr) == sorted(asked, key=repr), name
+    connection.close()
+    assert (carver.lost, list(carver.stray())) == (0, [])
+
+
+def a_foreign_database(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE notes (n INTEGER PRIMARY KEY, text)")
+    connection.execute("INSERT INTO notes (text) VALUES ('water the begonias')")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.write_text("To do: water the begonias. " * 400),
+        lambda path: path.write_bytes(b"\0" * 100_000),
+        lambda path: path.write_bytes(b"x"),
+        a_foreign_database,
+    ],
+)
+def test_a_file_that_never_was_a_library_is_refused_and_left(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "notes.txt"
+    make(path)
+    before = path.read_bytes()
+    result = run("doctor", "--repair", "--library", path)
+    assert result.exit_code == 2
+    assert "is no library of flex-mcp; it was left as it is" in result.stderr
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_damaged_file_that_is_open_elsewhere_is_not_replaced(path: Path) -> None:
+    pytest.importorskip("fcntl")
+    worker = Worker("hold", path)
+    worker.go()
+    assert worker.line()["open"]
+    data = bytearray(path.read_bytes())
+    data[5 * PAGE : 6 * PAGE] = b"\xee" * PAGE
+    path.write_bytes(data)
+    result = run("doctor", "--repair", "--library", path)
+    worker.process.kill()
+    worker.process.communicate()
+    assert result.exit_code == 2
+    assert "open: end the programs that use it" in result.stderr
+    assert path.read_bytes() == data
+    assert repaired(path)["saved"]["experiences"] == 9
+    assert copies.copies_of(path)[0].read_bytes() == data
+
+
+def test_nothing_to_repair_is_said_where_there_is_no_file(tmp_path: Path) -> None:
+    result = run("doctor", "--repair", "--library", tmp_path / "none.db")
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "there is no library" in result.stderr
