@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from flex_mcp.errors import InputError
 from flex_mcp.library.briefs import open_for
 from flex_mcp.models import Brief
+from flex_mcp.redaction import Redactor
 from flex_mcp.store import Store, Writing
 from flex_mcp.turns import Reply, Turn
 
@@ -19,7 +20,9 @@ class Turns:
         store: Store,
         writing: Callable[[], AbstractContextManager[Writing]],
         now: Callable[[], datetime],
+        redactor: Redactor,
     ) -> None:
+        self._redactor = redactor
         self._store = store
         self._writing = writing
         self._now = now
@@ -45,6 +48,7 @@ class Turns:
 
     def reply(self, turn: Turn, reply: Reply) -> None:
         """Keep a reply; the first one of a turn stays."""
+        reply = self._redactor.value(reply)  # a client's model may know more than it was asked
         with self._writing() as writing:
             writing.put_reply(turn, reply)
 
