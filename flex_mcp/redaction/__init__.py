@@ -151,7 +151,7 @@ def _keyed(key: str, item: str) -> tuple[str, int]:
     from flex_mcp.redaction import named
 
     name = named.named(key)
-    given = named.Given(item, 0, "assign", quoted=True, flag=False, after="")
+    given = named.Given(item, 0, "assign", quoted=True)
     if name and not MARK.search(item) and given.is_secret(name):
         return f"[redacted:{name.kind}]", 1
     return item, 0

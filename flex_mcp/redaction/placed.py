@@ -12,6 +12,8 @@ from flex_mcp.redaction.entropy import is_random
 from flex_mcp.redaction.spans import Span
 
 HOST = "://"
+LEAST_TOKEN, LEAST_DIGITS = 16, 3  # of a token that does not look random
+SAMPLE = 128  # characters that tell whether it is
 LOGIN = re.compile(r"""://[^\s:/?#@"'`<>\[\]()]{0,256}+:([^\s/"'`<>]{1,256})@""")
 USER = re.compile(r"://([A-Za-z0-9_-]{16,128}+)@")
 AUTHORIZATION = re.compile(
@@ -36,14 +38,14 @@ COMMANDS = (
     ("ldap", r"""\bldap\w{0,12}\b[^\n]{0,160}?\s-w[ ]["']?([^\s"'$-][^\s"']{3,127})"""),
     ("login ", r"""\blogin[ \t]{1,4}\S{1,64}\s{1,4}password[ \t]{1,4}["']?([^\s"'$]{3,128})"""),
     (":5432:", r"""[^\s:]{1,64}:5432:[^\s:]{1,64}:[^\s:]{1,64}:([^\s:"'$]{3,128})"""),
-    ("dentified", r"""[iI]dentified[ ](?:with[ ]\S{1,40}[ ])?by[ ]{1,2}["']([^"'\n]{3,128})["']"""),
+    ("identified by", r"""\buser\b[^\n]{0,120}?\bidentified[ ]by[ ]{1,2}["']([^"'\n]{3,128})["']"""),
     ("DENTIFIED", r"""IDENTIFIED[ ](?:WITH[ ]\S{1,40}[ ])?BY[ ]{1,2}["']([^"'\n]{3,128})["']"""),
     ("SecureString", r"""-SecureString[ ]{1,2}(?:-String[ ])?["']([^"'\n$]{3,128})["']"""),
     ("sudo -S", r"""\becho[ ]{1,2}["']?([^\s"'|$]{4,128})["']?[ ]{0,2}\|[ ]{0,2}sudo[ ]-S"""),
 )
 EXAMPLE = re.compile(
     r"""\$|[{}<>]|%s|%\(|\*{2}|x{3}|\.{3}|…|\[redacted
-    |^(?:pass|passw(?:or)?d|pwd|pw|secret|token|your[\w-]*|my[-_]?pass\w*|example|changeme|hunter)$""",
+    |^(?:pass|passw(?:or)?d|pwd|pw|secret|token|your[\w-]*|my[-_]?pass\w*|example|changeme|abc|xyz|123)$""",
     re.VERBOSE | re.IGNORECASE,
 )
 
@@ -90,7 +92,9 @@ def _headers(text: str) -> Iterator[Span]:
 def _is_token(value: str) -> bool:
     if EXAMPLE.search(value):
         return False
-    return is_random(value[:128]) or sum(one.isdigit() for one in value) > 2  # noqa: PLR2004  a few
+    return is_random(value[:SAMPLE]) or (
+        len(value) >= LEAST_TOKEN and sum(one.isdigit() for one in value) >= LEAST_DIGITS
+    )
 
 
 def _is_pair(value: str) -> bool:
