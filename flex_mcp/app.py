@@ -122,6 +122,7 @@ def build(settings: Settings) -> "Library":
     """
     from flex_mcp import embedder
     from flex_mcp.library import Library
+    from flex_mcp.redaction import Redactor
     from flex_mcp.sqlite import SqliteStore
 
     def load(name: str, fetch: bool) -> embedder.Embedder:  # noqa: FBT001  a seam of two words
@@ -129,7 +130,12 @@ def build(settings: Settings) -> "Library":
             name, cache=settings.models, folder=settings.embedder_path, fetch=fetch
         )
 
-    return Library(SqliteStore(settings.library), load, wanted=settings.embedder)
+    return Library(
+        SqliteStore(settings.library),
+        load,
+        wanted=settings.embedder,
+        redactor=Redactor(lambda: settings.redacting),
+    )
 
 
 def own_llm(settings: Settings) -> "AnthropicLLM | None":

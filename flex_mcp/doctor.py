@@ -22,7 +22,7 @@ from flex_mcp.clients.entries import NAME, Start, find_uvx, in_uv_cache, is_abso
 from flex_mcp.clients.installing import Clients, Found
 from flex_mcp.clients.places import Machine, Scope
 from flex_mcp.errors import EmbedderError, FlexError, SettingError
-from flex_mcp.settings import Distilling, Settings
+from flex_mcp.settings import Distilling, Redacting, Settings
 
 if TYPE_CHECKING:
     from flex_mcp.models import Vectors
@@ -140,6 +140,10 @@ def _settings(settings: Settings) -> Iterator[Check]:
         says = f"FLEX_MCP_DISTILLER cannot be {settings.distiller!r}"
         mend = f"set it to one of {', '.join(Distilling)}, or unset it"
         faults.append(Check("settings", State.FAULT, says, mend))
+    if not _redacts(settings):
+        says = f"FLEX_MCP_REDACT cannot be {settings.redact!r}"
+        mend = f"set it to one of {', '.join(Redacting)}, or unset it"
+        faults.append(Check("settings", State.FAULT, says, mend))
     folder = settings.embedder_path
     if folder is not None and not folder.is_dir():
         says = f"FLEX_MCP_EMBEDDER_PATH names {folder}, which is no folder"
@@ -155,6 +159,13 @@ def _road(settings: Settings) -> Distilling | None:
         return settings.road
     except SettingError:
         return None
+
+
+def _redacts(settings: Settings) -> bool:
+    try:
+        return bool(settings.redacting)
+    except SettingError:
+        return False
 
 
 def _is_url(text: str) -> bool:

@@ -442,12 +442,16 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """The answer to recording: `new` is False where the same trajectory was there already."""
+    """The answer to recording: `new` is False where the same trajectory was there already.
+
+    `redacted` is how many secrets were taken out, None where there was none.
+    """
 
     trajectory_id: str
     new: bool
     state: TrajectoryState
     decisions: tuple[Decision, ...] = ()
+    redacted: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

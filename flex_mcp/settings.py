@@ -11,6 +11,7 @@
 | FLEX_MCP_TOKEN | over HTTP: the token that reads and writes | none |
 | FLEX_MCP_READ_TOKEN | over HTTP: a token that only reads | none |
 | FLEX_MCP_ALLOWED_HOSTS | over HTTP: names of this server, with commas between | loopback's |
+| FLEX_MCP_REDACT | secrets in what is stored: off, on or strict | on |
 | FLEX_MCP_SKILLS | 1 publishes approved golden experiences as skills | off |
 | FLEX_MCP_FAST_START | 0: no answer before the server is loaded (`front.py` reads it) | 1 |
 | ANTHROPIC_API_KEY | the key of a Messages API | none |
@@ -42,6 +43,14 @@ class Distilling(StrEnum):
     ANTHROPIC = "anthropic"
     SAMPLING = "sampling"
     ASSISTANT = "assistant"
+
+
+class Redacting(StrEnum):
+    """What is taken out of what is stored; what is marked as private always is."""
+
+    OFF = "off"
+    ON = "on"  # secrets
+    STRICT = "strict"  # and whatever may be one, and e-mail addresses
 
 
 class Transport(StrEnum):
@@ -85,6 +94,7 @@ class Settings:
     read_token: str | None = field(default=None, repr=False)
     allowed_hosts: tuple[str, ...] = ()
     skills: bool = False
+    redact: str = Redacting.ON
 
     @classmethod
     def from_environment(
@@ -113,9 +123,10 @@ class Settings:
             read_token=(variables.get("FLEX_MCP_READ_TOKEN") or "").strip() or None,
             allowed_hosts=_names(variables.get("FLEX_MCP_ALLOWED_HOSTS") or ""),
             skills=(variables.get("FLEX_MCP_SKILLS") or "0").strip() not in {"", "0"},
+            redact=variables.get("FLEX_MCP_REDACT") or Redacting.ON,
         )
 
-    # These two are checked when something is distilled: nothing else needs them.
+    # These are checked when something is distilled or recorded: nothing else needs them.
 
     @property
     def road(self) -> Distilling:
@@ -130,6 +141,20 @@ class Settings:
             raise SettingError(
                 f"FLEX_MCP_DISTILLER cannot be {self.distiller!r}; "
                 f"it is one of: {', '.join(Distilling)}"
+            ) from error
+
+    @property
+    def redacting(self) -> Redacting:
+        """What is taken out of what is stored.
+
+        Raises:
+            SettingError: FLEX_MCP_REDACT says something else.
+        """
+        try:
+            return Redacting(self.redact.strip().casefold())
+        except ValueError as error:
+            raise SettingError(
+                f"FLEX_MCP_REDACT cannot be {self.redact!r}; it is one of: {', '.join(Redacting)}"
             ) from error
 
     @property

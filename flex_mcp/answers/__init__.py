@@ -34,6 +34,7 @@ from flex_mcp.models import (
     values_of,
 )
 from flex_mcp.quoting import one_line, quoted
+from flex_mcp.redaction import told
 
 CONCISE_LIMIT = 6_000  # characters of each form
 DETAILED_LIMIT = 40_000
@@ -385,13 +386,14 @@ def record_answer(recorded: Recorded) -> Answer:
         trajectory_id=recorded.trajectory_id,
         new=recorded.new,
         state=recorded.state,
-        redacted=None,
+        redacted=recorded.redacted,
         decisions=recorded.decisions,
         next=f"{_next(recorded)}{_refused(recorded.decisions, 'record it again with them')}",
     )
     known = "Recorded" if recorded.new else "Recorded before, stored once"
     lines = [
         f"{known}: {recorded.trajectory_id} ({recorded.state}).",
+        *([f"{told(recorded.redacted)}."] if recorded.redacted else []),
         *_decisions(answer.decisions),
     ]
     return Answer(plain(answer), "\n".join([*lines, answer.next]))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flex_mcp.answers import Answer, distill_answer, group_lines, plain, revision_answer
 from flex_mcp.models import Experience, Level, Revision, Road, Spent, Statistics, Vectors, Write
 from flex_mcp.quoting import one_line
+from flex_mcp.redaction import told
 
 if TYPE_CHECKING:
     from flex_mcp.backlog import Report
@@ -102,11 +103,14 @@ def import_answer(imported: "Imported") -> Answer:
     made = f"Made {imported.total} experiences, had {imported.already} already."
     if imported.trajectories:
         made += f" Took in {imported.trajectories} trajectories."
+    if imported.redacted:
+        made += f" {told(imported.redacted)}."
     content = {
         "added": counts,
         "total": imported.total,
         "already": imported.already,
         "trajectories": imported.trajectories,
+        "redacted": imported.redacted or None,
     }
     return Answer(content, "\n".join([made, *lines]))
 

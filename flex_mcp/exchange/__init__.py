@@ -115,15 +115,18 @@ def import_text(
             "`flex-mcp export`, or it is damaged: nothing was imported "
             "(trajectories go in by `flex-mcp record`)"
         )
+    content, redacted = library.clean(content)  # before its parts are cut to titles
     entries = flex_entries(content, source)
     beside = {key: value for key, value in content.items() if key != "library"}
-    return library.import_entries(
+    imported = library.import_entries(
         entries,
         source=source,
         document=json.dumps(beside, ensure_ascii=False),
         client=client,
         progress=progress,
     )
+    imported.redacted += redacted
+    return imported
 
 
 def _starts(path: Path, magic: bytes) -> bool:

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 from flex_mcp.arguments import Fields, check_encodable
-from flex_mcp.errors import InputError, LibraryError
+from flex_mcp.errors import InputError, LibraryError, SettingError
 from flex_mcp.library import briefs, curating, importing, recording, reindexing, settling
 from flex_mcp.library.background import BACKGROUND, KeptBackground
 from flex_mcp.library.briefs import NewBrief
@@ -21,7 +21,7 @@ from flex_mcp.library.candidates import Search
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.embedders import Embedders, LoadEmbedder
 from flex_mcp.library.importing import Bundle, Imported, NewEntry
-from flex_mcp.library.lessons import RawLesson, place, prepare, source
+from flex_mcp.library.lessons import PreparedLessons, RawLesson, place, prepare, source
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.library.searching import Searcher
 from flex_mcp.library.switching import Switching
@@ -57,9 +57,11 @@ from flex_mcp.models import (
     new_id,
     utc_now,
 )
+from flex_mcp.redaction import Redactor
 from flex_mcp.store import BACKUPS, Reading, Store, Writing
 
 REMEMBERED = 100  # backups whose paths are kept
+T = TypeVar("T")
 Progress = Callable[[int, int], None]  # done and total, after every batch
 
 
@@ -75,6 +77,7 @@ class Library:
         load_embedder: makes the embedder of a name; its second argument allows fetching a model.
         wanted: the embedder that the user asked for by name; None takes the library's own.
         now: the clock, in UTC.
+        redactor: takes the secrets out of all that is stored.
 
     `client`, where a verb takes it, is written into the history: who asked. Every verb may raise
     `LibraryError` when the file cannot be read or written; nothing is half-done then.
@@ -87,13 +90,15 @@ class Library:
         *,
         wanted: str | None = None,
         now: Callable[[], datetime] = utc_now,
+        redactor: Redactor | None = None,
     ) -> None:
         self._store = store
+        self._redactor = redactor or Redactor()
         self._embedders = Embedders(load_embedder, wanted)
         self._searcher = Searcher(store, self._embedders)
         self._log = RetrievalLog(self._write_waiting)
         self._now = now
-        self.turns = Turns(store, self._writing, now)
+        self.turns = Turns(store, self._writing, now, self._redactor)
         self.catalogue = Catalogue(store)
         self.switching = Switching(store)
 
@@ -209,6 +214,10 @@ class Library:
         if self._store.read_only:
             return None, "the library cannot be written, so this search was not recorded"
         ranked = sorted(hits, key=lambda hit: -hit.score)
+        try:
+            query = self._redactor.value(query)
+        except SettingError as error:
+            return None, f"this search was not recorded: {error}"
         retrieval = Retrieval(
             id=new_id("r"),
             query=query,
@@ -309,8 +318,8 @@ class Library:
             InputError: the trajectory is malformed, the key is taken by another content, or a
                 retrieval is not known. A lesson that cannot be placed is refused alone.
         """
-        new = recording.recorded(trajectory, retrieval_ids, key, self._now())
-        prepared = prepare(lessons, self._store, self._embedders)
+        new = recording.recorded(trajectory, retrieval_ids, key, self._now(), self._redactor)
+        prepared = self._prepared(lessons)
         with self._writing("record", client) as writing:
             id_, is_new = recording.keep(writing, new)
             found = writing.trajectories([id_])
@@ -324,7 +333,16 @@ class Library:
             if _any_accepted(decisions):
                 writing.set_state([id_], TrajectoryState.DISTILLED)
             state = writing.trajectories([id_])[0].state
-        return Recorded(trajectory_id=id_, new=is_new, state=state, decisions=tuple(decisions))
+        return Recorded(
+            trajectory_id=id_,
+            new=is_new,
+            state=state,
+            decisions=tuple(decisions),
+            redacted=new.redacted + prepared.redacted or None,
+        )
+
+    def _prepared(self, lessons: Sequence[RawLesson]) -> PreparedLessons:
+        return prepare(lessons, self._store, self._embedders, self._redactor)
 
     def report(
         self,
@@ -362,7 +380,7 @@ class Library:
         Raises:
             NotFoundError: a trajectory is not here.
         """
-        prepared = prepare(lessons, self._store, self._embedders)
+        prepared = self._prepared(lessons)
         with self._writing("apply", client) as writing:
             found = briefs.known_trajectories(writing, evidence)
             origin = Origin(kind="distilled", by=client, road=Road.AGENT)
@@ -444,7 +462,7 @@ class Library:
             InputError: it was answered differently, or its trajectories were distilled meanwhile.
             EmbedderError: lessons cannot be placed with this embedder.
         """
-        answer_hash = briefs.answer_hash(lessons)
+        answer_hash = briefs.answer_hash(self._redactor.value(lessons))
         brief = self._answerable(brief_id, answer_hash)
         if brief.road is not Road.ASSISTANT:
             raise InputError(f"{brief_id} was put to a model, not to you: call distill for a brief")
@@ -452,7 +470,7 @@ class Library:
             return list(brief.decisions)
         if lessons:
             self.check_embedder()
-        prepared = prepare(lessons, self._store, self._embedders)
+        prepared = self._prepared(lessons)
         origin = Origin(kind="distilled", by=client, road=Road.ASSISTANT, prompts=brief.prompts)
         with self._writing("save lessons", client) as writing:
             brief = briefs.open_for(writing, brief_id, answer_hash)
@@ -478,14 +496,21 @@ class Library:
                 meanwhile.
             EmbedderError: lessons cannot be placed with this embedder.
         """
-        brief = self._answerable(brief_id, briefs.answer_hash(placement.lessons))
+        answer_hash = briefs.answer_hash(self._redactor.value(placement.lessons))
+        brief = self._answerable(brief_id, answer_hash)
         if brief.answer_hash is not None:
             return list(brief.decisions)
         self.check_embedder()
-        given = settling.ready(self._store, self._embedders, placement, origin, self._now())
-        return settling.settled(
-            self._writing("distill", origin.by), brief_id, given, dry_run=dry_run
+        given = settling.ready(
+            self._store,
+            self._embedders,
+            self._redactor,
+            placement,
+            origin=origin,
+            now=self._now(),
         )
+        transaction = self._writing("distill", origin.by)
+        return settling.settled(transaction, brief_id, given, answer_hash, dry_run=dry_run)
 
     def _answerable(self, brief_id: str, answer_hash: str) -> Brief:
         with self._store.reading() as reading:
@@ -518,6 +543,7 @@ class Library:
             actor=client,
             now=self._now(),
         )
+        change = curating.redacted(change, self._redactor)
         prepared = curating.prepare(self._store, self._embedders, experience_id, change)
         with self._writing(f"curate {action}", client) as writing:
             return curating.changed(writing, prepared)
@@ -540,6 +566,14 @@ class Library:
             known = json.loads(writing.setting(BACKUPS) or "[]")
             writing.set_setting(BACKUPS, json.dumps([*known, str(made)][-REMEMBERED:]))
         return made
+
+    def clean(self, value: T) -> tuple[T, int]:
+        """A value as it would be stored: its texts without secrets, and how many they were.
+
+        Raises:
+            SettingError: FLEX_MCP_REDACT is none of its values.
+        """
+        return self._redactor.clean(value)
 
     def import_entries(
         self,
@@ -578,6 +612,7 @@ class Library:
             writing=lambda: self._writing("import", client),
             now=self._now(),
             progress=progress,
+            redactor=self._redactor,
         )
 
     def reindex(

@@ -9,6 +9,7 @@ from flex_mcp.embedder import Embedder
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import name_embedder
 from flex_mcp.library.placing import snapshot_of
+from flex_mcp.library.recording import content_hash
 from flex_mcp.models import (
     Experience,
     Origin,
@@ -20,6 +21,7 @@ from flex_mcp.models import (
     new_id,
     values_of,
 )
+from flex_mcp.redaction import Redactor
 from flex_mcp.store import Entry, EntryPart, Reading, Store, Writing
 
 BATCH = 64
@@ -58,11 +60,15 @@ class Bundle:
 
 @dataclass(slots=True)
 class Imported:
-    """What an import made, by level and zone, and how many experiences were here already."""
+    """What an import made, by level and zone, and how many experiences were here already.
+
+    `redacted` is how many secrets the file came with.
+    """
 
     added: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     already: int = 0
     trajectories: int = 0
+    redacted: int = 0
 
     @property
     def total(self) -> int:
@@ -82,6 +88,7 @@ class Into:
     writing: Callable[[], AbstractContextManager[Writing]]
     now: datetime
     progress: Callable[[int, int], None]
+    redactor: Redactor
 
     def embed(
         self, wanted: Callable[[Reading], dict[str, str]]
@@ -107,13 +114,14 @@ def import_entries(
     entries: Sequence[NewEntry], into: Into, *, source: str, document: str, actor: str
 ) -> Imported:
     """See `Library.import_entries`."""
+    (entries, document), redacted = into.redactor.clean((entries, document))
     parts = {part.identity: part.snapshot for entry in entries for part in entry.parts}
 
     def lacking(reading: Reading) -> dict[str, str]:
         return {id_: part.text for id_, part in parts.items() if reading.part(id_) is None}
 
     embedder, vectors = into.embed(lacking)
-    imported = Imported()
+    imported = Imported(redacted=redacted)
     origin = Origin(kind="imported", by=source)
     with into.writing() as writing:
         if embedder:
@@ -179,6 +187,7 @@ def _add(
 
 def import_bundle(bundle: Bundle, into: Into) -> Imported:
     """See `Library.import_bundle`."""
+    bundle, redacted = _clean(bundle, into.redactor)
     texts = {experience.id: experience.text for experience in bundle.experiences}
 
     def lacking(reading: Reading) -> dict[str, str]:
@@ -186,7 +195,7 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
         return {id_: text for id_, text in texts.items() if id_ not in here}
 
     embedder, vectors = into.embed(lacking)
-    imported = Imported()
+    imported = Imported(redacted=redacted)
     with into.writing() as writing:
         if embedder:
             name_embedder(writing, embedder)
@@ -202,6 +211,20 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
             writing.add_entry(entry)
         _keep_document(writing, bundle.document)
     return imported
+
+
+def _clean(bundle: Bundle, redactor: Redactor) -> tuple[Bundle, int]:
+    """The bundle without secrets; a trajectory that had one is hashed anew."""
+    clean, count = redactor.clean(bundle)
+    pairs = zip(bundle.trajectories, clean.trajectories, strict=True)
+    hashed = [new if new == old else _hashed(new[0]) for old, new in pairs]
+    return (replace(clean, trajectories=hashed), count) if count else (bundle, 0)
+
+
+def _hashed(trajectory: RecordedTrajectory) -> tuple[RecordedTrajectory, str]:
+    hashed = content_hash(trajectory)
+    key = f"hash:{hashed}" if trajectory.key.startswith("hash:") else trajectory.key
+    return replace(trajectory, key=key), hashed
 
 
 def _add_experiences(

@@ -1,7 +1,7 @@
 """Lessons on their way in: checked and embedded first, then placed in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from flex_mcp.arguments import checked
@@ -18,6 +18,7 @@ from flex_mcp.models import (
     RecordedTrajectory,
     Snapshot,
 )
+from flex_mcp.redaction import Redactor, told
 from flex_mcp.store import Store, Writing
 
 RawLesson = Lesson | Mapping[str, object]
@@ -25,10 +26,14 @@ RawLesson = Lesson | Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One lesson with its vectors (None: words alone), or why it is refused."""
+    """One lesson with its vectors (None: words alone), or why it is refused.
+
+    `redacted` is how many secrets it came with.
+    """
 
     lesson: Lesson | FlexError
     vectors: Sequence[bytes] | None = None
+    redacted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,14 @@ class PreparedLessons:
     lessons: Sequence[Prepared]
     embedder: Embedder | None
 
+    @property
+    def redacted(self) -> int:
+        return sum(one.redacted for one in self.lessons)
 
-def prepare(lessons: Sequence[RawLesson], store: Store, embedders: Embedders) -> PreparedLessons:
+
+def prepare(
+    lessons: Sequence[RawLesson], store: Store, embedders: Embedders, redactor: Redactor
+) -> PreparedLessons:
     if not lessons:
         return PreparedLessons((), None)
     try:
@@ -48,12 +59,13 @@ def prepare(lessons: Sequence[RawLesson], store: Store, embedders: Embedders) ->
         embedder, _ = embedders.serving(made_by)
     except EmbedderError as error:
         return PreparedLessons([Prepared(error)] * len(lessons), None)
-    checked_lessons = [_checked(raw) for raw in lessons]
+    clean, counts = zip(*map(redactor.clean, lessons), strict=True)
+    checked_lessons = [_checked(raw) for raw in clean]  # a refusal quotes no secret either
     good = [one for one in checked_lessons if isinstance(one, Lesson)]
     vectors = iter(embedder.passages([_text(one) for one in good]) if embedder else ())
     prepared = [
-        Prepared(one, next(vectors, None) if isinstance(one, Lesson) else None)
-        for one in checked_lessons
+        Prepared(one, next(vectors, None) if isinstance(one, Lesson) else None, redacted)
+        for one, redacted in zip(checked_lessons, counts, strict=True)
     ]
     return PreparedLessons(prepared, embedder)
 
@@ -123,11 +135,20 @@ def place(writing: Writing, prepared: PreparedLessons, source: Source) -> list[D
     decisions: list[Decision] = []
     for index, one in enumerate(prepared.lessons):
         try:
-            decisions.append(placing.decide(_proposal(index, one, source)))
+            decided = placing.decide(_proposal(index, one, source))
+            decisions.append(_told(decided, one.redacted))
         except (InputError, EmbedderError) as error:
             refused = Decision(index=index, decision=DecisionKind.REFUSED, reason=str(error))
             decisions.append(refused)
     return decisions
+
+
+def _told(decision: Decision, redacted: int) -> Decision:
+    """The decision, saying how many secrets its lesson came with."""
+    if not redacted:
+        return decision
+    said = told(redacted)
+    return replace(decision, reason=f"{decision.reason}; {said}" if decision.reason else said)
 
 
 def name_embedder(writing: Writing, embedder: Embedder) -> None:

@@ -18,43 +18,55 @@ from flex_mcp.models import (
     new_id,
     values_of,
 )
+from flex_mcp.redaction import Redactor
 from flex_mcp.store import Writing
 
 
 @dataclass(frozen=True, slots=True)
 class NewTrajectory:
-    """A trajectory on its way in, with the hash that tells its content from others."""
+    """A trajectory on its way in, with the hash that tells its content from others.
+
+    `redacted` is how many secrets it came with.
+    """
 
     trajectory: RecordedTrajectory
     content_hash: str
+    redacted: int
 
 
 def recorded(
-    trajectory: Trajectory, retrieval_ids: Sequence[str], key: str | None, now: datetime
+    trajectory: Trajectory,
+    retrieval_ids: Sequence[str],
+    key: str | None,
+    now: datetime,
+    redactor: Redactor,
 ) -> NewTrajectory:
-    """The trajectory, checked.
+    """The trajectory, checked, without secrets.
 
     Raises:
         InputError: it is malformed.
+        SettingError: see `Redactor.clean`.
     """
     given = checked(Trajectory, Trajectory(**values_of(trajectory, Trajectory)))
-    content_hash = _content_hash(given)
+    (given, key), redacted = redactor.clean((given, key))
+    hashed = content_hash(given)
     values = values_of(given, Trajectory)
     values["domain"] = clean_domain(given.domain)
     return NewTrajectory(
         RecordedTrajectory(
             **values,
             id=new_id("t"),
-            key=f"key:{key}" if key else f"hash:{content_hash}",
+            key=f"key:{key}" if key else f"hash:{hashed}",
             state=TrajectoryState.PENDING,
             recorded_at=now,
             retrieval_ids=tuple(dict.fromkeys(retrieval_ids)),
         ),
-        content_hash,
+        hashed,
+        redacted,
     )
 
 
-def _content_hash(trajectory: Trajectory) -> str:
+def content_hash(trajectory: Trajectory) -> str:
     steps = [(str(step.kind), step.name, step.content) for step in trajectory.steps or ()]
     return fingerprint(
         trajectory.task,

@@ -12,6 +12,7 @@ from flex_mcp.library import briefs, curating
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import PreparedLessons, place, prepare, source
 from flex_mcp.models import Brief, Curation, Decision, Origin, Placement
+from flex_mcp.redaction import Redactor
 from flex_mcp.store import Store, Writing
 
 
@@ -30,8 +31,14 @@ class Ready:
     now: datetime
 
 
-def ready(
-    store: Store, embedders: Embedders, placement: Placement, origin: Origin, now: datetime
+def ready(  # noqa: PLR0913  what a library has, and what it was asked
+    store: Store,
+    embedders: Embedders,
+    redactor: Redactor,
+    placement: Placement,
+    *,
+    origin: Origin,
+    now: datetime,
 ) -> Ready:
     """Make a placement ready.
 
@@ -51,10 +58,10 @@ def ready(
 
     return Ready(
         placement=placement,
-        lessons=prepare(placement.lessons, store, embedders),
+        lessons=prepare(placement.lessons, store, embedders, redactor),
         narrowed=[
             curating.prepare(store, embedders, id_, narrowing(when))
-            for id_, when in placement.narrowed.items()
+            for id_, when in redactor.value(placement.narrowed).items()
         ],
         origin=origin,
         now=now,
@@ -65,11 +72,11 @@ def settled(
     transaction: AbstractContextManager[Writing],
     brief_id: str,
     given: Ready,
+    answer_hash: str,
     *,
     dry_run: bool,
 ) -> list[Decision]:
     """Place everything in one transaction and close the brief; see `Library.settle_brief`."""
-    answer_hash = briefs.answer_hash(given.placement.lessons)
     decisions: list[Decision] = []
     with contextlib.suppress(_DryRun), transaction as writing:
         brief = briefs.open_for(writing, brief_id, answer_hash)

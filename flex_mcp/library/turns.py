@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from flex_mcp.errors import InputError
 from flex_mcp.library.briefs import open_for
 from flex_mcp.models import Brief
+from flex_mcp.redaction import Redactor
 from flex_mcp.store import Store, Writing
 from flex_mcp.turns import Reply, Turn
 
@@ -19,8 +20,10 @@ class Turns:
         store: Store,
         writing: Callable[[str, str], AbstractContextManager[Writing]],
         now: Callable[[], datetime],
+        redactor: Redactor,
         client: str = "python",
     ) -> None:
+        self._redactor = redactor
         self._store = store
         self._transaction = writing
         self._now = now
@@ -28,7 +31,7 @@ class Turns:
 
     def by(self, client: str) -> "Turns":
         """The same, in the name of a client."""
-        return Turns(self._store, self._transaction, self._now, client)
+        return Turns(self._store, self._transaction, self._now, self._redactor, client)
 
     def _writing(self, verb: str) -> AbstractContextManager[Writing]:
         return self._transaction(verb, self._client)
@@ -54,6 +57,7 @@ class Turns:
 
     def reply(self, turn: Turn, reply: Reply) -> None:
         """Keep a reply; the first one of a turn stays."""
+        reply = self._redactor.value(reply)  # a client's model may know more than it was asked
         with self._writing("reply") as writing:
             writing.put_reply(turn, reply)
 

@@ -1,0 +1,356 @@
+"""Secrets that stand beside a name or a word which says so: `PASSWORD=…`, "the token is …", URLs.
+
+Only the value goes. Code that reads a secret (`os.environ["X"]`, `$TOKEN`, `get_token()`), an
+example (`<your-key>`, `xxxx`, `changeme`) and a sentence about secrets hold none.
+
+Every repeat is bounded or possessive, so that the cost grows with the text, whatever it is.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from flex_mcp.redaction.entropy import is_random
+from flex_mcp.redaction.spans import Span
+
+NAME_LIMIT = 60  # characters of a name
+VALUE_LIMIT = 512  # characters of a value; a longer one is no password
+TRIES = 8  # names inside one run of characters that are looked at
+FOREIGN = (
+    "contraseña|contrasena|kennwort|passwort|geheimnis|geheimwort|mot de passe|motdepasse|senha|"
+    "wachtwoord|parola|lösenord|hasło|haslo|пароль|密码|密碼|パスワード|비밀번호"
+)
+WORDS = (  # each is looked for by itself: that is ten times as fast as their alternation
+    *(r"pass", r"pwd", r"secret", r"token", r"key", r"cred", r"auth", r"cookie", r"session"),
+    *(r"signature", r"webhook", r"sig\b", r"salt\b", r"pin\b"),
+    *FOREIGN.split("|"),
+)
+REST = re.compile(r"[A-Za-z0-9_-]*+")
+PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
+
+# How a name and its value are joined; the group says which
+JOINED = re.compile(
+    r"""
+    (?P<assign>\\{0,3}["'`]?\]?[ \t]{0,9}
+      (?: :[ ]?[A-Za-z][\w.\[\]|]{0,40}[ ]?=(?!=) | => | := | ={1,3} | !== | != | ::? | -> )
+      [ \t]{0,9} (?:[bBrRuU]{1,2}(?=["']))? @?)
+  | (?P<named>\\{0,3}["'`]?[ \t]{0,9},?\s{1,40}\\{0,3}["'`]?[vV]alue\\{0,3}["'`]?[ ]{0,3}[:=][ ]{0,3})
+  | (?P<element>(?:[ ][\w:-]{1,20}="[^"<>\n]{0,30}"){0,2}>)
+  | (?P<call>\([ ]{0,3}(?=\\{0,3}["'`]))
+  | (?P<item>\\{0,3}["'`],[ ]{0,3}(?=\\{0,3}["'`]))
+  | (?P<said>\*{0,2}["'`]?[ \t]{1,3}(?:(?:for|of|to|on|für|de|do|da)[ ][\w.@ -]{1,30}[ ])?
+      (?:is|was|are|be|to|ist|lautet|war|est|es|é|è|jest|è)\b[ \t]{0,3}:?[ \t]{0,3}
+      (?:now[ ]|set[ ]to[ ]|changed[ ]to[ ])?\*{0,2})
+  | (?P<cjk>[ ]?(?:は|是|：|为|為|가|은|는)[ ]?)
+  | (?P<space>[ \t]{1,4})
+    """,
+    re.VERBOSE,
+)
+QUOTED = re.compile(
+    r"""(\\{1,3}["'`])(?P<escaped>[^\n]{1,512}?)\1
+    | "(?P<double>(?:[^"\\\n]|\\.){1,512}+)" | '(?P<single>(?:[^'\\\n]|\\.){1,512}+)'
+    | `(?P<back>[^`\n]{1,512}+)`""",
+    re.VERBOSE,
+)
+BARE = re.compile(r"""[^\s"'`<>,;|(){}\[\]\\]++""")
+NEXT = re.compile(r"&(?:&|[a-z]{2,6}$|[\w.%-]{1,60}=)")  # of a query, of a shell, of HTML
+
+EXEMPT_LAST = frozenset(
+    "id ids name names type types url uri path paths file files filename count counts length len "
+    "size limit limits max min field fields hint policy ref header headers expiry expires expired "
+    "expiration ttl prefix suffix label index column columns format rotation reset validator "
+    "valid invalid error errors required optional strength budget usage manager provider store "
+    "storage vault service class function func method handler factory generator parser reader "
+    "input form page screen view model table schema enabled disabled exists missing version "
+    "algorithm alg arn env var variable state status attempts retries cost price per rate "
+    "board word words map down up press code codes event events bindings binding space "
+    "check checker checked rules rule regex pattern description message placeholder title text "
+    "button link host port user username endpoint domain scope scopes role roles audience issuer "
+    "mgr mode level source target order sort pair pairs ring chain fingerprint timeout time at date "
+    "lock age days hours seconds minutes entropy bits bytes encoding".split()
+)
+EXEMPT = frozenset(
+    "public pub publishable primary foreign cache sort partition row map dict object hot short "
+    "natural composite candidate unique max min num total per n prompt completion tokenizer "
+    "translation i18n idempotency group lookup dictionary column input output special".split()
+)
+STRONG = re.compile(rf"password|passwd|passphrase|passcode|passwort|secret|credential|{FOREIGN}")
+STRONG_LAST = re.compile(  # "minipass" and "bandpass" are other words
+    r"(?:db|user|my|root|admin|become|bind|default|smtp|mail|redis|key|store|mysql|pg|ssh|ftp|ldap"
+    r"|http|proxy|sql|app|web|test|old|new)?(?:pass|pw|pwd|pswd|psw|pin)"
+)
+KEY_QUALIFIERS = frozenset(
+    "api access secret private auth account service signing encryption master app application "
+    "client deploy license storage shared session consumer subscription admin root db jwt "
+    "webhook hmac aes crypto decryption license functions host openai anthropic stripe aws "
+    "azure gcp google github maps sendgrid twilio mailgun cohere mistral groq datadog dd x".split()
+)
+GLUED_KEY = re.compile(
+    r"(?:api|access|secret|private|auth|account|signing|encryption|master|shared|app|client"
+    r"|subscription|license)keys?$"
+)
+FILLERS = frozenset(
+    "my your the a an api key keys token tokens secret secrets password passwords passwd pass pwd "
+    "passphrase here example examples test tests testing some new old db database user username "
+    "client access private value values string str text insert enter replace change changeme me "
+    "this that placeholder dummy fake sample foo bar baz none null nil true false undefined "
+    "default goes with put set to be in is it required optional invalid wrong missing incorrect "
+    "expired empty unset hidden redacted masked removed stripped omitted secure safe strong weak "
+    "number int integer float bool boolean bytes any object array list dict map file path env "
+    "environment variable os auth authentication authorization bearer basic oauth jwt header "
+    "login signin signup register reset forgot confirm confirmation current repeat same "
+    "different not and or from for of on at by via use used using should must can will was are "
+    "read write admin root host name id service account session app application demo todo fixme "
+    "xxx yyy zzz abc qwe asdf ok yes no same as above below stored vault keychain prompt ask input "
+    "type label field column generated random rotate rotated encrypted hashed plaintext plain "
+    "openai anthropic github google aws azure stripe slack something anything whatever "
+    "utf latin ascii super include omit origin manual message global "
+    "unknown unchanged set changed never always only first second".split()
+)
+VERBS = frozenset(
+    "get enable disable delete update list fetch load find read is has check validate remove "
+    "revoke create make test assert describe".split()
+)
+HOLES = re.compile(
+    r"\$\{|\$\(|\{\{|%\(|%s|<[^<>]{0,60}>|\*{3}|x{4}|X{4}|\.{3}|…|•{2}|\[redacted|\bENC\[|^\$|^%[\w]+%$"
+    r"|^\{.*\}$|://[^/\s]*@|^[~.]{0,2}/[\w.-]+/|^&#?\w"
+)
+EXPRESSION = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|->|\?\.)[A-Za-z_]\w*)++|[A-Z]\w*\.[A-Z]\w*")
+WORDLIKE = re.compile(r"[^\W\d_]+(?:[-_./][^\W\d_]+)*+")
+TOKEN = re.compile(r"[A-Za-z0-9+/=_.~%-]+")
+CONSTANT = re.compile(r"[A-Z_]{3,}\d{0,2}|_\w+")
+SYMBOLS = re.compile(r"[!@#$%^&*?~+]")
+LEAST_STRONG, LEAST_ENV, LEAST_RANDOM, LEAST_SAID = 4, 6, 16, 20
+TRAILING = ".,:;!?)"
+
+
+class Strength(Enum):
+    """How surely a name is that of a secret."""
+
+    STRONG = 1  # its value is one, unless it plainly is not
+    WEAK = 2  # a value that looks random is one
+
+
+class Name(NamedTuple):
+    """A name as it stands in a text, and what it says of its value."""
+
+    text: str
+    kind: str
+    strength: Strength
+    first: str
+    is_phrase: bool = False
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether it is written as variables of an environment are."""
+        return self.text.isupper() and len(self.text) > 3  # noqa: PLR2004  not an abbreviation
+
+
+def secrets(text: str) -> Iterator[Span]:
+    """The values in a text that their names call secret."""
+    end, run, tries = 0, 0, 0  # a run is a value without a space, which may hold names itself
+    for word in _words(lowered(text)):
+        if word.start < end:
+            continue
+        start = _begin(text, word.start)
+        found = REST.match(text, word.end, word.end + NAME_LIMIT)
+        end = found.end() if found else word.end
+        if (name := named(text[start:end])) is None:
+            continue
+        if (given := _given(text, start, end)) is None:
+            continue
+        tries = tries + 1 if given.stop == run else 0
+        run = given.stop
+        if given.is_secret(name):
+            yield Span(given.start, given.stop, name.kind)
+            end = run
+        elif tries == TRIES or given.is_long:
+            end = run
+
+
+def _words(folded: str) -> list[Span]:
+    found = (one.span() for word in WORDS for one in re.finditer(word, folded))
+    return sorted(Span(*place, "word") for place in found)
+
+
+def lowered(text: str) -> str:
+    """The text in lower case, each character in its place."""
+    folded = text.lower()
+    if len(folded) == len(text):
+        return folded
+    return "".join(low if len(low := one.lower()) == 1 else one for one in text)
+
+
+def _begin(text: str, start: int) -> int:
+    """Where the name begins that has a telling word in it."""
+    least = max(0, start - NAME_LIMIT)
+    while start > least and (text[start - 1].isalnum() or text[start - 1] in "_-"):
+        start -= 1
+    return start
+
+
+def named(text: str) -> Name | None:
+    """What a name says; None where it is not that of a secret."""
+    bare = text.strip("-_")
+    parts = [part.lower() for part in PARTS.findall(bare)]
+    parts = [part for part in parts if not part.isdigit()]
+    if not parts or parts[-1] in EXEMPT_LAST or EXEMPT & {*parts}:
+        return None
+    joined, first, last = "".join(parts), parts[0], parts[-1]
+    if "pubkey" in joined or "publickey" in joined:
+        return None
+    kind = _kind(joined, parts)
+    if STRONG.search(joined) or STRONG_LAST.fullmatch(last):
+        return Name(bare, kind, Strength.STRONG, first, "phrase" in joined)
+    if GLUED_KEY.search(joined) or (last in {"key", "keys"} and KEY_QUALIFIERS & {*parts[:-1]}):
+        return Name(bare, kind, Strength.STRONG, first)
+    if last.endswith(("token", "key", "auth", "cookie", "signature", "webhook")) or last in {
+        "authorization",
+        "session",
+        "sessionid",
+        "sig",
+        "salt",
+        "sid",
+        "keys",
+        "tokens",
+        "creds",
+    }:
+        return Name(bare, kind, Strength.WEAK, first)
+    return None
+
+
+def _kind(joined: str, parts: list[str]) -> str:
+    if "token" in joined:
+        return "token"
+    if "key" in joined:
+        return "api-key" if "api" in joined else "key"
+    if "secret" in joined:
+        return "secret"
+    if {"cookie", "session", "sessionid", "sid"} & {*parts}:
+        return "session"
+    return "signature" if "sig" in joined else "password"
+
+
+def _given(text: str, start: int, end: int) -> "Given | None":
+    """What follows the name between two places, if anything is joined to it."""
+    joined = JOINED.match(text, end)
+    if joined is None or (joined.lastgroup == "element" and text[start - 1] not in "<:"):
+        return None
+    place = joined.end()
+    if quoted := QUOTED.match(text, place):
+        begin, stop = quoted.span(quoted.lastgroup or 0)
+    elif bare := BARE.match(text, place, place + VALUE_LIMIT + 1):
+        begin, value = bare.start(), NEXT.split(bare.group(), maxsplit=1)[0]
+        stop = begin + len(value.rstrip(TRAILING))
+    else:
+        return None
+    return Given(
+        text[begin:stop],
+        begin,
+        joined.lastgroup or "",
+        quoted=quoted is not None,
+        flag=text[start] == "-" or text[max(0, start - 4) : start] == "ENV ",
+        tight=joined[0] in {"=", ": "},
+        after=text[stop : stop + 1],
+    )
+
+
+class Given(NamedTuple):
+    """A value beside the name of a secret, and how it stands there."""
+
+    value: str
+    start: int
+    how: str
+    quoted: bool
+    flag: bool = False
+    tight: bool = False
+    after: str = ""
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.value)
+
+    @property
+    def is_long(self) -> bool:
+        return len(self.value) > VALUE_LIMIT
+
+    def is_secret(self, name: Name) -> bool:
+        value = self.value
+        if self.is_long or HOLES.search(value) or not self._fits(name):
+            return False
+        if name.strength is Strength.WEAK:
+            least = LEAST_SAID if self.how in {"said", "space", "cjk", "item"} else LEAST_RANDOM
+            return len(value) >= least and bool(TOKEN.fullmatch(value)) and is_random(value)
+        if len(value) < LEAST_STRONG or _is_filler(value, name):
+            return False
+        match self.how:
+            case "said" | "cjk" | "item":
+                return _is_odd(value)
+            case "space":
+                told = self.flag or self.quoted or (is_random(value) and TOKEN.fullmatch(value))
+                return bool(told) and _is_odd(value)
+            case _ if self.quoted:
+                return self._is_word(name) and (" " not in value or name.is_phrase)
+            case _:
+                return self._is_literal(name)
+
+    def _fits(self, name: Name) -> bool:
+        """Whether the name is one, and no word of a sentence or function, where it stands."""
+        match self.how:
+            case "said" | "space":
+                return name.text.lower() != "pass" or self.flag
+            case "call":
+                return name.first not in VERBS
+            case "element":
+                return self.after == "<"
+            case _:
+                return self.quoted or self.after not in {"(", "["}
+
+    def _is_word(self, name: Name) -> bool:
+        """Whether letters alone may be it: a password is a word at times, a key is none."""
+        is_wordy = WORDLIKE.fullmatch(self.value) or CONSTANT.fullmatch(self.value)
+        return name.kind in {"password", "secret"} or not is_wordy
+
+    def _is_literal(self, name: Name) -> bool:
+        """Whether a value without quotes is text, not code."""
+        value = self.value
+        if EXPRESSION.fullmatch(value):
+            return False
+        if name.kind != "password" and _bare(name.text) in _bare(value):
+            return False  # the type of that name
+        if _is_odd(value):
+            return True
+        env = (name.is_variable and self.tight) or self.how == "element"
+        plain = env and len(value) >= LEAST_ENV and not value.startswith(("/", "~", "./"))
+        return plain and self._is_word(name)
+
+
+def _is_odd(value: str) -> bool:
+    """Whether it is no plain word: letters and digits, or a symbol as in passwords."""
+    if WORDLIKE.fullmatch(value) or CONSTANT.fullmatch(value):
+        return False
+    if value.startswith(("/", "./", "~/", "-", "http")):
+        return False
+    if value.isdigit():
+        return len(value) >= LEAST_ENV
+    if not any(one.isalpha() for one in value):
+        return False
+    return any(one.isdigit() for one in value) or SYMBOLS.search(value) is not None
+
+
+def _bare(text: str) -> str:
+    return text.replace("_", "").replace("-", "").lower()
+
+
+def _is_filler(value: str, name: Name) -> bool:
+    """Whether it is what examples put in a secret's place."""
+    words = [word.lower() for word in PARTS.findall(value)]
+    letters = [word for word in words if not word.isdigit()]
+    if len({*value}) < 3:  # noqa: PLR2004  "aaaa", "----"
+        return True
+    digits = "".join(word for word in words if word.isdigit())
+    if not letters:
+        return False
+    told = {*letters} <= FILLERS or value.lower() == name.text.lower()
+    return told and len(digits) <= (0 if "pass" in name.kind else 2)
