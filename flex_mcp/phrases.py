@@ -23,31 +23,7 @@ QUOTED = re.compile(
 )
 LEET = str.maketrans("013457", "oieast")
 
-DENYING = frozenset(
-    "never not avoid cannot prevent prevents refuse refuses forbid forbids nor neither against "
-    "nie niemals nicht jamais pas nunca jamás non не никогда".split()
-)
 DENIAL_REACH = 5  # words before a phrase
-TELLING = frozenset(
-    "model models llm llms agent agents assistant assistants bot bots it they he she users people "
-    "tool tools would may might could can did does do if that which who often sometimes".split()
-)
-TO = frozenset("you need needs have has is are required must sure want remember free able".split())
-ABOUT = frozenset(
-    "attack attacks attacker attackers injection injections jailbreak jailbreaks phishing phish "
-    "scam spam malicious payload payloads such like phrase phrases sentence sentences text texts "
-    "string strings example examples detect detects detector classifier filter filters refused "
-    "refuses data template templates token tokens prefix suffix tag tags regex pattern patterns "
-    "says said wrote prompts content header headers tests tested called named".split()
-)
-CAUTION = frozenset(
-    "avoid defeats dangerous danger unsafe insecure risk risks risky attack attacks attacker "
-    "malicious injection vulnerable vulnerability exploit exploits suspicious phishing leak leaks "
-    "leaked found tested denied blocked detect detects angry wrong failed broke".split()
-)
-OBEYING = frozenset("obey follow execute comply apply reply respond".split())
-CONDITIONS = frozenset("unless until only except".split())
-
 DENIED, TOLD, MENTIONED, CAUTIONED, CONDITIONAL = 0.25, 0.35, 0.3, 0.6, 0.5
 SURE = 0.9
 
@@ -98,6 +74,7 @@ class Expression:
 class Book:
     """All that is looked for; `exact` and `stems` say which word sets a word belongs to."""
 
+    sets: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     kinds: dict[str, str] = field(default_factory=dict[str, str])
     phrases: list[Phrase] = field(default_factory=list[Phrase])
     pieces: list[Pieces] = field(default_factory=list[Pieces])
@@ -125,7 +102,7 @@ class Book:
 @cache
 def book() -> Book:
     """What `words/poison.txt` says."""
-    made, sets, kind = Book(), dict[str, list[str]](), ""
+    made, kind = Book(), ""
     text = (files("flex_mcp") / "words" / "poison.txt").read_text(encoding="utf-8")
     for line in text.splitlines():
         if not line or line.startswith("#"):
@@ -133,14 +110,18 @@ def book() -> Book:
         if line.startswith("["):
             kind, made.kinds[kind] = line[1:].split("] ", 1)[0], line.split("] ", 1)[1]
         elif kind:
-            _read(made, sets, kind, line)
+            _read(made, kind, line)
         else:
             name, _, words = line.partition(" = ")
-            sets[name] = words.split()
+            made.sets[name] = frozenset(words.split())
     return made
 
 
-def _read(made: Book, sets: dict[str, list[str]], kind: str, line: str) -> None:
+def _set(name: str) -> frozenset[str]:
+    return book().sets[name]
+
+
+def _read(made: Book, kind: str, line: str) -> None:
     weight, _, rest = line.partition(" ")
     mark, _, what = rest.partition(" ")
     if mark == "/":
@@ -149,17 +130,19 @@ def _read(made: Book, sets: dict[str, list[str]], kind: str, line: str) -> None:
         made.pieces.append(Pieces(kind, float(weight), _pieces(what)))
     else:
         flagged = mark in {"!", "^"}
-        elements = _elements(made, sets, what if flagged else rest)
+        elements = _elements(made, what if flagged else rest)
         made.phrases.append(Phrase(kind, float(weight), elements, mark == "!", mark == "^"))
 
 
 def _pieces(text: str) -> tuple[tuple[int, tuple[str, ...]], ...]:
     parts = re.split(r" ~(\d+) ", text)
     gaps = [0, *map(int, parts[1::2])]
-    return tuple((gap, tuple(part.split("\u00a6"))) for gap, part in zip(gaps, parts[::2], strict=True))
+    return tuple(
+        (gap, tuple(part.split("\u00a6"))) for gap, part in zip(gaps, parts[::2], strict=True)
+    )
 
 
-def _elements(made: Book, sets: dict[str, list[str]], text: str) -> tuple[Element, ...]:
+def _elements(made: Book, text: str) -> tuple[Element, ...]:
     found: list[Element] = []
     gap = 0
     for part in text.split():
@@ -167,7 +150,7 @@ def _elements(made: Book, sets: dict[str, list[str]], text: str) -> tuple[Elemen
             gap = int(part[1:])
             continue
         names = part.split("|")
-        words = frozenset(word for name in names for word in sets.get(name, [name.lower()]))
+        words = frozenset(word for name in names for word in made.sets.get(name, [name.lower()]))
         found.append(Element(gap, made.known(words)))
         gap = 0
     return tuple(found)
@@ -300,7 +283,7 @@ def _context(read: Read, phrase: Phrase, start: int, end: int) -> float:
     """How much of its weight a phrase keeps where it stands."""
     factor = _shading(read, phrase.weight, read.starts[start], read.ends[end])
     vocabulary = read.vocabulary[read.sentence[start]]
-    if phrase.kind == "permission" and phrase.weight < SURE and CONDITIONS & vocabulary:
+    if phrase.kind == "permission" and phrase.weight < SURE and _set("CONDITIONS") & vocabulary:
         factor *= CONDITIONAL
     if phrase.is_denial:
         return factor * (CONDITIONAL if "before" in vocabulary and phrase.weight < SURE else 1.0)
@@ -310,7 +293,7 @@ def _context(read: Read, phrase: Phrase, start: int, end: int) -> float:
         for place in range(max(0, start - DENIAL_REACH), start)
         if read.clause[place] == clause
     ]
-    if DENYING.intersection(before):
+    if _set("DENYING").intersection(before):
         return factor * DENIED
     if before and _tells(before):
         return factor * TOLD
@@ -319,8 +302,10 @@ def _context(read: Read, phrase: Phrase, start: int, end: int) -> float:
 
 def _tells(before: Sequence[str]) -> bool:
     if before[-1] == "to":
-        return bool(TELLING.intersection(before[-4:-1])) and not TO.intersection(before[-3:-1])
-    return before[-1] in TELLING
+        return bool(_set("TELLING").intersection(before[-4:-1])) and not _set("TO").intersection(
+            before[-3:-1]
+        )
+    return before[-1] in _set("TELLING")
 
 
 def _shading(read: Read, weight: float, start: int, end: int) -> float:
@@ -328,9 +313,9 @@ def _shading(read: Read, weight: float, start: int, end: int) -> float:
     if not read.words:
         return 1.0
     vocabulary = read.vocabulary[read.sentence[place]]
-    if vocabulary & ABOUT and read.is_quoted(start, end) and not _obeyed(read, place):
+    if vocabulary & _set("ABOUT") and read.is_quoted(start, end) and not _obeyed(read, place):
         return MENTIONED
-    if weight < SURE and vocabulary & CAUTION:
+    if weight < SURE and vocabulary & _set("CAUTION"):
         return CAUTIONED
     return 1.0
 
@@ -338,12 +323,13 @@ def _shading(read: Read, weight: float, start: int, end: int) -> float:
 def _obeyed(read: Read, place: int) -> bool:
     """Whether the sentence also says to obey what it quotes."""
     sentence = read.sentence[place]
-    if not OBEYING & read.vocabulary[sentence]:
+    if not _set("OBEYING") & read.vocabulary[sentence]:
         return False
     first = read.sentence.index(sentence)
     words = read.words[first : bisect_right(read.sentence, sentence)]
     return any(
-        word in OBEYING and not DENYING.intersection(words[max(0, at - DENIAL_REACH) : at])
+        word in _set("OBEYING")
+        and not _set("DENYING").intersection(words[max(0, at - DENIAL_REACH) : at])
         for at, word in enumerate(words)
     )
 

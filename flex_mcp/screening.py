@@ -53,8 +53,21 @@ BASE32 = re.compile(r"[A-Z2-7]{24,}")
 HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :,]?){12,}")
 BINARY = re.compile(r"(?:[01]{8}[ ,]?){6,}")
 TELLTALE = frozenset(
-    "ignore disregard previous instructions system prompt secrets assistant user execute "
-    "reveal guidelines forget".split()
+    [
+        "ignore",
+        "disregard",
+        "previous",
+        "instructions",
+        "system",
+        "prompt",
+        "secrets",
+        "assistant",
+        "user",
+        "execute",
+        "reveal",
+        "guidelines",
+        "forget",
+    ]
 )
 ROTATED = frozenset(codecs.encode(word, "rot13") for word in TELLTALE)
 REVERSED = frozenset(word[::-1] for word in TELLTALE)
@@ -72,6 +85,9 @@ class Screened(NamedTuple):
         if self.score < (OUTSIDE if outside else OWN):
             return None
         return "; ".join(self.reasons)
+
+
+CLEAN = Screened(0.0, ())
 
 
 class Sign(NamedTuple):

@@ -102,11 +102,18 @@ def import_answer(imported: "Imported") -> Answer:
     made = f"Made {imported.total} experiences, had {imported.already} already."
     if imported.trajectories:
         made += f" Took in {imported.trajectories} trajectories."
+    if imported.held:
+        lines.append(
+            f"{imported.held} of them are held back as quarantined: "
+            "`flex-mcp list --status quarantined` lists them, `flex-mcp show ID` says why, "
+            "`flex-mcp curate ID approve` serves one."
+        )
     content = {
         "added": counts,
         "total": imported.total,
         "already": imported.already,
         "trajectories": imported.trajectories,
+        "quarantined": imported.held,
     }
     return Answer(content, "\n".join([made, *lines]))
 

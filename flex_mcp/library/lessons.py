@@ -10,6 +10,7 @@ from flex_mcp.errors import EmbedderError, FlexError, InputError
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.evidence import starting_priority
 from flex_mcp.library.placing import Placing, Proposal
+from flex_mcp.library.quarantine import from_outside, screened_lesson
 from flex_mcp.models import (
     Decision,
     DecisionKind,
@@ -18,6 +19,7 @@ from flex_mcp.models import (
     RecordedTrajectory,
     Snapshot,
 )
+from flex_mcp.screening import CLEAN, Screened
 from flex_mcp.store import Store, Writing
 
 RawLesson = Lesson | Mapping[str, object]
@@ -29,6 +31,7 @@ class Prepared:
 
     lesson: Lesson | FlexError
     vectors: Sequence[bytes] | None = None
+    screened: Screened = CLEAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,9 @@ def prepare(lessons: Sequence[RawLesson], store: Store, embedders: Embedders) ->
     good = [one for one in checked_lessons if isinstance(one, Lesson)]
     vectors = iter(embedder.passages([_text(one) for one in good]) if embedder else ())
     prepared = [
-        Prepared(one, next(vectors, None) if isinstance(one, Lesson) else None)
+        Prepared(one, next(vectors, None), screened_lesson(one))
+        if isinstance(one, Lesson)
+        else Prepared(one)
         for one in checked_lessons
     ]
     return PreparedLessons(prepared, embedder)
@@ -162,4 +167,5 @@ def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
         vectors=one.vectors,
         domain=domains.pop() if len(domains) == 1 else None,
         priority=starting_priority(trajectories),
+        held=one.screened.held(outside=any(map(from_outside, trajectories))),
     )

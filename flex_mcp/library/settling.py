@@ -53,9 +53,10 @@ def ready(
         placement=placement,
         lessons=prepare(placement.lessons, store, embedders),
         narrowed=[
-            curating.prepare(store, embedders, id_, narrowing(when))
+            change
             for id_, when in placement.narrowed.items()
-        ],
+            if not (change := curating.prepare(store, embedders, id_, narrowing(when))).held
+        ],  # one whose new text is held back stays as it is
         origin=origin,
         now=now,
     )
