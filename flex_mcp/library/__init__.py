@@ -504,7 +504,7 @@ class Library:
     def awaits_a_person(
         self, experience_id: str, action: Curation, fields: Fields | None = None
     ) -> Experience | None:
-        """The experience that this would approve, or serve although it is held back; else None.
+        """What this would approve, or serve although it is held back, as it would be; else None.
 
         Doors behind which no person stands ask for a yes first; `curate` itself asks nobody.
 

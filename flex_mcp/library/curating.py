@@ -189,7 +189,7 @@ def _held(action: Curation, after: Snapshot, history: Sequence[Revision]) -> str
 def question(
     reading: Reading, experience_id: str, action: Curation, fields: Fields
 ) -> Experience | None:
-    """The experience that a change would serve although it is held back; None where it does not.
+    """What a change would serve although it is held back, as it would be; None where it does not.
 
     An approval is always a person's word: it may be published as a skill.
 
@@ -202,8 +202,9 @@ def question(
     after, kind = curated(before, action, fields, history)
     if action is Curation.EDIT:
         return None  # it is held back where it must be
-    asks = kind is RevisionKind.APPROVE or needs_a_person(before, after, history)
-    return now if asks else None
+    if kind is RevisionKind.APPROVE or needs_a_person(before, after, history):
+        return replace(now, **values_of(after, Snapshot))
+    return None
 
 
 def one(reading: Reading, experience_id: str) -> Experience:
