@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from flex_mcp import answers
-from flex_mcp.answers import Answer, pages
+from flex_mcp.answers import Answer, consents, pages
 from flex_mcp.app import App
 from flex_mcp.arguments import (
     CurateArguments,
@@ -18,6 +18,7 @@ from flex_mcp.arguments import (
     SaveArguments,
     SearchArguments,
 )
+from flex_mcp.consent import Person
 from flex_mcp.errors import NotFoundError
 from flex_mcp.llm import LLM
 from flex_mcp.models import Wanted
@@ -32,10 +33,11 @@ class Lent(LLM, Protocol):
 
 
 class Caller(NamedTuple):
-    """Who calls, and the model that it lends."""
+    """Who calls, the model that it lends, and who must agree; None where a person calls."""
 
     name: str
     model: Lent | None = None
+    person: Person | None = None
 
 
 def search_experience(app: App, arguments: SearchArguments, caller: Caller) -> Answer:
@@ -120,11 +122,18 @@ def report_outcome(app: App, arguments: ReportArguments, caller: Caller) -> Answ
 def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> Answer:
     """Correct one experience: approve, quarantine, retire, restore, edit, revert."""
     library = app.library
+    reason, seen = arguments.reason, None
+    held = library.awaits_a_person(arguments.id, arguments.action, arguments.fields)
+    if held and caller.person:
+        history = library.history(arguments.id)
+        caller.person.agree(consents.consent(held, arguments, history))
+        reason, seen = f"{reason} (a person said yes)", held.revision
     now, revision = library.curate(
         arguments.id,
         arguments.action,
-        reason=arguments.reason,
+        reason=reason,
         fields=arguments.fields,
+        seen=seen,
         client=caller.name,
     )
     shown = pages.whole(library, now)

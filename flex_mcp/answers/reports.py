@@ -105,12 +105,19 @@ def import_answer(imported: "Imported") -> Answer:
         made += f" Took in {imported.trajectories} trajectories."
     if imported.redacted:
         made += f" {told(imported.redacted)}."
+    if imported.held:
+        lines.append(
+            f"{imported.held} of them are held back as quarantined: "
+            "`flex-mcp list --status quarantined` lists them, `flex-mcp show ID` says why, "
+            "`flex-mcp curate ID approve` serves one."
+        )
     content = {
         "added": counts,
         "total": imported.total,
         "already": imported.already,
         "trajectories": imported.trajectories,
         "redacted": imported.redacted or None,
+        "quarantined": imported.held,
     }
     return Answer(content, "\n".join([made, *lines]))
 

@@ -107,13 +107,19 @@ def curate(
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--trust", is_flag=True, help="Skip the screening; approvals of a bundle count.")
 @with_library
-def import_(file: Path, *, app: App) -> Answer:
-    """Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`. Twice adds nothing."""
+def import_(file: Path, *, trust: bool, app: App) -> Answer:
+    """Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`. Twice adds nothing.
+
+    What reads like orders to a model is held back as quarantined until you approve it.
+    """
     from flex_mcp.exchange import import_file
 
     with progress_bar("Importing") as progress:
-        imported = import_file(app.library, file, client=CALLER.name, progress=progress)
+        imported = import_file(
+            app.library, file, client=CALLER.name, trust=trust, progress=progress
+        )
         app.library.calibrate()
     return reports.import_answer(imported)
 

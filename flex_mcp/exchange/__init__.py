@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, assert_never, cast
 
 from flex_mcp.errors import InputError
-from flex_mcp.exchange.bundle import NAME, export_bundle, import_bundle
+from flex_mcp.exchange.bundle import NAME, export_bundle, read_bundle
 from flex_mcp.exchange.flex import export_flex, flex_entries
 from flex_mcp.exchange.markdown import HEADING, export_markdown
 from flex_mcp.library import Library, Progress, silent
@@ -73,9 +73,16 @@ def _check_target(path: Path) -> None:
 
 
 def import_file(
-    library: Library, path: Path, *, client: str = "python", progress: Progress = silent
+    library: Library,
+    path: Path,
+    *,
+    client: str = "python",
+    trust: bool = False,
+    progress: Progress = silent,
 ) -> Imported:
     """Take in a FLEX library or a JSONL bundle, told apart by content; all of it or nothing.
+
+    `trust` skips the screening.
 
     Raises:
         InputError: the file cannot be read, or is neither; the sentence says what is wrong.
@@ -89,7 +96,9 @@ def import_file(
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: nothing was imported") from error
-    return import_text(library, text, source=path.name, client=client, progress=progress)
+    return import_text(
+        library, text, source=path.name, client=client, trust=trust, progress=progress
+    )
 
 
 def import_text(
@@ -98,6 +107,7 @@ def import_text(
     *,
     source: str,
     client: str = "python",
+    trust: bool = False,
     progress: Progress = silent,
 ) -> Imported:
     """As `import_file`, for text that is in hand; `source` is what the origin names."""
@@ -107,7 +117,8 @@ def import_text(
         )
     first = _object(text.split("\n", 1)[0])
     if first is not None and NAME in first:
-        return import_bundle(library, text, source, client, progress)
+        bundle = read_bundle(text, source)
+        return library.import_bundle(bundle, client=client, trust=trust, progress=progress)
     content = _object(text)
     if content is None or "library" not in content:
         raise InputError(
@@ -123,6 +134,7 @@ def import_text(
         source=source,
         document=json.dumps(beside, ensure_ascii=False),
         client=client,
+        trust=trust,
         progress=progress,
     )
     imported.redacted += redacted

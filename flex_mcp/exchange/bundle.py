@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from flex_mcp.arguments import adapter
 from flex_mcp.errors import InputError
-from flex_mcp.library import Library, Progress
-from flex_mcp.library.importing import Bundle, Imported
+from flex_mcp.library import Library
+from flex_mcp.library.importing import Bundle
 from flex_mcp.models import (
     Experience,
     Filter,
@@ -80,10 +80,8 @@ def _line(kind: str, content: dict[str, Any]) -> str:
     return json.dumps({kind: content}, ensure_ascii=False) + "\n"
 
 
-def import_bundle(
-    library: Library, text: str, source: str, client: str, progress: Progress
-) -> Imported:
-    """Take in a bundle, all of it or nothing; what is here already is left as it is.
+def read_bundle(text: str, source: str) -> Bundle:
+    """What a bundle holds, checked as a whole.
 
     Raises:
         InputError: a line is not what it says; the sentence says which.
@@ -100,17 +98,13 @@ def import_bundle(
         else:
             raise InputError(f"{where}: there is no kind {kind!r}: nothing was imported")
     _check_whole(values, source)
-    return library.import_bundle(
-        Bundle(
-            trajectories=values["trajectory"],
-            experiences=values["experience"],
-            revisions=values["revision"],
-            retrievals=values["retrieval"],
-            entries=values["entry"],
-            document=document,
-        ),
-        client=client,
-        progress=progress,
+    return Bundle(
+        trajectories=values["trajectory"],
+        experiences=values["experience"],
+        revisions=values["revision"],
+        retrievals=values["retrieval"],
+        entries=values["entry"],
+        document=document,
     )
 
 
@@ -149,8 +143,14 @@ def _document(content: dict[str, Any], source: str) -> str | None:
             f"{source} is a bundle of format {content.get('format')!r} and this flex-mcp reads "
             f"{FORMAT}: upgrade flex-mcp"
         )
-    document = content.get("flex_document")
-    return document if isinstance(document, str) else None
+    try:
+        document = json.loads(content.get("flex_document") or "null")
+    except (TypeError, ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        return None
+    beside = {name: value for name, value in document.items() if name != "library"}  # pyright: ignore[reportUnknownVariableType]  any JSON
+    return json.dumps(beside, ensure_ascii=False)
 
 
 def _value(kind: str, content: dict[str, Any], where: str) -> object:

@@ -525,11 +525,13 @@ class Library:
         *,
         reason: str,
         fields: Fields | None = None,
+        seen: int | None = None,
         client: str = "python",
     ) -> tuple[Experience, Revision]:
         """Approve, quarantine, retire, restore, edit or revert one experience.
 
-        Returns it as it is now, and the revision that says what changed.
+        Returns it as it is now, and the revision that says what changed. An edit that reads like
+        orders to a model makes it quarantined. `seen` is the revision that somebody decided on.
 
         Raises:
             NotFoundError: there is no such experience.
@@ -542,11 +544,26 @@ class Library:
             reason=reason,
             actor=client,
             now=self._now(),
+            seen=seen,
         )
         change = curating.redacted(change, self._redactor)
         prepared = curating.prepare(self._store, self._embedders, experience_id, change)
         with self._writing(f"curate {action}", client) as writing:
             return curating.changed(writing, prepared)
+
+    def awaits_a_person(
+        self, experience_id: str, action: Curation, fields: Fields | None = None
+    ) -> Experience | None:
+        """What this would approve, or serve although it is held back, as it would be; else None.
+
+        Doors behind which no person stands ask for a yes first; `curate` itself asks nobody.
+
+        Raises:
+            NotFoundError: there is no such experience.
+            InputError: the action does not go with its status or with the fields.
+        """
+        with self._store.reading() as reading:
+            return curating.question(reading, experience_id, action, fields or Fields())
 
     # In, out, and anew
 
@@ -582,30 +599,43 @@ class Library:
         source: str,
         document: str = "{}",
         client: str = "python",
+        trust: bool = False,
         progress: Progress = silent,
     ) -> Imported:
         """Take in FLEX entries; a part that was imported before is not made again.
 
-        `document` is what their file holds beside them, as JSON; the first one is kept.
+        `document` is what their file holds beside them, as JSON; the first one is kept. What reads
+        like orders to a model is held back as quarantined, unless `trust` skips the screening.
 
         Raises:
             EmbedderError: as in `search`.
         """
         return importing.import_entries(
-            entries, self._into(client, progress), source=source, document=document, actor=client
+            entries,
+            self._into(client, trust, progress),
+            source=source,
+            document=document,
+            actor=client,
         )
 
     def import_bundle(
-        self, bundle: Bundle, *, client: str = "python", progress: Progress = silent
+        self,
+        bundle: Bundle,
+        *,
+        client: str = "python",
+        trust: bool = False,
+        progress: Progress = silent,
     ) -> Imported:
         """Take in a bundle; what is here already, by id, is left as it is.
+
+        Screened as by `import_entries`; approvals count only with `trust`.
 
         Raises:
             EmbedderError: as in `search`.
         """
-        return importing.import_bundle(bundle, self._into(client, progress))
+        return importing.import_bundle(bundle, self._into(client, trust, progress))
 
-    def _into(self, client: str, progress: Progress) -> importing.Into:
+    def _into(self, client: str, trust: bool, progress: Progress) -> importing.Into:  # noqa: FBT001  as named
         return importing.Into(
             store=self._store,
             embedders=self._embedders,
@@ -613,6 +643,7 @@ class Library:
             now=self._now(),
             progress=progress,
             redactor=self._redactor,
+            trust=trust,
         )
 
     def reindex(

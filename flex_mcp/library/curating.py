@@ -11,6 +11,7 @@ from flex_mcp.errors import AnswerError, InputError, NotFoundError
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import name_embedder
 from flex_mcp.library.placing import snapshot_of
+from flex_mcp.library.quarantine import approved, held, needs_a_person, screened_snapshot
 from flex_mcp.models import (
     Curation,
     Experience,
@@ -121,7 +122,10 @@ def _kind(now: Snapshot, after: Snapshot) -> RevisionKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What was asked for, by whom and when; and where it comes from lessons, which origin."""
+    """What was asked for, by whom and when; and where it comes from lessons, which origin.
+
+    `seen` is the revision that somebody was shown before; None where nobody was.
+    """
 
     action: Curation
     fields: Fields
@@ -129,6 +133,7 @@ class Change:
     actor: str
     now: datetime
     origin: Origin | None = None
+    seen: int | None = None
 
 
 def redacted(change: Change, redactor: Redactor) -> Change:
@@ -148,6 +153,7 @@ class PreparedChange:
     change: Change
     vectors: Sequence[bytes] | None
     embedder: Embedder | None
+    held: str | None = None  # why its new text is held back
 
 
 def prepare(
@@ -164,12 +170,48 @@ def prepare(
         made_by = reading.vectors_made_by()
         before = one(reading, experience_id)
         history = reading.revisions(experience_id)
+    if change.seen is not None and change.seen != before.revision:
+        raise InputError(f"{before.id} was changed since it was shown: look at it again")
     after, _ = curated(snapshot_of(before), change.action, change.fields, history)
     vectors, embedder = None, None
     if after.text != before.text:
         embedder, _ = embedders.serving(made_by)
         vectors = embedder.passages([after.text])[0] if embedder else ()
-    return PreparedChange(seen=before, change=change, vectors=vectors, embedder=embedder)
+    return PreparedChange(
+        seen=before,
+        change=change,
+        vectors=vectors,
+        embedder=embedder,
+        held=_held(change.action, after, history),
+    )
+
+
+def _held(action: Curation, after: Snapshot, history: Sequence[Revision]) -> str | None:
+    """Why an edit is held back: nobody knows whose words it brings."""
+    if action is not Curation.EDIT or approved(after, history):
+        return None
+    return screened_snapshot(after).held(outside=True)
+
+
+def question(
+    reading: Reading, experience_id: str, action: Curation, fields: Fields
+) -> Experience | None:
+    """What a change would serve although it is held back, as it would be; None where it does not.
+
+    An approval is always a person's word: it may be published as a skill.
+
+    Raises:
+        NotFoundError: there is no such experience.
+        InputError: the action does not go with its status or with the fields.
+    """
+    now, history = one(reading, experience_id), reading.revisions(experience_id)
+    before = snapshot_of(now)
+    after, kind = curated(before, action, fields, history)
+    if action is Curation.EDIT:
+        return None  # it is held back where it must be
+    if kind is RevisionKind.APPROVE or needs_a_person(before, after, history):
+        return replace(now, **values_of(after, Snapshot))
+    return None
 
 
 def one(reading: Reading, experience_id: str) -> Experience:
@@ -184,7 +226,10 @@ def one(reading: Reading, experience_id: str) -> Experience:
     return found[0]
 
 
-def _reason(change: Change, history: Sequence[Revision]) -> str:
+def _reason(prepared: PreparedChange, history: Sequence[Revision]) -> str:
+    change = prepared.change
+    if prepared.held:
+        return f"{change.reason}; {held(prepared.held)}"
     if change.action is not Curation.REVERT:
         return change.reason
     return f"revert of {change.fields.revision or history[-1].revision}: {change.reason}"
@@ -204,6 +249,8 @@ def changed(writing: Writing, prepared: PreparedChange) -> tuple[Experience, Rev
         raise InputError(f"{seen.id} was changed by another just now: look at it again")
     history = writing.revisions(seen.id)
     after, kind = curated(snapshot_of(before), change.action, change.fields, history)
+    if prepared.held:
+        after = replace(after, status=Status.QUARANTINED)
     number = before.revision + 1
     now = replace(before, **values_of(after, Snapshot), revision=number, updated_at=change.now)
     writing.put_experience(now, prepared.vectors)
@@ -215,7 +262,7 @@ def changed(writing: Writing, prepared: PreparedChange) -> tuple[Experience, Rev
         after=after,
         actor=change.actor,
         at=change.now,
-        reason=_reason(change, history),
+        reason=_reason(prepared, history),
         origin=change.origin,
     )
     writing.add_revision(revision)

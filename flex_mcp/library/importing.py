@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from flex_mcp.embedder import Embedder
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import name_embedder
 from flex_mcp.library.placing import snapshot_of
+from flex_mcp.library.quarantine import held, screened_snapshot
 from flex_mcp.library.recording import content_hash
 from flex_mcp.models import (
     Experience,
@@ -18,6 +20,7 @@ from flex_mcp.models import (
     Revision,
     RevisionKind,
     Snapshot,
+    Status,
     new_id,
     values_of,
 )
@@ -62,13 +65,15 @@ class Bundle:
 class Imported:
     """What an import made, by level and zone, and how many experiences were here already.
 
-    `redacted` is how many secrets the file came with.
+    `redacted` is how many secrets the file came with, `held` counts those of it that are held back
+    as quarantined.
     """
 
     added: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     already: int = 0
     trajectories: int = 0
     redacted: int = 0
+    held: int = 0
 
     @property
     def total(self) -> int:
@@ -89,6 +94,14 @@ class Into:
     now: datetime
     progress: Callable[[int, int], None]
     redactor: Redactor
+    trust: bool = False  # what comes in is not screened
+
+    def screen(self, texts: Mapping[str, Snapshot]) -> dict[str, str]:
+        """Why some of what comes in is held back, by their keys."""
+        if self.trust:
+            return {}
+        found = {key: screened_snapshot(one).held(outside=True) for key, one in texts.items()}
+        return {key: why for key, why in found.items() if why is not None}
 
     def embed(
         self, wanted: Callable[[Reading], dict[str, str]]
@@ -121,6 +134,7 @@ def import_entries(
         return {id_: part.text for id_, part in parts.items() if reading.part(id_) is None}
 
     embedder, vectors = into.embed(lacking)
+    why = into.screen(parts)
     imported = Imported(redacted=redacted)
     origin = Origin(kind="imported", by=source)
     with into.writing() as writing:
@@ -134,8 +148,14 @@ def import_entries(
                     continue  # two entries of a file may share a rule
                 known = writing.part(part.identity)
                 if known is None:
-                    known = _add(writing, part, vectors, origin=origin, actor=actor, now=into.now)
+                    known = _add(
+                        writing,
+                        part,
+                        vectors.get(part.identity, ()),
+                        history=Beginning(origin, actor, into.now, why.get(part.identity)),
+                    )
                     imported.count(part.snapshot)
+                    imported.held += part.identity in why
                 else:
                     imported.already += 1
                 made[part.identity] = known
@@ -152,24 +172,33 @@ def _keep_document(writing: Writing, document: str | None) -> None:
         writing.set_setting("flex_document", document)
 
 
-def _add(
-    writing: Writing,
-    part: NewPart,
-    vectors: Mapping[str, Sequence[bytes]],
-    *,
-    origin: Origin,
-    actor: str,
-    now: datetime,
-) -> str:
+class Beginning(NamedTuple):
+    """How an experience comes in: from where, by whom, when, and why it is held back, if it is."""
+
+    origin: Origin
+    actor: str
+    now: datetime
+    held: str | None
+
+    @property
+    def reason(self) -> str:
+        came = f"imported from {self.origin.by}"
+        return f"{came}; {held(self.held)}" if self.held else came
+
+
+def _add(writing: Writing, part: NewPart, vectors: Sequence[bytes], history: Beginning) -> str:
+    snapshot = part.snapshot
+    if history.held:
+        snapshot = replace(snapshot, status=Status.QUARANTINED)
     experience = Experience(
-        **values_of(part.snapshot, Snapshot),
+        **values_of(snapshot, Snapshot),
         id=new_id("e"),
-        origin=origin,
+        origin=history.origin,
         revision=1,
-        created_at=now,
-        updated_at=now,
+        created_at=history.now,
+        updated_at=history.now,
     )
-    writing.put_experience(experience, vectors.get(part.identity, ()))
+    writing.put_experience(experience, vectors)
     writing.add_revision(
         Revision(
             experience_id=experience.id,
@@ -177,9 +206,9 @@ def _add(
             kind=RevisionKind.ADD,
             before=None,
             after=snapshot_of(experience),
-            actor=actor,
-            at=now,
-            reason=f"imported from {origin.by}",
+            actor=history.actor,
+            at=history.now,
+            reason=history.reason,
         )
     )
     return experience.id
@@ -195,15 +224,20 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
         return {id_: text for id_, text in texts.items() if id_ not in here}
 
     embedder, vectors = into.embed(lacking)
+    active = {one.id: one for one in bundle.experiences if one.status is Status.ACTIVE}
+    why = into.screen(active)
     imported = Imported(redacted=redacted)
     with into.writing() as writing:
         if embedder:
             name_embedder(writing, embedder)
         imported.trajectories = _add_trajectories(writing, bundle)
         here = _add_experiences(writing, bundle, vectors, imported)
-        for revision in bundle.revisions:
-            if revision.experience_id not in here:
-                writing.add_revision(revision)
+        _add_revisions(
+            writing, [one for one in bundle.revisions if one.experience_id not in here], into
+        )
+        for id_ in why.keys() - here:
+            _hold_back(writing, active[id_], why[id_], into.now)
+            imported.held += 1
         for retrieval in bundle.retrievals:
             if writing.retrieval(retrieval.id) is None:
                 writing.restore_retrieval(retrieval)
@@ -227,6 +261,36 @@ def _hashed(trajectory: RecordedTrajectory) -> tuple[RecordedTrajectory, str]:
     return replace(trajectory, key=key), hashed
 
 
+def _add_revisions(writing: Writing, revisions: Sequence[Revision], into: Into) -> None:
+    for revision in revisions:
+        writing.add_revision(revision if into.trust else _elsewhere(revision))
+
+
+def _elsewhere(revision: Revision) -> Revision:
+    """An approval that somebody gave in another library is none here: it may not make a skill."""
+    if revision.kind is not RevisionKind.APPROVE:
+        return revision
+    reason = f"approved in another library: {revision.reason}"
+    return replace(revision, kind=RevisionKind.RESTORE, reason=reason)
+
+
+def _hold_back(writing: Writing, one: Experience, why: str, now: datetime) -> None:
+    after = replace(one, status=Status.QUARANTINED, revision=one.revision + 1, updated_at=now)
+    writing.put_experience(after, None)
+    writing.add_revision(
+        Revision(
+            experience_id=one.id,
+            revision=after.revision,
+            kind=RevisionKind.QUARANTINE,
+            before=snapshot_of(one),
+            after=snapshot_of(after),
+            actor="import",
+            at=now,
+            reason=held(why),
+        )
+    )
+
+
 def _add_experiences(
     writing: Writing,
     bundle: Bundle,
@@ -247,11 +311,11 @@ def _add_trajectories(writing: Writing, bundle: Bundle) -> int:
     ids = [trajectory.id for trajectory, _ in bundle.trajectories]
     here = {found.id for found in writing.trajectories(ids)}
     added = 0
-    for trajectory, content_hash in bundle.trajectories:
+    for trajectory, hashed in bundle.trajectories:
         if trajectory.id in here:
             continue
         taken = writing.trajectory_by_key(trajectory.key)  # it keeps its id: evidence names it
         key = f"{trajectory.key} of {trajectory.id}" if taken else trajectory.key
-        writing.add_trajectory(replace(trajectory, key=key), content_hash)
+        writing.add_trajectory(replace(trajectory, key=key), hashed)
         added += 1
     return added

@@ -10,6 +10,7 @@ from flex_mcp.errors import EmbedderError, FlexError, InputError
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.evidence import starting_priority
 from flex_mcp.library.placing import Placing, Proposal
+from flex_mcp.library.quarantine import from_outside, screened_lesson
 from flex_mcp.models import (
     Decision,
     DecisionKind,
@@ -19,6 +20,7 @@ from flex_mcp.models import (
     Snapshot,
 )
 from flex_mcp.redaction import Redactor, told
+from flex_mcp.screening import CLEAN, Screened
 from flex_mcp.store import Store, Writing
 
 RawLesson = Lesson | Mapping[str, object]
@@ -34,6 +36,7 @@ class Prepared:
     lesson: Lesson | FlexError
     vectors: Sequence[bytes] | None = None
     redacted: int = 0
+    screened: Screened = CLEAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,9 @@ def prepare(
     good = [one for one in checked_lessons if isinstance(one, Lesson)]
     vectors = iter(embedder.passages([_text(one) for one in good]) if embedder else ())
     prepared = [
-        Prepared(one, next(vectors, None) if isinstance(one, Lesson) else None, redacted)
+        Prepared(one, next(vectors, None), redacted, screened_lesson(one))
+        if isinstance(one, Lesson)
+        else Prepared(one)
         for one, redacted in zip(checked_lessons, counts, strict=True)
     ]
     return PreparedLessons(prepared, embedder)
@@ -183,4 +188,5 @@ def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
         vectors=one.vectors,
         domain=domains.pop() if len(domains) == 1 else None,
         priority=starting_priority(trajectories),
+        held=one.screened.held(outside=any(map(from_outside, trajectories))),
     )

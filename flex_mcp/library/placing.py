@@ -13,6 +13,7 @@ from typing import assert_never
 from flex_mcp import duplicates, ranking
 from flex_mcp.embedder import Embedder
 from flex_mcp.errors import InputError
+from flex_mcp.library.quarantine import held, told
 from flex_mcp.models import (
     MERGED_EXAMPLES_LIMIT,
     MERGED_LESSON_LIMIT,
@@ -40,7 +41,10 @@ CANDIDATES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A lesson on its way in: its vectors are None where words alone must do."""
+    """A lesson on its way in: its vectors are None where words alone must do.
+
+    `held` says why it is held back, where it is.
+    """
 
     index: int
     lesson: Lesson
@@ -48,6 +52,7 @@ class Proposal:
     vectors: Sequence[bytes] | None
     domain: str | None
     priority: int
+    held: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,8 @@ class Placing:
             InputError: the lesson cannot be placed as it asks.
         """
         lesson = proposal.lesson
+        if proposal.held:
+            return self._hold_back(proposal)
         near = self._near(proposal)
         if lesson.action in {None, Action.ADD} and (twin := self._twin(proposal, near)):
             return self._discard(proposal, *twin)
@@ -87,6 +94,21 @@ class Placing:
                 return self._supersede(proposal, self._target(lesson))
             case _:
                 assert_never(lesson.action)
+
+    def _hold_back(self, proposal: Proposal) -> Decision:
+        """Keep it by itself and unserved, whatever it asks for; it changes nothing else."""
+        if copy := self.writing.identical(_snapshot(proposal).fingerprint):
+            known = self.writing.experiences([copy])[0]
+            return self._discard(_without_reason(proposal), known, "identical text")
+        added = self._insert(proposal)
+        lesson = proposal.lesson
+        instead = f" instead of {lesson.action} into {lesson.into}" if lesson.into else ""
+        return Decision(
+            index=proposal.index,
+            decision=DecisionKind.ADD,
+            experience_id=added.id,
+            reason=told(added.id, proposal.held or "", instead),
+        )
 
     def _target(self, lesson: Lesson) -> Experience:
         if lesson.into is None:
@@ -255,7 +277,7 @@ class Placing:
                 after=snapshot_of(after),
                 actor=self.actor,
                 at=self.now,
-                reason=reason or proposal.lesson.reason,
+                reason=reason or (proposal.held and held(proposal.held)) or proposal.lesson.reason,
                 trajectory_id=proposal.evidence[0] if proposal.evidence else None,
                 origin=self.origin,
             )
@@ -265,6 +287,10 @@ class Placing:
 def snapshot_of(experience: Snapshot) -> Snapshot:
     """The part of an experience that revisions keep."""
     return Snapshot(**values_of(experience, Snapshot))
+
+
+def _without_reason(proposal: Proposal) -> Proposal:
+    return replace(proposal, held=None, lesson=replace(proposal.lesson, reason=None))
 
 
 def _snapshot(proposal: Proposal) -> Snapshot:
@@ -279,6 +305,7 @@ def _snapshot(proposal: Proposal) -> Snapshot:
         domain=clean_domain(lesson.domain) or proposal.domain,
         tags=lesson.tags,
         priority=proposal.priority,
+        status=Status.QUARANTINED if proposal.held else Status.ACTIVE,
         evidence=proposal.evidence,
     )
 

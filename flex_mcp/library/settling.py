@@ -60,9 +60,10 @@ def ready(  # noqa: PLR0913  what a library has, and what it was asked
         placement=placement,
         lessons=prepare(placement.lessons, store, embedders, redactor),
         narrowed=[
-            curating.prepare(store, embedders, id_, narrowing(when))
+            change
             for id_, when in redactor.value(placement.narrowed).items()
-        ],
+            if not (change := curating.prepare(store, embedders, id_, narrowing(when))).held
+        ],  # one whose new text is held back stays as it is
         origin=origin,
         now=now,
     )

@@ -24,9 +24,10 @@ from flex_mcp.arguments import (
     checked,
     schema_of,
 )
+from flex_mcp.consent import Unasked
 from flex_mcp.errors import FlexError
 from flex_mcp.llm import Later
-from flex_mcp.server import sampling
+from flex_mcp.server import asking, elicitation, sampling
 from flex_mcp.server.audience import Audience
 from flex_mcp.server.caller import client_name, only_reads
 from flex_mcp.tools import Caller
@@ -38,7 +39,8 @@ class LibraryTool(Tool):
     """A tool whose arguments are checked in our words, and whose answer has both forms.
 
     `MCPServer` would check with Pydantic's words, let unknown arguments pass, and refuse a whole
-    call for one malformed lesson. One that asks the client's model is run again with the reply.
+    call for one malformed lesson. One that asks the client's model or the person before it is run
+    again with the reply.
     """
 
     before: Callable[[], Awaitable[None]] = Field(exclude=True)
@@ -52,20 +54,24 @@ class LibraryTool(Tool):
         if only_reads(context) and self.annotations != READS:
             return _refusal(f"this token only reads: {self.name} needs the token of FLEX_MCP_TOKEN")
         await self.before()
-        replies = sampling.replies(context)
+        replies = asking.replies(context)
         while True:
-            caller = Caller(client_name(context), sampling.lent(context, replies))
+            model, person = sampling.lent(context, replies), elicitation.person(context, replies)
+            caller = Caller(client_name(context), model, person)
             try:
                 answer: Answer = await anyio.to_thread.run_sync(self.fn, arguments, caller)
             except Later as later:
-                if sampling.by_rounds(context):
-                    return sampling.required(later.turn)
-                replies = {later.turn.key: await sampling.asked(context, later.turn)}
+                question = sampling.question(later.turn)
+            except Unasked as unasked:
+                question = elicitation.question(unasked.consent)
             except FlexError as error:
                 return _refusal(str(error))
             else:
                 text = TextContent(type="text", text=answer.text)
                 return CallToolResult(content=[text], structured_content=answer.content)
+            if asking.by_rounds(context):
+                return asking.required(question)
+            replies = {question.key: await asking.asked(context, question)}
 
 
 def _refusal(sentence: str) -> CallToolResult:
