@@ -12,6 +12,7 @@ from flex_mcp import __version__
 from flex_mcp.app import App
 from flex_mcp.cli import clients as on_clients
 from flex_mcp.cli import embedders as on_embedders
+from flex_mcp.cli import forgetting as on_forgetting
 from flex_mcp.cli import library as on_library
 from flex_mcp.cli import prompts as on_prompts
 from flex_mcp.cli import trajectories as on_trajectories
@@ -122,6 +123,7 @@ for command in (
     on_library.stats,
     on_embedders.embedder,
     on_library.reindex,
+    on_forgetting.forget,
     on_clients.install,
     on_clients.uninstall,
     on_clients.doctor,

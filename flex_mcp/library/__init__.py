@@ -11,12 +11,22 @@ from typing import NamedTuple, Self
 
 from flex_mcp.arguments import Fields, check_encodable
 from flex_mcp.errors import InputError
-from flex_mcp.library import briefs, curating, importing, recording, reindexing, settling
+from flex_mcp.forgotten import Choice, Cleaned
+from flex_mcp.library import (
+    briefs,
+    curating,
+    forgetting,
+    importing,
+    recording,
+    reindexing,
+    settling,
+)
 from flex_mcp.library.background import BACKGROUND, KeptBackground
 from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.candidates import Search
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.embedders import Embedders, LoadEmbedder
+from flex_mcp.library.forgetting import Forgotten, Plan
 from flex_mcp.library.importing import Bundle, Imported, NewEntry
 from flex_mcp.library.lessons import RawLesson, place, prepare, source
 from flex_mcp.library.retrievals import RetrievalLog
@@ -60,6 +70,10 @@ Progress = Callable[[int, int], None]  # done and total, after every batch
 
 def silent(done: int, total: int) -> None:
     """Progress that nobody watches."""
+
+
+def quiet(sentence: str) -> None:
+    """Where nobody hears."""
 
 
 class Library:
@@ -497,6 +511,65 @@ class Library:
         prepared = curating.prepare(self._store, self._embedders, experience_id, change)
         with self._writing() as writing:
             return curating.changed(writing, prepared)
+
+    # Forgetting
+
+    def forgettable(self, choice: Choice, *, keep_shared: bool = False) -> Plan:
+        """What `forget` would delete; nothing changes.
+
+        Raises:
+            NotFoundError: an id is not here.
+            InputError: the text is empty.
+        """
+        with self._store.reading() as reading:
+            return forgetting.planned(reading, choice, keep_shared=keep_shared)
+
+    def forget(
+        self,
+        choice: Choice,
+        *,
+        keep_shared: bool = False,
+        client: str = "python",
+        patience: float = forgetting.PATIENCE,
+        say: Callable[[str], None] = quiet,
+    ) -> Forgotten:
+        """Delete trajectories or experiences and all that stems from them, for good, and prove it.
+
+        Args:
+            choice: what goes.
+            keep_shared: experiences that have other evidence too stay, with their present text and
+                without their history.
+            client: who asks.
+            patience: seconds that other programs are waited for, once all is deleted.
+            say: hears of waiting.
+
+        The rows go in one transaction. Then the file is cleaned, its automatic copies are deleted,
+        and both are searched for what went; where that is not possible, the answer says why and
+        `finish_forgetting` goes on.
+
+        Raises:
+            NotFoundError: an id is not here.
+            InputError: the text is empty.
+        """
+        return self._forgetting(client, patience, say).done(choice, keep_shared=keep_shared)
+
+    def finish_forgetting(
+        self, *, patience: float = forgetting.PATIENCE, say: Callable[[str], None] = quiet
+    ) -> Cleaned:
+        """Go on with a cleaning that was stopped; its proof is None where there was none."""
+        return self._forgetting("", patience, say).finished()
+
+    def _forgetting(
+        self, client: str, patience: float, say: Callable[[str], None]
+    ) -> forgetting.Job:
+        return forgetting.Job(
+            store=self._store,
+            writing=self._writing,
+            now=self._now(),
+            actor=client,
+            patience=patience,
+            say=say,
+        )
 
     # In, out, and anew
 

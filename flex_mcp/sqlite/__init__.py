@@ -3,7 +3,7 @@
 import contextlib
 import queue
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
+from flex_mcp.forgotten import Cleaned
 from flex_mcp.models import Vectors
 from flex_mcp.sqlite import file
+from flex_mcp.sqlite.forgetting import Cleaning, Patience
 from flex_mcp.sqlite.reading import SqliteReading
 from flex_mcp.sqlite.writing import SqliteWriting
 
@@ -82,6 +84,13 @@ class SqliteStore:
             _transaction(self._writer, "BEGIN IMMEDIATE"),
         ):
             yield SqliteWriting(self._writer, self._index)
+
+    def finish(self, seconds: float, say: Callable[[str], None]) -> Cleaned:
+        if self.read_only:
+            with file.plain_errors(self._path):
+                raise apsw.ReadOnlyError
+        with self._write_lock, file.plain_errors(self._path):
+            return Cleaning(self._path, self._writer, Patience(seconds, say)).done()
 
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the -wal file in."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from flex_mcp.errors import InputError
+from flex_mcp.forgotten import Stems
 from flex_mcp.models import (
     Brief,
     Counters,
@@ -25,7 +26,7 @@ from flex_mcp.models import (
     TrajectoryState,
     Vectors,
 )
-from flex_mcp.sqlite import rows
+from flex_mcp.sqlite import forgetting, rows
 from flex_mcp.sqlite.reading import SqliteReading, staging_name, vectors_table
 from flex_mcp.store import Entry, Scored
 from flex_mcp.tokens import tokens
@@ -268,6 +269,7 @@ class SqliteWriting(SqliteReading):
         self._run("clear_turns", id=brief_id)
 
     def add_entry(self, entry: Entry) -> None:
+        self._run("drop_emptied_entry", identity=entry.identity)
         found = self._run("add_entry", identity=entry.identity, zone=entry.zone, json=entry.json)
         for row in found:
             for place, part in enumerate(entry.parts):
@@ -279,6 +281,12 @@ class SqliteWriting(SqliteReading):
                     identity=part.identity,
                     experience_id=part.experience_id,
                 )
+
+    def forget(self, stems: Stems) -> None:
+        forgetting.forget(self._connection, stems)
+
+    def forget_history(self, experience_id: str, before: int) -> None:
+        self._run("forget_history", id=experience_id, revision=before)
 
     def begin_staging(self, vectors: Vectors) -> None:
         if self.setting("staged_for") != staging_name(vectors):
