@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Prints = NDArray[np.uint64]
 
 WIDTH = 12  # bytes of a piece: an id has 14
+VARIED = 6  # different bytes in it, at least
 OF_EACH = 64  # pieces of one text, at least where it is long enough
 STRIDE = 256  # bytes from a piece to the next one, at most: no longer remnant is overlooked
 MOST = 50_000  # pieces in all: beyond, fewer of each text
@@ -126,9 +127,8 @@ class Pieces:
         import numpy as np
 
         sampled = (_sampled(text) for text in texts if len(text) >= WIDTH)
-        chosen = [fingerprints(pieces)[::WIDTH] for pieces in sampled]
+        chosen = [fingerprints(pieces)[::WIDTH] for pieces in sampled if pieces]
         prints = np.unique(np.concatenate(chosen)) if chosen else np.zeros(0, np.uint64)
-        prints = prints[prints != fingerprints(bytes(WIDTH))[0]]  # nothing is told by zeros
         return cls(prints[:: -(-len(prints) // MOST)] if len(prints) > MOST else prints)
 
     @classmethod
@@ -198,10 +198,14 @@ def fingerprints(content: bytes) -> "Prints":
 
 
 def _sampled(text: bytes) -> bytes:
-    """Some pieces of a text, the first and the last among them, one after another."""
+    """Some pieces of a text, the first and the last among them, one after another.
+
+    Nothing is told by zeros and other monotony: it may stand anywhere.
+    """
     last = len(text) - WIDTH
     step = max(1, min(STRIDE, last // OF_EACH))
-    return b"".join(text[at : at + WIDTH] for at in (*range(0, last, step), last))
+    pieces = (text[at : at + WIDTH] for at in (*range(0, last, step), last))
+    return b"".join(piece for piece in pieces if len(set(piece)) >= VARIED)
 
 
 def encoded(values: Iterable[object]) -> list[bytes]:

@@ -11,9 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources.abc import Traversable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from flex_mcp.forgotten import Cleaned, Held, Kind, Stems
 from flex_mcp.models import (
     Brief,
     Counters,
@@ -34,6 +33,9 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.turns import Reply, Turn
+
+if TYPE_CHECKING:
+    from flex_mcp.forgotten import Cleaned, Held, Kind, Stems  # late: few processes forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,15 +250,15 @@ class Reading(Protocol):
         """Newest first."""
         ...
 
-    def held(self, kind: Kind) -> Iterator[Held]:
+    def held(self, kind: "Kind") -> "Iterator[Held]":
         """All texts of a kind, decoded, with whom they belong to."""
         ...
 
-    def naming(self, kind: Kind, ids: Collection[str]) -> set[str]:
+    def naming(self, kind: "Kind", ids: Collection[str]) -> set[str]:
         """Whose texts of a kind name one of these ids."""
         ...
 
-    def linked(self, kind: Kind, ids: Collection[str]) -> set[str]:
+    def linked(self, kind: "Kind", ids: Collection[str]) -> set[str]:
         """What of a kind is tied to these trajectories, and an entry to these experiences.
 
         Retrievals that they worked with or that asked in the words of their task, briefs about
@@ -349,7 +351,7 @@ class Writing(Reading, Protocol):
         """Keep a FLEX entry, unless one with its identity is here already."""
         ...
 
-    def forget(self, stems: Stems) -> None:
+    def forget(self, stems: "Stems") -> None:
         """Delete all that goes and mark the file as not yet clean, which `finish` makes it."""
         ...
 
@@ -386,7 +388,7 @@ class Store(Protocol):
 
     def writing(self) -> AbstractContextManager[Writing]: ...
 
-    def finish(self, seconds: float, say: Callable[[str], None]) -> Cleaned:
+    def finish(self, seconds: float, say: Callable[[str], None]) -> "Cleaned":
         """Clean the file of what was forgotten, delete its automatic copies, and prove it.
 
         Other programs are waited for so many seconds; `say` hears of it.

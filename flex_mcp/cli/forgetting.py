@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,9 @@ from flex_mcp.answers import Answer
 from flex_mcp.app import App
 from flex_mcp.cli.commands import CALLER, WorkFailedError, say, with_library
 from flex_mcp.errors import InputError
-from flex_mcp.forgotten import Choice
+
+if TYPE_CHECKING:
+    from flex_mcp.forgotten import Choice
 
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -54,7 +57,8 @@ def forget(  # noqa: PLR0913  its options
     Ids stand alone; of the options all that are given must fit. An experience takes no trajectory
     along. Automatic copies of the library are deleted, and known backups named.
     """
-    from flex_mcp.answers import forgetting as answers
+    from flex_mcp.answers import forgetting as answers  # late: few processes forget
+    from flex_mcp.forgotten import Choice
 
     choice = Choice(ids=tuple(ids), domain=domain, text=text, before=_time(older_than, before))
     _check(choice, finish=finish)
@@ -79,7 +83,7 @@ def _told(answer: Answer, unfinished: str | None) -> Answer:
     return answer
 
 
-def _check(choice: Choice, *, finish: bool) -> None:
+def _check(choice: "Choice", *, finish: bool) -> None:
     chosen = [choice.domain is not None, choice.text is not None, choice.before is not None]
     if finish and (choice.ids or any(chosen)):
         raise InputError("--finish stands alone: what is to go was said before")

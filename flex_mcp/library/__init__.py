@@ -7,15 +7,13 @@ No model and no embedding runs inside a transaction.
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from flex_mcp.arguments import Fields, check_encodable
 from flex_mcp.errors import InputError
-from flex_mcp.forgotten import Choice, Cleaned
 from flex_mcp.library import (
     briefs,
     curating,
-    forgetting,
     importing,
     recording,
     reindexing,
@@ -26,7 +24,6 @@ from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.candidates import Search
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.embedders import Embedders, LoadEmbedder
-from flex_mcp.library.forgetting import Forgotten, Plan
 from flex_mcp.library.importing import Bundle, Imported, NewEntry
 from flex_mcp.library.lessons import RawLesson, place, prepare, source
 from flex_mcp.library.retrievals import RetrievalLog
@@ -64,6 +61,12 @@ from flex_mcp.models import (
     utc_now,
 )
 from flex_mcp.store import Reading, Store, Writing
+
+if TYPE_CHECKING:
+    from flex_mcp.forgotten import Choice, Cleaned  # late: few processes forget
+    from flex_mcp.library.forgetting import Forgotten, Job, Plan
+
+PATIENCE = 60.0  # seconds that other programs are waited for
 
 Progress = Callable[[int, int], None]  # done and total, after every batch
 
@@ -514,25 +517,27 @@ class Library:
 
     # Forgetting
 
-    def forgettable(self, choice: Choice, *, keep_shared: bool = False) -> Plan:
+    def forgettable(self, choice: "Choice", *, keep_shared: bool = False) -> "Plan":
         """What `forget` would delete; nothing changes.
 
         Raises:
             NotFoundError: an id is not here.
             InputError: the text is empty.
         """
+        from flex_mcp.library.forgetting import planned
+
         with self._store.reading() as reading:
-            return forgetting.planned(reading, choice, keep_shared=keep_shared)
+            return planned(reading, choice, keep_shared=keep_shared)
 
     def forget(
         self,
-        choice: Choice,
+        choice: "Choice",
         *,
         keep_shared: bool = False,
         client: str = "python",
-        patience: float = forgetting.PATIENCE,
+        patience: float = PATIENCE,
         say: Callable[[str], None] = quiet,
-    ) -> Forgotten:
+    ) -> "Forgotten":
         """Delete trajectories or experiences and all that stems from them, for good, and prove it.
 
         Args:
@@ -554,15 +559,15 @@ class Library:
         return self._forgetting(client, patience, say).done(choice, keep_shared=keep_shared)
 
     def finish_forgetting(
-        self, *, patience: float = forgetting.PATIENCE, say: Callable[[str], None] = quiet
-    ) -> Cleaned:
+        self, *, patience: float = PATIENCE, say: Callable[[str], None] = quiet
+    ) -> "Cleaned":
         """Go on with a cleaning that was stopped; its proof is None where there was none."""
         return self._forgetting("", patience, say).finished()
 
-    def _forgetting(
-        self, client: str, patience: float, say: Callable[[str], None]
-    ) -> forgetting.Job:
-        return forgetting.Job(
+    def _forgetting(self, client: str, patience: float, say: Callable[[str], None]) -> "Job":
+        from flex_mcp.library.forgetting import Job
+
+        return Job(
             store=self._store,
             writing=self._writing,
             now=self._now(),

@@ -17,7 +17,6 @@ from flex_mcp.library.stemming import Tie
 from flex_mcp.models import clean_domain
 from flex_mcp.store import Reading, Store, Writing
 
-PATIENCE = 60.0  # seconds that other programs are waited for
 TITLES = 20  # shown of each kind
 
 

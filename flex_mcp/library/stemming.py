@@ -41,7 +41,11 @@ def fits(held: Held, kind: Kind, choice: Choice) -> bool:
 
 
 def tie(
-    experience: Experience, history: Sequence[Revision], trajectories: AbstractSet[str], *, narrowed: bool
+    experience: Experience,
+    history: Sequence[Revision],
+    trajectories: AbstractSet[str],
+    *,
+    narrowed: bool,
 ) -> Tie:
     """What one experience that these trajectories may have touched owes them.
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
-from flex_mcp.forgotten import Cleaned
 from flex_mcp.models import Vectors
 from flex_mcp.sqlite import file
-from flex_mcp.sqlite.forgetting import Cleaning, Patience
 from flex_mcp.sqlite.reading import SqliteReading
 from flex_mcp.sqlite.writing import SqliteWriting
 
 if TYPE_CHECKING:
+    from flex_mcp.forgotten import Cleaned
     from flex_mcp.sqlite.index import Index
 
 READERS = 4  # connections kept for snapshots; more are made when needed, and closed after
@@ -85,7 +84,9 @@ class SqliteStore:
         ):
             yield SqliteWriting(self._writer, self._index)
 
-    def finish(self, seconds: float, say: Callable[[str], None]) -> Cleaned:
+    def finish(self, seconds: float, say: Callable[[str], None]) -> "Cleaned":
+        from flex_mcp.sqlite.forgetting import Cleaning, Patience  # late: few processes forget
+
         if self.read_only:
             with file.plain_errors(self._path):
                 raise apsw.ReadOnlyError

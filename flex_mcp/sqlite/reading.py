@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 import apsw
 
 from flex_mcp.analysis import expanded
-from flex_mcp.forgotten import Held, Kind
 from flex_mcp.models import (
     Brief,
     Experience,
@@ -26,7 +25,7 @@ from flex_mcp.models import (
     Vectors,
     Zone,
 )
-from flex_mcp.sqlite import forgetting, rows
+from flex_mcp.sqlite import rows
 from flex_mcp.sqlite.file import QUERIES, runner
 from flex_mcp.store import Entry, EntryPart, Scored, Term
 from flex_mcp.tokens import tokens
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np  # late, as the index is: it starts slowly
     from numpy.typing import NDArray
 
+    from flex_mcp.forgotten import Held, Kind
     from flex_mcp.sqlite.index import Index
 
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
@@ -254,7 +254,7 @@ class SqliteReading:
         return self._here(index.best(numbers, cosines, depth, wanted, domains))
 
     def _here(self, best: list[Scored]) -> list[Scored]:
-        """What this snapshot has: the index may be newer, and know a number as another's by then."""
+        """What this snapshot has: the index may be newer, and a number be another's by then."""
         if self._held().seen <= next(self._tuples("last_page_change"))[0]:
             return best
         here = {id_ for (id_,) in self._tuples("here", ids=rows.as_json(one.id for one in best))}
@@ -335,13 +335,17 @@ class SqliteReading:
         found = self._one("part", identity=identity)
         return found["experience_id"] if found else None
 
-    def held(self, kind: Kind) -> Iterator[Held]:
+    def held(self, kind: "Kind") -> "Iterator[Held]":
+        from flex_mcp.sqlite import forgetting  # late: few processes forget
+
         return forgetting.held(self._tuples, kind)
 
-    def naming(self, kind: Kind, ids: Collection[str]) -> set[str]:
+    def naming(self, kind: "Kind", ids: Collection[str]) -> set[str]:
+        from flex_mcp.sqlite import forgetting  # late: as above
+
         return forgetting.naming(self._tuples, kind, ids)
 
-    def linked(self, kind: Kind, ids: Collection[str]) -> set[str]:
+    def linked(self, kind: "Kind", ids: Collection[str]) -> set[str]:
         return {row["id"] for row in self._run(f"linked_{kind}", ids=rows.as_json(ids))}
 
     def unembedded(self, limit: int, after: str | None = None) -> list[Experience]:

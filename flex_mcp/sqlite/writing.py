@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import apsw
 
 from flex_mcp.errors import InputError
-from flex_mcp.forgotten import Stems
 from flex_mcp.models import (
     Brief,
     Counters,
@@ -26,13 +25,14 @@ from flex_mcp.models import (
     TrajectoryState,
     Vectors,
 )
-from flex_mcp.sqlite import forgetting, rows
+from flex_mcp.sqlite import rows
 from flex_mcp.sqlite.reading import SqliteReading, staging_name, vectors_table
 from flex_mcp.store import Entry, Scored
 from flex_mcp.tokens import tokens
 from flex_mcp.turns import Reply, Turn
 
 if TYPE_CHECKING:
+    from flex_mcp.forgotten import Stems
     from flex_mcp.sqlite.index import Index
     from flex_mcp.sqlite.pages import Kept
 
@@ -282,7 +282,9 @@ class SqliteWriting(SqliteReading):
                     experience_id=part.experience_id,
                 )
 
-    def forget(self, stems: Stems) -> None:
+    def forget(self, stems: "Stems") -> None:
+        from flex_mcp.sqlite import forgetting  # late: few processes forget
+
         forgetting.forget(self._connection, stems)
 
     def forget_history(self, experience_id: str, before: int) -> None:
