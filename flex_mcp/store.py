@@ -6,13 +6,13 @@ implements it; a test suite states the contract.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flex_mcp.models import (
     Brief,
@@ -35,6 +35,9 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.turns import Reply, Turn
+
+if TYPE_CHECKING:
+    from flex_mcp.forgotten import Cleaned, Held, Kind, Stems  # late: few processes forget
 
 EPOCH = "epoch"  # the setting that changes when another content takes the place of all there was
 BACKUPS = "backups"  # the setting that says where backups went, as JSON
@@ -256,6 +259,22 @@ class Reading(Protocol):
         """Who wrote last, newest first; `about` keeps those that touched an id."""
         ...
 
+    def held(self, kind: "Kind") -> "Iterator[Held]":
+        """All texts of a kind, decoded, with whom they belong to."""
+        ...
+
+    def naming(self, kind: "Kind", ids: Collection[str]) -> set[str]:
+        """Whose texts of a kind name one of these ids."""
+        ...
+
+    def linked(self, kind: "Kind", ids: Collection[str]) -> set[str]:
+        """What of a kind is tied to these trajectories, and an entry to these experiences.
+
+        Retrievals that they worked with or that asked in the words of their task, briefs about
+        them, experiences that were edited by the call that wrote a lesson of theirs.
+        """
+        ...
+
     def unembedded(self, limit: int, after: str | None = None) -> list[Experience]:
         """Experiences whose text has no vector in the staging area yet; those after one of them.
 
@@ -345,6 +364,14 @@ class Writing(Reading, Protocol):
         """Keep a FLEX entry, unless one with its identity is here already."""
         ...
 
+    def forget(self, stems: "Stems") -> None:
+        """Delete all that goes and mark the file as not yet clean, which `finish` makes it."""
+        ...
+
+    def forget_history(self, experience_id: str, before: int) -> None:
+        """Delete the revisions of an experience before one of them."""
+        ...
+
     def begin_staging(self, vectors: Vectors) -> None:
         """Start or resume putting new vectors aside; those for another target are dropped."""
         ...
@@ -381,6 +408,13 @@ class Store(Protocol):
 
         Raises:
             InputError: there is a file of that name.
+        """
+        ...
+
+    def finish(self, seconds: float, say: Callable[[str], None]) -> "Cleaned":
+        """Clean the file of what was forgotten, delete its automatic copies, and prove it.
+
+        Other programs are waited for so many seconds; `say` hears of it.
         """
         ...
 

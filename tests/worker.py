@@ -12,15 +12,18 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flex_mcp import open_library
 from flex_mcp.app import App
 from flex_mcp.choosing import Watcher, use
 from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.errors import FlexError
+from flex_mcp.forgotten import Choice
 from flex_mcp.library import Library
 from flex_mcp.models import Action, Filter, Lesson, Level, Outcome, Trajectory, Zone
 from flex_mcp.sqlite import SqliteStore
+from flex_mcp.sqlite import forgetting as sqlite_forgetting
 
 NOBODY = 65534
 WORDS = [
@@ -179,6 +182,40 @@ def hold(path: Path) -> None:
         say(experiences=[one.id for one in library.experiences()])
 
 
+def forget_and_die(path: Path, point: str, id_: str) -> None:
+    """Forget, and be killed before one of its steps."""
+
+    def dying(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    where: dict[str, Any] = {
+        "_forget_indexed": sqlite_forgetting,
+        "_put_mark": sqlite_forgetting,
+        "_rewrite": sqlite_forgetting.Cleaning,
+        "_fold": sqlite_forgetting.Cleaning,
+        "proof": sqlite_forgetting.Proving,
+        "_unmark": sqlite_forgetting.Cleaning,
+    }
+    setattr(where[point], point, dying)
+    with open_library(path) as library:
+        library.forget(Choice(ids=(id_,)))
+
+
+def search_again(path: Path, text: str) -> None:
+    """Search, and once more after a line."""
+    with open_library(path) as library:
+        search(library, text)
+        sys.stdin.readline()
+        search(library, text)
+
+
+def read_on(path: Path) -> None:
+    """Read until a line comes."""
+    with open_library(path) as library, library.reading() as reading:
+        say(held=len(reading.trajectory_ids()))
+        sys.stdin.readline()
+
+
 def open_it(path: Path) -> None:
     with open_library(path) as library:
         say(library_id=library.statistics().library_id)
@@ -227,6 +264,9 @@ def main() -> None:
         "write-forever": write_forever,
         "die-inside": die_inside,
         "go-over": go_over,
+        "forget-and-die": forget_and_die,
+        "search-again": search_again,
+        "read-on": read_on,
         "open": open_it,
         "hold": hold,
         "back-up": back_up,

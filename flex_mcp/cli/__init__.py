@@ -13,6 +13,7 @@ from flex_mcp.app import App
 from flex_mcp.cli import clients as on_clients
 from flex_mcp.cli import copies as on_copies
 from flex_mcp.cli import embedders as on_embedders
+from flex_mcp.cli import forgetting as on_forgetting
 from flex_mcp.cli import library as on_library
 from flex_mcp.cli import prompts as on_prompts
 from flex_mcp.cli import trajectories as on_trajectories
@@ -126,6 +127,7 @@ for command in (
     on_library.reindex,
     on_copies.backup,
     on_copies.restore,
+    on_forgetting.forget,
     on_clients.install,
     on_clients.uninstall,
     on_clients.doctor,

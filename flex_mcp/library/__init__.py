@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from flex_mcp.arguments import Fields, check_encodable
 from flex_mcp.errors import InputError, LibraryError, SettingError
@@ -60,13 +60,22 @@ from flex_mcp.models import (
 from flex_mcp.redaction import Redactor
 from flex_mcp.store import BACKUPS, Reading, Store, Writing
 
+if TYPE_CHECKING:
+    from flex_mcp.forgotten import Choice, Cleaned  # late: few processes forget
+    from flex_mcp.library.forgetting import Forgotten, Job, Plan
+
 REMEMBERED = 100  # backups whose paths are kept
+PATIENCE = 60.0  # seconds that other programs are waited for
 T = TypeVar("T")
 Progress = Callable[[int, int], None]  # done and total, after every batch
 
 
 def silent(done: int, total: int) -> None:
     """Progress that nobody watches."""
+
+
+def quiet(sentence: str) -> None:
+    """Where nobody hears."""
 
 
 class Library:
@@ -564,6 +573,67 @@ class Library:
         """
         with self._store.reading() as reading:
             return curating.question(reading, experience_id, action, fields or Fields())
+
+    # Forgetting
+
+    def forgettable(self, choice: "Choice", *, keep_shared: bool = False) -> "Plan":
+        """What `forget` would delete; nothing changes.
+
+        Raises:
+            NotFoundError: an id is not here.
+            InputError: the text is empty.
+        """
+        from flex_mcp.library.forgetting import planned
+
+        with self._store.reading() as reading:
+            return planned(reading, choice, keep_shared=keep_shared)
+
+    def forget(
+        self,
+        choice: "Choice",
+        *,
+        keep_shared: bool = False,
+        client: str = "python",
+        patience: float = PATIENCE,
+        say: Callable[[str], None] = quiet,
+    ) -> "Forgotten":
+        """Delete trajectories or experiences and all that stems from them, for good, and prove it.
+
+        Args:
+            choice: what goes.
+            keep_shared: experiences that have other evidence too stay, with their present text and
+                without their history.
+            client: who asks.
+            patience: seconds that other programs are waited for, once all is deleted.
+            say: hears of waiting.
+
+        The rows go in one transaction. Then the file is cleaned, its automatic copies are deleted,
+        and both are searched for what went; where that is not possible, the answer says why and
+        `finish_forgetting` goes on.
+
+        Raises:
+            NotFoundError: an id is not here.
+            InputError: the text is empty.
+        """
+        return self._forgetting(client, patience, say).done(choice, keep_shared=keep_shared)
+
+    def finish_forgetting(
+        self, *, patience: float = PATIENCE, say: Callable[[str], None] = quiet
+    ) -> "Cleaned":
+        """Go on with a cleaning that was stopped; its proof is None where there was none."""
+        return self._forgetting("", patience, say).finished()
+
+    def _forgetting(self, client: str, patience: float, say: Callable[[str], None]) -> "Job":
+        from flex_mcp.library.forgetting import Job
+
+        return Job(
+            store=self._store,
+            writing=lambda: self._writing("forget", client),
+            now=self._now(),
+            actor=client,
+            patience=patience,
+            say=say,
+        )
 
     # In, out, and anew
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
@@ -15,6 +15,9 @@ from flex_mcp.sqlite import file
 from flex_mcp.sqlite.opened import Opened, new_index
 from flex_mcp.sqlite.reading import SqliteReading
 from flex_mcp.sqlite.writing import SqliteWriting
+
+if TYPE_CHECKING:
+    from flex_mcp.forgotten import Cleaned
 
 
 class SqliteStore:
@@ -97,6 +100,14 @@ class SqliteStore:
             with contextlib.closing(file.connect(self._path)) as source:
                 copies.back_up(self._path, source, target)
         return target
+
+    def finish(self, seconds: float, say: Callable[[str], None]) -> "Cleaned":
+        from flex_mcp.sqlite.forgetting import Cleaning, Patience  # late: few processes forget
+
+        with file.plain_errors(self._path), ExitStack() as stack:
+            _taken(stack, self._writable, Opened.writer)  # our own threads wait
+            connection = stack.enter_context(contextlib.closing(file.connect(self._path)))
+            return Cleaning(self._path, connection, Patience(seconds, say)).done()
 
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the -wal file in."""

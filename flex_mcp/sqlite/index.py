@@ -44,6 +44,11 @@ class Index:
         self._frequent: dict[str, tuple[int, int]] = {}  # word: its documents, and when counted
 
     @property
+    def seen(self) -> int:
+        """The last change of a page that it knows."""
+        return self._seen
+
+    @property
     def active(self) -> int:
         """How many experiences are active."""
         return int(np.count_nonzero(self._keys))

@@ -89,6 +89,22 @@ def put_chunks(run: Run, chunks: Iterable[Chunk], *, anew: bool = False) -> None
         run("put_page", kind=CHUNKS, page=page, rows=rows.tobytes())
 
 
+def clear(run: Run, numbers: Iterable[int], chunks: Iterable[int]) -> None:
+    """Leave nothing of these, nor of chunks that are nobody's any more."""
+    for page, group in groupby(sorted(numbers), lambda number: number // ROWS):
+        rows = _page(run, EXPERIENCES, page, EXPERIENCE, anew=False)
+        rows[[number % ROWS for number in group]] = np.zeros(1, EXPERIENCE)
+        run("put_page", kind=EXPERIENCES, page=page, rows=rows.tobytes())
+    gone = set(chunks)
+    for page, held in list(run("chunk_pages")):
+        rows = np.frombuffer(held, chunk(len(held) // ROWS - 8)).copy()
+        nobodys = rows["experience"] == NOWHERE
+        nobodys[[number % ROWS for number in gone if number // ROWS == page]] = True
+        rows[nobodys] = np.zeros(1, rows.dtype)
+        if rows.tobytes() != held:
+            run("put_page", kind=CHUNKS, page=page, rows=rows.tobytes())
+
+
 def rebuild(run: Run) -> None:
     """Make all pages anew from the tables."""
     before = next(run("last_page_change"))[0]

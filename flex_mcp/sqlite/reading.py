@@ -1,7 +1,7 @@
 """One snapshot of a library file."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from string import Template
 from typing import TYPE_CHECKING, Any, cast
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import numpy as np  # late, as the index is: it starts slowly
     from numpy.typing import NDArray
 
+    from flex_mcp.forgotten import Held, Kind
     from flex_mcp.sqlite.index import Index
 
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
@@ -254,7 +255,14 @@ class SqliteReading:
         index, domains = self._index(), self._codes(wanted)
         chunks = index.near(rows.floats(vector), depth, wanted, domains)
         numbers, cosines = rows.cosines(vector, *self._vectors_of(chunks))
-        return index.best(numbers, cosines, depth, wanted, domains)
+        return self._here(index.best(numbers, cosines, depth, wanted, domains))
+
+    def _here(self, best: list[Scored]) -> list[Scored]:
+        """What this snapshot has: the index may be newer, and a number be another's by then."""
+        if self._held().seen <= next(self._tuples("last_page_change"))[0]:
+            return best
+        here = {id_ for (id_,) in self._tuples("here", ids=rows.as_json(one.id for one in best))}
+        return [one for one in best if one.id in here]
 
     def _vectors_of(self, chunks: Sequence[int]) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
         """Experience and vector of each chunk."""
@@ -271,7 +279,8 @@ class SqliteReading:
             return []
         expression = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
         numbers, scores = rows.columns(self._tuples("matching", words=expression))
-        return self._index().best(numbers, scores, depth, wanted, self._codes(wanted))
+        best = self._index().best(numbers, scores, depth, wanted, self._codes(wanted))
+        return self._here(best)
 
     def terms(self, text: str) -> list[Term]:
         words: dict[str, str] = {}
@@ -329,6 +338,19 @@ class SqliteReading:
     def part(self, identity: str) -> str | None:
         found = self._one("part", identity=identity)
         return found["experience_id"] if found else None
+
+    def held(self, kind: "Kind") -> "Iterator[Held]":
+        from flex_mcp.sqlite import forgetting  # late: few processes forget
+
+        return forgetting.held(self._tuples, kind)
+
+    def naming(self, kind: "Kind", ids: Collection[str]) -> set[str]:
+        from flex_mcp.sqlite import forgetting  # late: as above
+
+        return forgetting.naming(self._tuples, kind, ids)
+
+    def linked(self, kind: "Kind", ids: Collection[str]) -> set[str]:
+        return {row["id"] for row in self._run(f"linked_{kind}", ids=rows.as_json(ids))}
 
     def unembedded(self, limit: int, after: str | None = None) -> list[Experience]:
         found = self._run("unembedded", limit=limit, after=after)

@@ -35,6 +35,7 @@ from flex_mcp.tokens import tokens
 from flex_mcp.turns import Reply, Turn
 
 if TYPE_CHECKING:
+    from flex_mcp.forgotten import Stems
     from flex_mcp.sqlite.index import Index
     from flex_mcp.sqlite.pages import Kept
 
@@ -307,6 +308,7 @@ class SqliteWriting(SqliteReading):
         self._run("clear_turns", id=brief_id)
 
     def add_entry(self, entry: Entry) -> None:
+        self._run("drop_emptied_entry", identity=entry.identity)
         found = self._run("add_entry", identity=entry.identity, zone=entry.zone, json=entry.json)
         for row in found:
             for place, part in enumerate(entry.parts):
@@ -318,6 +320,14 @@ class SqliteWriting(SqliteReading):
                     identity=part.identity,
                     experience_id=part.experience_id,
                 )
+
+    def forget(self, stems: "Stems") -> None:
+        from flex_mcp.sqlite import forgetting  # late: few processes forget
+
+        forgetting.forget(self._connection, stems)
+
+    def forget_history(self, experience_id: str, before: int) -> None:
+        self._run("forget_history", id=experience_id, revision=before)
 
     def begin_staging(self, vectors: Vectors) -> None:
         if self.setting("staged_for") != staging_name(vectors):

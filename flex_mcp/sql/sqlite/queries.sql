@@ -21,6 +21,9 @@ SELECT e.*,
 FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
 ORDER BY wanted.key;
 
+-- name: here
+SELECT id FROM experiences WHERE id IN (SELECT value FROM json_each(:ids));
+
 -- name: first_of
 SELECT e.id FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
 WHERE e.zone = :zone ORDER BY wanted.key LIMIT 1;
@@ -278,7 +281,8 @@ JOIN experiences e ON e.id = wanted.value
 JOIN tokens t ON t.experience = e.number AND t.version = :version;
 
 -- name: entries
-SELECT * FROM entries ORDER BY number;
+-- One that lost a part to forgetting has no JSON any more.
+SELECT * FROM entries WHERE json <> '' ORDER BY number;
 
 -- name: entry_parts
 SELECT * FROM entry_parts ORDER BY entry, place;
@@ -447,6 +451,10 @@ UPDATE brief_turns SET batch = :batch WHERE brief_id = :brief_id AND place = :pl
 -- What was said is needed while the brief is open; what it cost stays.
 UPDATE brief_turns SET prompt = NULL, reply = NULL, batch = NULL WHERE brief_id = :id;
 
+-- name: drop_emptied_entry
+-- It comes back whole.
+DELETE FROM entries WHERE identity = :identity || ' forgotten';
+
 -- name: add_entry
 INSERT INTO entries (identity, zone, json) VALUES (:identity, :zone, :json)
 ON CONFLICT (identity) DO NOTHING RETURNING number;
@@ -531,3 +539,153 @@ DELETE FROM embeddings WHERE length(vector) <> :size;
 -- name: count_unembedded
 SELECT count(*) FROM experiences e
 WHERE status = 'active' AND NOT EXISTS (SELECT 1 FROM embeddings c WHERE c.experience = e.number);
+
+-- name: held_trajectory
+SELECT id, recorded_at AS at, domain, body, compressed,
+    json_array(key, task, domain, answer, feedback, agent_name, agent_model) AS text
+FROM trajectories;
+
+-- name: held_experience
+SELECT id, created_at AS at, domain,
+    json_array(title, "when", lesson, json(examples), domain, json(tags), superseded_by,
+        origin_by, origin_model, origin_prompts) AS text
+FROM experiences;
+
+-- name: held_history
+SELECT experience_id AS id, at, NULL AS domain,
+    json_array(json(before), json(after), actor, reason, trajectory_id, json(origin)) AS text
+FROM revisions;
+
+-- name: held_retrieval
+SELECT id, at, NULL AS domain, json_array(query, client) AS text FROM retrievals;
+
+-- name: held_brief
+SELECT id, created_at AS at, NULL AS domain, json_array(rendered, json(decisions), prompts) AS text
+FROM briefs
+UNION ALL
+SELECT brief_id, NULL, NULL, json_array(json(prompt), json(reply), model, batch) FROM brief_turns;
+
+-- name: held_entry
+SELECT CAST(number AS TEXT) AS id, NULL AS at, NULL AS domain, json AS text FROM entries
+WHERE json <> '';
+
+-- name: held_document
+SELECT name AS id, NULL AS at, NULL AS domain, value AS text FROM meta WHERE name = 'flex_document';
+
+-- name: linked_retrieval
+-- Those that the trajectories worked with, and those that asked in the words of their task.
+SELECT retrieval_id AS id FROM trajectory_retrievals
+WHERE trajectory_id IN (SELECT value FROM json_each(:ids))
+UNION SELECT r.id FROM retrievals r
+WHERE trim(r.query) IN (SELECT trim(task) FROM trajectories
+                        WHERE id IN (SELECT value FROM json_each(:ids)));
+
+-- name: linked_brief
+SELECT DISTINCT brief_id AS id FROM brief_trajectories
+WHERE trajectory_id IN (SELECT value FROM json_each(:ids));
+
+-- name: linked_entry
+SELECT DISTINCT CAST(entry AS TEXT) AS id FROM entry_parts
+WHERE experience_id IN (SELECT value FROM json_each(:ids));
+
+-- name: linked_experience
+-- Edited by the call that wrote a lesson of these trajectories: nothing else links the two.
+SELECT DISTINCT other.experience_id AS id
+FROM revisions one JOIN revisions other ON other.at = one.at AND other.actor = one.actor
+WHERE one.trajectory_id IN (SELECT value FROM json_each(:ids))
+  AND other.kind = 'edit' AND other.origin IS NOT NULL;
+
+-- name: numbers
+SELECT number FROM experiences WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: chunks_of
+SELECT chunk FROM embeddings WHERE experience IN (SELECT value FROM json_each(:numbers));
+
+-- name: gone_trajectories
+SELECT * FROM trajectories WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: gone_experiences
+SELECT * FROM experiences WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: gone_revisions
+SELECT * FROM revisions WHERE experience_id IN (SELECT value FROM json_each(:ids));
+
+-- name: gone_retrievals
+SELECT * FROM retrievals WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: gone_briefs
+SELECT * FROM briefs LEFT JOIN brief_turns ON brief_id = id
+WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: gone_entries
+SELECT * FROM entries WHERE CAST(number AS TEXT) IN (SELECT value FROM json_each(:ids));
+
+-- name: gone_vectors
+SELECT vector FROM embeddings WHERE experience IN (SELECT value FROM json_each(:numbers))
+UNION ALL SELECT vector FROM staged WHERE experience IN (SELECT value FROM json_each(:numbers));
+
+-- name: gone_tokens
+SELECT tokens FROM tokens WHERE experience IN (SELECT value FROM json_each(:numbers));
+
+-- name: forget_trajectories
+DELETE FROM trajectories WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: forget_experiences
+-- Evidence, history, hits, parts, vectors and tokens go with them.
+DELETE FROM experiences WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: forget_retrievals
+DELETE FROM retrievals WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: forget_links
+DELETE FROM trajectory_retrievals WHERE retrieval_id IN (SELECT value FROM json_each(:ids));
+
+-- name: forget_writes
+-- A line about nothing else goes; of another the ids go.
+DELETE FROM writes WHERE touched > 0 AND touched = (SELECT count(*) FROM json_each(writes.ids)
+    WHERE value IN (SELECT value FROM json_each(:ids)));
+UPDATE writes SET ids = (SELECT json_group_array(value) FROM json_each(writes.ids)
+    WHERE value NOT IN (SELECT value FROM json_each(:ids)))
+WHERE EXISTS (SELECT 1 FROM json_each(writes.ids)
+    WHERE value IN (SELECT value FROM json_each(:ids)));
+
+-- name: forget_briefs
+DELETE FROM briefs WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: empty_entries
+UPDATE entries SET json = '', identity = identity || ' forgotten'
+WHERE CAST(number AS TEXT) IN (SELECT value FROM json_each(:ids)) AND json <> '';
+
+-- name: forget_emptied_entries
+DELETE FROM entries WHERE json = '' AND number NOT IN (SELECT entry FROM entry_parts);
+
+-- name: forget_setting
+-- Unless another value took its place meanwhile.
+DELETE FROM meta WHERE name = :name AND value = :value;
+
+-- name: forget_domains
+DELETE FROM domains WHERE domain NOT IN (SELECT domain FROM experiences WHERE domain IS NOT NULL);
+
+-- name: forget_history
+DELETE FROM revisions WHERE experience_id = :id AND revision < :revision;
+
+-- name: chunk_pages
+SELECT page, rows FROM pages WHERE kind = 'chunks';
+
+-- name: optimize_words
+-- Its tombstones hide a word and leave its bytes; merging all segments into one drops both.
+INSERT INTO words (words) VALUES ('optimize');
+
+-- name: source_tables
+-- All that are not made of others. Their columns hold every text there is.
+SELECT name FROM sqlite_schema
+WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name NOT GLOB 'words_*'
+  AND name NOT GLOB 'vectors_*' AND name NOT IN ('pages', 'sqlite_sequence')
+UNION ALL SELECT 'sqlite_schema';
+
+-- name: rows_of
+-- $table is the name of one of our own tables.
+SELECT * FROM "$table";
+
+-- name: all_terms
+SELECT term FROM vocabulary;

@@ -1,0 +1,119 @@
+"""What the command line says of forgetting: what would go, what went, and the proof."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flex_mcp.answers import Answer
+from flex_mcp.forgotten import Cleaned, Proof, Stems
+from flex_mcp.quoting import one_line
+
+if TYPE_CHECKING:
+    from flex_mcp.library.forgetting import Forgotten, Plan
+
+LINE = 100  # characters of a task or title
+
+
+def plan_answer(plan: "Plan") -> Answer:
+    """What would go."""
+    stems = plan.stems
+    if not stems:
+        return Answer(_content(plan), "Nothing here fits: there is nothing to forget.")
+    staying = stems.shared - stems.experiences
+    lines = [
+        f"To be forgotten: {_counts(stems)}.",
+        *_titles(plan.tasks, stems.trajectories, "trajectories"),
+        *_titles(
+            [(id_, _marked(id_, title, stems)) for id_, title in plan.titles],
+            stems.experiences | staying,
+            "experiences",
+        ),
+    ]
+    if stems.shared & stems.experiences:
+        lines.append("What is marked shared has other evidence too: --keep-shared keeps it.")
+    return Answer(_content(plan), "\n".join(lines))
+
+
+def _marked(id_: str, title: str, stems: Stems) -> str:
+    if id_ not in stems.shared:
+        return title
+    return f"{title} (shared{'' if id_ in stems.experiences else ', stays without its history'})"
+
+
+def _titles(shown: Sequence[tuple[str, str]], ids: frozenset[str], what: str) -> list[str]:
+    lines = [f"- {id_}  {_short(text)}" for id_, text in shown]
+    more = len(ids) - len(shown)
+    return [*lines, *([f"- and {more:,} more {what}"] if more > 0 else [])]
+
+
+def _short(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= LINE else f"{line[: LINE - 1]}…"
+
+
+def _counts(stems: Stems) -> str:
+    counts = {
+        "trajectories": stems.trajectories,
+        "experiences with their history": stems.experiences,
+        "searches": stems.retrievals,
+        "briefs": stems.briefs,
+        "imported entries as they came": stems.entries,
+        "histories of experiences that stay": stems.cleaned,
+    }
+    listed = [f"{len(ids):,} {name}" for name, ids in counts.items() if ids]
+    return ", ".join([*listed, *(["what a FLEX file held beside"] if stems.document else [])])
+
+
+def _content(plan: "Plan") -> dict[str, Any]:
+    stems = plan.stems
+    fields = {field.name: getattr(stems, field.name) for field in dataclasses.fields(stems)}
+    counts = {name: len(ids) for name, ids in fields.items() if name != "document"}
+    return {
+        "forgotten": counts | {"document": stems.document},
+        "trajectories": [{"id": id_, "task": _short(task)} for id_, task in plan.tasks],
+        "experiences": [
+            {"id": id_, "title": _short(title), "shared": id_ in stems.shared}
+            for id_, title in plan.titles
+        ],
+    }
+
+
+def forgotten_answer(done: "Forgotten", shown: "Plan") -> Answer:
+    """What went; `shown` is what was to go, with its titles."""
+    stems, cleaned = done.plan.stems, done.cleaned
+    content = _content(dataclasses.replace(shown, stems=stems)) | _cleaning(cleaned)
+    went = f"Forgotten: {_counts(stems)}." if stems else "Nothing here fits: nothing was forgotten."
+    return Answer(content, "\n".join([went, *_lines(cleaned)]))
+
+
+def finished_answer(cleaned: Cleaned) -> Answer:
+    idle = cleaned.proof is None and cleaned.unfinished is None
+    lines = ["Nothing was left unfinished."] if idle else _lines(cleaned)
+    return Answer(_cleaning(cleaned), "\n".join(lines))
+
+
+def _cleaning(cleaned: Cleaned) -> dict[str, Any]:
+    return {
+        "done": cleaned.unfinished is None,
+        "unfinished": cleaned.unfinished,
+        "proof": None if cleaned.proof is None else dataclasses.asdict(cleaned.proof),
+        "copies_deleted": list(cleaned.copies),
+        "backups": list(cleaned.backups),
+    }
+
+
+def _lines(cleaned: Cleaned) -> list[str]:
+    lines = [_proved(cleaned.proof)] if cleaned.proof else []
+    lines += [f"Deleted the automatic copy {one}." for one in cleaned.copies]
+    lines += [f"A backup still holds it: {one}" for one in cleaned.backups]
+    return [*lines, *(["The file is not clean yet."] if cleaned.unfinished else [])]
+
+
+def _proved(proof: Proof) -> str:
+    looked = (
+        f"{proof.rows:,} rows of {proof.tables} tables decoded, {proof.terms:,} words of the "
+        f"full-text index, {proof.size:,} bytes of the file and its -wal"
+    )
+    if proof.found:
+        return f"Looked at {looked}; still found: {'; '.join(proof.found)}."
+    return f"Proved: nothing of it is left in {looked} ({proof.pieces:,} pieces looked for)."

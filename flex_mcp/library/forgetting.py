@@ -1,0 +1,179 @@
+"""Forgetting: trajectories and all that stems from them. The one exception to append-only history.
+
+What is chosen is found first, in a snapshot. What stems from it is found again in the transaction
+that deletes it: another process may have learnt from it meanwhile.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from flex_mcp.errors import InputError, LibraryError, NotFoundError
+from flex_mcp.forgotten import Choice, Cleaned, Kind, Stems
+from flex_mcp.library import stemming
+from flex_mcp.library.placing import snapshot_of
+from flex_mcp.library.stemming import Tie
+from flex_mcp.models import clean_domain
+from flex_mcp.store import Reading, Store, Writing
+
+TITLES = 20  # shown of each kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would go and what would stay, to be looked at first; titles are the first few."""
+
+    stems: Stems
+    tasks: tuple[tuple[str, str], ...] = ()
+    titles: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What went, and how the cleaning of the file ended."""
+
+    plan: Plan
+    cleaned: Cleaned
+
+    @property
+    def done(self) -> bool:
+        return self.cleaned.unfinished is None
+
+
+def planned(reading: Reading, choice: Choice, *, keep_shared: bool) -> Plan:
+    """See `Library.forgettable`."""
+    stems = _stems(reading, _chosen(reading, choice), keep_shared=keep_shared)
+    tasks = reading.trajectories(sorted(stems.trajectories)[:TITLES])
+    titles = reading.experiences(sorted(stems.experiences | stems.shared)[:TITLES])
+    return Plan(
+        stems=stems,
+        tasks=tuple((one.id, one.task) for one in tasks),
+        titles=tuple((one.id, one.title) for one in titles),
+    )
+
+
+def _chosen(reading: Reading, choice: Choice) -> Stems:
+    """What the choice itself names."""
+    if choice.ids:
+        return _named(reading, choice.ids)
+    if choice.text is not None and not choice.text.strip():
+        raise InputError("--text needs words: an empty text stands everywhere")
+    choice = replace(choice, domain=clean_domain(choice.domain))
+    found = {kind: frozenset(_fitting(reading, kind, choice)) for kind in Kind}
+    return Stems(
+        trajectories=found[Kind.TRAJECTORY],
+        experiences=found[Kind.EXPERIENCE],
+        shared=found[Kind.HISTORY] - found[Kind.EXPERIENCE],
+        retrievals=found[Kind.RETRIEVAL],
+        briefs=found[Kind.BRIEF],
+        entries=found[Kind.ENTRY],
+        document=bool(found[Kind.DOCUMENT]),
+    )
+
+
+def _fitting(reading: Reading, kind: Kind, choice: Choice) -> Iterator[str]:
+    return (one.owner for one in reading.held(kind) if stemming.fits(one, kind, choice))
+
+
+def _named(reading: Reading, ids: tuple[str, ...]) -> Stems:
+    """The trajectories and experiences of these ids.
+
+    Raises:
+        NotFoundError: one of them is not here.
+    """
+    trajectories = frozenset(one.id for one in reading.trajectories(ids))
+    experiences = frozenset(one.id for one in reading.experiences(ids))
+    if missing := sorted(set(ids) - trajectories - experiences):
+        raise NotFoundError(
+            f"there is no trajectory and no experience {', '.join(missing)}: "
+            "`flex-mcp list` and `flex-mcp show` give ids; nothing was forgotten"
+        )
+    return Stems(trajectories=trajectories, experiences=experiences)
+
+
+def _stems(reading: Reading, chosen: Stems, *, keep_shared: bool) -> Stems:
+    """All that goes with what was chosen, and what stays without its history."""
+    gone = chosen.trajectories
+    narrowed = reading.linked(Kind.EXPERIENCE, gone)
+    tied = _naming(reading, gone) | narrowed
+    histories = {id_: reading.revisions(id_) for id_ in tied}
+    by_tie = stemming.ties(reading.experiences(sorted(tied)), histories, gone, narrowed)
+    shared = (by_tie[Tie.SHARED] | chosen.shared) - chosen.experiences
+    experiences = chosen.experiences | by_tie[Tie.STEMS]
+    kept = shared if keep_shared else frozenset[str]()
+    experiences |= shared - kept
+    ids = gone | experiences
+    retrievals = chosen.retrievals | reading.linked(Kind.RETRIEVAL, gone)
+    briefs = chosen.briefs | reading.linked(Kind.BRIEF, gone) | reading.naming(Kind.BRIEF, ids)
+    return replace(
+        chosen,
+        experiences=experiences,
+        shared=frozenset(shared),
+        cleaned=frozenset((kept | _naming(reading, ids)) - experiences),
+        retrievals=frozenset(retrievals),
+        briefs=frozenset(briefs),
+        entries=chosen.entries | reading.linked(Kind.ENTRY, experiences),
+    )
+
+
+def _naming(reading: Reading, ids: frozenset[str]) -> set[str]:
+    """The experiences in whose row or history one of these ids stands."""
+    evidenced = set(reading.evidenced_by(sorted(ids)))
+    return evidenced | reading.naming(Kind.EXPERIENCE, ids) | reading.naming(Kind.HISTORY, ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Forgetting with all that it needs: `say` hears of waiting."""
+
+    store: Store
+    writing: Callable[[], AbstractContextManager[Writing]]
+    now: datetime
+    actor: str
+    patience: float
+    say: Callable[[str], None]
+
+    def done(self, choice: Choice, *, keep_shared: bool) -> Forgotten:
+        """See `Library.forget`."""
+        with self.store.reading() as reading:
+            chosen = _chosen(reading, choice)
+        with self.writing() as writing:
+            stems = _stems(writing, chosen, keep_shared=keep_shared)
+            if stems:
+                self._forget(writing, stems)
+        cleaned = self.finished()
+        if cleaned.unfinished is None and not choice.ids and (left := self._left(choice, stems)):
+            sentence = f"{', '.join(left)} fits as well, and came meanwhile: forget again"
+            cleaned = replace(cleaned, unfinished=sentence)
+        return Forgotten(plan=Plan(stems=stems), cleaned=cleaned)
+
+    def _left(self, choice: Choice, stems: Stems) -> list[str]:
+        """What the choice would still find."""
+        with self.store.reading() as reading:
+            left = _chosen(reading, choice)
+        return sorted((left.ids | left.shared) - stems.cleaned)
+
+    def _forget(self, writing: Writing, stems: Stems) -> None:
+        approved = set(writing.approved()) & stems.cleaned
+        writing.forget(stems)
+        for one in writing.experiences(sorted(stems.cleaned)):
+            now = stemming.cleaned(one, stems.ids, self.now)
+            writing.put_experience(now, None)
+            writing.add_revision(
+                stemming.beginning(
+                    now, snapshot_of(now), approved=one.id in approved, actor=self.actor
+                )
+            )
+            writing.forget_history(one.id, now.revision)
+
+    def finished(self) -> Cleaned:
+        """See `Library.finish_forgetting`."""
+        try:
+            return self.store.finish(self.patience, self.say)
+        except LibraryError as error:
+            return Cleaned(
+                proof=None,
+                unfinished=f"{error}; what was forgotten may still lie in free pages of the file, "
+                "so run `flex-mcp forget --finish` then",
+            )

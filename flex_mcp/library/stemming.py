@@ -1,0 +1,104 @@
+"""What stems from what: pure, over values that a store gives.
+
+An experience stems from a trajectory that is, or ever was, among its evidence: its present text may
+have come from there, merged. One that began with other evidence, or has some, is shared.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+
+from flex_mcp.forgotten import Choice, Held, Kind
+from flex_mcp.models import Experience, Revision, RevisionKind, Snapshot
+
+
+class Tie(StrEnum):
+    """How an experience is tied to trajectories that are forgotten."""
+
+    STEMS = "stems"  # from them alone
+    SHARED = "shared"  # from others too, or it began elsewhere
+    NAMES = "names"  # only its history names them
+
+
+def fits(held: Held, kind: Kind, choice: Choice) -> bool:
+    """Whether a row is chosen by what it says: all that is given must fit.
+
+    A domain chooses trajectories and experiences; a time alone chooses no experience, whose age is
+    not that of what it stems from; what is not dated has no age.
+    """
+    if not (choice.text or choice.domain or choice.before):
+        return False
+    if choice.domain is not None and kind not in {Kind.TRAJECTORY, Kind.EXPERIENCE}:
+        return False
+    if not (choice.text or choice.domain) and kind not in {Kind.TRAJECTORY, Kind.RETRIEVAL}:
+        return False
+    inside = choice.domain is None or f"{held.domain}/".startswith(f"{choice.domain}/")
+    older = choice.before is None or (held.at is not None and held.at < choice.before)
+    said = choice.text is None or choice.text.casefold() in held.text.casefold()
+    return inside and older and said
+
+
+def tie(
+    experience: Experience,
+    history: Sequence[Revision],
+    trajectories: AbstractSet[str],
+    *,
+    narrowed: bool,
+) -> Tie:
+    """What one experience that these trajectories may have touched owes them.
+
+    `narrowed`: a call that wrote their lessons edited it too.
+    """
+    ever = set(experience.evidence)
+    for revision in history:
+        ever.update(revision.after.evidence, revision.before.evidence if revision.before else ())
+    if not ever & trajectories:
+        return Tie.SHARED if narrowed else Tie.NAMES
+    began = set(history[0].after.evidence) if history else ever
+    return Tie.STEMS if began and ever <= trajectories else Tie.SHARED
+
+
+def ties(
+    experiences: Iterable[Experience],
+    histories: Mapping[str, Sequence[Revision]],
+    trajectories: AbstractSet[str],
+    narrowed: AbstractSet[str],
+) -> dict[Tie, set[str]]:
+    """Experiences by their tie."""
+    found: dict[Tie, set[str]] = {one: set() for one in Tie}
+    for one in experiences:
+        history = histories[one.id]
+        found[tie(one, history, trajectories, narrowed=one.id in narrowed)].add(one.id)
+    return found
+
+
+def cleaned(experience: Experience, gone: AbstractSet[str], now: datetime) -> Experience:
+    """An experience that stays, without what goes."""
+    return replace(
+        experience,
+        evidence=tuple(id_ for id_ in experience.evidence if id_ not in gone),
+        superseded_by=None if experience.superseded_by in gone else experience.superseded_by,
+        revision=experience.revision + 1,
+        updated_at=now,
+    )
+
+
+def beginning(
+    experience: Experience, snapshot: Snapshot, *, approved: bool, actor: str
+) -> Revision:
+    """The one revision that takes the place of an experience's history.
+
+    What a person approved stays approved.
+    """
+    return Revision(
+        experience_id=experience.id,
+        revision=experience.revision,
+        kind=RevisionKind.APPROVE if approved else RevisionKind.ADD,
+        before=None,
+        after=snapshot,
+        actor=actor,
+        at=experience.updated_at,
+        reason="its earlier history was forgotten",
+    )
