@@ -29,6 +29,7 @@ from flex_mcp.llm import Later
 from flex_mcp.server import sampling
 from flex_mcp.server.audience import Audience
 from flex_mcp.server.caller import client_name, only_reads
+from flex_mcp.server.limits import asking
 from flex_mcp.tools import Caller
 
 Call = Callable[[App, Any, Caller], Answer]
@@ -53,10 +54,13 @@ class LibraryTool(Tool):
             return _refusal(f"this token only reads: {self.name} needs the token of FLEX_MCP_TOKEN")
         await self.before()
         replies = sampling.replies(context)
+        threads = asking if self.annotations == ASKS else None
         while True:
             caller = Caller(client_name(context), sampling.lent(context, replies))
             try:
-                answer: Answer = await anyio.to_thread.run_sync(self.fn, arguments, caller)
+                answer: Answer = await anyio.to_thread.run_sync(
+                    self.fn, arguments, caller, limiter=threads
+                )
             except Later as later:
                 if sampling.by_rounds(context):
                     return sampling.required(later.turn)
