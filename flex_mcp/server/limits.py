@@ -32,7 +32,7 @@ class Load:
     """Counts the requests under way, connection by connection."""
 
     def __init__(self) -> None:
-        self._under_way: "Counter[Connection]" = Counter()
+        self._under_way: Counter[Connection] = Counter()
 
     async def __call__(self, ctx: sdk.RequestContext, call_next: CallNext) -> HandlerResult:
         if ctx.request_id is None:
