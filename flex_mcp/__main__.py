@@ -12,7 +12,7 @@ from flex_mcp import front
 TYPE_CHECKING = False  # see `flex_mcp`
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TextIO
+    from io import TextIOWrapper
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def server(library: str) -> "front.Server":
     gc.freeze()
     gc.enable()
 
-    def serve(*wire: "TextIO") -> None:
+    def serve(*wire: "TextIOWrapper") -> None:
         try:
             serve_stdio(App(library=library or None), *wire)
         except FlexError as error:

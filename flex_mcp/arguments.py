@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from flex_mcp.errors import AnswerError, InputError
 from flex_mcp.models import (
     LESSONS_LIMIT,
+    STEPS_LIMIT,
     STRICT,
     TRAJECTORY_LIMIT,
     Curation,
@@ -266,6 +267,11 @@ def _check_body(trajectory: object) -> None:
         return
     if trajectory.steps is not None and trajectory.transcript is not None:
         raise InputError("give steps or transcript, not both: they are two forms of the same text")
+    if len(trajectory.steps or ()) > STEPS_LIMIT:
+        raise InputError(
+            f"steps has {len(trajectory.steps or ()):,} items; the limit is {STEPS_LIMIT:,}: "
+            "put short ones together, or send a transcript"
+        )
     texts = [trajectory.transcript, trajectory.answer, trajectory.feedback]
     for step in trajectory.steps or ():
         texts += [step.name, step.content]
@@ -281,12 +287,16 @@ def _where(kind: type, location: tuple[int | str, ...]) -> str:
     path = ""
     for part in location:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path.removeprefix(".") or ("the lesson" if kind is Lesson else "the object")
+    return glance(path.removeprefix(".")) or ("the lesson" if kind is Lesson else "the object")
+
+
+def glance(text: str) -> str:
+    """So much of a text from outside as a sentence about it needs."""
+    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004  a glance is enough
+    return glance(repr(value))
 
 
 def _sentence(kind: type, error: ErrorDetails) -> str:

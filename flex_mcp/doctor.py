@@ -22,6 +22,7 @@ from flex_mcp.clients.entries import NAME, Start, find_uvx, in_uv_cache, is_abso
 from flex_mcp.clients.installing import Clients, Found
 from flex_mcp.clients.places import Machine, Scope
 from flex_mcp.errors import EmbedderError, FlexError, SettingError
+from flex_mcp.prompting import Prompts
 from flex_mcp.settings import Distilling, Redacting, Settings
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _settings(settings: Settings) -> Iterator[Check]:
     """One check for each setting that cannot be used; one in all where they can."""
     faults: list[Check] = []
     try:
-        _ = settings.prompts_folder
+        faults += _strays(settings.prompts_folder)
     except SettingError as error:
         faults.append(_fault("settings", error))
     if _road(settings) is None:
@@ -152,6 +153,13 @@ def _settings(settings: Settings) -> Iterator[Check]:
         says = "ANTHROPIC_BASE_URL is no address"
         faults.append(Check("settings", State.FAULT, says, "begin it with https:// or http://"))
     yield from faults or [Check("settings", State.OK, "all can be used")]
+
+
+def _strays(folder: Path | None) -> Iterator[Check]:
+    for name in Prompts(folder).strays():
+        says = f"{name} in FLEX_MCP_PROMPTS takes the place of no prompt"
+        mend = "give it a name that `flex-mcp prompts list` tells"
+        yield Check("settings", State.WARNING, says, mend)
 
 
 def _road(settings: Settings) -> Distilling | None:

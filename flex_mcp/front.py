@@ -23,7 +23,7 @@ from flex_mcp import __version__
 TYPE_CHECKING = False  # see `flex_mcp`
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, TextIO
+    from typing import Any
 
     from _typeshed import WriteableBuffer
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Server = Callable[..., None]  # takes stdin and stdout; without them it claims the process's
 
 LONGEST = 65_536  # bytes of a line that is still usual
+MOST = 1_048_576  # bytes that are kept until the server is there: no client opens with more
 DEEPEST = 100  # brackets in it; parsers differ in how deep they go
 
 # What usual messages hold: text, a type, the members of an object (`?` marks those that may be
@@ -64,10 +65,12 @@ REQUEST = {"jsonrpc": "2.0", "id": None, "method": str, "params?": dict}
 
 def serve(load: "Callable[[], Server]") -> None:
     """Serve one client on stdin and stdout; `load` brings the server, and takes its time."""
-    known = described()
-    wire = _claimed() if known else None
-    if known is None or wire is None:
+    known, wire = described(), _claimed()
+    if wire is None:
         load()()
+        return
+    if known is None:
+        load()(_text(wire[0]), io.TextIOWrapper(wire[1], encoding="utf-8"))
         return
     front = Front(Opening(known), *wire)
     if sys.platform != "win32":
@@ -76,6 +79,10 @@ def serve(load: "Callable[[], Server]") -> None:
     front.start()
     server = load()
     server(*front.hand_over())
+
+
+def _text(stdin: io.RawIOBase) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedReader(stdin), encoding="utf-8", errors="replace")
 
 
 def _leave(_number: int, _frame: object) -> None:
@@ -164,7 +171,7 @@ class Front:
                 while not self._over and (end := self._seen.find(b"\n", start)) >= 0:
                     self._over = not self._answer(bytes(self._seen[start:end]))
                     start = end + 1
-                self._over |= len(self._seen) - start > LONGEST
+                self._over |= len(self._seen) - start > LONGEST or len(self._seen) > MOST
 
     def _answer(self, line: bytes) -> bool:
         answer = self._opening.answer(line)
@@ -178,15 +185,11 @@ class Front:
                 return False
         return answer is not None
 
-    def hand_over(self) -> "tuple[TextIO, TextIO]":
+    def hand_over(self) -> "tuple[io.TextIOWrapper, io.TextIOWrapper]":
         """The streams for the server, which is there now."""
         with self._lock:
             self._over = True
-        stdin = io.BufferedReader(Replay(self))
-        return (
-            io.TextIOWrapper(stdin, encoding="utf-8", errors="replace"),
-            Rest(self._stdout, self._opening.answered),
-        )
+        return _text(Replay(self)), Rest(self._stdout, self._opening.answered)
 
     def again(self, start: int, size: int) -> bytes | None:
         """What the client said from there on."""

@@ -20,12 +20,14 @@ from pydantic_core import PydanticCustomError
 
 TASK_LIMIT = 20_000  # characters of a task, and of a query
 TRAJECTORY_LIMIT = 5 * 1024 * 1024  # bytes of one trajectory
+STEPS_LIMIT = 10_000  # of one trajectory; each is a value of its own, whatever it holds
 LESSON_LIMIT = 8_000  # characters of a lesson's text
 LESSONS_LIMIT = 50  # lessons in one call
 MERGED_LESSON_LIMIT = 4_000  # characters of a lesson after a merge
 MERGED_EXAMPLES_LIMIT = 8  # examples after a merge
 TRAJECTORIES = 5  # in one brief
 TITLE_LIMIT = 120
+WHEN_LIMIT = 2_000
 DOMAIN_LIMIT = 200
 TAGS_LIMIT = 20
 
@@ -144,7 +146,7 @@ NOT_BLANK = AfterValidator(_not_blank)
 
 Task = Annotated[str, Field(min_length=1, max_length=TASK_LIMIT), NOT_BLANK]
 Title = Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT), NOT_BLANK]
-When = Annotated[str, Field(max_length=2_000)]
+When = Annotated[str, Field(max_length=WHEN_LIMIT)]
 LessonText = Annotated[str, Field(min_length=1, max_length=LESSON_LIMIT), NOT_BLANK]
 Example = Annotated[str, Field(min_length=1, max_length=4_000), NOT_BLANK]
 Examples = Annotated[tuple[Example, ...], Field(max_length=20)]

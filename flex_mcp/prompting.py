@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 from flex_mcp.errors import PromptError
 
+TEXTS = {".md", ".txt", ".markdown"}
+ALIKE = 0.8  # how alike two names are where one is the other, misspelt
 VERSION = re.compile(r"\A<!-- version (\S+) -->\s*")
 
 
@@ -81,6 +84,18 @@ class Prompts:
         """Those of the prompts that the user has replaced."""
         return [name for name in names if self._mine(name)]
 
+    def strays(self) -> list[str]:
+        """Files in the user's folder that are called nearly as a prompt, and are none."""
+        names = self.names()
+        mine = sorted(self._folder.iterdir()) if self._folder else ()
+        return [
+            file.name
+            for file in mine
+            if file.suffix in TEXTS
+            and file.name.removesuffix(".md") not in names
+            and get_close_matches(file.stem.casefold(), names, 1, ALIKE)
+        ]
+
     def version(self, *names: str) -> str:
         """Which versions these are, as `critic 1, updater 1`; +hash marks a file of the user's."""
         return ", ".join(f"{name} {self._version(name)}" for name in names)
@@ -98,9 +113,9 @@ class Prompts:
 
     def _text(self, name: str) -> str:
         ours = _ours() / f"{name}.md"
-        if not ours.is_file():
+        if name not in self.names():
             raise PromptError(
-                f"there is no prompt {name!r}: it is one of {', '.join(self.names())}"
+                f"there is no prompt {name[:60]!r}: it is one of {', '.join(self.names())}"
             )
         file = self._mine(name)
         text, _ = _read(file or ours)

@@ -64,7 +64,7 @@ def get_experience(app: App, arguments: GetArguments, caller: Caller) -> Answer:
     missing = [id_ for id_ in ids if id_ not in {one.id for one in found}]
     if not found:
         raise NotFoundError(f"there is no experience {', '.join(missing)}: a search gives ids")
-    shown = [pages.whole(library, one) for one in found]
+    shown = [pages.whole(library, one, answers.WHOLE_LIMIT // len(found)) for one in found]
     return answers.get_answer(shown, missing)
 
 

@@ -600,13 +600,43 @@ def test_an_export_is_its_owners_alone_and_the_only_file_made(
     folder = tmp_path / "out"
     folder.mkdir()
     file = folder / "export"
-    file.write_text("an earlier one", encoding="utf-8")
+    file.write_text("# Experience library, an earlier one", encoding="utf-8")
     file.chmod(0o644)
     export_file(library, file, form)
     assert os.listdir(folder) == ["export"]  # noqa: PTH208  names are enough
     assert file.stat().st_mode & 0o777 == 0o600
     if form is not Format.FLEX:  # it holds the time of its making
         assert file.read_text(encoding="utf-8") == "".join(export_library(library, form))
+
+
+def test_an_export_takes_the_place_of_an_earlier_one_and_of_no_other_file_unless_forced(
+    library: Library, tmp_path: Path
+) -> None:
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear Ann,", encoding="utf-8")
+    with pytest.raises(InputError, match="no export of flex-mcp: name another, or say --force"):
+        export_file(library, letter)
+    assert letter.read_text(encoding="utf-8") == "Dear Ann,"
+    for form in Format:
+        export_file(library, letter, form, force=True)
+        export_file(library, letter)  # now it is an export
+
+
+@pytest.mark.parametrize("place", ["a\0b", "x" * 5000])
+def test_a_path_that_cannot_be_is_one_sentence(library: Library, place: str) -> None:
+    for door in (export_file, import_file):
+        with pytest.raises(InputError, match=r"cannot be (written|read): "):
+            door(library, Path(place))
+
+
+def test_an_entry_with_rules_without_end_or_depth_is_refused(library: Library) -> None:
+    many = flex([ENTRY | {"rules": ["r"] * 1_001}])
+    with pytest.raises(InputError, match="has 1,001 rules; the limit is 1,000"):
+        take(library, many)
+    deep = '{"library": {"golden": [{"method": ' + "[" * 900 + "]" * 900 + "}]}}"
+    with pytest.raises(InputError, match=r"nested too deep|neither a FLEX library"):
+        import_text(library, deep, source="deep.json")
+    assert library.statistics().experiences == 0
 
 
 def test_an_export_never_takes_the_place_of_a_database(library: Library, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from messages_api import adds, critic_and_updater, messages_api, question_of
 from flex_mcp import open_library
 from flex_mcp.cli import main
 from flex_mcp.distiller import Distiller
+from flex_mcp.errors import PromptError
 from flex_mcp.examples import data
 from flex_mcp.prompting import Prompts
 
@@ -180,7 +181,6 @@ def test_other_files_in_the_folder_are_ignored(mine: Path) -> None:
     before = prompts("list")
     (mine / "notes.md").write_text("$nothing $", encoding="utf-8")
     (mine / "critic.md.bak").write_bytes(b"\xff")
-    (mine / "critic.txt").write_text("Be brief.", encoding="utf-8")
     (mine / "updater.md").mkdir()
     (mine / "more").mkdir()
     (mine / "more" / "critic.md").write_text("Be brief.", encoding="utf-8")
@@ -250,3 +250,21 @@ def test_a_folder_that_is_none_is_refused(
     monkeypatch.setenv("FLEX_MCP_PROMPTS", str(place))
     sentence = f"FLEX_MCP_PROMPTS names {place}, which is no folder: correct it"
     assert refused("list") == refused("show", "critic") == sentence
+
+
+def test_a_misspelt_file_is_named_by_the_list_and_by_the_doctor(mine: Path) -> None:
+    for name in ("critics.md", "critic.txt"):
+        (mine / name).write_text("Be brief.", encoding="utf-8")
+    listed = prompts("list")
+    for name in ("critics.md", "critic.txt"):
+        assert f"{name} takes the place of no prompt: rename it" in listed
+    assert (
+        "critics.md in FLEX_MCP_PROMPTS takes the place of no prompt"
+        in CliRunner().invoke(main, "doctor").stdout
+    )
+
+
+@pytest.mark.parametrize("name", ["../README", "..", "", "/etc/passwd", "a\0b", "critic.md"])
+def test_a_name_that_is_none_leads_to_no_file(name: str) -> None:
+    with pytest.raises(PromptError, match="there is no prompt"):
+        Prompts().raw(name)

@@ -7,14 +7,14 @@ untrusted text: they are quoted, with their provenance, and never phrased as ins
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from flex_mcp.arguments import Detail, adapter
 from flex_mcp.briefing import Distillation
-from flex_mcp.excerpts import BriefTrajectory, Neighbour
+from flex_mcp.excerpts import BriefTrajectory, Neighbour, cut
 from flex_mcp.models import (
     Counters,
     Decision,
@@ -44,6 +44,10 @@ HIT_ALONE = 1_400  # characters of a lesson
 LESSON_SHOWN = 600  # characters of a lesson that a model wrote; get_experience gives it whole
 NOTHING_WAITS = "No trajectory waits to be distilled: record_trajectory stores one."
 HISTORY = 20  # revisions shown of an experience
+WHOLE_LIMIT = 150_000  # characters of a whole answer: all that a lesson of the tools can hold
+EXAMPLES = 20  # shown, where not all fit
+EVIDENCE = 100  # of the newest ids, where not all fit
+REASON = 200  # characters of a revision's reason, where not all fit
 SHORTENED = "Lessons marked truncated are shortened; get_experience gives them whole."
 LEFT_OUT = "Some hits are left out for length: ask with a lower limit, or by level."
 SENTENCE = re.compile(r"""(?<=[^\W\d_])[.!?][)"'”\u2019]?(?=\s)""")
@@ -114,6 +118,7 @@ class ExperienceAnswer:
     successes: int
     failures: int
     history: tuple[RevisionAnswer, ...]
+    left_out: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,13 +305,51 @@ def _hit_text(hit: HitAnswer) -> str:
 
 
 def experience_answer(
-    experience: Experience, history: Sequence[Revision], independent: int
+    experience: Experience, history: Sequence[Revision], independent: int, room: int = WHOLE_LIMIT
 ) -> ExperienceAnswer:
-    """One experience whole; `independent` is how many independent trajectories it stems from."""
-    return ExperienceAnswer(
+    """One experience; `independent` is how many independent trajectories it stems from.
+
+    It is whole unless that is longer than `room`: then it says what is left out.
+    """
+    whole = ExperienceAnswer(
         **values_of(experience, Experience),
         independent=independent,
         history=tuple(revision_answer(one) for one in history[-HISTORY:]),
+        left_out=None,
+    )
+    fitting, share = whole, room
+    while _length(fitting) > room and share > HISTORY:
+        share //= 2
+        fitting = _cut(whole, share)
+    return fitting
+
+
+def _length(answer: ExperienceAnswer) -> int:
+    return len(json.dumps(plain(answer), ensure_ascii=False))
+
+
+def _cut(one: ExperienceAnswer, room: int) -> ExperienceAnswer:
+    """An experience with its longest parts cut, and what that left out."""
+    examples = tuple(cut(text, room // 2 // EXAMPLES) for text in one.examples[:EXAMPLES])
+    lesson = cut(one.lesson, room // 2)
+    evidence = one.evidence[-EVIDENCE:]
+    parts = {
+        "characters of its lesson": len(one.lesson) - len(lesson),
+        "characters of its examples": sum(map(len, one.examples)) - sum(map(len, examples)),
+        "ids of its evidence": len(one.evidence) - len(evidence),
+    }
+    lost = ", ".join(f"{size:,} {what}" for what, size in parts.items() if size > 0)
+    return replace(
+        one,
+        lesson=lesson,
+        examples=examples,
+        evidence=evidence,
+        history=tuple(
+            replace(revision, reason=revision.reason and cut(revision.reason, REASON))
+            for revision in one.history
+        ),
+        left_out=f"{lost or 'parts of its history'}: ask for this id alone, or read it in the file "
+        "that flex-mcp export writes",
     )
 
 
@@ -352,6 +395,7 @@ def experience_text(one: ExperienceAnswer) -> str:
         f"Made {one.created_at.isoformat()}, revision {one.revision}, {one.updated_at.isoformat()}",
         "History:",
         *(f"- {_revision_text(revision)}" for revision in one.history),
+        *([f"Left out: {one.left_out}."] if one.left_out else []),
     ]
     return "\n".join(lines)
 

@@ -4,11 +4,13 @@ Text from outside is quoted, as in the tools' answers.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flex_mcp.answers import (
     DETAILED_LIMIT,
+    WHOLE_LIMIT,
     ExperienceAnswer,
     experience_answer,
     experience_text,
@@ -16,7 +18,7 @@ from flex_mcp.answers import (
     reports,
 )
 from flex_mcp.errors import NotFoundError
-from flex_mcp.excerpts import all_steps
+from flex_mcp.excerpts import all_steps, shown, trajectory_text
 from flex_mcp.models import TRAJECTORY_LIMIT, Experience, Level, RecordedTrajectory, Status, Zone
 from flex_mcp.quoting import one_line, quoted
 
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 
 LISTED = 100  # experiences on the page of a zone or a domain
 CHANGES = 10
+DOMAINS = 100  # the largest, on the library's page
+NAMED = 60  # characters of what somebody asked for, where it is not here
 
 
-def whole(library: "Library", experience: Experience) -> ExperienceAnswer:
+def whole(library: "Library", experience: Experience, room: int = WHOLE_LIMIT) -> ExperienceAnswer:
     """An experience with its history and how well it is founded."""
     return experience_answer(
-        experience, library.history(experience.id), library.independent(experience)
+        experience, library.history(experience.id), library.independent(experience), room
     )
 
 
@@ -40,6 +44,10 @@ def library_page(library: "Library") -> str:
         library.name, library.statistics(), library.last_revisions(CHANGES)
     )
     content = {name: value for name, value in answer.content.items() if name != "library"}
+    domains = Counter[str](content["by_domain"]).most_common()
+    content["by_domain"] = dict(domains[:DOMAINS])
+    if len(domains) > DOMAINS:
+        content["more_domains"] = f"{len(domains) - DOMAINS:,} smaller ones: run flex-mcp stats"
     return json.dumps(content, ensure_ascii=False, indent=2)  # its path is nobody else's business
 
 
@@ -51,7 +59,7 @@ def experience_page(library: "Library", id_: str) -> str:
     """
     found = library.get([id_])
     if not found:
-        raise NotFoundError(f"there is no experience {one_line(id_)}: list the resources")
+        raise NotFoundError(f"there is no experience {_named(id_)}: list the resources")
     return experience_text(whole(library, found[0]))
 
 
@@ -63,11 +71,23 @@ def trajectory_page(library: "Library", id_: str) -> str:
     """
     found = library.trajectories([id_])
     if not found:
-        raise NotFoundError(f"there is no trajectory {one_line(id_)}: record_trajectory gives ids")
+        raise NotFoundError(f"there is no trajectory {_named(id_)}: record_trajectory gives ids")
     return _trajectory_text(found[0])
 
 
+def _named(text: str) -> str:
+    return one_line(text[:NAMED]) + "…" * (len(text) > NAMED)
+
+
 def _trajectory_text(one: RecordedTrajectory) -> str:
+    text = _whole_trajectory(one)
+    if len(text) <= WHOLE_LIMIT:
+        return text
+    note = "Shortened to fit: the file that flex-mcp export writes has it whole."
+    return f"{trajectory_text(shown(one, WHOLE_LIMIT // 2))}\n{note}"
+
+
+def _whole_trajectory(one: RecordedTrajectory) -> str:
     steps = all_steps(one.steps, TRAJECTORY_LIMIT) if one.steps else one.transcript or ""
     ends = {"Answer": one.answer, "Feedback": one.feedback}
     facts = [
@@ -95,7 +115,7 @@ def zone_page(library: "Library", name: str) -> str:
     """
     zones = {str(zone): zone for zone in Zone}
     if name not in zones:
-        raise NotFoundError(f"there is no zone {one_line(name)}: it is one of {', '.join(zones)}")
+        raise NotFoundError(f"there is no zone {_named(name)}: it is one of {', '.join(zones)}")
     found = library.experiences(zones=[zones[name]], statuses=[Status.ACTIVE], limit=LISTED + 1)
     return _list(f"Zone {name}", found)
 
@@ -108,14 +128,14 @@ def domain_page(library: "Library", path: str) -> str:
     """
     found = library.experiences(domain=path, statuses=[Status.ACTIVE], limit=LISTED + 1)
     if not found:
-        raise NotFoundError(f"no active experience is in the domain {one_line(path)}")
+        raise NotFoundError(f"no active experience is in the domain {_named(path)}")
     return _list(f"Domain {one_line(path)}", found)
 
 
 def _list(heading: str, found: Sequence[Experience]) -> str:
-    shown = sorted(found[:LISTED], key=lambda one: [*Level].index(one.level))
+    listed = sorted(found[:LISTED], key=lambda one: [*Level].index(one.level))
     parts, room = [f"# {heading}"], DETAILED_LIMIT
-    for one in shown:
+    for one in listed:
         text = _entry(one)
         if len(text) > room:
             break

@@ -66,8 +66,10 @@ def _common(contents: Sequence[Mapping[str, Any]], name: str) -> str | None:
     return ", ".join(dict.fromkeys(said)) or None
 
 
-def prompts_answer(versions: Mapping[str, str]) -> Answer:
-    return Answer({"prompts": dict(versions)}, "\n".join(versions.values()))
+def prompts_answer(versions: Mapping[str, str], strays: Sequence[str]) -> Answer:
+    notes = [f"{one_line(name)} takes the place of no prompt: rename it" for name in strays]
+    content = {"prompts": dict(versions), "strays": list(strays)}
+    return Answer(content, "\n".join([*versions.values(), *notes]))
 
 
 def prompt_answer(name: str, text: str, version: str) -> Answer:

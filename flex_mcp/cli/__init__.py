@@ -4,11 +4,13 @@ Exit codes: 0 done, also when nothing is relevant or a list is empty; 2 the inpu
 setting was refused; 1 the work ran and failed.
 """
 
+import functools
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import click
 
-from flex_mcp import __version__
+from flex_mcp import __version__, front
 from flex_mcp.app import App
 from flex_mcp.cli import clients as on_clients
 from flex_mcp.cli import copies as on_copies
@@ -91,9 +93,13 @@ def serve(
 
 
 def _serve(library: str | None) -> None:
+    front.serve(lambda: functools.partial(_server, App(library=library)))
+
+
+def _server(app: App, *wire: TextIOWrapper) -> None:
     from flex_mcp.transports import serve_stdio
 
-    serve_stdio(App(library=library))
+    serve_stdio(app, *wire)
 
 
 @click.command()

@@ -134,8 +134,9 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
     show_default=True,
     help="jsonl: everything. flex: FLEX's file, texts of what is active. markdown: for reading.",
 )
+@click.option("--force", is_flag=True, help="Also over a file that is no earlier export.")
 @with_library
-def export(file: Path, *, form: str, app: App) -> Answer | None:
+def export(file: Path, *, form: str, force: bool, app: App) -> Answer | None:
     """Write the library to FILE, or to stdout."""
     from flex_mcp.exchange import Format, export_file, export_library
 
@@ -143,7 +144,7 @@ def export(file: Path, *, form: str, app: App) -> Answer | None:
         for piece in export_library(app.library, Format(form)):
             click.echo(piece, nl=False)
         return None
-    export_file(app.library, file, Format(form))
+    export_file(app.library, file, Format(form), force=force)
     return reports.export_answer(str(file), form)
 
 

@@ -20,9 +20,8 @@ def prompts(ctx: click.Context) -> None:
 def list_prompts(*, as_json: bool) -> None:
     """List the prompts with their versions."""
     found = App().prompts
-    show_answer(
-        reports.prompts_answer({name: found.version(name) for name in found.names()}), as_json
-    )
+    versions = {name: found.version(name) for name in found.names()}
+    show_answer(reports.prompts_answer(versions, found.strays()), as_json)
 
 
 @prompts.command("show")

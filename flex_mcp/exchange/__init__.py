@@ -15,6 +15,9 @@ from flex_mcp.library import Library, Progress, silent
 from flex_mcp.library.importing import Imported
 from flex_mcp.models import utc_now
 
+IMPORT_LIMIT = 1024 * 1024 * 1024  # bytes: it is read whole, into about four times the memory
+STARTS = ('{"flex-mcp"', "# Experience library", '{\n  "version"')  # what exports begin with
+
 
 class Format(StrEnum):
     JSONL = "jsonl"
@@ -35,15 +38,19 @@ def export_library(library: Library, form: Format = Format.JSONL) -> Iterable[st
             assert_never(form)
 
 
-def export_file(library: Library, path: Path, form: Format = Format.JSONL) -> None:
+def export_file(
+    library: Library, path: Path, form: Format = Format.JSONL, *, force: bool = False
+) -> None:
     """Write the library to a file: whole or not at all, readable by its owner only.
 
+    Only an earlier export is written over, and with `force` any ordinary file but a database.
+
     Raises:
-        InputError: the file cannot be written, or is a database, which is left as it is.
+        InputError: the file cannot be written, or is another one, which is left as it is.
     """
-    path = path.resolve()  # a link stays, what it leads to is written
     try:
-        _check_target(path)
+        path = path.resolve()  # a link stays, what it leads to is written
+        _check_target(path, force=force)
         with tempfile.NamedTemporaryFile(
             "w",
             encoding="utf-8",
@@ -59,17 +66,29 @@ def export_file(library: Library, path: Path, form: Format = Format.JSONL) -> No
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
                 raise
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{_shown(path)} cannot be written: {_why(error)}") from error
 
 
-def _check_target(path: Path) -> None:
+def _shown(path: Path) -> str:
+    return str(path).replace("\0", "\\0")[:300]
+
+
+def _why(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or "it cannot be the name of a file"
+
+
+def _check_target(path: Path, *, force: bool) -> None:
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is no ordinary file: name another, or - for stdout")
     if path.name.endswith(("-wal", "-shm")) or (
         path.exists() and _starts(path, b"SQLite format 3")
     ):
         raise InputError(f"{path} belongs to a database: name another file for the export")
+    if not force and path.exists() and path.stat().st_size and not _is_export(path):
+        raise InputError(
+            f"{path} is there already and no export of flex-mcp: name another, or say --force"
+        )
 
 
 def import_file(
@@ -91,14 +110,25 @@ def import_file(
     try:
         if path.is_file() and _starts(path, b"SQLite format 3"):
             raise InputError(f"{path} is a database: export it, or name it with --library")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: nothing was imported") from error
+        text = _read(path)
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise InputError(f"{path} is not UTF-8 text: nothing was imported") from error
+        raise InputError(f"{_shown(path)} cannot be read: {_why(error)}") from error
     return import_text(
         library, text, source=path.name, client=client, trust=trust, progress=progress
     )
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        raw = file.read(IMPORT_LIMIT + 1)
+    if len(raw) > IMPORT_LIMIT:
+        raise InputError(
+            f"{path} has more than {IMPORT_LIMIT:,} bytes (1 GiB), the limit of an import: "
+            "copy the library's own file instead"
+        )
+    return raw.decode("utf-8-sig")
 
 
 def import_text(
@@ -139,6 +169,10 @@ def import_text(
     )
     imported.redacted += redacted
     return imported
+
+
+def _is_export(path: Path) -> bool:
+    return any(_starts(path, start.encode()) for start in STARTS)
 
 
 def _starts(path: Path, magic: bytes) -> bool:

@@ -16,6 +16,11 @@ from flex_mcp.errors import InputError
 from flex_mcp.library import Library
 from flex_mcp.library.importing import Bundle
 from flex_mcp.models import (
+    DOMAIN_LIMIT,
+    TAGS_LIMIT,
+    TITLE_LIMIT,
+    TRAJECTORY_LIMIT,
+    WHEN_LIMIT,
     Experience,
     Filter,
     RecordedTrajectory,
@@ -35,6 +40,7 @@ KINDS: dict[str, type[Any]] = {
     "entry": Entry,
 }
 BATCH = 500
+TAGS = 60  # characters of one
 ID = re.compile(r"[etr]_[a-z2-7]{12}")
 MOST = 2**53
 
@@ -183,10 +189,23 @@ def _sound(value: object) -> bool:
 
 
 def _sound_text(value: Snapshot) -> bool:
-    texts = bool(value.title.strip()) and bool(value.lesson.strip())
+    texts = bool(value.title.strip()) and bool(value.lesson.strip()) and _short_enough(value)
     named = [*value.evidence, *([value.superseded_by] if value.superseded_by else [])]
     ranked = 1 <= value.priority <= 5  # noqa: PLR2004  as an edit may set it
     return texts and ranked and _ids(*named) and value.domain == clean_domain(value.domain)
+
+
+def _short_enough(value: Snapshot) -> bool:
+    """As long as what a library takes in by any other door; a lesson may be FLEX's."""
+    tags = len(value.tags) <= TAGS_LIMIT and all(len(tag) <= TAGS for tag in value.tags)
+    texts = (value.lesson, *value.examples)
+    return (
+        tags
+        and len(value.title) <= TITLE_LIMIT
+        and len(value.when) <= WHEN_LIMIT
+        and len(value.domain or "") <= DOMAIN_LIMIT
+        and sum(map(len, texts)) <= 2 * TRAJECTORY_LIMIT
+    )
 
 
 def _ids(*ids: str) -> bool:

@@ -33,6 +33,7 @@ from flex_mcp.store import Entry
 METHOD, RULE, TRAJECTORY = "method", "rule", "revised_trajectory"
 WEIGHTS = {"golden": 1.0, "warning": 0.8, "mixed": 0.9}  # as the authors' files have them
 WHEN_LIMIT = 500  # characters of `when`: a method may be one long line, and is the lesson anyway
+RULES_LIMIT = 1_000  # in one ENTRY; each becomes an experience with a vector of its own
 SENTENCE_END = re.compile(r"""(?<=[^\W\d_][.!?])\s|(?<=[)"'`][.!?])\s|\n""")  # not after "1."
 
 
@@ -52,7 +53,10 @@ def flex_entries(content: Mapping[str, Any], source: str) -> list[NewEntry]:
             raise InputError(f"{source}: there is no zone {name!r}: golden, warning or mixed")
         for place, raw in enumerate(cast("list[Any]", listed)):
             where = f"{source}: entry {place} of {name}"
-            entry = _entry(_object(raw, where), Zone(name), where)
+            try:
+                entry = _entry(_object(raw, where), Zone(name), where)
+            except RecursionError as error:
+                raise InputError(f"{where} is nested too deep: nothing was imported") from error
             identity = f"{entry.identity}:{seen[entry.identity]}"  # a file may say a thing twice
             seen[entry.identity] += 1
             entries.append(NewEntry(identity, entry.zone, entry.json, entry.parts))
@@ -96,7 +100,13 @@ def parts_of(
     )
     originals: list[tuple[str, object, Level, str, tuple[str, ...]]] = []
     originals.append((METHOD, entry.get(METHOD), Level.PATTERN, method, ()))
-    for number, rule in enumerate(_list(entry.get("rules"), f"{where}, rules")):
+    rules = _list(entry.get("rules"), f"{where}, rules")
+    if len(rules) > RULES_LIMIT:
+        raise InputError(
+            f"{where} has {len(rules):,} rules; the limit is {RULES_LIMIT:,}: "
+            "nothing was imported; make several entries of it"
+        )
+    for number, rule in enumerate(rules):
         text, examples = _rule(rule, f"{where}, rule {number}")
         originals.append((RULE, rule, Level.PRINCIPLE, text, examples))
     trajectory = _text(entry.get(TRAJECTORY), f"{where}, revised_trajectory")

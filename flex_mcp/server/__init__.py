@@ -13,6 +13,7 @@ from flex_mcp import __version__
 from flex_mcp.app import App
 from flex_mcp.server import sdk
 from flex_mcp.server.audience import Audience
+from flex_mcp.server.limits import Load
 from flex_mcp.server.prompts import add_prompts
 from flex_mcp.server.resources import add_completions, add_resources, page_the_list
 from flex_mcp.server.skills import Skills, add_skill_files
@@ -59,7 +60,9 @@ def build_server(app: App) -> MCPServer[None]:
     add_prompts(server, app)
     if skills:
         add_skill_files(server, skills)
+    sdk.watch_requests(server, Load())
     sdk.announce_changes(server)
+    sdk.serve_listening(server, audience.bus, audience.check)
     sdk.serve_subscriptions(
         server,
         joined=audience.join,

@@ -18,11 +18,14 @@ from mcp.server.subscriptions import (
     ResourceUpdated,
     ServerEvent,
 )
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR
 
 from flex_mcp import uris
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
 from flex_mcp.models import Changes, Moment, Revision, Snapshot, Status
+from flex_mcp.server.limits import MAX_LISTENING, check_addresses
 
 INTERVAL = 0.5  # seconds
 SENDING = 5  # seconds; a client that does not read for so long misses a message
@@ -72,11 +75,25 @@ class Audience:
     async def subscribe(self, connection: Connection, uri: str) -> None:
         await self.join(connection)
         if connection in self._subscribed:
+            check_addresses([*self._subscribed[connection] - {uri}, uri])
             self._subscribed[connection].add(uri)
         await self.begin()
 
     async def unsubscribe(self, connection: Connection, uri: str) -> None:
         self._subscribed.get(connection, set()).discard(uri)
+
+    def check(self, uris: list[str]) -> None:
+        """Refuse a stream of the newer era where there are too many, or it wants too much.
+
+        Raises:
+            MCPError: names the limit.
+        """
+        if len(self.bus.listening) >= MAX_LISTENING:
+            raise MCPError(
+                INTERNAL_ERROR,
+                f"{MAX_LISTENING} streams of changes are open here: close one, or try again later",
+            )
+        check_addresses(uris)
 
     async def begin(self) -> None:
         """Before a client sees or changes anything: from here on it hears of changes."""

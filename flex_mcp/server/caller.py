@@ -5,13 +5,17 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from starlette.requests import Request
 
+from flex_mcp.quoting import one_line
+from flex_mcp.server.limits import MAX_NAME
 from flex_mcp.settings import Access
 
 
 def client_name(context: Context[Any, Any]) -> str:
     """Who calls, as the client names itself."""
     params = context.request_context.session.client_params
-    return f"{params.client_info.name} {params.client_info.version}".strip() if params else "mcp"
+    if params is None:
+        return "mcp"
+    return one_line(f"{params.client_info.name} {params.client_info.version}")[:MAX_NAME]
 
 
 def only_reads(context: Context[Any, Any]) -> bool:

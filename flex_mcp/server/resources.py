@@ -26,7 +26,7 @@ from mcp_types import (
 )
 
 from flex_mcp import uris
-from flex_mcp.answers import pages
+from flex_mcp.answers import pages, shortened
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError, InputError, NotFoundError
 from flex_mcp.models import Experience, Place, Zone
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flex_mcp.library import Library
 
 PAGE = 100  # resources; the first page begins with the library itself
+DESCRIPTION = 300  # characters of `when` in the list
 COMPLETIONS = 100  # the spec allows no more
 EXPERIENCE_ID = re.compile(r"e_[a-z2-7]{12}")
 EVERYBODY = Annotations(audience=["user", "assistant"], priority=0.5)
@@ -144,7 +145,7 @@ def _resource(experience: Experience) -> Resource:
         uri=uris.experience(experience.id),
         name=one_line(experience.title),
         title=one_line(experience.title),
-        description=one_line(experience.when) or None,
+        description=shortened(one_line(experience.when), DESCRIPTION) or None,
         mime_type=MARKDOWN,
         annotations=Annotations(
             audience=["user", "assistant"],

@@ -1,8 +1,8 @@
-"""The three places where we reach under the SDK's public face; nothing else does.
+"""The places where we reach under the SDK's public face; nothing else does.
 
 `MCPServer` cannot page `resources/list`, has no way to say which changes it tells of in the
-handshake era, and does not serve `resources/subscribe`. Its low-level server can (mcp 2.3). A test
-says so when one of these moves.
+handshake era, does not serve `resources/subscribe`, and bounds neither requests nor subscriptions.
+Its low-level server can (mcp 2.3). A test says so when one of these moves.
 """
 
 import functools
@@ -11,15 +11,18 @@ from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.connection import Connection
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import ServerMiddleware, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.session import ServerSession
+from mcp.server.subscriptions import ListenHandler, SubscriptionBus
 from mcp_types import (
     EmptyResult,
     ListResourcesResult,
     NotificationParams,
     PaginatedRequestParams,
     SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
     UnsubscribeRequestParams,
 )
 
@@ -35,6 +38,27 @@ def lowlevel(server: MCPServer[Any]) -> Server[Any]:
 def page_resources(server: MCPServer[Any], list_resources: ListResources) -> None:
     """Let `resources/list` ask us for each page."""
     lowlevel(server).add_request_handler("resources/list", PaginatedRequestParams, list_resources)
+
+
+def watch_requests(server: MCPServer[Any], middleware: ServerMiddleware[Any]) -> None:
+    """Let every request pass here, of any connection."""
+    lowlevel(server).middleware.append(middleware)
+
+
+def serve_listening(
+    server: MCPServer[Any], bus: SubscriptionBus, check: Callable[[list[str]], None]
+) -> None:
+    """Serve the streams of the newer era, where `check` lets them in."""
+    serve = ListenHandler(bus)
+
+    async def listen(
+        ctx: RequestContext, params: SubscriptionsListenRequestParams
+    ) -> SubscriptionsListenResult:
+        check([str(uri) for uri in params.notifications.resource_subscriptions or ()])
+        return await serve(ctx, params)
+
+    low = lowlevel(server)
+    low.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, listen)
 
 
 def announce_changes(server: MCPServer[Any]) -> None:
@@ -56,14 +80,14 @@ def serve_subscriptions(
     """Hear of connections of the handshake era, and of what they subscribe to."""
 
     async def join(ctx: RequestContext, _: NotificationParams) -> None:
-        await joined(_connection(ctx.session))
+        await joined(connection(ctx.session))
 
     async def subscribe(ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
-        await subscribed(_connection(ctx.session), str(params.uri))
+        await subscribed(connection(ctx.session), str(params.uri))
         return EmptyResult()
 
     async def unsubscribe(ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
-        await unsubscribed(_connection(ctx.session), str(params.uri))
+        await unsubscribed(connection(ctx.session), str(params.uri))
         return EmptyResult()
 
     low = lowlevel(server)
@@ -72,6 +96,6 @@ def serve_subscriptions(
     low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
 
 
-def _connection(session: ServerSession) -> Connection:
+def connection(session: ServerSession) -> Connection:
     """What outlives the request: it can be written to later, and says when it closes."""
     return session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

@@ -30,6 +30,7 @@ from flex_mcp.llm import Later
 from flex_mcp.server import asking, elicitation, sampling
 from flex_mcp.server.audience import Audience
 from flex_mcp.server.caller import client_name, only_reads
+from flex_mcp.server.limits import asking as slow
 from flex_mcp.tools import Caller
 
 Call = Callable[[App, Any, Caller], Answer]
@@ -55,11 +56,14 @@ class LibraryTool(Tool):
             return _refusal(f"this token only reads: {self.name} needs the token of FLEX_MCP_TOKEN")
         await self.before()
         replies = asking.replies(context)
+        threads = slow if self.annotations == ASKS else None
         while True:
             model, person = sampling.lent(context, replies), elicitation.person(context, replies)
             caller = Caller(client_name(context), model, person)
             try:
-                answer: Answer = await anyio.to_thread.run_sync(self.fn, arguments, caller)
+                answer: Answer = await anyio.to_thread.run_sync(
+                    self.fn, arguments, caller, limiter=threads
+                )
             except Later as later:
                 question = sampling.question(later.turn)
             except Unasked as unasked:

@@ -1,10 +1,13 @@
 """Rows of the tables as values, and back."""
 
+import functools
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import apsw
 
 from flex_mcp.analysis import expanded
 from flex_mcp.arguments import adapter
@@ -38,10 +41,25 @@ if TYPE_CHECKING:
     import numpy as np  # late where it is used: most starts need no vectors of their own
     from numpy.typing import NDArray
 
+T = TypeVar("T")
 Row = Mapping[str, Any]
 COMPRESS_OVER = 4096  # bytes of a trajectory's body
+BODY_LIMIT = 64 * 1024 * 1024  # bytes of one; 5 MiB of text in JSON, whatever its characters
 
 Decisions = tuple[Decision, ...]
+
+
+def _sound(read: Callable[[Row], T]) -> Callable[[Row], T]:
+    """A row that holds what we never write is damage that SQLite does not see."""
+
+    @functools.wraps(read)
+    def reading(row: Row) -> T:
+        try:
+            return read(row)
+        except (ValueError, TypeError, LookupError, AttributeError, zlib.error) as error:
+            raise apsw.CorruptError(f"a {read.__name__} is damaged") from error
+
+    return reading
 
 
 def as_json(items: Iterable[object]) -> str:
@@ -52,6 +70,7 @@ def texts(column: str) -> tuple[str, ...]:
     return () if column == "[]" else tuple(json.loads(column))  # most are empty, and many are read
 
 
+@_sound
 def experience(row: Row) -> Experience:
     return Experience(
         id=row["id"],
@@ -131,6 +150,7 @@ def tokens(value: Snapshot) -> bytes:
     return known_tokens().kept(value.title, f"{value.when}\n{value.lesson}")
 
 
+@_sound
 def revision(row: Row) -> Revision:
     before = row["before"]
     return Revision(
@@ -163,6 +183,7 @@ def revision_row(value: Revision) -> dict[str, Any]:
     }
 
 
+@_sound
 def write(row: Row) -> Write:
     return Write(
         number=row["number"],
@@ -175,10 +196,11 @@ def write(row: Row) -> Write:
     )
 
 
+@_sound
 def trajectory(row: Row) -> RecordedTrajectory:
     body = row["body"]
     if row["compressed"]:
-        body = zlib.decompress(body)
+        body = _unpacked(body)
     content: dict[str, Any] = json.loads(body) if body else {}
     steps = content.get("steps")
     agent = row["agent_name"], row["agent_model"]
@@ -199,6 +221,15 @@ def trajectory(row: Row) -> RecordedTrajectory:
         recorded_at=datetime.fromisoformat(row["recorded_at"]),
         retrieval_ids=tuple(json.loads(row["retrieval_ids"])),
     )
+
+
+def _unpacked(body: bytes) -> bytes:
+    """A body that was compressed; a file from elsewhere may hold one that never ends."""
+    unpacking = zlib.decompressobj()
+    text = unpacking.decompress(body, BODY_LIMIT)
+    if not unpacking.eof:
+        raise zlib.error
+    return text
 
 
 def _step(step: Mapping[str, Any]) -> Step:
@@ -241,6 +272,7 @@ def _body(value: RecordedTrajectory) -> bytes | None:
     return None
 
 
+@_sound
 def brief(row: Row) -> Brief:
     return Brief(
         id=row["id"],
@@ -255,6 +287,7 @@ def brief(row: Row) -> Brief:
     )
 
 
+@_sound
 def turn(row: Row) -> Turn | None:
     """None where the brief has ended and only its cost is kept."""
     if row["prompt"] is None:
@@ -281,6 +314,7 @@ def reply_row(reply: Reply) -> dict[str, Any]:
     }
 
 
+@_sound
 def spent(row: Row) -> Spent:
     return Spent(
         road=Road(row["road"]),

@@ -11,20 +11,37 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterable, Callable
-from typing import TextIO
+from io import TextIOWrapper
 
 import anyio
-from anyio.streams.memory import MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.stdio import stdio_server
+from mcp.shared._stream_protocols import WriteStream
 from mcp.shared.message import SessionMessage
+from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError, JSONRPCNotification
 
 from flex_mcp.app import App
+from flex_mcp.quoting import one_line
 from flex_mcp.server import build_server, sdk
+from flex_mcp.transports.limits import REFUSED, Lines
 
 PATIENCE = 2.5  # seconds from the wish to end until the process ends
+UNREAD = 64  # answers that wait for a client to read; beyond, we do not read either
+A_MOMENT = 0.05  # seconds until we look whether it has
+
+LONGEST_SENTENCE = 400  # characters
+LOUD = {  # these tell of every bad request
+    "mcp.server.runner": logging.ERROR,
+    "mcp.server.sse": logging.CRITICAL,
+    "mcp.server.streamable_http": logging.CRITICAL,
+    "mcp.server.streamable_http_manager": logging.ERROR,
+    "uvicorn.error": logging.ERROR,
+}
+
+Item = SessionMessage | Exception
 
 
-def serve_stdio(app: App, *wire: TextIO) -> None:
+def serve_stdio(app: App, *wire: TextIOWrapper) -> None:
     """Serve one client on stdin and stdout until it goes away; nothing else writes to stdout.
 
     `wire` is what to read and to write where the front has claimed the process's own already.
@@ -33,16 +50,20 @@ def serve_stdio(app: App, *wire: TextIO) -> None:
     anyio.run(_serve_stdio, app, *wire)
 
 
-async def _serve_stdio(app: App, *wire: TextIO) -> None:
+async def _serve_stdio(app: App, *wire: TextIOWrapper) -> None:
     low = sdk.lowlevel(build_server(app))
     try:
-        async with stdio_server(*map(anyio.wrap_file, wire)) as (read, write):
-            stopped = anyio.Event()
-            passed_on, given = anyio.create_memory_object_stream[SessionMessage | Exception]()
-            async with read, passed_on, given, anyio.create_task_group() as tasks:
+        async with stdio_server(*map(anyio.wrap_file, _bounded(*wire))) as (read, write):
+            stopped, told = anyio.Event(), anyio.Event()
+            passed_on, given = anyio.create_memory_object_stream[Item]()
+            said, to_say = anyio.create_memory_object_stream[SessionMessage]()
+            async with read, passed_on, given, said, anyio.create_task_group() as tasks:
                 tasks.start_soon(stop_on_signal, stopped.set, tasks.cancel_scope.cancel)
-                tasks.start_soon(_relay, read, passed_on)
-                await low.run(given, write, low.create_initialization_options())
+                tasks.start_soon(_relay, read, passed_on, said.clone())
+                tasks.start_soon(_say, to_say, write, told)
+                await low.run(given, said, low.create_initialization_options())
+                await said.aclose()
+                await told.wait()
                 tasks.cancel_scope.cancel()
             if stopped.is_set():
                 app.close()
@@ -54,17 +75,55 @@ async def _serve_stdio(app: App, *wire: TextIO) -> None:
         app.close()
 
 
+def _bounded(*wire: TextIOWrapper) -> tuple[TextIOWrapper, ...]:
+    """The streams, with no line longer than we take."""
+    if not wire:
+        return ()  # a terminal, which has short lines
+    stdin, stdout = wire
+    return Lines(stdin.detach(), encoding="utf-8", errors="replace"), stdout
+
+
 async def _relay(
-    read: AsyncIterable[SessionMessage | Exception],
-    passed_on: MemoryObjectSendStream[SessionMessage | Exception],
+    read: AsyncIterable[Item],
+    passed_on: MemoryObjectSendStream[Item],
+    said: MemoryObjectSendStream[SessionMessage],
 ) -> None:
-    """Pass on what the client sends, and notice its end before what it asked for has ended."""
+    """Pass on what the client sends, and notice its end before what it asked for has ended.
+
+    A client that does not read what it is answered is not read from either.
+    """
     try:
-        async with passed_on:
-            async for message in read:
-                await passed_on.send(message)
+        async with passed_on, said:
+            async for item in read:
+                if refusal := _refusal(item):
+                    await said.send(refusal)
+                else:
+                    await passed_on.send(item)
+                while said.statistics().tasks_waiting_send > UNREAD:  # noqa: ASYNC110  rare
+                    await anyio.sleep(A_MOMENT)
     finally:
         end_soon()
+
+
+def _refusal(item: Item) -> SessionMessage | None:
+    """What to say to a line that was not taken in; see `Lines`."""
+    message = None if isinstance(item, Exception) else item.message
+    if not isinstance(message, JSONRPCNotification) or message.method != REFUSED:
+        return None
+    params = message.params or {}
+    error = ErrorData(code=INVALID_REQUEST, message=params["reason"])
+    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=params["id"], error=error))
+
+
+async def _say(
+    to_say: MemoryObjectReceiveStream[SessionMessage],
+    write: WriteStream[SessionMessage],
+    told: anyio.Event,
+) -> None:
+    async with to_say, write:
+        async for message in to_say:
+            await write.send(message)
+    told.set()
 
 
 def end_soon() -> None:
@@ -89,6 +148,22 @@ async def stop_on_signal(*stops: Callable[[], object]) -> None:
             return
 
 
+class Sentence(logging.Formatter):
+    """What has to be said, in one line: where it went wrong is in no user's code."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        error = record.exc_info[1] if record.exc_info else None
+        said = record.getMessage() + (f": {type(error).__name__}: {error}" if error else "")
+        return f"flex-mcp: {one_line(said)[:LONGEST_SENTENCE]}"
+
+
 def log_to_stderr() -> None:
-    """What has to be said while serving is said there, in one form."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="flex-mcp: %(message)s")
+    """What has to be said while serving is said there, in one form.
+
+    What a client did wrong is said to that client, not here.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Sentence())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    for name, level in LOUD.items():
+        logging.getLogger(name).setLevel(level)

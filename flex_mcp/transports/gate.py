@@ -1,8 +1,8 @@
 """Who gets through to the HTTP transports, and with which rights; an ASGI middleware of our own.
 
-Checked in this order, on every path: Host (421), Origin (403), bearer token (401), size of the body
-(413). A page that a browser loaded from elsewhere fails at one of the first two, whatever name
-resolves to this machine (spec 2025-11-25, Transports, security warning).
+Checked in this order, on every path: Host (421), Origin (403), bearer token (401); then `room` sees
+to sizes and numbers. A page that a browser loaded from elsewhere fails at one of the first two,
+whatever name resolves to this machine (spec 2025-11-25, Transports, security warning).
 """
 
 import hmac
@@ -12,16 +12,15 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from mcp.server.transport_security import RequestBodyLimitMiddleware
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flex_mcp.errors import SettingError
 from flex_mcp.settings import Access, Settings
+from flex_mcp.transports.room import Room
 
 HEALTH = "/health"
-MAX_BODY = 16 * 1024 * 1024  # bytes: a trajectory of 5 MiB with everything in it escaped
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 USUAL_PORTS = (80, 443)
 
@@ -95,7 +94,7 @@ class Gate:
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self._app = app
         self._rules = rules
-        self._limited = RequestBodyLimitMiddleware(app, MAX_BODY)
+        self._room = Room(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -108,7 +107,7 @@ class Gate:
         if refused is not None:
             await refused(scope, receive, send)
         else:
-            await self._limited(scope, receive, send)
+            await self._room(scope, receive, send)
 
     def _refused(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)

@@ -22,10 +22,13 @@ from flex_mcp.errors import SettingError
 from flex_mcp.server import build_server
 from flex_mcp.settings import Transport
 from flex_mcp.transports import log_to_stderr, stop_on_signal
-from flex_mcp.transports.gate import HEALTH, MAX_BODY, Gate, Rules, rules_for
+from flex_mcp.transports.connections import MAX_HEAD, Connection
+from flex_mcp.transports.gate import HEALTH, Gate, Rules, rules_for
+from flex_mcp.transports.limits import MAX_MESSAGE
 
 LAST_ANSWERS = 1  # seconds for answers under way once the end was asked for
 MAX_SESSIONS = 1_000  # of the handshake era; more are refused until some end
+SESSION_IDLE = 15 * 60  # seconds; a client whose session has ended opens another by itself
 OURS = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # the gate checks more
 
 
@@ -57,12 +60,15 @@ def application(server: MCPServer[Any], transport: Transport, rules: Rules) -> A
     """The ASGI application: what is served at which path, behind the gate."""
     routes: list[BaseRoute] = [Route(HEALTH, _health)]
     if transport in {Transport.HTTP, Transport.SSE}:
-        sse = server.sse_app(max_request_body_size=MAX_BODY, transport_security=OURS)
+        sse = server.sse_app(max_request_body_size=MAX_MESSAGE, transport_security=OURS)
         routes.extend(sse.routes)
     if transport is Transport.SSE:
         return Gate(Starlette(routes=routes), rules)
     streamable = server.streamable_http_app(
-        max_request_body_size=MAX_BODY, max_sessions=MAX_SESSIONS, transport_security=OURS
+        max_request_body_size=MAX_MESSAGE,
+        max_sessions=MAX_SESSIONS,
+        session_idle_timeout=SESSION_IDLE,
+        transport_security=OURS,
     )
 
     @contextlib.asynccontextmanager
@@ -102,6 +108,9 @@ class Served(uvicorn.Server):
 async def _serve(application: ASGIApp, bound: socket.socket) -> None:
     config = uvicorn.Config(
         application,
+        http=Connection,
+        ws="none",
+        h11_max_incomplete_event_size=MAX_HEAD,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,0 +1,87 @@
+"""What one connection may have under way, and keep; whoever wants more is told, and others go on.
+
+Over HTTP `transports.room` bounds what arrives; here is what stays, on any transport.
+"""
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp.server.context import CallNext, HandlerResult
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
+
+from flex_mcp.server import sdk
+
+if TYPE_CHECKING:
+    from mcp.server.connection import Connection
+
+MAX_UNDER_WAY = 128  # requests of one connection; three times what runs at once
+MAX_ASKING = 8  # calls that may wait for a model, so that searches never wait for them
+MAX_HELLO = 64 * 1024  # characters of what a client says of itself: kept as long as its session
+MAX_SUBSCRIPTIONS = 1_000  # addresses that one connection, or stream, hears of
+MAX_ADDRESS = 2_000  # characters of one
+MAX_LISTENING = 256  # streams of changes in the newer era
+MAX_NAME = 200  # characters of a client's name: each write is logged with it
+
+asking = anyio.CapacityLimiter(MAX_ASKING)  # beside the 40 threads that answer all else
+
+
+class Load:
+    """Counts the requests under way, connection by connection."""
+
+    def __init__(self) -> None:
+        self._under_way: Counter[Connection] = Counter()
+
+    async def __call__(self, ctx: sdk.RequestContext, call_next: CallNext) -> HandlerResult:
+        if ctx.request_id is None:
+            return await call_next(ctx)
+        if ctx.method == "initialize":
+            check_hello(ctx.params)
+        connection = sdk.connection(ctx.session)
+        if self._under_way[connection] >= MAX_UNDER_WAY:
+            raise MCPError(
+                INTERNAL_ERROR,
+                f"{MAX_UNDER_WAY} requests of this connection are under way already: "
+                "wait for their answers",
+            )
+        self._under_way[connection] += 1
+        try:
+            return await call_next(ctx)
+        finally:
+            self._under_way[connection] -= 1
+            if not self._under_way[connection]:
+                del self._under_way[connection]
+
+
+def check_hello(params: Any) -> None:  # noqa: ANN401  any JSON
+    """Refuse a client that says too much of itself.
+
+    Raises:
+        MCPError: names the limit.
+    """
+    if len(json.dumps(params)) > MAX_HELLO:
+        raise MCPError(
+            INVALID_PARAMS,
+            f"initialize has more than {MAX_HELLO:,} characters: say less of the client",
+        )
+
+
+def check_addresses(uris: list[str]) -> None:
+    """Refuse more, or longer, addresses than one connection may hear of.
+
+    Raises:
+        MCPError: names the limit.
+    """
+    if len(uris) > MAX_SUBSCRIPTIONS:
+        raise MCPError(
+            INVALID_PARAMS,
+            f"one connection hears of at most {MAX_SUBSCRIPTIONS:,} resources: unsubscribe from "
+            "some, or hear of the list",
+        )
+    if any(len(uri) > MAX_ADDRESS for uri in uris):
+        raise MCPError(
+            INVALID_PARAMS,
+            f"the address of a resource has at most {MAX_ADDRESS:,} characters: list the resources",
+        )

@@ -1,0 +1,182 @@
+"""What the fuzz tests share: hostile values, and what must be true of every answer.
+
+`FUZZ=20 python -m pytest tests/test_fuzz.py` runs twenty times as many examples, other ones each
+time; without it they are the same everywhere, and few.
+"""
+
+import copy
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+TIMES = int(os.environ.get("FUZZ", "0"))  # noqa: TID251  of the tests, not of the product
+ASIDE = {"retrievals", "retrieval_hits", "writes"}  # of searches, whose log is written behind
+LEAKS = re.compile(r"Traceback|pydantic|validation error|https?://|apsw|File \"|NoneType|object at")
+
+NASTY = [
+    *("", " ", "\0", "\x1b[2J", "\r\n", "\u202e", "\u200b", "\ud800", "\udfff\ud800", "\ufeff"),
+    *(
+        "../../etc/passwd",
+        "/",
+        "%2e%2e%2f",
+        "~",
+        "C:\\",
+        "file:///etc/passwd",
+        "'; DROP TABLE x;--",
+    ),
+    *('"', "$task", "{}", "[]", "[" * 600, '{"a":' * 300, "null", "NaN", "1e999", "é" * 5000, "*"),
+    *("AND OR NOT NEAR(", "\U0001f99c" * 50, "a" * 25_000, "x/y//z/", "e_" + "a" * 12, "t_", "b_x"),
+]
+texts = st.one_of(
+    st.sampled_from(NASTY), st.text(max_size=30), st.text(st.characters(), max_size=8)
+)
+numbers = st.one_of(
+    st.integers(-3, 12),
+    st.sampled_from([2**31, -(2**63), 2**64, 10**400, -0.0, 1e308, 0.5, 1.0000001]),
+)
+scalars = st.one_of(st.none(), st.booleans(), numbers, texts)
+anything = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(texts, inner, max_size=4)),
+    max_leaves=8,
+)
+
+
+def fuzzed(examples: int) -> Callable[[Any], Any]:
+    """So many examples; `FUZZ` times as many, and other ones each time, where that is set."""
+    return settings(
+        max_examples=examples * max(TIMES, 1),
+        derandomize=not TIMES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def of_schema(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Values that a published schema takes, and now and then one that it does not."""
+    return st.one_of(_of(schema), _of(schema), _of(schema), anything)
+
+
+def _of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    if options := schema.get("anyOf"):
+        return st.one_of([_of(option) for option in options])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    match schema.get("type"):
+        case "object":
+            named = {name: of_schema(one) for name, one in schema.get("properties", {}).items()}
+            needed = {name: named.pop(name) for name in schema.get("required", ()) if name in named}
+            return st.fixed_dictionaries(needed, optional=named)
+        case "array":
+            return st.lists(of_schema(schema.get("items", {})), max_size=3)
+        case "integer":
+            return st.integers(schema.get("minimum", 0), schema.get("maximum", 10))
+        case "number":
+            return st.floats(0, 1)
+        case "boolean":
+            return st.booleans()
+        case "null":
+            return st.none()
+        case _:
+            return texts
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, whole: Any) -> Any:
+    """A JSON value with something in it replaced, taken out, put twice or put in."""
+    value = copy.deepcopy(whole)
+    for _ in range(draw(st.integers(1, 3))):
+        places = list(_places(value))
+        if not places:
+            return draw(anything)
+        holder, key = draw(st.sampled_from(places))
+        match draw(st.sampled_from(["replace", "replace", "drop", "add", "twice"])):
+            case "replace":
+                holder[key] = draw(anything)
+            case "drop":
+                del holder[key]
+            case "twice" if isinstance(holder, list):
+                holder.append(copy.deepcopy(holder[key]))
+            case _ if isinstance(holder, dict):
+                holder[draw(texts)] = draw(anything)
+            case _:
+                holder.append(draw(anything))
+    return value
+
+
+def _places(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        keys: Any = list(value) if isinstance(value, dict) else range(len(value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        for key in keys:
+            yield value, key
+            yield from _places(value[key])
+
+
+@st.composite
+def flipped(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Bytes with some of them changed, cut out, said twice, or the end cut off."""
+    made = bytearray(whole)
+    for _ in range(draw(st.integers(1, 8))):
+        at = draw(st.integers(0, max(len(made) - 1, 0)))
+        length = draw(st.sampled_from([1, 1, 2, 16, 200, 5_000]))
+        match draw(st.sampled_from(["flip", "flip", "flip", "set", "cut", "twice", "end"])):
+            case "flip" if made:
+                made[at] ^= 1 << draw(st.integers(0, 7))
+            case "set":
+                filler = draw(st.sampled_from([b"\0", b"\xff", b"A", b'"', b"\n"]))
+                made[at : at + length] = filler * len(made[at : at + length])
+            case "cut":
+                del made[at : at + length]
+            case "twice":
+                made[at:at] = made[at : at + length]
+            case _:
+                del made[at:]
+    return bytes(made)
+
+
+def check_sentence(said: str) -> None:
+    """What a person or model reads of a refusal: one line in our words."""
+    assert said.strip()
+    assert len(said) < 2_000, said[:2_000]
+    assert "\n" not in said.strip(), said
+    assert not LEAKS.search(said), said
+
+
+def tables(path: Path) -> str:
+    """A hash of all that a library holds, what searches leave aside."""
+    if not path.exists():
+        return ""
+    found = hashlib.sha256()
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        connection.set_busy_timeout(10_000)
+        named = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE V%'"
+        for (name,) in sorted(connection.execute(named)):
+            if name not in ASIDE:
+                rows = connection.execute(f'SELECT * FROM "{name}"')  # noqa: S608  its own names
+                found.update(repr((name, sorted(map(repr, rows)))).encode(errors="replace"))
+    finally:
+        connection.close()
+    return found.hexdigest()
+
+
+def as_json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def request(id_: object, method: str, params: object = None) -> dict[str, Any]:
+    message = {"jsonrpc": "2.0", "id": id_, "method": method}
+    return message if params is None else message | {"params": params}
+
+
+def chosen(items: Sequence[Any]) -> st.SearchStrategy[Any]:
+    return st.sampled_from(list(items))
