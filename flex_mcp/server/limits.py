@@ -25,7 +25,7 @@ MAX_ADDRESS = 2_000  # characters of one
 MAX_LISTENING = 256  # streams of changes in the newer era
 MAX_NAME = 200  # characters of a client's name: each write is logged with it
 
-asking = anyio.CapacityLimiter(MAX_ASKING)  # beside the 40 threads that answer all else
+patient = anyio.CapacityLimiter(MAX_ASKING)  # beside the 40 threads that answer all else
 
 
 class Load:

@@ -30,7 +30,7 @@ from flex_mcp.llm import Later
 from flex_mcp.server import asking, elicitation, sampling
 from flex_mcp.server.audience import Audience
 from flex_mcp.server.caller import client_name, only_reads
-from flex_mcp.server.limits import asking as slow
+from flex_mcp.server.limits import patient
 from flex_mcp.tools import Caller
 
 Call = Callable[[App, Any, Caller], Answer]
@@ -56,7 +56,7 @@ class LibraryTool(Tool):
             return _refusal(f"this token only reads: {self.name} needs the token of FLEX_MCP_TOKEN")
         await self.before()
         replies = asking.replies(context)
-        threads = slow if self.annotations == ASKS else None
+        threads = patient if self.annotations == ASKS else None
         while True:
             model, person = sampling.lent(context, replies), elicitation.person(context, replies)
             caller = Caller(client_name(context), model, person)
