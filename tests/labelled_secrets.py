@@ -124,10 +124,10 @@ CONTEXTS = {
         "set -x; deploy --quiet §",
         "Traceback: ValueError: cannot use '§' here",
         "headers = {'Authorization': 'Bearer §'}",
-        "variable \"t\" { default = \"§\" }",
+        'variable "t" { default = "§" }',
         "the log shows key=§&page=2 in the query",
         "> they gave me (§), is that right?",
-        "{\\\"token\\\": \\\"§\\\", \\\"user\\\": 7}",
+        '{\\"token\\": \\"§\\", \\"user\\": 7}',
     ),
 }
 
@@ -166,7 +166,7 @@ BY_NAME = {
         'db_password = "§"  # terraform.tfvars',
         "mysqldump --user=root --password=§ shop > dump.sql",
         "<password>§</password>",
-        "private static final String PASSWORD = \"§\";",
+        'private static final String PASSWORD = "§";',
         "$env:ADMIN_PASSWORD = '§'",
         ":password => '§',",
         'setPassword("§");',
@@ -175,7 +175,7 @@ BY_NAME = {
         "- name: MYSQL_ROOT_PASSWORD\n  value: §",
         'os.environ["SMTP_PASSWORD"] = "§"',
         "wifi passwd: §",
-        "{\\\"user\\\": \\\"bob\\\", \\\"password\\\": \\\"§\\\"}",
+        '{\\"user\\": \\"bob\\", \\"password\\": \\"§\\"}',
         'passphrase = "§"',
         "Server=tcp:db,1433;User Id=sa;Password=§;Encrypt=true;",
         "https://example.com/login?user=bob&password=§&next=%2F",
@@ -195,11 +195,11 @@ BY_NAME = {
         "jdbc:mysql://db:3306/shop?user=app&password=§",
         'var dbPassword = "§";',
         "user_password = §",
-        "  rootPassword: \"§\"",
+        '  rootPassword: "§"',
         "--password §",
         'if password == "§":',
         "machine api.example.com login bob password §",
-        "<add key=\"SmtpPassword\" value=\"§\"/>",
+        '<add key="SmtpPassword" value="§"/>',
         'with_password("§")',
         "CREATE USER 'app'@'%' IDENTIFIED BY '§';",
         "docker login -u bob -p § registry.example.com",
@@ -207,7 +207,7 @@ BY_NAME = {
         'Map.of("password", "§")',
         "ConvertTo-SecureString '§' -AsPlainText -Force",
         "RABBITMQ_DEFAULT_PASS: §",
-        "pass: \"§\"",
+        'pass: "§"',
         "credentials: { username: 'bob', password: '§' }",
         "ansible_become_pass=§",
         "db.example.com:5432:shop:app:§",
@@ -289,11 +289,11 @@ BY_KEY = {
         "Authorization: token §",
         "--api-key §",
         "const SECRET = '§';",
-        "refresh_token: \"§\"",
+        'refresh_token: "§"',
         "Endpoint=sb://bus.example.com/;SharedAccessKeyName=root;SharedAccessKey=§=",
         "SECRET_KEY = 'django-§'",
         "wss://example.com/socket?token=§",
-        "cohere_api_key = \"§\"",
+        'cohere_api_key = "§"',
         "private_key_id_secret: §",
         "session_token=§",
         "webhook_secret: '§'",
@@ -302,7 +302,7 @@ BY_KEY = {
         "my api token is §, it expires soon",
         'signing_key => "§"',
         "curl -H 'PRIVATE-TOKEN: §' https://git.example.com/api/v4/projects",
-        "stripe.apiKey = \"§\";",
+        'stripe.apiKey = "§";',
         "bearer §",
     ),
 }
@@ -394,7 +394,7 @@ HARMLESS = {
         "sqlite_autoindex_experiences_1",
         "com.example.project.authentication.TokenProviderFactory",
         "x-request-id: {uuid}",
-        "etag: W/\"{hex32}\"",
+        'etag: W/"{hex32}"',
         "docker.io/library/python@sha256:{hex64}",
         "https://cdn.example.com/app.{hex20}.js",
         "password_hash = hash_password(password)",
@@ -436,15 +436,15 @@ HARMLESS = {
         "index {hex7}..{hex7} 100644",
         "request {uuid} took 35 ms",
         "parent {hex40}",
-        "checksum = \"{hex64}\"",
+        'checksum = "{hex64}"',
         "Downloading model {hex40}/model.onnx",
         "--hash=sha256:{hex64}",
-        "resolved \"https://pkgs.example.com/a/-/a-1.0.0.tgz#{hex40}\"",
+        'resolved "https://pkgs.example.com/a/-/a-1.0.0.tgz#{hex40}"',
         "O=C(O)C[C@H](O)C[C@H](O)CCn2c(c(c(c2c1ccc(F)cc1)c3ccccc3)C(=O)Nc4ccccc4)C(C)C",
         "InChI=1S/C8H10N4O2/c1-10-4-9-6-5(10)7(13)12(3)8(14)11(6)2/h4H,1-3H3",
         "InChIKey: RYYVLZVUVIJVGH-UHFFFAOYSA-N",
         "GGCTAGCTAGCTTACGATCGATCGGGCTATATCGCGATTAGCTAGCATCGA",
-        "<img src=\"data:image/gif;base64,R0lGODlhAQABAIAAA{b64_200}\">",
+        '<img src="data:image/gif;base64,R0lGODlhAQABAIAAA{b64_200}">',
         "url(data:font/woff2;base64,d09GMgAB{b64_200})",
         "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY{b64_64} host",
         "SHA256:{b64_43} bob@laptop (ED25519)",
@@ -455,14 +455,14 @@ HARMLESS = {
         'apiKey: "INSERT_KEY_HERE",',
         "password: '********'",
         "secret: [REDACTED]",
-        "secret: \"{{ .Values.secret }}\"",
-        "password = \"%s\" % value",
+        'secret: "{{ .Values.secret }}"',
+        'password = "%s" % value',
         "PASSWORD=$(cat /run/secrets/db)",
         "password_file: /run/secrets/db_password",
         "token=${{ secrets.GITHUB_TOKEN }}",
         "const apiKey = process.env.STRIPE_KEY!;",
         'api_key = config["api_key"]',
-        "String password = request.getParameter(\"password\");",
+        'String password = request.getParameter("password");',
         "password = user.password",
         "private String password;",
         "public void setPassword(String password) {",
@@ -498,7 +498,7 @@ HARMLESS = {
         "ssh_key_path = '~/.ssh/id_ed25519'",
         "key_id: {hex16}",
         "keyid: 0x{HEX16}",
-        "publicKey: \"{b64_43}=\"",
+        'publicKey: "{b64_43}="',
         "NEXT_PUBLIC_SITE_KEY=demo",
         "kid: 2026-03-key-1",
         "auth_url = https://login.example.com/authorize",
@@ -541,7 +541,9 @@ HARMLESS = {
 def harmless(template: str, seed: str) -> str:
     """A look-alike; its drawn parts are no secrets."""
     digits = drawn(HEX, 64, seed)
-    uuid = "-".join((digits[:8], digits[8:12], f"4{digits[13:16]}", f"a{digits[17:20]}", digits[20:32]))
+    uuid = "-".join(
+        (digits[:8], digits[8:12], f"4{digits[13:16]}", f"a{digits[17:20]}", digits[20:32])
+    )
     values = {f"hex{n}": drawn(HEX, n, f"{seed}{n}") for n in (7, 12, 16, 20, 32, 40, 64)}
     values |= {f"b64_{n}": drawn(BASE64, n, f"{seed}b{n}") for n in (43, 64, 86, 200)}
     values |= {f"lower{n}": drawn(LOWER + DIGITS, n, f"{seed}l{n}") for n in (32, 58)}
@@ -593,7 +595,9 @@ def _whole(half: int) -> Iterator[Line]:
     label = ("RSA PRIVATE KEY", "OPENSSH PRIVATE KEY")[half - 1]
     kind = "private-key"
     yield _filled(half, kind, "$ cat id\n§\n$ exit", private_key(label, f"{half}a"))
-    yield _filled(half, kind, '"private_key": "§",', private_key("PRIVATE KEY", f"{half}b", joint="\\n"))
+    yield _filled(
+        half, kind, '"private_key": "§",', private_key("PRIVATE KEY", f"{half}b", joint="\\n")
+    )
     yield _filled(half, kind, "key: |\n  §", private_key("EC PRIVATE KEY", f"{half}c", 2, "\n  "))
     words = MADE_UP[half]
     yield _filled(half, "private", "before § after", f"<private>call {words[0]}\nat noon</private>")

@@ -142,14 +142,14 @@ def secrets(text: str) -> Iterator[Span]:
 
 
 def _found(form: Form, text: str) -> Iterator[Span]:
-    regex, place = _compiled(form.regex), 0
+    regex, place, last = _compiled(form.regex), 0, 0
     while found := regex.search(text, place):
         start, end = found.span()
-        if start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+        if start > last and (text[start - 1].isalnum() or text[start - 1] == "_"):
             place = start + 1  # it begins inside a word
             continue
         yield Span(start, end, form.kind)
-        place = end
+        place = last = end
 
 
 def _armoured(text: str) -> Iterator[Span]:

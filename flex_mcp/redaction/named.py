@@ -6,6 +6,7 @@ example (`<your-key>`, `xxxx`, `changeme`) and a sentence about secrets hold non
 Every repeat is bounded or possessive, so that the cost grows with the text, whatever it is.
 """
 
+import functools
 import re
 from collections.abc import Iterator
 from enum import Enum
@@ -57,23 +58,10 @@ BARE = re.compile(r"""[^\s"'`<>,;|(){}\[\]\\]++""")
 NEXT = re.compile(r"&(?:&|[a-z]{2,6}$|[\w.%-]{1,60}=)")  # of a query, of a shell, of HTML
 
 EXEMPT_LAST = frozenset(
-    "id ids name names type types url uri path paths file files filename count counts length len "
-    "size limit limits max min field fields hint policy ref header headers expiry expires expired "
-    "expiration ttl prefix suffix label index column columns format rotation reset validator "
-    "valid invalid error errors required optional strength budget usage manager provider store "
-    "storage vault service class function func method handler factory generator parser reader "
-    "input form page screen view model table schema enabled disabled exists missing version "
-    "algorithm alg arn env var variable state status attempts retries cost price per rate "
-    "board word words map down up press code codes event events bindings binding space "
-    "check checker checked rules rule regex pattern description message placeholder title text "
-    "button link host port user username endpoint domain scope scopes role roles audience issuer "
-    "mgr mode level source target order sort pair pairs ring chain fingerprint timeout time at date "
-    "lock age days hours seconds minutes entropy bits bytes encoding".split()
+    ["id", "ids", "name", "names", "type", "types", "url", "uri", "path", "paths", "file", "files", "filename", "count", "counts", "length", "len", "size", "limit", "limits", "max", "min", "field", "fields", "hint", "policy", "ref", "header", "headers", "expiry", "expires", "expired", "expiration", "ttl", "prefix", "suffix", "label", "index", "column", "columns", "format", "rotation", "reset", "validator", "valid", "invalid", "error", "errors", "required", "optional", "strength", "budget", "usage", "manager", "provider", "store", "storage", "vault", "service", "class", "function", "func", "method", "handler", "factory", "generator", "parser", "reader", "input", "form", "page", "screen", "view", "model", "table", "schema", "enabled", "disabled", "exists", "missing", "version", "algorithm", "alg", "arn", "env", "var", "variable", "state", "status", "attempts", "retries", "cost", "price", "per", "rate", "board", "word", "words", "map", "down", "up", "press", "code", "codes", "event", "events", "bindings", "binding", "space", "check", "checker", "checked", "rules", "rule", "regex", "pattern", "description", "message", "placeholder", "title", "text", "button", "link", "host", "port", "user", "username", "endpoint", "domain", "scope", "scopes", "role", "roles", "audience", "issuer", "mgr", "mode", "level", "source", "target", "order", "sort", "pair", "pairs", "ring", "chain", "fingerprint", "timeout", "time", "at", "date", "lock", "age", "days", "hours", "seconds", "minutes", "entropy", "bits", "bytes", "encoding"]
 )
 EXEMPT = frozenset(
-    "public pub publishable primary foreign cache sort partition row map dict object hot short "
-    "natural composite candidate unique max min num total per n prompt completion tokenizer "
-    "translation i18n idempotency group lookup dictionary column input output special".split()
+    ["public", "pub", "publishable", "primary", "foreign", "cache", "sort", "partition", "row", "map", "dict", "object", "hot", "short", "natural", "composite", "candidate", "unique", "max", "min", "num", "total", "per", "n", "prompt", "completion", "tokenizer", "translation", "i18n", "idempotency", "group", "lookup", "dictionary", "column", "input", "output", "special"]
 )
 STRONG = re.compile(rf"password|passwd|passphrase|passcode|passwort|secret|credential|{FOREIGN}")
 STRONG_LAST = re.compile(  # "minipass" and "bandpass" are other words
@@ -81,36 +69,17 @@ STRONG_LAST = re.compile(  # "minipass" and "bandpass" are other words
     r"|http|proxy|sql|app|web|test|old|new)?(?:pass|pw|pwd|pswd|psw|pin)"
 )
 KEY_QUALIFIERS = frozenset(
-    "api access secret private auth account service signing encryption master app application "
-    "client deploy license storage shared session consumer subscription admin root db jwt "
-    "webhook hmac aes crypto decryption license functions host openai anthropic stripe aws "
-    "azure gcp google github maps sendgrid twilio mailgun cohere mistral groq datadog dd x".split()
+    ["api", "access", "secret", "private", "auth", "account", "service", "signing", "encryption", "master", "app", "application", "client", "deploy", "license", "storage", "shared", "session", "consumer", "subscription", "admin", "root", "db", "jwt", "webhook", "hmac", "aes", "crypto", "decryption", "license", "functions", "host", "openai", "anthropic", "stripe", "aws", "azure", "gcp", "google", "github", "maps", "sendgrid", "twilio", "mailgun", "cohere", "mistral", "groq", "datadog", "dd", "x"]
 )
 GLUED_KEY = re.compile(
     r"(?:api|access|secret|private|auth|account|signing|encryption|master|shared|app|client"
     r"|subscription|license)keys?$"
 )
 FILLERS = frozenset(
-    "my your the a an api key keys token tokens secret secrets password passwords passwd pass pwd "
-    "passphrase here example examples test tests testing some new old db database user username "
-    "client access private value values string str text insert enter replace change changeme me "
-    "this that placeholder dummy fake sample foo bar baz none null nil true false undefined "
-    "default goes with put set to be in is it required optional invalid wrong missing incorrect "
-    "expired empty unset hidden redacted masked removed stripped omitted secure safe strong weak "
-    "number int integer float bool boolean bytes any object array list dict map file path env "
-    "environment variable os auth authentication authorization bearer basic oauth jwt header "
-    "login signin signup register reset forgot confirm confirmation current repeat same "
-    "different not and or from for of on at by via use used using should must can will was are "
-    "read write admin root host name id service account session app application demo todo fixme "
-    "xxx yyy zzz abc qwe asdf ok yes no same as above below stored vault keychain prompt ask input "
-    "type label field column generated random rotate rotated encrypted hashed plaintext plain "
-    "openai anthropic github google aws azure stripe slack something anything whatever "
-    "utf latin ascii super include omit origin manual message global "
-    "unknown unchanged set changed never always only first second".split()
+    ["my", "your", "the", "a", "an", "api", "key", "keys", "token", "tokens", "secret", "secrets", "password", "passwords", "passwd", "pass", "pwd", "passphrase", "here", "example", "examples", "test", "tests", "testing", "some", "new", "old", "db", "database", "user", "username", "client", "access", "private", "value", "values", "string", "str", "text", "insert", "enter", "replace", "change", "changeme", "me", "this", "that", "placeholder", "dummy", "fake", "sample", "foo", "bar", "baz", "none", "null", "nil", "true", "false", "undefined", "default", "goes", "with", "put", "set", "to", "be", "in", "is", "it", "required", "optional", "invalid", "wrong", "missing", "incorrect", "expired", "empty", "unset", "hidden", "redacted", "masked", "removed", "stripped", "omitted", "secure", "safe", "strong", "weak", "number", "int", "integer", "float", "bool", "boolean", "bytes", "any", "object", "array", "list", "dict", "map", "file", "path", "env", "environment", "variable", "os", "auth", "authentication", "authorization", "bearer", "basic", "oauth", "jwt", "header", "login", "signin", "signup", "register", "reset", "forgot", "confirm", "confirmation", "current", "repeat", "same", "different", "not", "and", "or", "from", "for", "of", "on", "at", "by", "via", "use", "used", "using", "should", "must", "can", "will", "was", "are", "read", "write", "admin", "root", "host", "name", "id", "service", "account", "session", "app", "application", "demo", "todo", "fixme", "xxx", "yyy", "zzz", "abc", "qwe", "asdf", "ok", "yes", "no", "same", "as", "above", "below", "stored", "vault", "keychain", "prompt", "ask", "input", "type", "label", "field", "column", "generated", "random", "rotate", "rotated", "encrypted", "hashed", "plaintext", "plain", "openai", "anthropic", "github", "google", "aws", "azure", "stripe", "slack", "something", "anything", "whatever", "utf", "latin", "ascii", "super", "include", "omit", "origin", "manual", "message", "global", "unknown", "unchanged", "set", "changed", "never", "always", "only", "first", "second"]
 )
 VERBS = frozenset(
-    "get enable disable delete update list fetch load find read is has check validate remove "
-    "revoke create make test assert describe".split()
+    ["get", "enable", "disable", "delete", "update", "list", "fetch", "load", "find", "read", "is", "has", "check", "validate", "remove", "revoke", "create", "make", "test", "assert", "describe"]
 )
 HOLES = re.compile(
     r"\$\{|\$\(|\{\{|%\(|%s|<[^<>]{0,60}>|\*{3}|x{4}|X{4}|\.{3}|…|•{2}|\[redacted|\bENC\[|^\$|^%[\w]+%$"
@@ -122,7 +91,7 @@ TOKEN = re.compile(r"[A-Za-z0-9+/=_.~%-]+")
 CONSTANT = re.compile(r"[A-Z_]{3,}\d{0,2}|_\w+")
 SYMBOLS = re.compile(r"[!@#$%^&*?~+]")
 LEAST_STRONG, LEAST_ENV, LEAST_RANDOM, LEAST_SAID = 4, 6, 16, 20
-TRAILING = ".,:;!?)"
+TRAILING = ".,:;?)"
 
 
 class Strength(Enum):
@@ -190,6 +159,7 @@ def _begin(text: str, start: int) -> int:
     return start
 
 
+@functools.lru_cache(maxsize=1024)
 def named(text: str) -> Name | None:
     """What a name says; None where it is not that of a secret."""
     bare = text.strip("-_")
@@ -286,7 +256,7 @@ class Given(NamedTuple):
             return False
         match self.how:
             case "said" | "cjk" | "item":
-                return _is_odd(value)
+                return _is_odd(value.rstrip("!"))
             case "space":
                 told = self.flag or self.quoted or (is_random(value) and TOKEN.fullmatch(value))
                 return bool(told) and _is_odd(value)
@@ -297,6 +267,8 @@ class Given(NamedTuple):
 
     def _fits(self, name: Name) -> bool:
         """Whether the name is one, and no word of a sentence or function, where it stands."""
+        if not self.quoted and self.after in {"(", "["}:
+            return False  # a call, an item; or it was cut off by what is redacted already
         match self.how:
             case "said" | "space":
                 return name.text.lower() != "pass" or self.flag
@@ -305,7 +277,7 @@ class Given(NamedTuple):
             case "element":
                 return self.after == "<"
             case _:
-                return self.quoted or self.after not in {"(", "["}
+                return True
 
     def _is_word(self, name: Name) -> bool:
         """Whether letters alone may be it: a password is a word at times, a key is none."""
@@ -315,7 +287,7 @@ class Given(NamedTuple):
     def _is_literal(self, name: Name) -> bool:
         """Whether a value without quotes is text, not code."""
         value = self.value
-        if EXPRESSION.fullmatch(value):
+        if EXPRESSION.fullmatch(value.rstrip("!")):
             return False
         if name.kind != "password" and _bare(name.text) in _bare(value):
             return False  # the type of that name
