@@ -11,14 +11,14 @@ from pathlib import Path
 from re import _constants as codes  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 from re import _parser as parser  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
 from fakes import FakeEmbedder, a_lesson, a_trajectory, fake_library
 from hypothesis import given
 from hypothesis import strategies as st
-from labelled_secrets import PROVIDERS, Line, lines, private_key
+from labelled_secrets import PROVIDERS, Line, lines, pieces, private_key
 from mcp import Client
 
 from flex_mcp import open_library, redaction
@@ -47,7 +47,7 @@ LINES = list(lines())
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "redaction.py"
 TOKEN = PROVIDERS["github-token"]("tests")
 OTHER = PROVIDERS["stripe-key"]("tests")
-PASSWORD = "".join(("n0t", "T0day!"))
+PASSWORD = pieces("n0t", "T0day!")
 MARK = "[redacted:github-token]"
 
 
@@ -187,10 +187,16 @@ def unbounded(node: Any) -> Iterator[str]:
     for code, value in node:
         if code in {codes.MAX_REPEAT, codes.MIN_REPEAT} and value[1] is codes.MAXREPEAT:
             yield str(value[2])
-        for part in value if isinstance(value, (tuple, list)) else [value]:
-            for inner in part if isinstance(part, list) else [part]:
-                if isinstance(inner, parser.SubPattern):
-                    yield from unbounded(inner)
+        for part in flat(value):
+            yield from unbounded(part)
+
+
+def flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, parser.SubPattern):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for part in cast("tuple[Any, ...]", value):
+            yield from flat(part)
 
 
 def test_no_pattern_that_meets_a_whole_text_can_go_back_without_a_bound() -> None:
@@ -340,7 +346,8 @@ def test_a_curation_says_in_its_reason_how_many_secrets_there_were(quick: Librar
 
 
 def flex(method: object, **values: object) -> str:
-    entry = {"method": method, "rules": [], "revised_trajectory": ""} | values
+    empty: dict[str, object] = {"rules": [], "revised_trajectory": ""}
+    entry = {"method": method} | empty | values
     return json.dumps({"library": {"golden": [entry]}})
 
 
@@ -407,7 +414,8 @@ async def test_the_answer_of_a_recording_says_how_many_secrets_were_redacted(
         told = await client.call_tool("record_trajectory", work)
         none = await client.call_tool("record_trajectory", work | {"steps": []})
     app.close()
-    assert told.structured_content and none.structured_content
+    assert told.structured_content is not None
+    assert none.structured_content is not None
     assert told.structured_content["redacted"] == 3
     assert "3 secrets were redacted." in str(told.content)
     assert none.structured_content["redacted"] is None

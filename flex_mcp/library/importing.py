@@ -247,11 +247,11 @@ def _add_trajectories(writing: Writing, bundle: Bundle) -> int:
     ids = [trajectory.id for trajectory, _ in bundle.trajectories]
     here = {found.id for found in writing.trajectories(ids)}
     added = 0
-    for trajectory, content_hash in bundle.trajectories:
+    for trajectory, hashed in bundle.trajectories:
         if trajectory.id in here:
             continue
         taken = writing.trajectory_by_key(trajectory.key)  # it keeps its id: evidence names it
         key = f"{trajectory.key} of {trajectory.id}" if taken else trajectory.key
-        writing.add_trajectory(replace(trajectory, key=key), content_hash)
+        writing.add_trajectory(replace(trajectory, key=key), hashed)
         added += 1
     return added

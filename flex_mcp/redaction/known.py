@@ -58,7 +58,7 @@ shopify-token      shp(?:at|ca|pa|ss)_             [a-fA-F0-9]{32}
 square-token       sq0(?:atp|csp)-                 [A-Za-z0-9_-]{22,50}
 square-token       EAAA[EAl]                       [A-Za-z0-9_-]{55,65}
 telegram-token     \d{8,10}:AA                     [A-Za-z0-9_-]{33}
-discord-token      [MNO][A-Za-z\d]                 [A-Za-z\d_-]{21,26}\.[A-Za-z\d_-]{6}\.[A-Za-z\d_-]{27,40}
+discord-token      [MNO][A-Za-z\d]                 [\w-]{21,26}\.[\w-]{6}\.[\w-]{27,40}
 linear-key         lin_(?:api|oauth)_              [A-Za-z0-9]{32,64}
 notion-token       ntn_                            [A-Za-z0-9]{40,60}
 notion-token       secret_                         [A-Za-z0-9]{43}
