@@ -90,10 +90,10 @@ def told_wrong(lines: Iterable[Any]) -> None:
 
 
 def speed(name: str, text: str) -> dict[str, Any]:
-    start = time.perf_counter()
+    start = time.process_time()
     _, count = redact(text)
-    rate = len(text.encode()) / 1e6 / (time.perf_counter() - start)
-    print(f"{name}: {rate:.1f} MB/s, {count} redacted")
+    rate = len(text.encode()) / 1e6 / (time.process_time() - start)
+    print(f"{name}: {rate:.1f} MB a second of the processor, {count} redacted")
     return {"name": f"speed, {name}", "mb_per_second": round(rate, 2), "redacted": count}
 
 

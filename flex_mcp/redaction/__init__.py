@@ -28,7 +28,9 @@ EMAIL = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,64}+@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
 )
 RUN = re.compile(r"[A-Za-z0-9+/_-]{24,}+={0,2}")
-OWN = re.compile(r"(?:(?:hash|key):)?[0-9a-f]{64}(?::\d{1,9})?(?: of t_[a-z2-7]{12})?")
+OWN = re.compile(
+    r"(?:(?:hash|key):)?[0-9a-f]{64}(?::\d{1,9})?(?: of t_[a-z2-7]{12})?|[betr]_[a-z2-7]{12}"
+)
 JSON_FIELDS = frozenset({"json", "document"})  # a text that must stay JSON
 ROUNDS = 8  # until nothing is left: what is taken out may bare another one
 SAMPLE = 256  # characters of a run that tell whether it is random

@@ -24,8 +24,8 @@ FOREIGN = (
     "wachtwoord|parola|lösenord|hasło|haslo|пароль|密码|密碼|パスワード|비밀번호"
 )
 WORDS = (  # each is looked for by itself: that is ten times as fast as their alternation
-    *(r"pass", r"pwd", r"secret", r"token", r"key", r"cred", r"auth", r"cookie", r"session"),
-    *(r"signature", r"webhook", r"sig\b", r"salt\b", r"pin\b"),
+    *("pass", "pwd", "secret", "token", "key", "cred", "auth", "cookie", "session"),
+    *("signature", "webhook", "sig", "salt", "pin"),
     *FOREIGN.split("|"),
 )
 REST = re.compile(r"[A-Za-z0-9_-]*+")
@@ -126,8 +126,8 @@ def secrets(text: str) -> Iterator[Span]:
 
 
 def _words(folded: str) -> list[Span]:
-    found = (one.span() for word in WORDS for one in re.finditer(word, folded))
-    return sorted(Span(*place, "word") for place in found)
+    met = [word for word in WORDS if word in folded]
+    return sorted(Span(*one.span(), word) for word in met for one in re.finditer(word, folded))
 
 
 def lowered(text: str) -> str:
