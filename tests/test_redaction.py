@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from fakes import FakeEmbedder, a_lesson, a_trajectory, fake_library
 from hypothesis import given
 from hypothesis import strategies as st
-from labelled_secrets import PROVIDERS, Line, lines, pieces, private_key
+from labelled_secrets import BASE64, PROVIDERS, Line, drawn, lines, pieces, private_key
 from mcp import Client
 
 from flex_mcp import open_library, redaction
@@ -93,6 +93,15 @@ def test_no_line_of_this_repository_holds_a_whole_secret() -> None:
 )  # fmt: skip
 def test_only_the_secret_goes_and_what_stands_around_it_stays(text: str, kept: str) -> None:
     assert redact(text) == (kept, int(text != kept))
+
+
+def test_a_token_may_be_longer_than_any_password() -> None:
+    long = drawn(BASE64, 900, "session")
+    escaped = '{\\"token\\": \\"' + long + '\\"}'
+    for text in (f'"SessionToken": "{long}",', f"AWS_SESSION_TOKEN={long}\n", escaped):
+        assert redact(text) == (text.replace(long, "[redacted:token]"), 1)
+    for text in (f"data:image/png;base64,{long}", f"token: {'word ' * 200}", f"token={'a' * 900}"):
+        assert redact(text) == (text, 0)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +183,7 @@ def patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
             yield name, value
 
 
-ON_VALUES = {"HOLES", "EXPRESSION", "WORDLIKE", "CONSTANT", "PARTS", "TOKEN", "EXAMPLE"}
+ON_VALUES = {"WEAK", "HOLES", "EXPRESSION", "WORDLIKE", "CONSTANT", "PARTS", "TOKEN", "EXAMPLE"}
 ON_FORMS = {"LITERAL", "GROUPED"}  # these read our own table
 
 

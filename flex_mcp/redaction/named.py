@@ -17,7 +17,7 @@ from flex_mcp.redaction.spans import Span
 from flex_mcp.redaction.vocabulary import EXEMPT, EXEMPT_LAST, FILLERS, KEY_QUALIFIERS, VERBS
 
 NAME_LIMIT = 60  # characters of a name
-VALUE_LIMIT = 512  # characters of a value; a longer one is no password
+VALUE_LIMIT = 512  # characters of a value; a longer one is no password, but may be a token
 TRIES = 8  # names inside one run of characters that are looked at
 FOREIGN = (
     "contraseña|contrasena|kennwort|passwort|geheimnis|geheimwort|mot de passe|motdepasse|senha|"
@@ -25,7 +25,7 @@ FOREIGN = (
 )
 WORDS = (  # each is looked for by itself: that is ten times as fast as their alternation
     *("pass", "pwd", "secret", "token", "key", "cred", "auth", "cookie", "session"),
-    *("signature", "webhook", "sig", "salt", "pin"),
+    *("sessid", "signature", "webhook", "sig", "salt", "pin"),
     *FOREIGN.split("|"),
 )
 REST = re.compile(r"[A-Za-z0-9_-]*+")
@@ -57,6 +57,7 @@ QUOTED = re.compile(
     re.VERBOSE,
 )
 BARE = re.compile(r"""[^\s"'`<>,;|(){}\[\]\\]++""")
+LONG = re.compile(r"""\\{0,3}["'`]?([A-Za-z0-9+/=_.~%-]{513,8192}+)""")
 NEXT = re.compile(r"&(?:&|[a-z]{2,6}$|[\w.%-]{1,60}=)")  # of a query, of a shell, of HTML
 
 STRONG = re.compile(rf"password|passwd|passphrase|passcode|passwort|secret|credential|{FOREIGN}")
@@ -67,6 +68,10 @@ STRONG_LAST = re.compile(  # "minipass" and "bandpass" are other words
 GLUED_KEY = re.compile(
     r"(?:api|access|secret|private|auth|account|signing|encryption|master|shared|app|client"
     r"|subscription|license)keys?$"
+)
+WEAK = re.compile(
+    r"(?:token|key|auth|cookie|signature|webhook|authorization|session|sessionid|sessid)$"
+    r"|^(?:sig|salt|sid|keys|tokens|creds)$"
 )
 HOLES = re.compile(
     r"\$\{|\$\(|\{\{|%\(|%s|<[^<>]{0,60}>|\*{3}|x{4}|X{4}|\.{3}|…|•{2}|\[redacted|\bENC\[|^\$|^%[\w]+%$"
@@ -162,17 +167,7 @@ def named(text: str) -> Name | None:
         return Name(bare, kind, Strength.STRONG, first, "phrase" in joined)
     if GLUED_KEY.search(joined) or (last in {"key", "keys"} and KEY_QUALIFIERS & {*parts[:-1]}):
         return Name(bare, kind, Strength.STRONG, first)
-    if last.endswith(("token", "key", "auth", "cookie", "signature", "webhook")) or last in {
-        "authorization",
-        "session",
-        "sessionid",
-        "sig",
-        "salt",
-        "sid",
-        "keys",
-        "tokens",
-        "creds",
-    }:
+    if WEAK.search(last):
         return Name(bare, kind, Strength.WEAK, first)
     return None
 
@@ -184,7 +179,7 @@ def _kind(joined: str, parts: list[str]) -> str:
         return "api-key" if "api" in joined else "key"
     if "secret" in joined:
         return "secret"
-    if {"cookie", "session", "sessionid", "sid"} & {*parts}:
+    if re.search(r"cookie|sess|^sid$", parts[-1]):
         return "session"
     return "signature" if "sig" in joined else "password"
 
@@ -197,6 +192,8 @@ def _given(text: str, start: int, end: int) -> "Given | None":
     place = joined.end()
     if quoted := QUOTED.match(text, place):
         begin, stop = quoted.span(quoted.lastgroup or 0)
+    elif long := LONG.match(text, place):
+        begin, stop = long.span(1)
     elif bare := BARE.match(text, place, place + VALUE_LIMIT + 1):
         begin, value = bare.start(), NEXT.split(bare.group(), maxsplit=1)[0]
         stop = begin + len(value.rstrip(TRAILING))
@@ -234,7 +231,9 @@ class Given(NamedTuple):
 
     def is_secret(self, name: Name) -> bool:
         value = self.value
-        if self.is_long or HOLES.search(value) or not self._fits(name):
+        if self.is_long:
+            return _is_key(value)
+        if HOLES.search(value) or not self._fits(name):
             return False
         if name.strength is Strength.WEAK:
             least = LEAST_SAID if self.how in {"said", "space", "cjk", "item"} else LEAST_RANDOM
@@ -288,7 +287,7 @@ class Given(NamedTuple):
 
 
 def _is_key(value: str) -> bool:
-    return TOKEN.fullmatch(value) is not None and is_random(value)
+    return TOKEN.fullmatch(value) is not None and is_random(value[:VALUE_LIMIT])
 
 
 def _is_odd(value: str) -> bool:
