@@ -127,7 +127,7 @@ def import_entries(
     entries: Sequence[NewEntry], into: Into, *, source: str, document: str, actor: str
 ) -> Imported:
     """See `Library.import_entries`."""
-    (entries, document), redacted = into.redactor.clean((entries, document))
+    (entries, beside), redacted = into.redactor.clean((entries, Bundle(document=document)))
     parts = {part.identity: part.snapshot for entry in entries for part in entry.parts}
 
     def lacking(reading: Reading) -> dict[str, str]:
@@ -140,7 +140,7 @@ def import_entries(
     with into.writing() as writing:
         if embedder:
             name_embedder(writing, embedder)
-        _keep_document(writing, document)
+        _keep_document(writing, beside.document)
         made: dict[str, str] = {}
         for entry in entries:
             for part in entry.parts:

@@ -31,7 +31,7 @@ class Ready:
     now: datetime
 
 
-def ready(  # noqa: PLR0913  what a library has, and what it was asked
+def ready(
     store: Store,
     embedders: Embedders,
     redactor: Redactor,

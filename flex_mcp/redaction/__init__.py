@@ -23,20 +23,26 @@ from flex_mcp.settings import Redacting
 T = TypeVar("T")
 
 PRIVATE = re.compile(r"<\s*+(/?)\s*+private(?=[\s>]|/\s*+>|\Z)(?!\s*+/>)(?:\s*+>)?", re.IGNORECASE)
-MARK = re.compile(r"\[redacted:[a-z0-9-]+\]")
+MARK = re.compile(r"\[redacted:[a-z0-9-]++\]")
 EMAIL = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,64}+@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
 )
 RUN = re.compile(r"[A-Za-z0-9+/_-]{24,}+={0,2}")
-OWN = re.compile(r"(?:(?:hash|key):)?[0-9a-f]{64}(?::\d+)?(?: of t_[a-z2-7]{12})?")
+OWN = re.compile(
+    r"(?:(?:hash|key):)?[0-9a-f]{64}(?::\d{1,9})?(?: of t_[a-z2-7]{12})?|[betr]_[a-z2-7]{12}"
+)
 JSON_FIELDS = frozenset({"json", "document"})  # a text that must stay JSON
+ROUNDS = 8  # until nothing is left: what is taken out may bare another one
 SAMPLE = 256  # characters of a run that tell whether it is random
 
 
 def redact(text: str, mode: Redacting = Redacting.ON) -> tuple[str, int]:
     """The text without its secrets, and how many they were."""
     total = 0
-    while spans := merged(_spans(text, mode)):
+    for _ in range(ROUNDS):
+        spans = found(text, mode)
+        if not spans:
+            break
         pieces: list[str] = []
         end = 0
         for span in spans:
@@ -47,6 +53,11 @@ def redact(text: str, mode: Redacting = Redacting.ON) -> tuple[str, int]:
     return text, total
 
 
+def found(text: str, mode: Redacting = Redacting.ON) -> list[Span]:
+    """Where the secrets of a text are, in order."""
+    return merged(_spans(text, mode))
+
+
 def _spans(text: str, mode: Redacting) -> Iterator[Span]:
     """What is to go; a mark that stands there already stays."""
     if "<" in text:
@@ -55,11 +66,11 @@ def _spans(text: str, mode: Redacting) -> Iterator[Span]:
         return
     from flex_mcp.redaction import known, named, placed
 
-    found = [*known.secrets(text), *placed.secrets(text), *named.secrets(text)]
+    spans = [*known.secrets(text), *placed.secrets(text), *named.secrets(text)]
     if mode is Redacting.STRICT:
-        found += _unnamed(text)
+        spans += _unnamed(text)
     marks = [mark.span() for mark in MARK.finditer(text)] if "[redacted:" in text else []
-    for span in found:
+    for span in spans:
         if not any(start < span.end and span.start < end for start, end in marks):
             yield span
 
@@ -81,10 +92,10 @@ def _private(text: str) -> Iterator[Span]:
 def _unnamed(text: str) -> Iterator[Span]:
     """What only the strict mode takes."""
     if "@" in text:
-        yield from (Span(*found.span(), "email") for found in EMAIL.finditer(text))
-    for found in RUN.finditer(text):
-        if is_random(found[0][:SAMPLE]):
-            yield Span(*found.span(), "high-entropy")
+        yield from (Span(*one.span(), "email") for one in EMAIL.finditer(text))
+    for run in RUN.finditer(text):
+        if is_random(run[0][:SAMPLE]):
+            yield Span(*run.span(), "high-entropy")
 
 
 class Redactor:

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from flex_mcp.redaction.entropy import is_random
 from flex_mcp.redaction.spans import Span
+from flex_mcp.redaction.vocabulary import words
 
 ARMOUR_LIMIT = 64 * 1024  # characters of a private key, its armour included
 LEAST_KEY = re.compile(r"[A-Za-z0-9+/]{24}")
@@ -58,7 +60,7 @@ shopify-token      shp(?:at|ca|pa|ss)_             [a-fA-F0-9]{32}
 square-token       sq0(?:atp|csp)-                 [A-Za-z0-9_-]{22,50}
 square-token       EAAA[EAl]                       [A-Za-z0-9_-]{55,65}
 telegram-token     \d{8,10}:AA                     [A-Za-z0-9_-]{33}
-discord-token      [MNO][A-Za-z\d]                 [A-Za-z\d_-]{21,26}\.[A-Za-z\d_-]{6}\.[A-Za-z\d_-]{27,40}
+discord-token      [MNO][A-Za-z\d]                 [\w-]{21,26}\.[\w-]{6}\.[\w-]{27,40}
 linear-key         lin_(?:api|oauth)_              [A-Za-z0-9]{32,64}
 notion-token       ntn_                            [A-Za-z0-9]{40,60}
 notion-token       secret_                         [A-Za-z0-9]{43}
@@ -105,6 +107,24 @@ slack-webhook      hooks\.slack\.com/(?:services|workflows|triggers)/ [A-Za-z0-9
 discord-webhook    discord(?:app)?\.com/api/webhooks/\d{15,22}/ [A-Za-z0-9_-]{50,80}
 teams-webhook      webhook\.office\.com/webhookb2/ [A-Za-z0-9@/-]{60,200}
 """
+# further prefixes; what follows them must look random
+PREFIXES = words(
+    """
+    ABSK AIK_CI_ AQ.Ab8 ATAT BBDC- CCDB1_ CCIPRJ_ EAACEdEose0cBA FLWSECK- FLWSECK_TEST- GR1348941
+    PMAT- SWMKEY-1- SWMTKN-1- aact_prod_ apify_api_ api_live. api_live_ca. api_live_us. apk_user_
+    bedrock-api-key- bkct_ bkua_ cfat_ cfut_ cog_ configcat-sdk-1/ csa_ csk- ddo_ ddp_ duffel_live_
+    duffel_test_ dvc_server_ e2b_ essu_ eyJrIjoi fio-u- fm1r_ fm2_ glffct- ico- jina_ lip_ llx-
+    lsv2_pt_ lsv2_sk_ mercury_production_ mergify_application_key_ mlsn. napi_ nvapi- nyk_
+    os_v2_app_ p8e- packagist_acs_ packagist_ort_ packagist_out_ pat-eu1- pat-na1- pdl_live_apikey_
+    persona_production_ phx_ pina_ polar_at_ polar_oat_ polar_pat_ prf_ rdme_ rnd_ rootly_ rpa_
+    samsara_api_ sbp_ sgp_ shippo_live_ shippo_test_ sk-api- sk-lf- sk-or- sk_car_ sm_aat_ sm_pat_
+    sm_sat_ tgp_v1_ tk-us- tss_ tvly- ucat_ unkey_ vca_ vci_ vck_ vcp_ vcr_ vtwn_ waka_ wandb_v1_
+    wrka- xnd_development_ xnd_production_ zpka_
+    """
+)
+PREFIXED = "provider-token"
+REST = "[A-Za-z0-9_./=-]{20,300}"
+SAMPLE = 64  # characters that tell whether it is random
 NEEDLES = {  # of those whose prefix holds no literal of its own that tells enough
     "aws-key": ("AKIA", "ASIA", "ABIA", "ACCA"),
     "telegram-token": (":AA",),
@@ -136,20 +156,23 @@ def secrets(text: str) -> Iterator[Span]:
     yield from _armoured(text)
     if "eyJ" in text:
         yield from (Span(*found.span(), "jwt") for found in WEB_TOKEN.finditer(text))
-    for form in _forms():
-        if any(needle in text for needle in form.needles):
-            yield from _found(form, text)
+    met = [form for needle, form in _needles() if needle in text]
+    for form in dict.fromkeys(met):
+        yield from _found(form, text)
 
 
 def _found(form: Form, text: str) -> Iterator[Span]:
-    regex, place = _compiled(form.regex), 0
+    regex, place, last = _compiled(form.regex), 0, 0
     while found := regex.search(text, place):
         start, end = found.span()
-        if start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+        if start > last and (text[start - 1].isalnum() or text[start - 1] == "_"):
             place = start + 1  # it begins inside a word
             continue
+        if form.kind == PREFIXED and not is_random(text[start:end][len(form.needles[0]) : SAMPLE]):
+            place = start + 1
+            continue
         yield Span(start, end, form.kind)
-        place = end
+        place = last = end
 
 
 def _armoured(text: str) -> Iterator[Span]:
@@ -176,13 +199,20 @@ def _run(text: str, start: int) -> int:
 
 @functools.cache
 def _forms() -> list[Form]:
-    return [_form(*line.split()) for line in FORMS.strip().splitlines()]
+    listed = [_form(*line.split()) for line in FORMS.strip().splitlines()]
+    others = [Form(PREFIXED, (one,), re.escape(one) + REST) for one in sorted(PREFIXES)]
+    return listed + others
 
 
 def _form(kind: str, prefix: str, rest: str) -> Form:
     needles = NEEDLES.get(kind) or (max(LITERAL.findall(GROUPED.sub(" ", prefix)), key=len),)
     ends = "(?![A-Za-z0-9])" if re.search(r"\]\{\d+\}$", rest) else ""
     return Form(kind, needles, prefix + rest + ends)
+
+
+@functools.cache
+def _needles() -> list[tuple[str, Form]]:
+    return [(needle, form) for form in _forms() for needle in form.needles]
 
 
 @functools.cache

@@ -6,6 +6,7 @@ example (`<your-key>`, `xxxx`, `changeme`) and a sentence about secrets hold non
 Every repeat is bounded or possessive, so that the cost grows with the text, whatever it is.
 """
 
+import functools
 import re
 from collections.abc import Iterator
 from enum import Enum
@@ -13,17 +14,18 @@ from typing import NamedTuple
 
 from flex_mcp.redaction.entropy import is_random
 from flex_mcp.redaction.spans import Span
+from flex_mcp.redaction.vocabulary import EXEMPT, EXEMPT_LAST, FILLERS, KEY_QUALIFIERS, VERBS
 
 NAME_LIMIT = 60  # characters of a name
-VALUE_LIMIT = 512  # characters of a value; a longer one is no password
+VALUE_LIMIT = 512  # characters of a value; a longer one is no password, but may be a token
 TRIES = 8  # names inside one run of characters that are looked at
 FOREIGN = (
     "contraseña|contrasena|kennwort|passwort|geheimnis|geheimwort|mot de passe|motdepasse|senha|"
     "wachtwoord|parola|lösenord|hasło|haslo|пароль|密码|密碼|パスワード|비밀번호"
 )
 WORDS = (  # each is looked for by itself: that is ten times as fast as their alternation
-    *(r"pass", r"pwd", r"secret", r"token", r"key", r"cred", r"auth", r"cookie", r"session"),
-    *(r"signature", r"webhook", r"sig\b", r"salt\b", r"pin\b"),
+    *("pass", "pwd", "secret", "token", "key", "cred", "auth", "cookie", "session"),
+    *("sessid", "signature", "webhook", "sig", "salt", "pin"),
     *FOREIGN.split("|"),
 )
 REST = re.compile(r"[A-Za-z0-9_-]*+")
@@ -35,14 +37,15 @@ JOINED = re.compile(
     (?P<assign>\\{0,3}["'`]?\]?[ \t]{0,9}
       (?: :[ ]?[A-Za-z][\w.\[\]|]{0,40}[ ]?=(?!=) | => | := | ={1,3} | !== | != | ::? | -> )
       [ \t]{0,9} (?:[bBrRuU]{1,2}(?=["']))? @?)
-  | (?P<named>\\{0,3}["'`]?[ \t]{0,9},?\s{1,40}\\{0,3}["'`]?[vV]alue\\{0,3}["'`]?[ ]{0,3}[:=][ ]{0,3})
+  | (?P<named>\\{0,3}["'`]?[ \t]{0,9},?\s{1,40}\\{0,3}["'`]?[vV]alue\\{0,3}["'`]?
+      [ ]{0,3}[:=][ ]{0,3})
   | (?P<element>(?:[ ][\w:-]{1,20}="[^"<>\n]{0,30}"){0,2}>)
   | (?P<call>\([ ]{0,3}(?=\\{0,3}["'`]))
   | (?P<item>\\{0,3}["'`],[ ]{0,3}(?=\\{0,3}["'`]))
   | (?P<said>\*{0,2}["'`]?[ \t]{1,3}(?:(?:for|of|to|on|für|de|do|da)[ ][\w.@ -]{1,30}[ ])?
-      (?:is|was|are|be|to|ist|lautet|war|est|es|é|è|jest|è)\b[ \t]{0,3}:?[ \t]{0,3}
+      (?:is|was|are|be|to|ist|lautet|war|est|es|é|è|jest)\b[ \t]{0,3}:?[ \t]{0,3}
       (?:now[ ]|set[ ]to[ ]|changed[ ]to[ ])?\*{0,2})
-  | (?P<cjk>[ ]?(?:は|是|：|为|為|가|은|는)[ ]?)
+  | (?P<cjk>[ ]?(?:は|是|\uff1a|为|為|가|은|는)[ ]?)
   | (?P<space>[ \t]{1,4})
     """,
     re.VERBOSE,
@@ -54,63 +57,21 @@ QUOTED = re.compile(
     re.VERBOSE,
 )
 BARE = re.compile(r"""[^\s"'`<>,;|(){}\[\]\\]++""")
+LONG = re.compile(r"""\\{0,3}["'`]?([A-Za-z0-9+/=_.~%-]{513,8192}+)""")
 NEXT = re.compile(r"&(?:&|[a-z]{2,6}$|[\w.%-]{1,60}=)")  # of a query, of a shell, of HTML
 
-EXEMPT_LAST = frozenset(
-    "id ids name names type types url uri path paths file files filename count counts length len "
-    "size limit limits max min field fields hint policy ref header headers expiry expires expired "
-    "expiration ttl prefix suffix label index column columns format rotation reset validator "
-    "valid invalid error errors required optional strength budget usage manager provider store "
-    "storage vault service class function func method handler factory generator parser reader "
-    "input form page screen view model table schema enabled disabled exists missing version "
-    "algorithm alg arn env var variable state status attempts retries cost price per rate "
-    "board word words map down up press code codes event events bindings binding space "
-    "check checker checked rules rule regex pattern description message placeholder title text "
-    "button link host port user username endpoint domain scope scopes role roles audience issuer "
-    "mgr mode level source target order sort pair pairs ring chain fingerprint timeout time at date "
-    "lock age days hours seconds minutes entropy bits bytes encoding".split()
-)
-EXEMPT = frozenset(
-    "public pub publishable primary foreign cache sort partition row map dict object hot short "
-    "natural composite candidate unique max min num total per n prompt completion tokenizer "
-    "translation i18n idempotency group lookup dictionary column input output special".split()
-)
 STRONG = re.compile(rf"password|passwd|passphrase|passcode|passwort|secret|credential|{FOREIGN}")
 STRONG_LAST = re.compile(  # "minipass" and "bandpass" are other words
     r"(?:db|user|my|root|admin|become|bind|default|smtp|mail|redis|key|store|mysql|pg|ssh|ftp|ldap"
     r"|http|proxy|sql|app|web|test|old|new)?(?:pass|pw|pwd|pswd|psw|pin)"
 )
-KEY_QUALIFIERS = frozenset(
-    "api access secret private auth account service signing encryption master app application "
-    "client deploy license storage shared session consumer subscription admin root db jwt "
-    "webhook hmac aes crypto decryption license functions host openai anthropic stripe aws "
-    "azure gcp google github maps sendgrid twilio mailgun cohere mistral groq datadog dd x".split()
-)
 GLUED_KEY = re.compile(
     r"(?:api|access|secret|private|auth|account|signing|encryption|master|shared|app|client"
     r"|subscription|license)keys?$"
 )
-FILLERS = frozenset(
-    "my your the a an api key keys token tokens secret secrets password passwords passwd pass pwd "
-    "passphrase here example examples test tests testing some new old db database user username "
-    "client access private value values string str text insert enter replace change changeme me "
-    "this that placeholder dummy fake sample foo bar baz none null nil true false undefined "
-    "default goes with put set to be in is it required optional invalid wrong missing incorrect "
-    "expired empty unset hidden redacted masked removed stripped omitted secure safe strong weak "
-    "number int integer float bool boolean bytes any object array list dict map file path env "
-    "environment variable os auth authentication authorization bearer basic oauth jwt header "
-    "login signin signup register reset forgot confirm confirmation current repeat same "
-    "different not and or from for of on at by via use used using should must can will was are "
-    "read write admin root host name id service account session app application demo todo fixme "
-    "xxx yyy zzz abc qwe asdf ok yes no same as above below stored vault keychain prompt ask input "
-    "type label field column generated random rotate rotated encrypted hashed plaintext plain "
-    "openai anthropic github google aws azure stripe slack something anything whatever "
-    "utf latin ascii super include omit origin manual message global "
-    "unknown unchanged set changed never always only first second".split()
-)
-VERBS = frozenset(
-    "get enable disable delete update list fetch load find read is has check validate remove "
-    "revoke create make test assert describe".split()
+WEAK = re.compile(
+    r"(?:token|key|auth|cookie|signature|webhook|authorization|session|sessionid|sessid)$"
+    r"|^(?:sig|salt|sid|keys|tokens|creds)$"
 )
 HOLES = re.compile(
     r"\$\{|\$\(|\{\{|%\(|%s|<[^<>]{0,60}>|\*{3}|x{4}|X{4}|\.{3}|…|•{2}|\[redacted|\bENC\[|^\$|^%[\w]+%$"
@@ -122,7 +83,7 @@ TOKEN = re.compile(r"[A-Za-z0-9+/=_.~%-]+")
 CONSTANT = re.compile(r"[A-Z_]{3,}\d{0,2}|_\w+")
 SYMBOLS = re.compile(r"[!@#$%^&*?~+]")
 LEAST_STRONG, LEAST_ENV, LEAST_RANDOM, LEAST_SAID = 4, 6, 16, 20
-TRAILING = ".,:;!?)"
+TRAILING = ".,:;?)"
 
 
 class Strength(Enum):
@@ -170,8 +131,8 @@ def secrets(text: str) -> Iterator[Span]:
 
 
 def _words(folded: str) -> list[Span]:
-    found = (one.span() for word in WORDS for one in re.finditer(word, folded))
-    return sorted(Span(*place, "word") for place in found)
+    met = [word for word in WORDS if word in folded]
+    return sorted(Span(*one.span(), word) for word in met for one in re.finditer(word, folded))
 
 
 def lowered(text: str) -> str:
@@ -190,6 +151,7 @@ def _begin(text: str, start: int) -> int:
     return start
 
 
+@functools.lru_cache(maxsize=1024)
 def named(text: str) -> Name | None:
     """What a name says; None where it is not that of a secret."""
     bare = text.strip("-_")
@@ -205,17 +167,7 @@ def named(text: str) -> Name | None:
         return Name(bare, kind, Strength.STRONG, first, "phrase" in joined)
     if GLUED_KEY.search(joined) or (last in {"key", "keys"} and KEY_QUALIFIERS & {*parts[:-1]}):
         return Name(bare, kind, Strength.STRONG, first)
-    if last.endswith(("token", "key", "auth", "cookie", "signature", "webhook")) or last in {
-        "authorization",
-        "session",
-        "sessionid",
-        "sig",
-        "salt",
-        "sid",
-        "keys",
-        "tokens",
-        "creds",
-    }:
+    if WEAK.search(last):
         return Name(bare, kind, Strength.WEAK, first)
     return None
 
@@ -227,7 +179,7 @@ def _kind(joined: str, parts: list[str]) -> str:
         return "api-key" if "api" in joined else "key"
     if "secret" in joined:
         return "secret"
-    if {"cookie", "session", "sessionid", "sid"} & {*parts}:
+    if re.search(r"cookie|sess|^sid$", parts[-1]):
         return "session"
     return "signature" if "sig" in joined else "password"
 
@@ -240,6 +192,8 @@ def _given(text: str, start: int, end: int) -> "Given | None":
     place = joined.end()
     if quoted := QUOTED.match(text, place):
         begin, stop = quoted.span(quoted.lastgroup or 0)
+    elif long := LONG.match(text, place):
+        begin, stop = long.span(1)
     elif bare := BARE.match(text, place, place + VALUE_LIMIT + 1):
         begin, value = bare.start(), NEXT.split(bare.group(), maxsplit=1)[0]
         stop = begin + len(value.rstrip(TRAILING))
@@ -277,26 +231,32 @@ class Given(NamedTuple):
 
     def is_secret(self, name: Name) -> bool:
         value = self.value
-        if self.is_long or HOLES.search(value) or not self._fits(name):
+        if self.is_long:
+            return _is_key(value)
+        if HOLES.search(value) or not self._fits(name):
             return False
         if name.strength is Strength.WEAK:
             least = LEAST_SAID if self.how in {"said", "space", "cjk", "item"} else LEAST_RANDOM
-            return len(value) >= least and bool(TOKEN.fullmatch(value)) and is_random(value)
-        if len(value) < LEAST_STRONG or _is_filler(value, name):
-            return False
+            return len(value) >= least and _is_key(value)
+        return len(value) >= LEAST_STRONG and not _is_filler(value, name) and self._is_text(name)
+
+    def _is_text(self, name: Name) -> bool:
+        """Whether the value of what is surely a secret's name is its text."""
         match self.how:
             case "said" | "cjk" | "item":
-                return _is_odd(value)
+                return _is_odd(self.value.rstrip("!"))
             case "space":
-                told = self.flag or self.quoted or (is_random(value) and TOKEN.fullmatch(value))
-                return bool(told) and _is_odd(value)
+                told = self.flag or self.quoted or _is_key(self.value)
+                return told and _is_odd(self.value)
             case _ if self.quoted:
-                return self._is_word(name) and (" " not in value or name.is_phrase)
+                return self._is_word(name) and (" " not in self.value or name.is_phrase)
             case _:
                 return self._is_literal(name)
 
     def _fits(self, name: Name) -> bool:
         """Whether the name is one, and no word of a sentence or function, where it stands."""
+        if not self.quoted and self.after in {"(", "["}:
+            return False  # a call, an item; or it was cut off by what is redacted already
         match self.how:
             case "said" | "space":
                 return name.text.lower() != "pass" or self.flag
@@ -305,7 +265,7 @@ class Given(NamedTuple):
             case "element":
                 return self.after == "<"
             case _:
-                return self.quoted or self.after not in {"(", "["}
+                return True
 
     def _is_word(self, name: Name) -> bool:
         """Whether letters alone may be it: a password is a word at times, a key is none."""
@@ -315,7 +275,7 @@ class Given(NamedTuple):
     def _is_literal(self, name: Name) -> bool:
         """Whether a value without quotes is text, not code."""
         value = self.value
-        if EXPRESSION.fullmatch(value):
+        if EXPRESSION.fullmatch(value.rstrip("!")):
             return False
         if name.kind != "password" and _bare(name.text) in _bare(value):
             return False  # the type of that name
@@ -324,6 +284,10 @@ class Given(NamedTuple):
         env = (name.is_variable and self.tight) or self.how == "element"
         plain = env and len(value) >= LEAST_ENV and not value.startswith(("/", "~", "./"))
         return plain and self._is_word(name)
+
+
+def _is_key(value: str) -> bool:
+    return TOKEN.fullmatch(value) is not None and is_random(value[:VALUE_LIMIT])
 
 
 def _is_odd(value: str) -> bool:

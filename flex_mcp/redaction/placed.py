@@ -58,21 +58,15 @@ def secrets(text: str) -> Iterator[Span]:
     if HOST in text:
         yield from _logins(text)
     lowered = text.lower()
-    if "authorization" in lowered:
+    if any(word in lowered for word in ("authorization", "bearer", "basic")):
         yield from _headers(text)
-    if "bearer" in lowered:
-        yield from (
-            Span(*found.span(1), "token") for found in BEARER.finditer(text) if _is_token(found[1])
-        )
-    if "basic" in lowered:
-        yield from (
-            Span(*found.span(1), "password") for found in BASIC.finditer(text) if _is_pair(found[1])
-        )
     for needle, regex in COMMANDS:
         if needle in text:
-            for found in re.finditer(regex, text):
-                if not EXAMPLE.search(found[1]):
-                    yield Span(*found.span(1), "password")
+            yield from (
+                Span(*one.span(1), "password")
+                for one in re.finditer(regex, text)
+                if not EXAMPLE.search(one[1])
+            )
 
 
 def _logins(text: str) -> Iterator[Span]:
@@ -90,6 +84,12 @@ def _headers(text: str) -> Iterator[Span]:
         good = _is_pair(value) if scheme == "basic" else _is_token(value)
         if good:
             yield Span(*found.span("value"), "password" if scheme == "basic" else "token")
+    for found in BEARER.finditer(text):
+        if _is_token(found[1]):
+            yield Span(*found.span(1), "token")
+    for found in BASIC.finditer(text):
+        if _is_pair(found[1]):
+            yield Span(*found.span(1), "password")
 
 
 def _is_token(value: str) -> bool:
