@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 import pytest
 from click.testing import CliRunner, Result
-from fakes import FakeEmbedder, a_lesson, add, fake_library, ids, one, record
+from fakes import FakeEmbedder, a_lesson, add, ask, fake_library, ids, one, record
 from test_processes import Worker, open_folder, start
 from test_stdio import initialized, served
 
@@ -76,9 +76,9 @@ def backup(path: Path, tmp_path: Path) -> Path:
 def lessons(path: Path) -> list[str]:
     """The lessons of a library, looked at without touching it."""
     connection = sqlite_file.connect_unchanged(path)
-    found = connection.execute("SELECT lesson FROM experiences ORDER BY number").fetchall()
+    found = ask(connection, "SELECT lesson FROM experiences ORDER BY number")
     connection.close()
-    return [str(lesson) for (lesson,) in found]
+    return [lesson for (lesson,) in found]
 
 
 def names(folder: Path) -> set[str]:
@@ -405,6 +405,14 @@ def a_text_file(path: Path) -> None:
     path.write_text("To do: water the begonias.")
 
 
+def an_empty_file(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def nothing(path: Path) -> None:
+    path.unlink()
+
+
 def a_library_of_tomorrow(path: Path) -> None:
     connection = apsw.Connection(str(path))
     connection.pragma("user_version", 999)
@@ -419,8 +427,8 @@ def a_library_of_tomorrow(path: Path) -> None:
         (without_a_head, NotALibraryError),
         (a_text_file, NotALibraryError),
         (a_library_of_tomorrow, NewerLibraryError),
-        (lambda path: path.write_bytes(b""), NotALibraryError),
-        (lambda path: path.unlink(), InputError),
+        (an_empty_file, NotALibraryError),
+        (nothing, InputError),
     ],
 )
 def test_a_backup_that_cannot_be_used_changes_nothing(
