@@ -2,9 +2,13 @@
 
 import json
 import os
+import random
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +36,7 @@ from flex_mcp.sqlite import reading as sqlite_reading
 from flex_mcp.sqlite.health import Health, health
 
 __all__ = ["open_folder", "start"]  # fixtures
+CHANCE = random.Random()  # noqa: S311  no secret: when to kill
 HAMMER = "Hold the hammer at the end of its handle"
 ANCHOR = "Let the anchor go when the boat stands still"
 
@@ -491,10 +496,40 @@ def test_a_restore_that_is_stopped_changes_nothing_and_leaves_no_half(
     assert kept.startswith("library.db.before-restore-")
 
 
+def test_a_kill_at_any_moment_of_a_restore_leaves_the_one_or_the_other(
+    path: Path, backup: Path
+) -> None:
+    command = [sys.executable, "-m", "flex_mcp", "restore", str(backup), "--yes"]
+    for number in range(6):
+        with fake_library(path.parent, FakeEmbedder()) as library:
+            library.apply([a_lesson(ANCHOR)])
+        with subprocess.Popen(
+            [*command, "--library", str(path)], stdout=subprocess.PIPE
+        ) as process:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.2 + number * CHANCE.uniform(0.05, 0.2))
+            process.kill()
+        assert lessons(path) in ([HAMMER], [HAMMER, ANCHOR])
+        assert health(path) == Health()
+        for copy in path.parent.glob("*.bak"):
+            assert health(copy) == Health()
+
+
 def test_the_half_of_a_copy_that_a_kill_left_is_among_the_copies_to_forget(path: Path) -> None:
+    names = (".library.backup-20260101T000000Z.db.0a1b2c3d.part", ".library.db.0a1b2c3d.part")
+    halves = [path.with_name(name) for name in names]
+    for half in halves:
+        shutil.copy(path, half)
+    assert copies.copies_of(path) == halves
+
+
+def test_the_half_of_a_copy_that_is_a_day_old_is_swept_away(path: Path) -> None:
     half = path.with_name(".library.db.0a1b2c3d.part")
     shutil.copy(path, half)
-    assert copies.copies_of(path) == [half]
+    yesterday = path.stat().st_mtime - 2 * 86_400
+    os.utime(half, (yesterday, yesterday))
+    done("backup", "--library", path)
+    assert not half.exists()
 
 
 def test_a_closed_library_makes_no_backup(path: Path) -> None:

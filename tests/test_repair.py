@@ -205,7 +205,7 @@ blows = st.lists(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(blows=blows)
 def test_whatever_bytes_are_lost_repair_keeps_all_rows_that_sqlite_can_read(
     sound: Path, tmp_path_factory: pytest.TempPathFactory, blows: list[Blow]
@@ -278,6 +278,19 @@ def test_what_was_in_the_wal_of_a_damaged_file_is_saved_too(path: Path, tmp_path
     assert Path(answer["damaged"] + "-wal").exists()
     with open_library(left) as mended:
         assert mended.trajectories([newest])
+
+
+def test_the_doctor_says_what_a_repair_would_mend_and_changes_nothing(path: Path) -> None:
+    overwrite_rows(path, "trajectories")
+    middle = path.read_bytes()
+    path.with_name("headless.db").write_bytes(b"\0" * PAGE + middle[PAGE:])
+    for name, says in (("library.db", "malformed"), ("headless.db", "its first page")):
+        before = path.with_name(name).read_bytes()
+        checks = json.loads(run("doctor", "--json", "--library", path.with_name(name)).stdout)
+        (one,) = [check for check in checks["checks"] if check["name"] == "contents"]
+        assert (one["state"], says in one["says"]) == ("fault", True), one
+        assert "flex-mcp doctor --repair --library" in one["mend"]
+        assert path.with_name(name).read_bytes() == before
 
 
 def test_a_carver_reads_what_sqlite_reads(sound: Path) -> None:

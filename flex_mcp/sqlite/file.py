@@ -116,8 +116,8 @@ def connect(path: Path) -> apsw.Connection:
 
 def connect_unchanged(path: Path) -> apsw.Connection:
     """A connection that changes nothing: not even a -wal beside the file is made."""
-    wal = path.with_name(path.name + "-wal")
-    lives = wal.exists() and wal.stat().st_size > 0  # else there is nothing that it would miss
+    wal, shm = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
+    lives = wal.exists() and (wal.stat().st_size > 0 or shm.exists())  # else it misses nothing
     with plain_errors(path):
         if path.stat().st_size == 1:
             raise apsw.NotADBError

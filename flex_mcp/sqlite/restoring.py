@@ -44,9 +44,9 @@ def restore(path: Path, backup: Path) -> Restored:
             experiences = _ready(backup, made)
             if not _is_sound(path):
                 return Restored(experiences, damaged=put_instead(made, path))
-            kept = copies.before(path, "before-restore")
             _keep_backups(path, made)
             _fit(made, path)
+            kept = copies.before(path, "before-restore")
             copies.put_in(made, path)
             copies.drop_old(path, "before-")
             return Restored(experiences, copy=kept)
