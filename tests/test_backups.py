@@ -19,6 +19,7 @@ from fakes import FakeEmbedder, a_lesson, add, ask, fake_library, ids, one, reco
 from test_processes import Worker, open_folder, start
 from test_stdio import initialized, served
 
+from flex_mcp import library as core
 from flex_mcp import open_library
 from flex_mcp.cli import main
 from flex_mcp.errors import (
@@ -138,6 +139,16 @@ def test_a_library_knows_where_its_backups_went(path: Path, tmp_path: Path) -> N
         made = [library.backup(tmp_path / f"{number}.db") for number in range(3)]
         with library.reading() as reading:
             assert json.loads(reading.setting("backups") or "") == [*map(str, made)]
+
+
+def test_a_library_remembers_only_its_last_backups(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core, "REMEMBERED", 2)
+    with fake_library(path.parent, FakeEmbedder()) as library:
+        made = [library.backup(tmp_path / f"{number}.db") for number in range(4)]
+        with library.reading() as reading:
+            assert json.loads(reading.setting("backups") or "") == [*map(str, made[-2:])]
 
 
 @pytest.mark.parametrize(

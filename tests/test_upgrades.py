@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import apsw
 import pytest
 from fakes import a_lesson, add, ask, record
+from test_backups import spoil
 from test_processes import Worker, start
 from test_store import an_experience, keep
 
@@ -33,6 +34,8 @@ from flex_mcp.sqlite import SqliteStore, copies, pages
 from flex_mcp.sqlite import file as sqlite_file
 from flex_mcp.sqlite.health import Health, health
 from flex_mcp.sqlite.reading import vectors_table
+from flex_mcp.sqlite.repair import mend
+from flex_mcp.sqlite.restoring import restore
 from flex_mcp.sqlite.rows import half, single
 from flex_mcp.store import migrations
 
@@ -254,6 +257,38 @@ def test_all_that_was_in_an_old_library_is_found_and_shown(old: Path) -> None:
         added = add(library, a_lesson("A lesson of today about umbrellas"))
         assert library.get(added)
         assert record(library)
+
+
+def test_an_old_library_is_sound_to_the_doctor_and_left_as_it_is(old: Path) -> None:
+    before = digests(old.parent)
+    assert health(old) == Health()
+    assert digests(old.parent) == before
+
+
+def test_a_backup_of_an_old_schema_is_restored_and_brought_up_to_date(
+    old: Path, tmp_path: Path
+) -> None:
+    path, before = tmp_path / "library.db", old.read_bytes()
+    restore(path, old)
+    assert old.read_bytes() == before
+    assert version_of(path) == len(ALL)
+    assert health(path) == Health()
+    assert [row["id"] for row in rows_of(path)["experiences"]] == [*LESSONS]
+    assert copies.copies_of(path) == []
+
+
+def test_a_damaged_library_of_an_old_schema_is_mended(old: Path) -> None:
+    before = rows_of(old)
+    spoil(old, "retrievals")
+    mended = mend(old)
+    assert (mended.pages_lost, mended.unembedded) == (1, 0)
+    assert health(old) == Health()
+    after = rows_of(old)
+    for table in ("experiences", "trajectories", "revisions", "evidence", "briefs", "entry_parts"):
+        assert [{name: row[name] for name in before[table][0]} for row in after[table]] == (
+            before[table]
+        )
+    assert after["retrievals"] == after["retrieval_hits"] == []
 
 
 # The copy that is kept
