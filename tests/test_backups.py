@@ -417,6 +417,22 @@ def test_a_library_that_is_gone_is_restored_with_its_folder(tmp_path: Path, back
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_what_a_deleted_library_left_in_its_wal_is_kept(path: Path, backup: Path) -> None:
+    path.unlink()
+    path.with_name("library.db-wal").write_bytes(b"what was left")
+    kept = done("restore", backup, "--yes", "--library", path)["damaged"]
+    assert Path(kept).read_bytes() == b"what was left"
+    assert lessons(path) == [HAMMER]
+
+
+def test_a_place_where_nothing_can_be_made_is_no_place_for_a_backup(
+    tmp_path: Path, backup: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    place = tmp_path / "file" / "library.db"
+    assert "cannot be made" in refused("restore", backup, "--yes", "--library", place)
+
+
 def a_text_file(path: Path) -> None:
     path.write_text("To do: water the begonias.")
 

@@ -189,7 +189,7 @@ def put_instead(made: Path, path: Path) -> Path:
             path.with_name(path.name + end).rename(kept.with_name(kept.name + end))
     made.replace(path)
     settle_folder(path.parent)
-    return kept
+    return kept if kept.exists() else kept.with_name(kept.name + "-wal")
 
 
 def _check_free(target: Path) -> None:
