@@ -205,7 +205,7 @@ blows = st.lists(
 )
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(blows=blows)
 def test_whatever_bytes_are_lost_repair_keeps_all_rows_that_sqlite_can_read(
     sound: Path, tmp_path_factory: pytest.TempPathFactory, blows: list[Blow]
