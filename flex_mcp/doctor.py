@@ -234,14 +234,13 @@ def _opened(path: Path) -> "tuple[Check, Vectors | None]":
 
 
 def _contents(path: Path) -> Iterator[Check]:
-    """All of the file is read; what no SQLite can open is no case for this check."""
+    """All of the file is read; one that is no library of ours is no case for this check."""
     try:
-        from flex_mcp.sqlite.health import health
+        from flex_mcp.sqlite.repair import wrong_with
 
-        found = health(path)
+        wrong = wrong_with(path)
     except (ImportError, FlexError):
         return
-    wrong = found.damage or found.unlike
     if wrong:
         mend = f"run `flex-mcp doctor --repair --library {shlex.quote(str(path))}`"
         yield Check("contents", State.FAULT, "; ".join(wrong), mend)

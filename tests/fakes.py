@@ -8,7 +8,9 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
+import apsw
 import numpy as np
 from hypothesis import strategies as st
 
@@ -165,3 +167,8 @@ def long_texts(pieces: Sequence[str], most: int) -> st.SearchStrategy[str]:
 
     length = st.one_of(st.integers(1, min(most, 300)), st.integers(1, most))
     return st.builds(grown, st.lists(st.sampled_from(pieces), min_size=1, max_size=4), length)
+
+
+def ask(connection: apsw.Connection, question: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Rows of a file that is looked at past the library."""
+    return cast("list[tuple[Any, ...]]", connection.execute(question, values).fetchall())

@@ -2,19 +2,24 @@
 
 import json
 import os
+import random
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 from click.testing import CliRunner, Result
-from fakes import FakeEmbedder, a_lesson, add, fake_library, ids, one, record
+from fakes import FakeEmbedder, a_lesson, add, ask, fake_library, ids, one, record
 from test_processes import Worker, open_folder, start
 from test_stdio import initialized, served
 
+from flex_mcp import library as core
 from flex_mcp import open_library
 from flex_mcp.cli import main
 from flex_mcp.errors import (
@@ -32,6 +37,7 @@ from flex_mcp.sqlite import reading as sqlite_reading
 from flex_mcp.sqlite.health import Health, health
 
 __all__ = ["open_folder", "start"]  # fixtures
+CHANCE = random.Random()  # noqa: S311  no secret: when to kill
 HAMMER = "Hold the hammer at the end of its handle"
 ANCHOR = "Let the anchor go when the boat stands still"
 
@@ -76,9 +82,9 @@ def backup(path: Path, tmp_path: Path) -> Path:
 def lessons(path: Path) -> list[str]:
     """The lessons of a library, looked at without touching it."""
     connection = sqlite_file.connect_unchanged(path)
-    found = connection.execute("SELECT lesson FROM experiences ORDER BY number").fetchall()
+    found = ask(connection, "SELECT lesson FROM experiences ORDER BY number")
     connection.close()
-    return [str(lesson) for (lesson,) in found]
+    return [lesson for (lesson,) in found]
 
 
 def names(folder: Path) -> set[str]:
@@ -133,6 +139,16 @@ def test_a_library_knows_where_its_backups_went(path: Path, tmp_path: Path) -> N
         made = [library.backup(tmp_path / f"{number}.db") for number in range(3)]
         with library.reading() as reading:
             assert json.loads(reading.setting("backups") or "") == [*map(str, made)]
+
+
+def test_a_library_remembers_only_its_last_backups(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core, "REMEMBERED", 2)
+    with fake_library(path.parent, FakeEmbedder()) as library:
+        made = [library.backup(tmp_path / f"{number}.db") for number in range(4)]
+        with library.reading() as reading:
+            assert json.loads(reading.setting("backups") or "") == [*map(str, made[-2:])]
 
 
 @pytest.mark.parametrize(
@@ -401,8 +417,32 @@ def test_a_library_that_is_gone_is_restored_with_its_folder(tmp_path: Path, back
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_what_a_deleted_library_left_in_its_wal_is_kept(path: Path, backup: Path) -> None:
+    path.unlink()
+    path.with_name("library.db-wal").write_bytes(b"what was left")
+    kept = done("restore", backup, "--yes", "--library", path)["damaged"]
+    assert Path(kept).read_bytes() == b"what was left"
+    assert lessons(path) == [HAMMER]
+
+
+def test_a_place_where_nothing_can_be_made_is_no_place_for_a_backup(
+    tmp_path: Path, backup: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    place = tmp_path / "file" / "library.db"
+    assert "cannot be made" in refused("restore", backup, "--yes", "--library", place)
+
+
 def a_text_file(path: Path) -> None:
     path.write_text("To do: water the begonias.")
+
+
+def an_empty_file(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def nothing(path: Path) -> None:
+    path.unlink()
 
 
 def a_library_of_tomorrow(path: Path) -> None:
@@ -419,8 +459,8 @@ def a_library_of_tomorrow(path: Path) -> None:
         (without_a_head, NotALibraryError),
         (a_text_file, NotALibraryError),
         (a_library_of_tomorrow, NewerLibraryError),
-        (lambda path: path.write_bytes(b""), NotALibraryError),
-        (lambda path: path.unlink(), InputError),
+        (an_empty_file, NotALibraryError),
+        (nothing, InputError),
     ],
 )
 def test_a_backup_that_cannot_be_used_changes_nothing(
@@ -483,10 +523,40 @@ def test_a_restore_that_is_stopped_changes_nothing_and_leaves_no_half(
     assert kept.startswith("library.db.before-restore-")
 
 
+def test_a_kill_at_any_moment_of_a_restore_leaves_the_one_or_the_other(
+    path: Path, backup: Path
+) -> None:
+    command = [sys.executable, "-m", "flex_mcp", "restore", str(backup), "--yes"]
+    for number in range(6):
+        with fake_library(path.parent, FakeEmbedder()) as library:
+            library.apply([a_lesson(ANCHOR)])
+        with subprocess.Popen(
+            [*command, "--library", str(path)], stdout=subprocess.PIPE
+        ) as process:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.2 + number * CHANCE.uniform(0.05, 0.2))
+            process.kill()
+        assert lessons(path) in ([HAMMER], [HAMMER, ANCHOR])
+        assert health(path) == Health()
+        for copy in path.parent.glob("*.bak"):
+            assert health(copy) == Health()
+
+
 def test_the_half_of_a_copy_that_a_kill_left_is_among_the_copies_to_forget(path: Path) -> None:
+    names = (".library.backup-20260101T000000Z.db.0a1b2c3d.part", ".library.db.0a1b2c3d.part")
+    halves = [path.with_name(name) for name in names]
+    for half in halves:
+        shutil.copy(path, half)
+    assert copies.copies_of(path) == halves
+
+
+def test_the_half_of_a_copy_that_is_a_day_old_is_swept_away(path: Path) -> None:
     half = path.with_name(".library.db.0a1b2c3d.part")
     shutil.copy(path, half)
-    assert copies.copies_of(path) == [half]
+    yesterday = path.stat().st_mtime - 2 * 86_400
+    os.utime(half, (yesterday, yesterday))
+    done("backup", "--library", path)
+    assert not half.exists()
 
 
 def test_a_closed_library_makes_no_backup(path: Path) -> None:

@@ -17,7 +17,7 @@ from inline_snapshot import snapshot
 from mcp import Client
 from mcp_types import CallToolResult, TextContent
 
-from flex_mcp import open_library
+from flex_mcp import __version__, open_library
 from flex_mcp.app import App
 from flex_mcp.cli import main
 from flex_mcp.models import Curation, Level, Zone
@@ -355,6 +355,7 @@ Options:
   --help          Show this message and exit.
 
 Commands:
+  backup     Copy the library to FILE while others write.
   curate     Approve, quarantine, retire, restore, edit or revert one...
   demo       Watch the main job on real input: record, distil, and find the...
   distill    Turn pending trajectories into lessons with the model of...
@@ -368,6 +369,7 @@ Commands:
   prompts    See what the models are asked.
   record     Record trajectories from a JSON FILE, or stdin.
   reindex    Make all vectors anew, for another embedder or a new version;...
+  restore    Go back to the backup FILE; what is there now is kept.
   search     Find lessons for a task, in your own words.
   serve      Serve MCP over stdio (what a client's configuration runs) or...
   show       Show experiences whole: examples, evidence, counters, history.
@@ -608,7 +610,10 @@ def newer(path: Path) -> Generator[str]:
     with apsw.Connection(str(path)) as db:
         db.pragma("user_version", 99)
     db.close()
-    yield f"the library {path} has schema 99 and this flex-mcp knows up to {len(MIGRATIONS)}: upgrade flex-mcp"
+    yield (
+        f"the library {path} has schema 99, and this is {__version__}, which knows up to schema "
+        f"{len(MIGRATIONS)}: upgrade flex-mcp"
+    )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 import pytest
 from click.testing import CliRunner, Result
-from fakes import LESSONS, FakeEmbedder, a_lesson, add, brief, fake_library, record
+from fakes import LESSONS, FakeEmbedder, a_lesson, add, ask, brief, fake_library, record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_processes import Worker
@@ -20,7 +20,7 @@ from flex_mcp import open_library
 from flex_mcp.cli import main
 from flex_mcp.library import Library
 from flex_mcp.models import Action, Curation
-from flex_mcp.sqlite import SqliteStore, copies
+from flex_mcp.sqlite import copies
 from flex_mcp.sqlite import file as sqlite_file
 from flex_mcp.sqlite.carving import Carver
 from flex_mcp.sqlite.health import Health, health
@@ -105,10 +105,9 @@ def read(path: Path) -> dict[str, set[tuple[Any, ...]]]:
 
 
 def change(path: Path, statement: str) -> None:
-    store = SqliteStore(path)
-    with store.writing("test", "test") as writing:
-        writing._connection.execute(statement)
-    store.close()
+    connection = sqlite_file.connect(path)
+    connection.execute(statement)
+    connection.close()
 
 
 # Indexes that do not agree with the tables
@@ -206,7 +205,7 @@ blows = st.lists(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(blows=blows)
 def test_whatever_bytes_are_lost_repair_keeps_all_rows_that_sqlite_can_read(
     sound: Path, tmp_path_factory: pytest.TempPathFactory, blows: list[Blow]
@@ -265,22 +264,33 @@ def overwrite_rows(path: Path, table: str) -> None:
 
 
 def test_what_was_in_the_wal_of_a_damaged_file_is_saved_too(path: Path, tmp_path: Path) -> None:
-    library = open_library(path)
-    newest = record(library, "Written last")
-    library.close = lambda: None  # type: ignore[method-assign]
-    beside = path.with_name(path.name + "-wal")
-    assert beside.stat().st_size
     left = tmp_path / "left" / "library.db"
     left.parent.mkdir()
-    data = bytearray(path.read_bytes())
+    with open_library(path) as library:
+        newest = record(library, "Written last")
+        for end in ("", "-wal"):
+            shutil.copy(f"{path}{end}", f"{left}{end}")
+    data = bytearray(left.read_bytes())
+    assert newest.encode() not in data
     data[:PAGE] = b"\xee" * PAGE
     left.write_bytes(data)
-    shutil.copy(beside, left.with_name("library.db-wal"))
-    library._store.close()
     answer = repaired(left)
     assert Path(answer["damaged"] + "-wal").exists()
     with open_library(left) as mended:
         assert mended.trajectories([newest])
+
+
+def test_the_doctor_says_what_a_repair_would_mend_and_changes_nothing(path: Path) -> None:
+    overwrite_rows(path, "trajectories")
+    middle = path.read_bytes()
+    path.with_name("headless.db").write_bytes(b"\0" * PAGE + middle[PAGE:])
+    for name, says in (("library.db", "malformed"), ("headless.db", "its first page")):
+        before = path.with_name(name).read_bytes()
+        checks = json.loads(run("doctor", "--json", "--library", path.with_name(name)).stdout)
+        (one,) = [check for check in checks["checks"] if check["name"] == "contents"]
+        assert (one["state"], says in one["says"]) == ("fault", True), one
+        assert "flex-mcp doctor --repair --library" in one["mend"]
+        assert path.with_name(name).read_bytes() == before
 
 
 def test_a_carver_reads_what_sqlite_reads(sound: Path) -> None:
@@ -293,10 +303,22 @@ def test_a_carver_reads_what_sqlite_reads(sound: Path) -> None:
                 row.values if row.values[0] is not None else (row.number, *row.values[1:])
                 for row in carver.rows(root)
             ]
-            asked = connection.execute(f'SELECT * FROM "{name}"').fetchall()  # noqa: S608
+            asked = ask(connection, f'SELECT * FROM "{name}"')  # noqa: S608
             assert sorted(rows, key=repr) == sorted(asked, key=repr), name
     connection.close()
     assert (carver.lost, list(carver.stray())) == (0, [])
+
+
+def a_text_file(path: Path) -> None:
+    path.write_text("To do: water the begonias. " * 400)
+
+
+def zeros(path: Path) -> None:
+    path.write_bytes(b"\0" * 100_000)
+
+
+def one_byte(path: Path) -> None:
+    path.write_bytes(b"x")
 
 
 def a_foreign_database(path: Path) -> None:
@@ -309,9 +331,9 @@ def a_foreign_database(path: Path) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda path: path.write_text("To do: water the begonias. " * 400),
-        lambda path: path.write_bytes(b"\0" * 100_000),
-        lambda path: path.write_bytes(b"x"),
+        a_text_file,
+        zeros,
+        one_byte,
         a_foreign_database,
     ],
 )

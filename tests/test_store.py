@@ -6,9 +6,8 @@ import threading
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import apsw
 import numpy as np
@@ -40,9 +39,8 @@ from flex_mcp.models import (
     new_id,
 )
 from flex_mcp.sqlite import SqliteStore, signatures
-from flex_mcp.sqlite import file as sqlite_file
 from flex_mcp.sqlite import reading as sqlite_reading
-from flex_mcp.store import Reading, Store, Writing, migrations
+from flex_mcp.store import Reading, Store, Writing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EMBEDDER = FakeEmbedder()
@@ -806,109 +804,7 @@ def test_ids_that_are_not_here_are_left_out_and_the_others_keep_their_order(
         assert reading.experience_ids(EVERYTHING, statuses={Status.RETIRED}) == []
 
 
-# Migrations
-
-ALL = migrations(files("flex_mcp") / "sql" / "sqlite")
-
-
-def shape(path: Path) -> dict[str, object]:
-    """What a schema means, whatever words made it: columns, keys, indexes, virtual tables."""
-    connection = apsw.Connection(str(path))
-
-    def ask(question: str, *values: str) -> list[tuple[Any, ...]]:
-        return cast("list[tuple[Any, ...]]", connection.execute(question, values).fetchall())
-
-    tables = ask(
-        "SELECT s.name, l.type, l.wr, l.strict, s.sql FROM sqlite_schema s "
-        "JOIN pragma_table_list l ON l.name = s.name AND l.schema = 'main' WHERE s.type = 'table'"
-    )
-    found: dict[str, object] = {}
-    for name, kind, without_rowid, strict, sql in tables:
-        columns = ask(
-            "SELECT name, type, [notnull], dflt_value, pk, hidden FROM pragma_table_xinfo(?)", name
-        )
-        keys = ask("SELECT [table], [from], [to], on_delete FROM pragma_foreign_key_list(?)", name)
-        indexes = ask("SELECT name, [unique], origin, partial FROM pragma_index_list(?)", name)
-        found[name] = {
-            "kind": (kind, without_rowid, strict),
-            "virtual": " ".join(sql.split()) if kind == "virtual" else None,
-            "columns": set(columns),
-            "keys": set(keys),
-            "indexes": {
-                index: ask("SELECT seqno, name, desc, coll FROM pragma_index_xinfo(?)", index[0])
-                for index in indexes
-            },
-        }
-    connection.close()
-    return found
-
-
-def old_library(path: Path, version: int) -> None:
-    """A library as an earlier version made it."""
-    connection = apsw.Connection(str(path))
-    for number in range(version):
-        connection.execute(ALL[number])
-        connection.pragma("user_version", number + 1)
-    if version:
-        connection.pragma("application_id", sqlite_file.APPLICATION_ID)
-        connection.execute("INSERT INTO meta (name, value) VALUES ('library_id', 'l_old')")
-    connection.close()
-
-
-@pytest.mark.parametrize("version", range(len(ALL) + 1))
-def test_a_library_of_every_version_becomes_what_a_fresh_one_is(
-    tmp_path: Path, version: int
-) -> None:
-    SqliteStore(tmp_path / "fresh.db").close()
-    old_library(tmp_path / "old.db", version)
-    store = SqliteStore(tmp_path / "old.db")
-    with store.reading() as reading:
-        assert reading.statistics().schema_version == len(ALL)
-        assert version == 0 or reading.setting("library_id") == "l_old"
-    store.close()
-    fresh = shape(tmp_path / "fresh.db")
-    assert "experiences" in fresh
-    assert shape(tmp_path / "old.db") == fresh
-
-
-def test_the_next_migration_takes_an_old_library_with_all_that_is_in_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "library.db"
-    store, experience = SqliteStore(path), an_experience()
-    keep(store, experience)
-    store.close()
-    new = "CREATE TABLE colours (name TEXT) STRICT; INSERT INTO colours VALUES ('red')"
-    monkeypatch.setattr(sqlite_file, "MIGRATIONS", [*ALL, new])
-    for _ in range(2):  # once only, however often it is opened
-        store = SqliteStore(path)
-        with store.reading() as reading:
-            assert reading.experiences([experience.id]) == [experience]
-            assert reading.statistics().schema_version == len(ALL) + 1
-        store.close()
-    connection = apsw.Connection(str(path))
-    assert connection.execute("SELECT name FROM colours").fetchall() == [("red",)]
-    connection.close()
-
-
-def test_a_migration_that_fails_leaves_the_library_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "library.db"
-    store, experience = SqliteStore(path), an_experience()
-    keep(store, experience)
-    store.close()
-    before = path.read_bytes()
-    bad = "CREATE TABLE colours (name TEXT) STRICT; DELETE FROM experiences; SELECT no_such()"
-    with monkeypatch.context() as patched:
-        patched.setattr(sqlite_file, "MIGRATIONS", [*ALL, bad])
-        with pytest.raises(apsw.SQLError, match="no_such"):
-            SqliteStore(path)
-    assert path.read_bytes() == before
-    store = SqliteStore(path)
-    with store.reading() as reading:
-        assert reading.experiences([experience.id]) == [experience]
-    store.close()
+# Copies, switches, closing
 
 
 def test_a_copy_by_vacuum_into_is_brought_back_to_wal(tmp_path: Path) -> None:

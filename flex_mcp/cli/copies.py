@@ -23,9 +23,10 @@ from flex_mcp.settings import Settings, absolute
 @click.argument("file", required=False)
 @with_library
 def backup(*, file: str | None, app: App) -> Answer:
-    """Copy the library to FILE while others write; by default beside it, with the time in its name.
+    """Copy the library to FILE while others write.
 
-    The copy is checked, and whole or not there. It is a library itself: --library opens it.
+    By default it goes beside the library, with the time in its name. The copy is checked, and whole
+    or not there. It is a library itself: --library opens it.
     """
     from flex_mcp.answers.copies import backup_answer
 
@@ -42,9 +43,9 @@ def backup(*, file: str | None, app: App) -> Answer:
 @library_option
 @json_option
 def restore(*, file: str, yes: bool, library: str | None, as_json: bool) -> None:
-    """Put the content of the backup FILE in the place of the library's.
+    """Go back to the backup FILE; what is there now is kept.
 
-    What is there now is kept beside it. Programs that have the library open go on with what was
+    It is kept beside the library. Programs that have the library open go on with what was
     restored; a library that is damaged or missing must not be open anywhere.
     """
     from flex_mcp.answers.copies import restored_answer

@@ -19,6 +19,7 @@ from flex_mcp.errors import BusyLibraryError, FullDiskError, InputError, Library
 from flex_mcp.sqlite import file
 
 KEPT = 3  # automatic copies of each kind
+STALE = 86_400  # seconds after which nobody is making a copy any more
 STEP = 256  # pages between two looks at whether somebody wants to stop
 ROOM = 1.05  # of the library's size: what a copy has to have free
 
@@ -34,6 +35,9 @@ def back_up(path: Path, source: apsw.Connection, target: Path) -> None:
     if target in beside or target.resolve() in {one.resolve() for one in beside}:
         raise InputError(f"{target} is the library itself: name another file for its backup")
     _check_free(target)
+    for half in _halves(path):
+        if time.time() - half.stat().st_mtime > STALE:
+            half.unlink(missing_ok=True)
     with temporary(target) as made:
         copy(source, made)
         check_whole(made, path)
@@ -69,9 +73,16 @@ def drop_old(path: Path, kind: str) -> None:
 
 def copies_of(path: Path) -> list[Path]:
     """All that was kept of a library beside it without being asked for, and halves of copies."""
-    kept = ("{}.schema-*.bak", "{}.before-*.bak", "{}.damaged-*", ".{}.*.part*")
+    kept = ("{}.schema-*.bak", "{}.before-*.bak", "{}.damaged-*")
     patterns = (pattern.format(escape(path.name)) for pattern in kept)
-    return sorted(one for pattern in patterns for one in path.parent.glob(pattern))
+    found = (one for pattern in patterns for one in path.parent.glob(pattern))
+    return sorted([*found, *_halves(path)])
+
+
+def _halves(path: Path) -> list[Path]:
+    """What a killed process left of copies that it was making beside the library."""
+    patterns = (f".{escape(path.name)}.*.part*", f".{escape(path.stem)}.backup-*.part*")
+    return [one for pattern in patterns for one in path.parent.glob(pattern)]
 
 
 def default_target(path: Path) -> Path:
@@ -178,7 +189,7 @@ def put_instead(made: Path, path: Path) -> Path:
             path.with_name(path.name + end).rename(kept.with_name(kept.name + end))
     made.replace(path)
     settle_folder(path.parent)
-    return kept
+    return kept if kept.exists() else kept.with_name(kept.name + "-wal")
 
 
 def _check_free(target: Path) -> None:

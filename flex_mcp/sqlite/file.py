@@ -164,7 +164,8 @@ def _may_be_immutable(path: Path, error: apsw.Error) -> bool:
 
 def connect_unchanged(path: Path) -> apsw.Connection:
     """A connection that changes nothing: not even a -wal beside the file is made."""
-    lives = _size(beside(path, "-wal")) > 0  # else there is nothing that it would miss
+    wal, shm = beside(path, "-wal"), beside(path, "-shm")
+    lives = wal.exists() and (_size(wal) > 0 or shm.exists())  # else it misses nothing
     with plain_errors(path):
         if path.stat().st_size == 1:
             raise apsw.NotADBError

@@ -41,6 +41,7 @@ def health(path: Path) -> Health:
     """
     try:
         with contextlib.closing(file.connect_unchanged(path)) as connection:
+            connection.execute("BEGIN")  # one snapshot, while others write
             return _examined(path, connection)
     except (apsw.Error, UnicodeDecodeError) as error:
         return Health(damage=(_plain(str(error)),))

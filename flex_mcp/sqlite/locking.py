@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from flex_mcp.errors import BusyLibraryError
+from flex_mcp.errors import BusyLibraryError, LibraryError
 
 SHARED_FIRST, SHARED_SIZE = 0x4000_0002, 510  # the bytes that SQLite locks while it has a file open
 
@@ -20,7 +20,13 @@ def check_unused(path: Path) -> None:
     with contextlib.suppress(ImportError):
         import fcntl
 
-        handle = os.open(path, os.O_RDWR)
+        try:
+            handle = os.open(path, os.O_RDWR)
+        except OSError as error:
+            raise LibraryError(
+                f"the library {path} cannot be replaced ({error.strerror}): make the file and its "
+                "folder writable"
+            ) from error
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, SHARED_SIZE, SHARED_FIRST)
         except OSError as error:

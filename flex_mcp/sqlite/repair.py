@@ -16,6 +16,8 @@ from flex_mcp.sqlite.locking import check_unused
 from flex_mcp.sqlite.rescuing import Rescued, is_ours, rescue
 from flex_mcp.sqlite.restoring import put_instead, rebuild
 
+HEADLESS = "its first page cannot be read"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mended:
@@ -46,7 +48,7 @@ def mend(path: Path) -> Mended:
     try:
         found = health(path)
     except NotALibraryError:
-        return _renewed(path, ("its first page cannot be read",))
+        return _renewed(path, (HEADLESS,))
     if found.damage:
         return _renewed(path, found.damage)
     if not found.unlike:
@@ -58,6 +60,21 @@ def mend(path: Path) -> Mended:
     finally:
         store.close()
     return Mended(found=found.unlike, rebuilt=True)
+
+
+def wrong_with(path: Path) -> tuple[str, ...]:
+    """What `mend` would find; nothing is changed.
+
+    Raises:
+        LibraryError: it cannot be opened, and there is nothing that `mend` could do.
+    """
+    try:
+        found = health(path)
+    except NotALibraryError:
+        if is_ours(path):
+            return (HEADLESS,)
+        raise
+    return found.damage or found.unlike
 
 
 def _renewed(path: Path, found: tuple[str, ...]) -> Mended:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,23 +38,35 @@ def restore(path: Path, backup: Path) -> Restored:
         raise InputError(f"there is no backup {backup}: name a file made by `flex-mcp backup`")
     if path.exists() and path.samefile(backup):
         raise InputError(f"{backup} is the library itself: name a backup of it")
-    made_folder = not path.parent.exists()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _folder_of(path), copies.temporary(path) as made:
+        experiences = _ready(backup, made)
+        if not _is_sound(path):
+            return Restored(experiences, damaged=put_instead(made, path))
+        _keep_backups(path, made)
+        _fit(made, path)
+        kept = copies.before(path, "before-restore")
+        copies.put_in(made, path)
+        copies.drop_old(path, "before-")
+        return Restored(experiences, copy=kept)
+
+
+@contextlib.contextmanager
+def _folder_of(path: Path) -> Generator[None]:
+    """Make the library's folder, and take it away again where nothing came into it."""
+    is_new = not path.parent.exists()
     try:
-        with copies.temporary(path) as made:
-            experiences = _ready(backup, made)
-            if not _is_sound(path):
-                return Restored(experiences, damaged=put_instead(made, path))
-            kept = copies.before(path, "before-restore")
-            _keep_backups(path, made)
-            _fit(made, path)
-            copies.put_in(made, path)
-            copies.drop_old(path, "before-")
-            return Restored(experiences, copy=kept)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LibraryError(
+            f"the folder {path.parent} cannot be made ({error.strerror}): "
+            "name another place with --library or FLEX_MCP_LIBRARY"
+        ) from error
+    try:
+        yield
     finally:
-        if made_folder:
+        if is_new:
             with contextlib.suppress(OSError):
-                path.parent.rmdir()  # unless the library lies there now
+                path.parent.rmdir()
 
 
 def put_instead(made: Path, path: Path) -> Path | None:
