@@ -36,15 +36,13 @@ from flex_mcp.models import (
     Curation,
     Filter,
     Level,
-    Outcome,
     Placement,
     RevisionKind,
     Status,
     Step,
     StepKind,
-    Zone,
 )
-from flex_mcp.sqlite import SqliteStore, file
+from flex_mcp.sqlite import SqliteStore
 from flex_mcp.sqlite import forgetting as in_file
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -67,7 +65,7 @@ def remember(library: Library, mark: Markers, shape: str = "steps") -> tuple[str
     """A trajectory and its experience, with a marker wherever something can be said."""
     query = f"What is known of {mark()}?"
     found = library.search(query, abstain=False, client=mark())
-    library._log.flush()
+    flush(library)
     body: dict[str, Any] = {}
     if shape == "steps":
         step = Step(kind=StepKind.ACTION, content=f'say "{mark()}"\n', name=mark())
@@ -104,6 +102,16 @@ def remember(library: Library, mark: Markers, shape: str = "steps") -> tuple[str
         client=mark(),
     )
     return recorded.trajectory_id, experience_id
+
+
+def flush(library: Library) -> None:
+    """Write the searches that wait."""
+    library._log.flush()  # pyright: ignore[reportPrivateUsage]
+
+
+def set_setting(library: Library, name: str, value: str) -> None:
+    with library._writing() as writing:  # pyright: ignore[reportPrivateUsage]
+        writing.set_setting(name, value)
 
 
 def held_in(path: Path) -> bytes:
@@ -318,7 +326,7 @@ def test_a_text_chooses_whatever_holds_it_in_either_case(quick: Library, tmp_pat
     fields = Fields(title="Another", lesson="Say something else.")
     quick.curate(edited, Curation.EDIT, fields=fields, reason="better")
     quick.search(f"about {said}")
-    quick._log.flush()
+    flush(quick)
     other = quick.record(a_trajectory("y")).trajectory_id
     plan = quick.forgettable(Choice(text=said.casefold()), keep_shared=True)
     assert plan.stems.trajectories == {long}
@@ -349,11 +357,11 @@ def test_an_age_chooses_trajectories_and_searches_recorded_before(
     (lesson,) = add(quick, a_lesson())
     old = quick.record(a_trajectory("old")).trajectory_id
     quick.search("old query")
-    quick._log.flush()
+    flush(quick)
     clock.advance(days=100)
     new = quick.record(a_trajectory("new")).trajectory_id
     quick.search("new query")
-    quick._log.flush()
+    flush(quick)
     assert quick.forget(Choice(before=datetime(2026, 2, 1, tzinfo=UTC))).done
     assert [found.id for found in quick.trajectories([old, new])] == [new]
     assert quick.get([lesson])
@@ -372,7 +380,7 @@ def test_options_together_must_all_fit(quick: Library, clock: Clock) -> None:
 
 def test_an_unknown_id_is_refused_and_nothing_is_forgotten(quick: Library) -> None:
     known = quick.record(a_trajectory()).trajectory_id
-    with pytest.raises(NotFoundError, match="no experience e_aaaaaaaaaaaa: .* nothing was"):
+    with pytest.raises(NotFoundError, match=r"no experience e_aaaaaaaaaaaa: .* nothing was"):
         quick.forget(Choice(ids=(known, "e_aaaaaaaaaaaa")))
     assert quick.trajectories([known])
     with pytest.raises(InputError, match="an empty text stands everywhere"):
@@ -382,7 +390,7 @@ def test_an_unknown_id_is_refused_and_nothing_is_forgotten(quick: Library) -> No
 # Imports
 
 
-ENTRY = {
+ENTRY: dict[str, Any] = {
     "method": "Draw a picture first.\nThen qmethodtextq follows.",
     "rules": [{"rule": "Count twice.", "examples": []}],
     "revised_trajectory": "",
@@ -430,13 +438,17 @@ def test_a_text_beside_the_entries_of_a_flex_file_goes(quick: Library, tmp_path:
 # The proof
 
 
+def nothing(_: object) -> None:
+    """A step that is left out."""
+
+
 def test_the_proof_finds_what_a_cleaning_leaves(
     quick: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = Markers(3)
     trajectory_id, _ = remember(quick, mark)
     with monkeypatch.context() as patch:
-        patch.setattr(in_file.Cleaning, "_rewrite", lambda _self: None)
+        patch.setattr(in_file.Cleaning, "_rewrite", nothing)
         forgotten = quick.forget(Choice(ids=(trajectory_id,)))
     proof = forgotten.cleaned.proof
     assert not forgotten.done
@@ -451,13 +463,11 @@ def test_the_proof_finds_what_a_cleaning_leaves(
 
 def test_the_proof_finds_an_id_that_a_table_still_names(quick: Library) -> None:
     trajectory_id, _ = remember(quick, Markers(4))
-    with quick._writing() as writing:
-        writing.set_setting("note", f"see {trajectory_id}")
+    set_setting(quick, "note", f"see {trajectory_id}")
     forgotten = quick.forget(Choice(ids=(trajectory_id,)))
     assert not forgotten.done
     assert "an id in the table meta" in (forgotten.cleaned.unfinished or "")
-    with quick._writing() as writing:
-        writing.set_setting("note", "nothing")
+    set_setting(quick, "note", "nothing")
     assert quick.finish_forgetting().unfinished is None
 
 
@@ -657,7 +667,7 @@ def test_a_retrieval_that_waits_elsewhere_and_names_it_is_written_without_it(
         found = library.search("beans", abstain=False)
         assert len(found.hits) == 2
         assert other.forget(Choice(ids=(gone,))).done
-        library._log.flush()
+        flush(library)
         with library.reading() as reading:
             retrieval = reading.retrieval(found.retrieval_id or "")
         assert retrieval
@@ -755,8 +765,7 @@ def test_automatic_copies_are_deleted_and_backups_named(tmp_path: Path) -> None:
     path = tmp_path / "library.db"
     with open_library(path) as library:
         trajectory_id = library.record(a_trajectory("qcopiedtaskq")).trajectory_id
-        with library._writing() as writing:
-            writing.set_setting("backups", json.dumps(["elsewhere.db"]))
+        set_setting(library, "backups", json.dumps(["elsewhere.db"]))
     copy = tmp_path / "library.db.schema-4-20260101T000000.bak"
     copy.write_bytes(path.read_bytes())
     stranger = tmp_path / "library.db.bak"
