@@ -169,7 +169,7 @@ def done(path: Path, *arguments: str) -> dict[str, Any]:
     st.lists(st.sampled_from(["steps", "long", "bare"]), min_size=1, max_size=4),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=20, phases=[Phase.generate])  # each makes a file or two: no shrinking
+@settings(max_examples=12, phases=[Phase.generate])  # each makes a file or two: no shrinking
 def test_no_byte_of_a_forgotten_trajectory_is_left_and_all_else_is_as_it_was(
     shapes: list[str], chance: random.Random
 ) -> None:
@@ -546,7 +546,7 @@ def test_a_reader_elsewhere_leaves_the_job_unfinished_until_it_lets_go(
     (mark, gone), (other, _) = stocked(path, 10, 11)
     reader = start("hold", path)
     assert reader.line() == {"held": 2}
-    result = run("forget", gone[0], "--yes", "--json", "--wait", "1", "--library", str(path))
+    result = run("forget", gone[0], "--yes", "--json", "--wait", "2", "--library", str(path))
     assert result.exit_code == 1
     assert "waiting for another program to let go" in result.stderr
     assert "close the other programs and run `flex-mcp forget --finish`" in result.stderr
@@ -672,6 +672,48 @@ def test_a_retrieval_that_waits_elsewhere_and_names_it_is_written_without_it(
             retrieval = reading.retrieval(found.retrieval_id or "")
         assert retrieval
         assert retrieval.served == (stays,)
+
+
+def test_others_go_on_writing_and_searching_while_a_library_forgets(
+    tmp_path: Path, start: Callable[..., Process]
+) -> None:
+    path = tmp_path / "library.db"
+    forgetful = stocked(path, 30, 31, 32)
+    busy = start("churn", path, "busy", "60")
+    written = [busy.line()]
+    for _, (trajectory_id, _) in forgetful:
+        assert run("forget", trajectory_id, "--yes", "--library", str(path)).exit_code == 0
+    out, err = busy.started.communicate()
+    assert (busy.started.returncode, err) == (0, "")
+    written += [json.loads(line) for line in out.splitlines()]
+    assert len(written) == 120
+    assert not [line for line in written if "search_error" in line or line.get("notices")]
+    words = [word for mark, gone in forgetful for word in (*mark.made, *gone)]
+    assert left_of(path, words) == []
+    with open_library(path) as library:
+        assert library.statistics().trajectories == 60
+        assert library.statistics().experiences == 60
+    check_sound(path)
+
+
+def test_a_disk_that_is_full_while_cleaning_leaves_the_job_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "library.db"
+    ((mark, gone),) = stocked(path, 33)
+
+    def full(_: object) -> None:
+        raise apsw.FullError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(in_file.Cleaning, "_rewrite", full)
+        result = run("forget", gone[0], "--yes", "--library", str(path))
+    assert result.exit_code == 1
+    assert "The file is not clean yet." in result.stdout
+    assert "no room is left on the disk" in result.stderr
+    assert "so run `flex-mcp forget --finish` then" in result.stderr
+    assert run("forget", "--finish", "--library", str(path)).exit_code == 0
+    assert left_of(path, [*mark.made, *gone]) == []
 
 
 # The command line

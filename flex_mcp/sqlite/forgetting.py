@@ -31,8 +31,10 @@ BACKUPS = "backups"  # that with the paths of backups, as a JSON list
 ID = re.compile(r"(?=([a-z]_[a-z2-7]{12}))")
 ATTEMPT = 0.5  # seconds that one try may hold off others
 SAID = 5  # seconds between two words to whoever waits
+FIRST = 1  # seconds before the first
 IN_MEMORY = 256 * 1024 * 1024  # bytes of a file up to which VACUUM works in memory
 GATHERED = 1 << 20  # bytes of rows that are looked at together
+FEW = 8  # ids up to which a text is searched for one after the other
 SHOWN = 10  # remnants named
 
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
@@ -78,9 +80,13 @@ def _strings(value: object) -> Iterator[str]:
 def naming(run: Run, kind: Kind, ids: Collection[str]) -> set[str]:
     """Whose rows of this kind name one of the ids."""
     wanted = frozenset(ids)
-    return {
-        id_ for id_, _, _, text in run(f"held_{kind}") if not wanted.isdisjoint(ID.findall(text))
-    }
+
+    def is_named(text: str) -> bool:
+        if len(wanted) <= FEW:
+            return any(id_ in text for id_ in wanted)
+        return not wanted.isdisjoint(ID.findall(text))
+
+    return {id_ for id_, text in run(f"naming_{kind}") if is_named(text)}
 
 
 # The rows
@@ -91,7 +97,7 @@ def forget(connection: apsw.Connection, stems: Stems) -> None:
     connection.pragma("secure_delete", 1)
     run = runner(connection)
     numbers = [number for (number,) in run("numbers", ids=rows.as_json(stems.experiences))]
-    gone = Pieces.of(_texts(run, stems, numbers))
+    gone = Pieces.of(_texts(run, stems, numbers), len(stems.ids | stems.cleaned))
     ids = Pieces.of(encoded(stems.ids))
     _forget_indexed(run, numbers)
     for verb, chosen in (
@@ -183,7 +189,7 @@ class Patience:
     def __init__(self, seconds: float, say: Callable[[str], None]) -> None:
         self._deadline = time.monotonic() + seconds
         self._say = say
-        self._said = time.monotonic() - SAID
+        self._said = time.monotonic() - SAID + FIRST
 
     def ended(self) -> bool:
         """Whether it has; else a moment has passed."""
