@@ -18,7 +18,17 @@ from typing import Any
 import apsw
 import pytest
 from click.testing import CliRunner, Result
-from fakes import Clock, FakeEmbedder, a_brief, a_lesson, a_trajectory, add, fake_library, one
+from fakes import (
+    Clock,
+    FakeEmbedder,
+    a_brief,
+    a_lesson,
+    a_trajectory,
+    add,
+    fake_library,
+    one,
+    record,
+)
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -469,6 +479,18 @@ def test_the_proof_finds_an_id_that_a_table_still_names(quick: Library) -> None:
     assert "an id in the table meta" in (forgotten.cleaned.unfinished or "")
     set_setting(quick, "note", "nothing")
     assert quick.finish_forgetting().unfinished is None
+
+
+def test_a_log_keeps_its_rows_without_the_ids(quick: Library, tmp_path: Path) -> None:
+    gone, stays = record(quick, "This"), record(quick, "That")
+    with contextlib.closing(apsw.Connection(str(tmp_path / "library.db"))) as connection:
+        connection.execute("DROP TABLE IF EXISTS writes")
+        connection.execute("CREATE TABLE writes (number INTEGER PRIMARY KEY, what TEXT)")
+        what = json.dumps([gone, stays])
+        connection.execute("INSERT INTO writes (what) VALUES (?), (NULL)", (what,))
+        assert quick.forget(Choice(ids=(gone,))).done
+        found = connection.execute("SELECT json_group_array(what) FROM writes").get
+    assert json.loads(str(found)) == [json.dumps(["(forgotten)", stays]), None]
 
 
 @given(st.text(LETTERS, min_size=12, max_size=60), st.binary(max_size=60), st.binary(max_size=60))

@@ -29,6 +29,9 @@ Run = Callable[..., Iterator[tuple[Any, ...]]]
 FORGETTING = "forgetting"  # the setting that says that the file is not clean yet
 BACKUPS = "backups"  # that with the paths of backups, as a JSON list
 ID = re.compile(r"(?=([a-z]_[a-z2-7]{12}))")
+LOGS = ("writes",)  # tables that only tell of the others
+LOGGED = re.compile(r"[a-z]_[a-z2-7]{12}")
+BLANK = "(forgotten)"
 ATTEMPT = 0.5  # seconds that one try may hold off others
 SAID = 5  # seconds between two words to whoever waits
 FIRST = 1  # seconds before the first
@@ -117,6 +120,7 @@ def forget(connection: apsw.Connection, stems: Stems) -> None:
             name="flex_document",
             value=next(run("setting", name="flex_document"))[0],
         )
+    _blank(connection, stems.ids)
     earlier = _mark(run)
     _put_mark(run, Mark(ids | earlier.ids, gone | earlier.pieces) if earlier else Mark(ids, gone))
 
@@ -131,6 +135,23 @@ def _forget_indexed(run: Run, numbers: Collection[int]) -> None:
     for chunk in chunks:
         run("clear_vector", chunk=chunk)
     pages.clear(run, numbers, chunks)
+
+
+def _blank(connection: apsw.Connection, gone: Collection[str]) -> None:
+    """Ids in logs, whose rows stay: what was done, by whom and when."""
+
+    def blanked(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return LOGGED.sub(lambda id_: BLANK if id_[0] in gone else id_[0], value)
+
+    connection.create_scalar_function("blanked", cast("Any", blanked), 1, deterministic=True)
+    for table in LOGS:
+        for (column,) in runner(connection)("columns_of", table=table):
+            connection.execute(
+                Template(QUERIES["blank_column"]).substitute(table=table, column=column)
+            )
+    connection.create_scalar_function("blanked", None, 1)
 
 
 def _texts(run: Run, stems: Stems, numbers: Collection[int]) -> Iterator[bytes]:

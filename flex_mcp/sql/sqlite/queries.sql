@@ -627,5 +627,12 @@ UNION ALL SELECT 'sqlite_schema';
 -- $table is the name of one of our own tables.
 SELECT * FROM "$table";
 
+-- name: columns_of
+SELECT name FROM pragma_table_info(:table) WHERE type IN ('TEXT', 'ANY', '') AND pk = 0;
+
+-- name: blank_column
+-- $table and $column are names of our own.
+UPDATE "$table" SET "$column" = blanked("$column") WHERE typeof("$column") = 'text' AND "$column" <> blanked("$column");
+
 -- name: all_terms
 SELECT term FROM vocabulary;
