@@ -94,7 +94,8 @@ class Proof:
     """What was looked at after forgetting, and where something was found: nowhere, if all is well.
 
     `pieces` were looked for in `size` bytes; `common` more occur in what stays as well, and so
-    prove nothing. `names` says that ids were looked for in each of the `rows` of all `tables`.
+    prove nothing. `named` are the first trajectories, experiences and searches that stay and quote
+    an id of what went, and perhaps more of it.
     """
 
     tables: int
@@ -104,6 +105,7 @@ class Proof:
     pieces: int
     common: int
     found: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -481,6 +481,22 @@ def test_the_proof_finds_an_id_that_a_table_still_names(quick: Library) -> None:
     assert quick.finish_forgetting().unfinished is None
 
 
+@pytest.mark.parametrize("length", [1, 2_000])
+def test_what_stays_and_quotes_what_went_is_named(
+    quick: Library, tmp_path: Path, length: int
+) -> None:
+    (gone, other) = add(quick, a_lesson("Soak the beans."), a_lesson("Cook the beans."))
+    quoting = a_trajectory("x", transcript=f"search gave {gone}: Soak the beans. " * length)
+    trajectory_id = quick.record(quoting).trajectory_id
+    quick.curate(other, Curation.EDIT, fields=Fields(lesson=f"First {gone}."), reason="better")
+    forgotten = quick.forget(Choice(ids=(gone,)))
+    assert forgotten.done
+    assert forgotten.cleaned.proof
+    assert forgotten.cleaned.proof.named == (trajectory_id, other)
+    quick.forget(Choice(ids=(trajectory_id, other)))
+    assert left_of(tmp_path / "library.db", [gone, "beans"]) == []
+
+
 def test_a_log_keeps_its_rows_without_the_ids(quick: Library, tmp_path: Path) -> None:
     gone, stays = record(quick, "This"), record(quick, "That")
     with contextlib.closing(apsw.Connection(str(tmp_path / "library.db"))) as connection:

@@ -38,6 +38,8 @@ FIRST = 1  # seconds before the first
 IN_MEMORY = 256 * 1024 * 1024  # bytes of a file up to which VACUUM works in memory
 GATHERED = 1 << 20  # bytes of rows that are looked at together
 FEW = 8  # ids up to which a text is searched for one after the other
+QUOTING = {"trajectories": 1, "experiences": 1, "revisions": 1, "retrievals": 0}
+# Tables whose texts may quote an id, with the column of whose they are.
 SHOWN = 10  # remnants named
 
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
@@ -166,7 +168,8 @@ def _texts(run: Run, stems: Stems, numbers: Collection[int]) -> Iterator[bytes]:
         ("gone_entries", stems.entries),
     ):
         for row in run(query, ids=rows.as_json(chosen)):
-            yield from _decompressed(encoded(row))
+            values = encoded(row)
+            yield from (*values, *_inflated(values))
     for (half,) in run("gone_vectors", numbers=rows.as_json(numbers)):
         yield from (half, rows.single(half))
     for (kept,) in run("gone_tokens", numbers=rows.as_json(numbers)):
@@ -175,10 +178,9 @@ def _texts(run: Run, stems: Stems, numbers: Collection[int]) -> Iterator[bytes]:
         yield from encoded(next(run("setting", name="flex_document")))
 
 
-def _decompressed(values: Iterable[bytes]) -> Iterator[bytes]:
-    """The values, and what is in those that are compressed."""
+def _inflated(values: Iterable[bytes]) -> Iterator[bytes]:
+    """What is in those of the values that are compressed."""
     for value in values:
-        yield value
         if value[:1] == b"\x78":  # zlib's
             with contextlib.suppress(zlib.error):
                 yield zlib.decompress(value)
@@ -306,16 +308,20 @@ class Proving(NamedTuple):
 
     def proof(self) -> Proof:
         tables = [name for (name,) in runner(self.connection)("source_tables")]
-        common, found, count = set[int](), list[str](), 0
+        common, quoted, found, count = set[int](), dict[str, set[int]](), list[str](), 0
         for table in tables:
             for content, number in self._gathered(table):
                 count += number
                 common.update(place for place, _ in self.mark.pieces.within(content))
-                if any(True for _ in self.mark.ids.within(content)):
+                ids = {place for place, _ in self.mark.ids.within(content)}
+                if ids and table in QUOTING:
+                    quoted.setdefault(table, set()).update(ids)
+                elif ids:
                     found.append(f"an id in the table {table}")
         terms, strangers = self._terms()
         found += [f"{len(strangers)} words in the full-text index"] if strangers else []
-        distinct = self.mark.pieces.without(common) | self.mark.ids
+        unquoted = self.mark.ids.without(set[int]().union(*quoted.values()))
+        distinct = self.mark.pieces.without(common) | unquoted
         size, places = self._bytes(distinct)
         return Proof(
             tables=len(tables),
@@ -325,13 +331,22 @@ class Proving(NamedTuple):
             pieces=len(distinct),
             common=len(common),
             found=(*dict.fromkeys(found), *places),
+            named=tuple(dict.fromkeys(self._naming(quoted)))[:SHOWN],
         )
+
+    def _naming(self, tables: Iterable[str]) -> Iterator[str]:
+        """Whose rows of these tables quote an id."""
+        for table in tables:
+            for row in self.connection.execute(_rows_of(table)):
+                values = encoded(row)
+                texts = (*values, *_inflated(values))
+                if any(True for text in texts for _ in self.mark.ids.within(text)):
+                    yield str(row[QUOTING[table]])
 
     def _gathered(self, table: str) -> Iterator[tuple[bytes, int]]:
         """The rows of a table as bytes, many at a time, with everything decoded."""
-        query = Template(QUERIES["rows_of"]).substitute(table=table)
         gathered, count = bytearray(), 0
-        for row in self.connection.execute(query):
+        for row in self.connection.execute(_rows_of(table)):
             values = encoded(row)
             if table == "meta" and row[0] == FORGETTING:
                 continue
@@ -339,7 +354,7 @@ class Proving(NamedTuple):
                 values = [*values, rows.single(cast("bytes", row[-1]))]
             count += 1
             gathered += b"".join(values)  # as they lie in the row
-            gathered += b"\xff".join((b"", *list(_decompressed(values))[len(values) :], b""))
+            gathered += b"\xff".join((b"", *_inflated(values), b""))
             if len(gathered) >= GATHERED:
                 yield bytes(gathered), count
                 gathered, count = bytearray(), 0
@@ -357,8 +372,7 @@ class Proving(NamedTuple):
         return len(listed), left
 
     def _indexed(self) -> Iterator[str]:
-        query = Template(QUERIES["rows_of"]).substitute(table="experiences")
-        cursor = self.connection.execute(query)
+        cursor = self.connection.execute(_rows_of("experiences"))
         for row in cursor:
             named = dict(zip((name for name, _ in cursor.get_description()), row, strict=True))
             if named["status"] == "active":
@@ -374,6 +388,10 @@ class Proving(NamedTuple):
                 found += [f"byte {start + at:,} of {one}" for _, at in wanted.within(block)]
             size += one.stat().st_size if one.exists() else 0
         return size, found[:SHOWN]
+
+
+def _rows_of(table: str) -> str:
+    return Template(QUERIES["rows_of"]).substitute(table=table)
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
