@@ -22,6 +22,7 @@ VARIED = 6  # different bytes in it, at least
 OF_EACH = 64  # pieces of one text, at least where it is long enough
 STRIDE = 256  # bytes from a piece to the next one, at most: no longer remnant is overlooked
 MOST = 50_000  # pieces in all: beyond, fewer of each text
+TEXTS = 10  # of an owner, or so
 BASE = 0x9E3779B97F4A7C15  # odd; what is kept in a file was made with it
 BLOCK = 1 << 20  # bytes that are fingerprinted at a time
 TABLE = 20  # bits of a fingerprint that the first look goes by
@@ -93,7 +94,8 @@ class Proof:
     """What was looked at after forgetting, and where something was found: nowhere, if all is well.
 
     `pieces` were looked for in `size` bytes; `common` more occur in what stays as well, and so
-    prove nothing. `names` says that ids were looked for in each of the `rows` of all `tables`.
+    prove nothing. `named` are the first trajectories, experiences and searches that stay and quote
+    an id of what went, and perhaps more of it.
     """
 
     tables: int
@@ -103,6 +105,7 @@ class Proof:
     pieces: int
     common: int
     found: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +125,13 @@ class Pieces:
         self.prints = prints  # sorted, each once
 
     @classmethod
-    def of(cls, texts: Iterable[bytes]) -> "Pieces":
-        """A few pieces of each text that is long enough."""
+    def of(cls, texts: Iterable[bytes], owners: int = 1) -> "Pieces":
+        """A few pieces of each text that is long enough; of many owners' fewer."""
         import numpy as np
 
-        sampled = (_sampled(text) for text in texts if len(text) >= WIDTH)
-        chosen = [fingerprints(pieces)[::WIDTH] for pieces in sampled if pieces]
-        prints = np.unique(np.concatenate(chosen)) if chosen else np.zeros(0, np.uint64)
+        thinned = max(1, min(OF_EACH // 4, owners * OF_EACH * TEXTS // MOST))
+        sampled = (_sampled(text, thinned) for text in texts if len(text) >= WIDTH)
+        prints = np.unique(fingerprints(b"".join(sampled))[::WIDTH])
         return cls(prints[:: -(-len(prints) // MOST)] if len(prints) > MOST else prints)
 
     @classmethod
@@ -186,6 +189,8 @@ def fingerprints(content: bytes) -> "Prints":
     """One for the piece that begins at each byte: a polynomial of its bytes, mixed."""
     import numpy as np
 
+    if len(content) < WIDTH:
+        return np.zeros(0, np.uint64)
     x = np.frombuffer(content, np.uint8).astype(np.uint64)
     one, two, four = (np.uint64(pow(BASE, power, 1 << 64)) for power in (1, 2, 4))
     pairs = x[:-1] * one + x[1:]
@@ -197,13 +202,13 @@ def fingerprints(content: bytes) -> "Prints":
     return prints ^ (prints >> np.uint64(32))
 
 
-def _sampled(text: bytes) -> bytes:
+def _sampled(text: bytes, thinned: int) -> bytes:
     """Some pieces of a text, the first and the last among them, one after another.
 
     Nothing is told by zeros and other monotony: it may stand anywhere.
     """
     last = len(text) - WIDTH
-    step = max(1, min(STRIDE, last // OF_EACH))
+    step = max(1, min(STRIDE, last // OF_EACH)) * thinned
     pieces = (text[at : at + WIDTH] for at in (*range(0, last, step), last))
     return b"".join(piece for piece in pieces if len(set(piece)) >= VARIED)
 

@@ -362,6 +362,7 @@ Commands:
   doctor     Check the installation, the library and the clients.
   embedder   See what turns texts into vectors, and choose a model that...
   export     Write the library to FILE, or to stdout.
+  forget     Delete trajectories (t_…) or experiences (e_…) for good, and...
   import     Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`.
   install    Put flex-mcp into the configuration of CLIENT.
   list       List experiences, newest first.

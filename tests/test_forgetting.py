@@ -18,7 +18,17 @@ from typing import Any
 import apsw
 import pytest
 from click.testing import CliRunner, Result
-from fakes import Clock, FakeEmbedder, a_brief, a_lesson, a_trajectory, add, fake_library, one
+from fakes import (
+    Clock,
+    FakeEmbedder,
+    a_brief,
+    a_lesson,
+    a_trajectory,
+    add,
+    fake_library,
+    one,
+    record,
+)
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -36,15 +46,13 @@ from flex_mcp.models import (
     Curation,
     Filter,
     Level,
-    Outcome,
     Placement,
     RevisionKind,
     Status,
     Step,
     StepKind,
-    Zone,
 )
-from flex_mcp.sqlite import SqliteStore, file
+from flex_mcp.sqlite import SqliteStore
 from flex_mcp.sqlite import forgetting as in_file
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -67,7 +75,7 @@ def remember(library: Library, mark: Markers, shape: str = "steps") -> tuple[str
     """A trajectory and its experience, with a marker wherever something can be said."""
     query = f"What is known of {mark()}?"
     found = library.search(query, abstain=False, client=mark())
-    library._log.flush()
+    flush(library)
     body: dict[str, Any] = {}
     if shape == "steps":
         step = Step(kind=StepKind.ACTION, content=f'say "{mark()}"\n', name=mark())
@@ -104,6 +112,16 @@ def remember(library: Library, mark: Markers, shape: str = "steps") -> tuple[str
         client=mark(),
     )
     return recorded.trajectory_id, experience_id
+
+
+def flush(library: Library) -> None:
+    """Write the searches that wait."""
+    library._log.flush()  # pyright: ignore[reportPrivateUsage]
+
+
+def set_setting(library: Library, name: str, value: str) -> None:
+    with library._writing("test", "test") as writing:  # pyright: ignore[reportPrivateUsage]
+        writing.set_setting(name, value)
 
 
 def held_in(path: Path) -> bytes:
@@ -161,7 +179,7 @@ def done(path: Path, *arguments: str) -> dict[str, Any]:
     st.lists(st.sampled_from(["steps", "long", "bare"]), min_size=1, max_size=4),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=20, phases=[Phase.generate])  # each makes a file or two: no shrinking
+@settings(max_examples=12, phases=[Phase.generate])  # each makes a file or two: no shrinking
 def test_no_byte_of_a_forgotten_trajectory_is_left_and_all_else_is_as_it_was(
     shapes: list[str], chance: random.Random
 ) -> None:
@@ -318,7 +336,7 @@ def test_a_text_chooses_whatever_holds_it_in_either_case(quick: Library, tmp_pat
     fields = Fields(title="Another", lesson="Say something else.")
     quick.curate(edited, Curation.EDIT, fields=fields, reason="better")
     quick.search(f"about {said}")
-    quick._log.flush()
+    flush(quick)
     other = quick.record(a_trajectory("y")).trajectory_id
     plan = quick.forgettable(Choice(text=said.casefold()), keep_shared=True)
     assert plan.stems.trajectories == {long}
@@ -349,11 +367,11 @@ def test_an_age_chooses_trajectories_and_searches_recorded_before(
     (lesson,) = add(quick, a_lesson())
     old = quick.record(a_trajectory("old")).trajectory_id
     quick.search("old query")
-    quick._log.flush()
+    flush(quick)
     clock.advance(days=100)
     new = quick.record(a_trajectory("new")).trajectory_id
     quick.search("new query")
-    quick._log.flush()
+    flush(quick)
     assert quick.forget(Choice(before=datetime(2026, 2, 1, tzinfo=UTC))).done
     assert [found.id for found in quick.trajectories([old, new])] == [new]
     assert quick.get([lesson])
@@ -372,7 +390,7 @@ def test_options_together_must_all_fit(quick: Library, clock: Clock) -> None:
 
 def test_an_unknown_id_is_refused_and_nothing_is_forgotten(quick: Library) -> None:
     known = quick.record(a_trajectory()).trajectory_id
-    with pytest.raises(NotFoundError, match="no experience e_aaaaaaaaaaaa: .* nothing was"):
+    with pytest.raises(NotFoundError, match=r"no experience e_aaaaaaaaaaaa: .* nothing was"):
         quick.forget(Choice(ids=(known, "e_aaaaaaaaaaaa")))
     assert quick.trajectories([known])
     with pytest.raises(InputError, match="an empty text stands everywhere"):
@@ -382,7 +400,7 @@ def test_an_unknown_id_is_refused_and_nothing_is_forgotten(quick: Library) -> No
 # Imports
 
 
-ENTRY = {
+ENTRY: dict[str, Any] = {
     "method": "Draw a picture first.\nThen qmethodtextq follows.",
     "rules": [{"rule": "Count twice.", "examples": []}],
     "revised_trajectory": "",
@@ -430,13 +448,17 @@ def test_a_text_beside_the_entries_of_a_flex_file_goes(quick: Library, tmp_path:
 # The proof
 
 
+def nothing(_: object) -> None:
+    """A step that is left out."""
+
+
 def test_the_proof_finds_what_a_cleaning_leaves(
     quick: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = Markers(3)
     trajectory_id, _ = remember(quick, mark)
     with monkeypatch.context() as patch:
-        patch.setattr(in_file.Cleaning, "_rewrite", lambda _self: None)
+        patch.setattr(in_file.Cleaning, "_rewrite", nothing)
         forgotten = quick.forget(Choice(ids=(trajectory_id,)))
     proof = forgotten.cleaned.proof
     assert not forgotten.done
@@ -451,14 +473,39 @@ def test_the_proof_finds_what_a_cleaning_leaves(
 
 def test_the_proof_finds_an_id_that_a_table_still_names(quick: Library) -> None:
     trajectory_id, _ = remember(quick, Markers(4))
-    with quick._writing("test", "test") as writing:
-        writing.set_setting("note", f"see {trajectory_id}")
+    set_setting(quick, "note", f"see {trajectory_id}")
     forgotten = quick.forget(Choice(ids=(trajectory_id,)))
     assert not forgotten.done
     assert "an id in the table meta" in (forgotten.cleaned.unfinished or "")
-    with quick._writing("test", "test") as writing:
-        writing.set_setting("note", "nothing")
+    set_setting(quick, "note", "nothing")
     assert quick.finish_forgetting().unfinished is None
+
+
+@pytest.mark.parametrize("length", [1, 2_000])
+def test_what_stays_and_quotes_what_went_is_named(
+    quick: Library, tmp_path: Path, length: int
+) -> None:
+    (gone, other) = add(quick, a_lesson("Soak the beans."), a_lesson("Cook the beans."))
+    quoting = a_trajectory("x", transcript=f"search gave {gone}: Soak the beans. " * length)
+    trajectory_id = quick.record(quoting).trajectory_id
+    quick.curate(other, Curation.EDIT, fields=Fields(lesson=f"First {gone}."), reason="better")
+    forgotten = quick.forget(Choice(ids=(gone,)))
+    assert forgotten.done
+    assert forgotten.cleaned.proof
+    assert forgotten.cleaned.proof.named == (trajectory_id, other)
+    quick.forget(Choice(ids=(trajectory_id, other)))
+    assert left_of(tmp_path / "library.db", [gone, "beans"]) == []
+
+
+def test_the_log_tells_who_forgot_and_no_longer_names_what_went(quick: Library) -> None:
+    gone, stays = record(quick, "This"), record(quick, "That")
+    quick.apply([a_lesson("of both")], evidence=(gone, stays), client="both")
+    forgotten = quick.forget(Choice(ids=(gone,)), client="me")
+    assert forgotten.done
+    lines = [(one.verb, one.client) for one in quick.last_writes(9)]
+    assert ("forget", "me") in lines
+    assert quick.last_writes(9, gone) == []
+    assert [one.verb for one in quick.last_writes(9, stays)] == ["record"]
 
 
 @given(st.text(LETTERS, min_size=12, max_size=60), st.binary(max_size=60), st.binary(max_size=60))
@@ -536,7 +583,7 @@ def test_a_reader_elsewhere_leaves_the_job_unfinished_until_it_lets_go(
     (mark, gone), (other, _) = stocked(path, 10, 11)
     reader = start("read-on", path)
     assert reader.line() == {"held": 2}
-    result = run("forget", gone[0], "--yes", "--json", "--wait", "1", "--library", str(path))
+    result = run("forget", gone[0], "--yes", "--json", "--wait", "2", "--library", str(path))
     assert result.exit_code == 1
     assert "waiting for another program to let go" in result.stderr
     assert "close the other programs and run `flex-mcp forget --finish`" in result.stderr
@@ -657,11 +704,53 @@ def test_a_retrieval_that_waits_elsewhere_and_names_it_is_written_without_it(
         found = library.search("beans", abstain=False)
         assert len(found.hits) == 2
         assert other.forget(Choice(ids=(gone,))).done
-        library._log.flush()
+        flush(library)
         with library.reading() as reading:
             retrieval = reading.retrieval(found.retrieval_id or "")
         assert retrieval
         assert retrieval.served == (stays,)
+
+
+def test_others_go_on_writing_and_searching_while_a_library_forgets(
+    tmp_path: Path, start: Callable[..., Process]
+) -> None:
+    path = tmp_path / "library.db"
+    forgetful = stocked(path, 30, 31, 32)
+    busy = start("churn", path, "busy", "60")
+    written = [busy.line()]
+    for _, (trajectory_id, _) in forgetful:
+        assert run("forget", trajectory_id, "--yes", "--library", str(path)).exit_code == 0
+    out, err = busy.started.communicate()
+    assert (busy.started.returncode, err) == (0, "")
+    written += [json.loads(line) for line in out.splitlines()]
+    assert len(written) == 120
+    assert not [line for line in written if "search_error" in line or line.get("notices")]
+    words = [word for mark, gone in forgetful for word in (*mark.made, *gone)]
+    assert left_of(path, words) == []
+    with open_library(path) as library:
+        assert library.statistics().trajectories == 60
+        assert library.statistics().experiences == 60
+    check_sound(path)
+
+
+def test_a_disk_that_is_full_while_cleaning_leaves_the_job_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "library.db"
+    ((mark, gone),) = stocked(path, 33)
+
+    def full(_: object) -> None:
+        raise apsw.FullError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(in_file.Cleaning, "_rewrite", full)
+        result = run("forget", gone[0], "--yes", "--library", str(path))
+    assert result.exit_code == 1
+    assert "The file is not clean yet." in result.stdout
+    assert "no room is left on the disk" in result.stderr
+    assert "so run `flex-mcp forget --finish` then" in result.stderr
+    assert run("forget", "--finish", "--library", str(path)).exit_code == 0
+    assert left_of(path, [*mark.made, *gone]) == []
 
 
 # The command line
@@ -755,8 +844,7 @@ def test_automatic_copies_are_deleted_and_backups_named(tmp_path: Path) -> None:
     path = tmp_path / "library.db"
     with open_library(path) as library:
         trajectory_id = library.record(a_trajectory("qcopiedtaskq")).trajectory_id
-        with library._writing("test", "test") as writing:
-            writing.set_setting("backups", json.dumps(["elsewhere.db"]))
+        set_setting(library, "backups", json.dumps(["elsewhere.db"]))
     copy = tmp_path / "library.db.schema-4-20260101T000000.bak"
     copy.write_bytes(path.read_bytes())
     stranger = tmp_path / "library.db.bak"

@@ -104,6 +104,11 @@ def _cleaning(cleaned: Cleaned) -> dict[str, Any]:
 
 def _lines(cleaned: Cleaned) -> list[str]:
     lines = [_proved(cleaned.proof)] if cleaned.proof else []
+    if cleaned.proof and cleaned.proof.named:
+        named = ", ".join(cleaned.proof.named)
+        lines.append(
+            f"What stays and quotes an id of it: {named}. Forget that too if it should go."
+        )
     lines += [f"Deleted the automatic copy {one}." for one in cleaned.copies]
     lines += [f"A backup still holds it: {one}" for one in cleaned.backups]
     return [*lines, *(["The file is not clean yet."] if cleaned.unfinished else [])]

@@ -59,6 +59,8 @@ def _chosen(reading: Reading, choice: Choice) -> Stems:
         return _named(reading, choice.ids)
     if choice.text is not None and not choice.text.strip():
         raise InputError("--text needs words: an empty text stands everywhere")
+    if choice.before is not None and choice.before.tzinfo is None:
+        raise InputError("`before` needs an offset from UTC: give an aware datetime")
     choice = replace(choice, domain=clean_domain(choice.domain))
     found = {kind: frozenset(_fitting(reading, kind, choice)) for kind in Kind}
     return Stems(

@@ -105,9 +105,11 @@ class SqliteStore:
         from flex_mcp.sqlite.forgetting import Cleaning, Patience  # late: few processes forget
 
         with file.plain_errors(self._path), ExitStack() as stack:
-            _taken(stack, self._writable, Opened.writer)  # our own threads wait
+            _, writer = _taken(stack, self._writable, Opened.writer)  # our own threads wait
             connection = stack.enter_context(contextlib.closing(file.connect(self._path)))
-            return Cleaning(self._path, connection, Patience(seconds, say)).done()
+            cleaned = Cleaning(self._path, connection, Patience(seconds, say)).done()
+            writer.pragma("secure_delete", 0)  # deleting set it
+            return cleaned
 
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the -wal file in."""

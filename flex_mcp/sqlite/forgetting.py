@@ -29,10 +29,15 @@ Run = Callable[..., Iterator[tuple[Any, ...]]]
 
 FORGETTING = "forgetting"  # the setting that says that the file is not clean yet
 ID = re.compile(r"(?=([a-z]_[a-z2-7]{12}))")
+LOOKS = 3  # at what is left, while others write
 ATTEMPT = 0.5  # seconds that one try may hold off others
 SAID = 5  # seconds between two words to whoever waits
+FIRST = 1  # seconds before the first
 IN_MEMORY = 256 * 1024 * 1024  # bytes of a file up to which VACUUM works in memory
 GATHERED = 1 << 20  # bytes of rows that are looked at together
+FEW = 8  # ids up to which a text is searched for one after the other
+QUOTING = {"trajectories": 1, "experiences": 1, "revisions": 1, "retrievals": 0}
+# Tables whose texts may quote an id, with the column of whose they are.
 SHOWN = 10  # remnants named
 
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
@@ -78,9 +83,13 @@ def _strings(value: object) -> Iterator[str]:
 def naming(run: Run, kind: Kind, ids: Collection[str]) -> set[str]:
     """Whose rows of this kind name one of the ids."""
     wanted = frozenset(ids)
-    return {
-        id_ for id_, _, _, text in run(f"held_{kind}") if not wanted.isdisjoint(ID.findall(text))
-    }
+
+    def is_named(text: str) -> bool:
+        if len(wanted) <= FEW:
+            return any(id_ in text for id_ in wanted)
+        return not wanted.isdisjoint(ID.findall(text))
+
+    return {id_ for id_, text in run(f"naming_{kind}") if is_named(text)}
 
 
 # The rows
@@ -91,7 +100,7 @@ def forget(connection: apsw.Connection, stems: Stems) -> None:
     connection.pragma("secure_delete", 1)
     run = runner(connection)
     numbers = [number for (number,) in run("numbers", ids=rows.as_json(stems.experiences))]
-    gone = Pieces.of(_texts(run, stems, numbers))
+    gone = Pieces.of(_texts(run, stems, numbers), len(stems.ids | stems.cleaned))
     ids = Pieces.of(encoded(stems.ids))
     _forget_indexed(run, numbers)
     for verb, chosen in (
@@ -140,7 +149,8 @@ def _texts(run: Run, stems: Stems, numbers: Collection[int]) -> Iterator[bytes]:
         ("gone_entries", stems.entries),
     ):
         for row in run(query, ids=rows.as_json(chosen)):
-            yield from _decompressed(encoded(row))
+            values = encoded(row)
+            yield from (*values, *_inflated(values))
     for (half,) in run("gone_vectors", numbers=rows.as_json(numbers)):
         yield from (half, rows.single(half))
     for (kept,) in run("gone_tokens", numbers=rows.as_json(numbers)):
@@ -149,10 +159,9 @@ def _texts(run: Run, stems: Stems, numbers: Collection[int]) -> Iterator[bytes]:
         yield from encoded(next(run("setting", name="flex_document")))
 
 
-def _decompressed(values: Iterable[bytes]) -> Iterator[bytes]:
-    """The values, and what is in those that are compressed."""
+def _inflated(values: Iterable[bytes]) -> Iterator[bytes]:
+    """What is in those of the values that are compressed."""
     for value in values:
-        yield value
         if value[:1] == b"\x78":  # zlib's
             with contextlib.suppress(zlib.error):
                 yield zlib.decompress(value)
@@ -184,7 +193,7 @@ class Patience:
     def __init__(self, seconds: float, say: Callable[[str], None]) -> None:
         self._deadline = time.monotonic() + seconds
         self._say = say
-        self._said = time.monotonic() - SAID
+        self._said = time.monotonic() - SAID + FIRST
 
     def ended(self) -> bool:
         """Whether it has; else a moment has passed."""
@@ -216,7 +225,7 @@ class Cleaning(NamedTuple):
             Path(copy).unlink(missing_ok=True)
         if not (self._held_off(self._rewrite) and self._held_off(self._fold)):
             return Cleaned(proof=None, unfinished=BUSY, copies=copies, backups=backups)
-        proof = Proving(self.path, self.connection, mark).proof()
+        proof = self._proof(mark)
         left = tuple(str(one) for one in copies_of(self.path) if str(one) in copies)
         if proof.found or left:
             found = ", ".join((*proof.found, *left))
@@ -224,6 +233,15 @@ class Cleaning(NamedTuple):
         self._held_off(self._unmark)
         self._held_off(self._fold)
         return Cleaned(proof=proof, copies=copies, backups=backups)
+
+    def _proof(self, mark: Mark) -> Proof:
+        """What is found is looked for again: another process may have written it in between."""
+        proving = Proving(self.path, self.connection, mark)
+        proof = proving.proof()
+        for _ in range(LOOKS - 1):
+            if proof.found:
+                proof = proving.proof()
+        return proof
 
     def _backups(self) -> tuple[str, ...]:
         found = next(runner(self.connection)("setting", name=BACKUPS), None)
@@ -261,7 +279,6 @@ class Cleaning(NamedTuple):
     def _unmark(self) -> None:
         value = next(runner(self.connection)("setting", name=FORGETTING))[0]
         runner(self.connection)("forget_setting", name=FORGETTING, value=value)
-        self.connection.pragma("secure_delete", 0)
 
 
 BUSY = (
@@ -280,16 +297,20 @@ class Proving(NamedTuple):
 
     def proof(self) -> Proof:
         tables = [name for (name,) in runner(self.connection)("source_tables")]
-        common, found, count = set[int](), list[str](), 0
+        common, quoted, found, count = set[int](), dict[str, set[int]](), list[str](), 0
         for table in tables:
             for content, number in self._gathered(table):
                 count += number
                 common.update(place for place, _ in self.mark.pieces.within(content))
-                if any(True for _ in self.mark.ids.within(content)):
+                ids = {place for place, _ in self.mark.ids.within(content)}
+                if ids and table in QUOTING:
+                    quoted.setdefault(table, set()).update(ids)
+                elif ids:
                     found.append(f"an id in the table {table}")
         terms, strangers = self._terms()
         found += [f"{len(strangers)} words in the full-text index"] if strangers else []
-        distinct = self.mark.pieces.without(common) | self.mark.ids
+        unquoted = self.mark.ids.without(set[int]().union(*quoted.values()))
+        distinct = self.mark.pieces.without(common) | unquoted
         size, places = self._bytes(distinct)
         return Proof(
             tables=len(tables),
@@ -299,13 +320,22 @@ class Proving(NamedTuple):
             pieces=len(distinct),
             common=len(common),
             found=(*dict.fromkeys(found), *places),
+            named=tuple(dict.fromkeys(self._naming(quoted)))[:SHOWN],
         )
+
+    def _naming(self, tables: Iterable[str]) -> Iterator[str]:
+        """Whose rows of these tables quote an id."""
+        for table in tables:
+            for row in self.connection.execute(_rows_of(table)):
+                values = encoded(row)
+                texts = (*values, *_inflated(values))
+                if any(True for text in texts for _ in self.mark.ids.within(text)):
+                    yield str(row[QUOTING[table]])
 
     def _gathered(self, table: str) -> Iterator[tuple[bytes, int]]:
         """The rows of a table as bytes, many at a time, with everything decoded."""
-        query = Template(QUERIES["rows_of"]).substitute(table=table)
         gathered, count = bytearray(), 0
-        for row in self.connection.execute(query):
+        for row in self.connection.execute(_rows_of(table)):
             values = encoded(row)
             if table == "meta" and row[0] == FORGETTING:
                 continue
@@ -313,7 +343,7 @@ class Proving(NamedTuple):
                 values = [*values, rows.single(cast("bytes", row[-1]))]
             count += 1
             gathered += b"".join(values)  # as they lie in the row
-            gathered += b"\xff".join((b"", *list(_decompressed(values))[len(values) :], b""))
+            gathered += b"\xff".join((b"", *_inflated(values), b""))
             if len(gathered) >= GATHERED:
                 yield bytes(gathered), count
                 gathered, count = bytearray(), 0
@@ -331,8 +361,7 @@ class Proving(NamedTuple):
         return len(listed), left
 
     def _indexed(self) -> Iterator[str]:
-        query = Template(QUERIES["rows_of"]).substitute(table="experiences")
-        cursor = self.connection.execute(query)
+        cursor = self.connection.execute(_rows_of("experiences"))
         for row in cursor:
             named = dict(zip((name for name, _ in cursor.get_description()), row, strict=True))
             if named["status"] == "active":
@@ -348,6 +377,10 @@ class Proving(NamedTuple):
                 found += [f"byte {start + at:,} of {one}" for _, at in wanted.within(block)]
             size += one.stat().st_size if one.exists() else 0
         return size, found[:SHOWN]
+
+
+def _rows_of(table: str) -> str:
+    return Template(QUERIES["rows_of"]).substitute(table=table)
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -55,7 +55,7 @@ def mend(path: Path) -> Mended:
         return Mended()
     store = SqliteStore(path)
     try:
-        with store.writing("repair", "flex-mcp") as writing:
+        with store.writing("repair", "command line") as writing:
             writing.rebuild()
     finally:
         store.close()

@@ -12,6 +12,7 @@ from flex_mcp.errors import InputError, LibraryError, NewerLibraryError, NotALib
 from flex_mcp.models import new_id
 from flex_mcp.sqlite import copies, file
 from flex_mcp.sqlite.locking import check_unused
+from flex_mcp.sqlite.opened import new_index
 from flex_mcp.sqlite.writing import SqliteWriting
 from flex_mcp.store import BACKUPS, EPOCH
 
@@ -95,7 +96,9 @@ def _ready(backup: Path, made: Path) -> int:
         if copied.execute("PRAGMA integrity_check(1)").get != "ok":
             raise apsw.CorruptError
         file.migrate(made, copied, copying=False)
-        copied.execute(file.QUERIES["set_setting"], {"name": EPOCH, "value": new_id("x")})
+        writing = SqliteWriting(copied, new_index)
+        writing.set_setting(EPOCH, new_id("x"))
+        writing.sign("restore", "command line")
         copied.pragma("journal_mode", "delete")
         return int(str(copied.execute("SELECT count(*) FROM experiences").get))
 

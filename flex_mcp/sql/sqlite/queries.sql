@@ -572,6 +572,18 @@ WHERE json <> '';
 -- name: held_document
 SELECT name AS id, NULL AS at, NULL AS domain, value AS text FROM meta WHERE name = 'flex_document';
 
+-- name: naming_experience
+-- As it lies there: ids are the same in JSON.
+SELECT id, concat_ws(' ', superseded_by, title, "when", lesson, examples, tags, domain)
+FROM experiences;
+
+-- name: naming_history
+SELECT experience_id, concat_ws(' ', trajectory_id, before, after, actor, reason) FROM revisions;
+
+-- name: naming_brief
+SELECT id, concat_ws(' ', rendered, decisions) FROM briefs
+UNION ALL SELECT brief_id, concat_ws(' ', prompt, reply) FROM brief_turns;
+
 -- name: linked_retrieval
 -- Those that the trajectories worked with, and those that asked in the words of their task.
 SELECT retrieval_id AS id FROM trajectory_retrievals
