@@ -15,11 +15,13 @@ import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 
 from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
 from flex_mcp.models import new_id
-from flex_mcp.sqlite.sentences import beside, sentence
+from flex_mcp.sqlite.sentences import beside, locks, sentence
 from flex_mcp.store import migrations, named_queries
 
 APPLICATION_ID = 0x464C4558  # "FLEX": tells a library from any other SQLite file
 BUSY_SECONDS = 10
+CHECKED = 256 * 1024 * 1024  # bytes of a file up to which a -wal is compared with it
+LIBRARY_ID = "SELECT value FROM meta WHERE name = 'library_id'"
 SQL = files("flex_mcp") / "sql" / "sqlite"
 MIGRATIONS = migrations(SQL)
 QUERIES = named_queries(SQL)
@@ -157,6 +159,44 @@ def _may_be_immutable(path: Path, error: apsw.Error) -> bool:
         return False
     full = isinstance(error, apsw.FullError | apsw.IOError)
     return full or not os.access(beside(path, "").parent, os.W_OK)
+
+
+def is_wal_left(path: Path) -> bool:
+    """Whether somebody who had the library open was killed, as far as that can be known."""
+    return _size(beside(path, "-wal")) > 0 and not locks(path)
+
+
+def check_wal(path: Path, connection: apsw.Connection) -> None:
+    """See that the -wal beside a file belongs to it, before anything is folded in.
+
+    SQLite takes any that lies there, such as that of the library that a copy was put in place of.
+    It costs 2 ms a MB, and only where the last one who had the library open was killed.
+
+    Raises:
+        NotALibraryError: it does not.
+    """
+    if _size(path) > CHECKED:
+        return
+    if connection.execute("PRAGMA integrity_check(1)").get == "ok":
+        alone = _library_id(path)
+        if alone is None or alone == connection.execute(LIBRARY_ID).get:
+            return
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    wal = beside(path, "-wal")
+    raise NotALibraryError(
+        f"{wal} does not fit {path}: one of them is damaged or of another library, and both were "
+        f"left as they are: move {wal.name} away, or restore a copy"
+    )
+
+
+def _library_id(path: Path) -> str | None:
+    """Of the file without its -wal; None where that alone is none, or just being changed."""
+    uri = f"file:{quote(str(path))}?immutable=1"
+    with contextlib.suppress(apsw.Error):
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        with contextlib.closing(apsw.Connection(uri, flags=flags)) as connection:
+            return connection.execute(LIBRARY_ID).get
+    return None
 
 
 def connect_unchanged(path: Path) -> apsw.Connection:

@@ -68,8 +68,11 @@ class Opened:
         self._path = path
         self._real = Path(os.path.realpath(path))  # where SQLite puts the -wal of a linked file
         self._patience = file.Patience()
+        was_left = file.is_wal_left(path)
         self._writer = file.connect(path, self._patience, readable=readable)
         try:
+            if was_left:
+                file.check_wal(path, self._writer)
             file.migrate(path, self._writer)
             self._files = files_at(self._real)
         except BaseException:

@@ -1,5 +1,6 @@
 """What SQLite says, in sentences of ours; and who holds a lock, where that can be known."""
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -75,7 +76,7 @@ def sentence(path: Path, error: Exception, waited: float) -> FlexError | None:
 
 
 def _busy(path: Path, waited: float) -> BusyLibraryError:
-    holder = lock_holder(path)
+    holder = _holder(path)
     who, mend = (f" ({holder})", "end that, or ") if holder else ("", "")
     return BusyLibraryError(
         f"the library {path} is locked by another process{who} (waited {waited} s): "
@@ -83,22 +84,29 @@ def _busy(path: Path, waited: float) -> BusyLibraryError:
     )
 
 
-def lock_holder(path: Path) -> str | None:
-    """Who holds the write lock, where the system tells (Linux, processes of one machine).
+def _holder(path: Path) -> str | None:
+    """Who holds the write lock, where that can be known."""
+    for pid, kind, start in locks(path):
+        if kind == "WRITE" and start == WRITE_LOCK and pid != os.getpid():
+            with contextlib.suppress(OSError):
+                name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+                return f"{name}, process {pid}"
+    return None
 
-    Asking by fcntl would need the -shm opened, and closing it again drops our own locks.
+
+def locks(path: Path) -> list[tuple[int, str, str]]:
+    """Who holds which locks on the -shm of a library, which whoever has it open does.
+
+    Linux tells it; elsewhere there are none. Asking by fcntl would need the file opened, and
+    closing it again drops our own locks.
     """
     try:
         inode = beside(path, "-shm").stat().st_ino
-        locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
-        for _, _, _, kind, pid, where, start, *_ in map(str.split, locks):
-            others = pid != str(os.getpid())
-            if kind == "WRITE" and where.endswith(f":{inode}") and start == WRITE_LOCK and others:
-                name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
-                return f"{name}, process {pid}"
+        lines = Path("/proc/locks").read_text(encoding="utf-8").splitlines()
+        rows = [line.split() for line in lines if f":{inode} " in line and " -> " not in line]
+        return [(int(pid), kind, start) for _, _, _, kind, pid, _, start, *_ in rows]
     except (OSError, ValueError):
-        return None
-    return None
+        return []
 
 
 def beside(path: Path, end: str) -> Path:
