@@ -171,6 +171,15 @@ def go_over(path: Path, model: str, folder: str) -> None:
         app.close()
 
 
+def hold(path: Path) -> None:
+    """Hold the write lock until a line comes."""
+    store = SqliteStore(path)
+    with store.writing():
+        say(held=True)
+        sys.stdin.readline()
+    store.close()
+
+
 def open_it(path: Path) -> None:
     with open_library(path) as library:
         say(library_id=library.statistics().library_id)
@@ -208,6 +217,7 @@ def main() -> None:
         "write-forever": write_forever,
         "die-inside": die_inside,
         "go-over": go_over,
+        "hold": hold,
         "open": open_it,
         "look-and-try": look_and_try,
     }

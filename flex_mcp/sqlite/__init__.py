@@ -82,7 +82,7 @@ class SqliteStore:
             self._opened.leave()
             self._opened = None
         file.check_there(self._path)
-        self._opened = Opened(self._path, readable=readable)
+        self._opened = Opened(self._path, new=False, readable=readable)
         self.read_only = self._opened.read_only
         return self._opened
 

@@ -81,9 +81,7 @@ def prepare(path: Path) -> None:
             f"the library {str(path)[:300]!r} cannot be made ({why}): "
             "name another place with --library or FLEX_MCP_LIBRARY"
         ) from error
-    if path.stat().st_size == 1:  # SQLite takes a file of one byte for an empty one
-        with plain_errors(path):
-            raise apsw.NotADBError
+    _check_size(path)
 
 
 def _check_no_orphan(path: Path) -> None:
@@ -98,6 +96,12 @@ def _check_no_orphan(path: Path) -> None:
                 f"{wal} holds the last changes of a library that is not there: put the library "
                 "back beside it, or delete it to begin a new one"
             )
+
+
+def _check_size(path: Path) -> None:
+    if _size(path) == 1:  # SQLite takes a file of one byte for an empty one
+        with plain_errors(path):
+            raise apsw.NotADBError
 
 
 def _size(path: Path) -> int:
@@ -121,6 +125,7 @@ def check_there(path: Path) -> None:
             )
         if path.is_file() and not path.stat().st_size:
             raise emptied(path)
+        _check_size(path)
     except OSError as error:
         raise LibraryError(
             f"the library {path} cannot be reached ({error.strerror}): "
@@ -203,8 +208,7 @@ def connect_unchanged(path: Path) -> apsw.Connection:
     """A connection that changes nothing: not even a -wal beside the file is made."""
     lives = _size(beside(path, "-wal")) > 0  # else there is nothing that it would miss
     with plain_errors(path):
-        if path.stat().st_size == 1:
-            raise apsw.NotADBError
+        _check_size(path)
         uri = f"file:{quote(str(path))}?{'mode=ro' if lives else 'immutable=1'}"
         return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 

@@ -64,7 +64,7 @@ class Opened:
     Opening costs one read: no integrity check, no count, no model, no network.
     """
 
-    def __init__(self, path: Path, *, readable: bool = True) -> None:
+    def __init__(self, path: Path, *, new: bool = True, readable: bool = True) -> None:
         self._path = path
         self._real = Path(os.path.realpath(path))  # where SQLite puts the -wal of a linked file
         self._patience = file.Patience()
@@ -73,6 +73,8 @@ class Opened:
         try:
             if was_left:
                 file.check_wal(path, self._writer)
+            if not new and not file.schema_version(path, self._writer):
+                raise file.emptied(path)
             file.migrate(path, self._writer)
             self._files = files_at(self._real)
         except BaseException:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import apsw
@@ -19,6 +20,7 @@ from flex_mcp.errors import (
 
 # The byte of the -shm that a writer locks (SQLite's walformat.html, 2.3.1).
 WRITE_LOCK = "120"
+LITTLE = 128 * 1024  # bytes of room
 
 FIXED: tuple[tuple[tuple[type[Exception], ...], type[FlexError], str], ...] = (
     (
@@ -67,6 +69,8 @@ def sentence(path: Path, error: Exception, waited: float) -> FlexError | None:
         if _too_many_files():
             why = "too many files are open; close some, or raise the limit (ulimit -n)"
         return LibraryError(f"the library {path} cannot be opened: {why}")
+    if isinstance(error, apsw.IOError) and _is_full(path):
+        return sentence(path, apsw.FullError(), waited)
     if isinstance(error, apsw.IOError):
         return LibraryError(
             f"the disk of {path} failed ({error}): check it, its room, and any limit on the size "
@@ -113,6 +117,14 @@ def beside(path: Path, end: str) -> Path:
     """What SQLite keeps beside a library: it follows links."""
     real = Path(os.path.realpath(path))
     return real.with_name(real.name + end)
+
+
+def _is_full(path: Path) -> bool:
+    """What needs a little room, such as a -shm, fails before there is none at all."""
+    try:
+        return shutil.disk_usage(path.parent).free < LITTLE
+    except OSError:
+        return False
 
 
 def _too_many_files() -> bool:
