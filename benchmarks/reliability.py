@@ -238,7 +238,7 @@ def faults(path: Path) -> list[str]:
         connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
 
         def rows(question: str) -> set[tuple[Any, ...]]:
-            return set(connection.execute(question).fetchall())
+            return {tuple(row) for row in connection.execute(question)}
 
         active = "(SELECT number FROM experiences WHERE status = 'active')"
         if rows("SELECT id FROM words_docsize") != rows(active[1:-1]):

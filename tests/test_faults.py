@@ -353,6 +353,52 @@ def test_no_library_can_be_made_where_nothing_may_be_written(
     assert "cannot be made (Permission denied)" in answer["sentence"]
 
 
+def check_obeyed(worker: Worker, path: Path, fault: str | None, *, searches: bool = True) -> None:
+    """Another user's process searches and records; or it says why not."""
+    sentence = fault and says(fault, path)
+    worker.tell("search")
+    found = worker.line()
+    assert found.get("search_error") == (None if searches else sentence)
+    assert not searches or found["hits"]
+    worker.tell("record")
+    assert worker.line().get("error") == sentence
+
+
+@pytest.mark.parametrize(
+    ("file_mode", "folder_mode"),
+    [(0o444, 0o777), (0o666, 0o555), (0o444, 0o555)],
+    ids=["the file", "its folder", "both"],
+)
+def test_a_library_that_may_be_written_again_is_written_by_who_had_it_open(
+    open_folder: Path, start: Callable[..., Worker], file_mode: int, folder_mode: int
+) -> None:
+    path, _ = a_closed_library(open_folder)
+    path.chmod(file_mode)
+    open_folder.chmod(folder_mode)
+    worker = start("obey", path, a_lesson().lesson)
+    worker.go()
+    check_obeyed(worker, path, "READ_ONLY")
+    path.chmod(0o666)
+    open_folder.chmod(0o777)
+    check_obeyed(worker, path, None)
+
+
+def test_where_the_right_to_look_is_taken_away_work_goes_on_when_it_is_given_back(
+    open_folder: Path, start: Callable[..., Worker]
+) -> None:
+    path, _ = a_closed_library(open_folder)
+    path.chmod(0o666)
+    worker = start("obey", path, a_lesson().lesson)
+    worker.go()
+    check_obeyed(worker, path, None)
+    path.chmod(0o000)  # it is open: nothing changes for who has it
+    check_obeyed(worker, path, None)
+    open_folder.chmod(0o700 if os.getuid() == 0 else 0o000)
+    check_obeyed(worker, path, "UNREACHABLE", searches=False)
+    open_folder.chmod(0o777)
+    check_obeyed(worker, path, None)
+
+
 # A full disk
 
 
@@ -447,11 +493,11 @@ def test_a_library_on_a_disk_that_was_full_before_is_searched_and_written_when_t
 ) -> None:
     path = a_library(disk(5_000) / "library.db")
     reserve = ballast(path.parent, pages_left)
-    before = hashes(path.parent)
+    before = hashes(path.parent)["library.db"]
     server = serve(path)
     server.search()
     server.refuses("FULL")
-    assert hashes(path.parent) == before
+    assert hashes(path.parent)["library.db"] == before
     reserve.unlink()
     server.works()
 
@@ -729,7 +775,7 @@ def test_a_library_that_is_cut_off_while_it_is_served_is_said_to_be_damaged(
     tmp_path: Path, serve: Callable[[Path], Server]
 ) -> None:
     path = a_library(tmp_path / "library.db")
-    copy = shutil.copy(path, tmp_path / "copy.db")
+    shutil.copy(path, copy := tmp_path / "copy.db")
     server = serve(path)
     server.search()
     os.truncate(path, 3 * 8192 + 100)
@@ -776,15 +822,13 @@ def test_a_wal_without_its_library_is_not_thrown_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("which", ["an earlier copy", "another library"])
-def test_a_wal_of_another_library_is_not_folded_into_the_one_that_lies_there(
+def test_a_wal_that_does_not_fit_a_library_is_not_folded_into_it(
     tmp_path: Path, which: str
 ) -> None:
-    path, other = a_library(tmp_path / "library.db"), a_library(tmp_path / "other.db")
+    path, other = a_library(tmp_path / "library.db"), tmp_path / "other.db"
     if which == "an earlier copy":
         shutil.copy(path, other)
-        with open_library(path) as library:
-            for _ in range(20):
-                library.record(a_trajectory(noise(9)), lessons=[a_lesson(noise(50))])
+    grow(path if which == "an earlier copy" else a_library(other))
     killed(path)
     other.replace(path)
     before = hashes(tmp_path)
@@ -793,6 +837,12 @@ def test_a_wal_of_another_library_is_not_folded_into_the_one_that_lies_there(
         assert hashes(tmp_path) == before
     path.with_name("library.db-wal").unlink()
     check_kept(path)
+
+
+def grow(path: Path) -> None:
+    with open_library(path) as library:
+        for _ in range(20):
+            library.record(a_trajectory(noise(9)), lessons=[a_lesson(noise(50))])
 
 
 def test_a_newer_version_that_brings_a_library_up_to_date_is_noticed_in_the_same_transaction(

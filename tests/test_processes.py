@@ -1,4 +1,4 @@
-"""Real processes on one file: at once, killed, without the right to write, on a full disk."""
+"""Real processes on one file at once; test_faults.py has what goes wrong with them."""
 
 import json
 import random
@@ -40,8 +40,11 @@ class Worker:
         return json.loads(text)
 
     def go(self) -> None:
+        self.tell("go")
+
+    def tell(self, line: str) -> None:
         assert self.process.stdin
-        self.process.stdin.write("go\n")
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
 
     def rest(self) -> list[dict[str, Any]]:

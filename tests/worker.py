@@ -185,14 +185,35 @@ def open_it(path: Path) -> None:
         say(library_id=library.statistics().library_id)
 
 
-def look_and_try(path: Path, text: str) -> None:
-    """As a user who may not write: search, try to record, search again."""
+def as_nobody(text: str) -> StaticEmbedder:
+    """Become a user who may not write, if we are the one who may; an embedder that is loaded."""
     embedder = StaticEmbedder()
     if os.getuid() == 0:
         with tempfile.TemporaryDirectory() as folder, open_library(f"{folder}/x.db") as library:
             library.apply([lesson("warm-up", 0)])  # what is read late may lie where nobody may look
             library.search(text)
         os.setuid(NOBODY)
+    return embedder
+
+
+def obey(path: Path, text: str) -> None:
+    """As a user who may not write: search or record, as each line says."""
+    embedder = as_nobody(text)
+    with Library(SqliteStore(path), lambda _name, _fetch: embedder) as library:
+        for number, line in enumerate(sys.stdin):
+            if line == "search\n":
+                search(library, text)
+                continue
+            try:
+                made = library.record(Trajectory(task=f"Task {number}", outcome=Outcome.SUCCESS))
+                say(trajectory=made.trajectory_id)
+            except FlexError as error:
+                say(error=str(error))
+
+
+def look_and_try(path: Path, text: str) -> None:
+    """As a user who may not write: search, try to record, search again."""
+    embedder = as_nobody(text)
     try:
         store = SqliteStore(path)
     except FlexError as error:
@@ -218,6 +239,7 @@ def main() -> None:
         "die-inside": die_inside,
         "go-over": go_over,
         "hold": hold,
+        "obey": obey,
         "open": open_it,
         "look-and-try": look_and_try,
     }

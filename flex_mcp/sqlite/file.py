@@ -124,7 +124,7 @@ def check_there(path: Path) -> None:
                 "start flex-mcp again to begin a new one"
             )
         if path.is_file() and not path.stat().st_size:
-            raise emptied(path)
+            raise _emptied(path)
         _check_size(path)
     except OSError as error:
         raise LibraryError(
@@ -133,7 +133,18 @@ def check_there(path: Path) -> None:
         ) from error
 
 
-def emptied(path: Path) -> NotALibraryError:
+def check_not_empty(path: Path, connection: apsw.Connection) -> int:
+    """The schema of a library that was one when it was opened.
+
+    Raises:
+        NotALibraryError: it is empty now.
+    """
+    if not (version := schema_version(path, connection)):
+        raise _emptied(path)
+    return version
+
+
+def _emptied(path: Path) -> NotALibraryError:
     return NotALibraryError(
         f"the library {path} was emptied while it was in use; it was left as it is: "
         "restore a copy, or start flex-mcp again to begin a new one"
@@ -145,25 +156,28 @@ def connect(
 ) -> apsw.Connection:
     """A connection with our PRAGMAs, and sqlite-vec loaded.
 
-    WAL needs a folder that can be written, with some room. Where that is not so, a library that
-    was closed cleanly is opened as immutable, unless `readable` says that this is not enough.
+    WAL needs a folder that can be written, with some room, and takes the rights of the file. Where
+    that is in the way, a library that was closed cleanly is opened as immutable, unless `readable`
+    says that this is not enough.
     """
+    alone = _size(path) > 0 and not _size(beside(path, "-wal"))
     with plain_errors(path):
+        if alone and not os.access(path, os.W_OK):  # SQLite would make a -wal without the right too
+            return _immutable(path, apsw.ReadOnlyError(), readable=readable)
         try:
             return _opened(str(path), apsw.SQLITE_OPEN_READWRITE, patience)
-        except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError, apsw.IOError) as error:
-            if not readable or not _may_be_immutable(path, error):
-                raise
-            uri = f"file:{quote(str(path))}?immutable=1"
-            return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        except (apsw.FullError, apsw.IOError) as error:
+            return _immutable(path, error, readable=readable and alone)
+        except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
+            closed = not os.access(beside(path, "").parent, os.W_OK)
+            return _immutable(path, error, readable=readable and alone and closed)
 
 
-def _may_be_immutable(path: Path, error: apsw.Error) -> bool:
-    """Whether the file alone is the whole library, and it is for the folder that it failed."""
-    if _size(beside(path, "-wal")) or not _size(path):
-        return False
-    full = isinstance(error, apsw.FullError | apsw.IOError)
-    return full or not os.access(beside(path, "").parent, os.W_OK)
+def _immutable(path: Path, error: apsw.Error, *, readable: bool) -> apsw.Connection:
+    if not readable:
+        raise error
+    uri = f"file:{quote(str(path))}?immutable=1"
+    return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
 def is_wal_left(path: Path) -> bool:

@@ -73,8 +73,8 @@ class Opened:
         try:
             if was_left:
                 file.check_wal(path, self._writer)
-            if not new and not file.schema_version(path, self._writer):
-                raise file.emptied(path)
+            if not new:
+                file.check_not_empty(path, self._writer)
             file.migrate(path, self._writer)
             self._files = files_at(self._real)
         except BaseException:
@@ -145,9 +145,7 @@ class Opened:
             NotALibraryError: something else was written over it.
             LibraryError: it was restored from an older version; the next call brings it up to date.
         """
-        version = file.schema_version(self._path, connection)
-        if not version:
-            raise file.emptied(self._path)
+        version = file.check_not_empty(self._path, connection)
         if version < len(file.MIGRATIONS):
             self._outdated = True
             raise LibraryError(
