@@ -643,6 +643,19 @@ def test_a_library_that_is_moved_takes_all_along_and_is_served_when_it_is_back(
     check_kept(path, *server.acknowledged)
 
 
+def test_a_library_that_is_moved_is_whole_when_the_server_ends(tmp_path: Path) -> None:
+    path, away = a_library(tmp_path / "library.db"), tmp_path / "away.db"
+    with served(path) as pipes:
+        server = Server(pipes, path)
+        server.works()
+        path.rename(away)
+        assert pipes.process.stdin
+        pipes.process.stdin.close()
+        assert pipes.process.wait(30) == 0
+    assert [one.name for one in tmp_path.iterdir()] == ["away.db"]
+    check_kept(away, *server.acknowledged)
+
+
 def test_a_folder_that_is_moved_and_back_makes_no_difference(
     tmp_path: Path, serve: Callable[[Path], Server]
 ) -> None:

@@ -90,8 +90,12 @@ class SqliteStore:
         """Close all connections; the last one of all processes folds the -wal file in."""
         with self._opening:
             self._closed = True
-            if self._opened is not None:
-                self._opened.close()
+            if self._opened is None:
+                return
+            with contextlib.suppress(LibraryError, apsw.Error):
+                if not self._opened.is_in_place():
+                    self._opened.leave()
+            self._opened.close()
 
 
 class Look(NamedTuple):

@@ -117,7 +117,7 @@ class Opened:
     def _put_away(self, connection: apsw.Connection | None) -> None:
         if connection is None:
             return
-        if self._closed or len(self._idle) >= READERS:
+        if self._closed or len(self._idle) >= READERS or connection.in_transaction:
             connection.close()
         else:
             self._idle.append(connection)
