@@ -33,7 +33,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ from flex_mcp.library import Library
 from flex_mcp.models import Action, Curation, Status, Wanted
 from flex_mcp.sqlite import SqliteStore
 from flex_mcp.sqlite.file import MIGRATIONS
+from flex_mcp.sqlite.writing import SqliteWriting
 
 if sys.platform == "win32":
     pytest.skip("rights, signals and limits of POSIX", allow_module_level=True)
@@ -921,6 +922,30 @@ def test_with_too_many_files_open_it_says_so_and_goes_on_when_there_are_fewer(
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (soft, hard))
     server.works()
     check_kept(path, *server.acknowledged)
+
+
+class BusyAtTheEnd(SqliteStore):
+    """Its commits fail, while `busy`."""
+
+    busy = False
+
+    @contextlib.contextmanager
+    def writing(self) -> Generator[SqliteWriting]:
+        with super().writing() as writing:
+            yield writing
+            if self.busy:
+                raise BusyLibraryError("busy")
+
+
+def test_a_search_that_a_failed_commit_took_along_is_kept_by_the_next_one(tmp_path: Path) -> None:
+    store = BusyAtTheEnd(tmp_path / "library.db")
+    with Library(store, models(FakeEmbedder()), wanted="fake") as library:
+        store.busy = True
+        found = library.search("anything", abstain=False)
+        with pytest.raises(BusyLibraryError):
+            library.record(a_trajectory())
+        store.busy = False
+        library.record(a_trajectory(), retrieval_ids=[found.retrieval_id or ""])
 
 
 def test_a_clock_that_jumps_loses_no_order_and_frees_what_was_claimed(tmp_path: Path) -> None:
