@@ -1,4 +1,4 @@
-"""Processes record and search at once on one file, and one is killed every second.
+"""Processes record and search at once on one file, and one that writes is killed every second.
 
     python benchmarks/reliability.py [--minutes 2] [--processes 8] [--json FILE]
 
@@ -155,15 +155,15 @@ class Place:
 
     def __init__(self, start: Callable[[], FromPython | Served], seen: Seen, until: float) -> None:
         self._start, self._seen, self._until = start, seen, until
-        self._killed = False
+        self._killed = self._wrote = False
         self._process: FromPython | Served | None = None
         self.thread = threading.Thread(target=self._work)
         self.thread.start()
 
     def kill(self) -> bool:
-        """Kill what runs there; False where nothing does at the moment."""
+        """Kill what runs there; False where it has not recorded anything yet."""
         process = self._process
-        if process is None or self._killed:
+        if process is None or self._killed or not self._wrote:
             return False
         self._killed = True
         process.kill()
@@ -180,15 +180,17 @@ class Place:
             self._seen.left_behind += code is None
             if code and not killed:
                 self._seen.errors.append(f"a process ended by itself with {code}")
-            self._killed = False
+            self._killed = self._wrote = False
 
     def _live(self, process: FromPython | Served) -> None:
+        process.call("search_experience", {"query": "what loads all that it needs"})
         for tool, arguments in calls():
             if time.monotonic() >= self._until:
                 return
             started = time.monotonic()
             answer = process.call(tool, arguments)
             self._seen.take(1_000 * (time.monotonic() - started), answer)
+            self._wrote = self._wrote or tool == "record_trajectory"
 
 
 def run(path: Path, seconds: float, processes: int) -> Seen:
@@ -199,7 +201,8 @@ def run(path: Path, seconds: float, processes: int) -> Seen:
     while (left := until - time.monotonic()) > 0:
         time.sleep(min(1.0, left))
         if time.monotonic() < until:
-            seen.kills += CHANCE.choice(places).kill()
+            CHANCE.shuffle(places)
+            seen.kills += any(place.kill() for place in places)
     for place in places:
         place.thread.join()
     return seen
