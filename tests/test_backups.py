@@ -16,7 +16,8 @@ import apsw
 import pytest
 from click.testing import CliRunner, Result
 from fakes import FakeEmbedder, a_lesson, add, ask, fake_library, ids, one, record
-from test_processes import Worker, open_folder, start
+from test_faults import open_folder
+from test_processes import Worker, start
 from test_stdio import initialized, served
 
 from flex_mcp import library as core

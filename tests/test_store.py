@@ -16,7 +16,7 @@ from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flex_mcp.errors import InputError, LibraryError, NewerLibraryError, NotALibraryError
+from flex_mcp.errors import InputError, LibraryError
 from flex_mcp.models import (
     Agent,
     Experience,
@@ -129,10 +129,6 @@ def matching(store: Store, text: str, wanted: Filter = EVERYTHING, depth: int = 
         return [row.id for row in reading.matching(words, depth=depth, wanted=wanted)]
 
 
-def bytes_below(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -193,83 +189,6 @@ def test_opening_a_library_again_writes_nothing(tmp_path: Path) -> None:
     again.close()
     assert path.read_bytes() == before
     assert path.stat().st_mtime_ns == changed
-
-
-def a_foreign_database(path: Path) -> None:
-    with apsw.Connection(str(path)) as connection:
-        connection.execute("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('pie')")
-    connection.close()
-
-
-def a_foreign_database_in_wal_mode(path: Path) -> None:
-    connection = apsw.Connection(str(path))
-    connection.pragma("journal_mode", "wal")
-    connection.execute("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('pie')")
-    connection.close()
-
-
-def a_text_file(path: Path) -> None:
-    path.write_text("Dear diary, today I learnt about WAL.\n" * 100)
-
-
-def a_short_text_file(path: Path) -> None:
-    path.write_text("x")
-
-
-def a_truncated_library(path: Path) -> None:
-    store = SqliteStore(path)
-    keep(store, *(an_experience(f"lesson {number} " * 50) for number in range(50)))
-    store.close()
-    path.write_bytes(path.read_bytes()[: 3 * 8192 + 100])
-
-
-def a_library_cut_in_its_header(path: Path) -> None:
-    SqliteStore(path).close()
-    path.write_bytes(path.read_bytes()[:60])
-
-
-@pytest.mark.parametrize(
-    ("make", "sentence"),
-    [
-        (a_foreign_database, "an SQLite file of another program; it was left as it is"),
-        (a_foreign_database_in_wal_mode, "an SQLite file of another program; it was left as it is"),
-        (a_text_file, "damaged or no library of flex-mcp; it was left as it is"),
-        (a_short_text_file, "damaged or no library of flex-mcp; it was left as it is"),
-        (a_truncated_library, "damaged or no library of flex-mcp; it was left as it is"),
-        (a_library_cut_in_its_header, "damaged or no library of flex-mcp; it was left as it is"),
-    ],
-)
-def test_a_file_that_is_no_library_is_refused_and_left_as_it_is(
-    tmp_path: Path,
-    make: Any,
-    sentence: str,
-) -> None:
-    path = tmp_path / "library.db"
-    make(path)
-    before = bytes_below(tmp_path)
-    with pytest.raises(NotALibraryError) as refused:
-        SqliteStore(path)
-    assert sentence in str(refused.value)
-    assert str(path) in str(refused.value)
-    assert "--library" in str(refused.value)
-    assert bytes_below(tmp_path) == before
-
-
-def test_a_library_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "library.db"
-    SqliteStore(path).close()
-    connection = apsw.Connection(str(path))
-    connection.pragma("user_version", 999)
-    connection.close()
-    before = bytes_below(tmp_path)
-    with pytest.raises(NewerLibraryError, match=r"has schema 999, .* upgrade flex-mcp"):
-        SqliteStore(path)
-    assert bytes_below(tmp_path) == before
-
-
-def test_a_folder_is_no_library(tmp_path: Path) -> None:
-    with pytest.raises(LibraryError, match="is a folder: name a file in it"):
-        SqliteStore(tmp_path)
 
 
 def test_a_library_cannot_lie_inside_a_file(tmp_path: Path) -> None:

@@ -216,30 +216,57 @@ def read_on(path: Path) -> None:
         sys.stdin.readline()
 
 
+def hold_lock(path: Path) -> None:
+    """Hold the write lock until a line comes."""
+    store = SqliteStore(path)
+    with store.writing("test", "test"):
+        say(held=True)
+        sys.stdin.readline()
+    store.close()
+
+
 def open_it(path: Path) -> None:
     with open_library(path) as library:
         say(library_id=library.statistics().library_id)
 
 
-def back_up(path: Path, target: str) -> None:
-    """As a user who may not write the library."""
-    embedder = StaticEmbedder()
-    if os.getuid() == 0:
-        with tempfile.TemporaryDirectory() as folder, open_library(f"{folder}/x.db") as library:
-            library.backup()  # what is read late may lie where nobody may look
-        os.setuid(NOBODY)
-    with Library(SqliteStore(path), lambda _name, _fetch: embedder) as library:
-        say(made=str(library.backup(target)))
-
-
-def look_and_try(path: Path, text: str) -> None:
-    """As a user who may not write: search, try to record, search again."""
+def as_nobody(text: str) -> StaticEmbedder:
+    """Become a user who may not write, if we are the one who may; an embedder that is loaded."""
     embedder = StaticEmbedder()
     if os.getuid() == 0:
         with tempfile.TemporaryDirectory() as folder, open_library(f"{folder}/x.db") as library:
             library.apply([lesson("warm-up", 0)])  # what is read late may lie where nobody may look
             library.search(text)
+            library.backup()
         os.setuid(NOBODY)
+    return embedder
+
+
+def back_up(path: Path, target: str) -> None:
+    """As a user who may not write the library."""
+    embedder = as_nobody("x")
+    with Library(SqliteStore(path), lambda _name, _fetch: embedder) as library:
+        say(made=str(library.backup(target)))
+
+
+def obey(path: Path, text: str) -> None:
+    """As a user who may not write: search or record, as each line says."""
+    embedder = as_nobody(text)
+    with Library(SqliteStore(path), lambda _name, _fetch: embedder) as library:
+        for number, line in enumerate(sys.stdin):
+            if line == "search\n":
+                search(library, text)
+                continue
+            try:
+                made = library.record(Trajectory(task=f"Task {number}", outcome=Outcome.SUCCESS))
+                say(trajectory=made.trajectory_id)
+            except FlexError as error:
+                say(error=str(error))
+
+
+def look_and_try(path: Path, text: str) -> None:
+    """As a user who may not write: search, try to record, search again."""
+    embedder = as_nobody(text)
     try:
         store = SqliteStore(path)
     except FlexError as error:
@@ -267,6 +294,8 @@ def main() -> None:
         "forget-and-die": forget_and_die,
         "search-again": search_again,
         "read-on": read_on,
+        "hold-lock": hold_lock,
+        "obey": obey,
         "open": open_it,
         "hold": hold,
         "back-up": back_up,

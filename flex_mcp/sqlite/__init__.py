@@ -87,7 +87,7 @@ class SqliteStore:
             self._opened.leave()
             self._opened = None
         file.check_there(self._path)
-        self._opened = Opened(self._path, readable=readable)
+        self._opened = Opened(self._path, new=False, readable=readable)
         self.read_only = self._opened.read_only
         return self._opened
 
@@ -115,8 +115,12 @@ class SqliteStore:
         """Close all connections; the last one of all processes folds the -wal file in."""
         with self._opening:
             self._closed = True
-            if self._opened is not None:
-                self._opened.close()
+            if self._opened is None:
+                return
+            with contextlib.suppress(LibraryError, apsw.Error):
+                if not self._opened.is_in_place():
+                    self._opened.leave()
+            self._opened.close()
 
 
 class Look(NamedTuple):

@@ -16,12 +16,14 @@ import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 from flex_mcp import __version__
 from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
 from flex_mcp.models import new_id
-from flex_mcp.sqlite.sentences import beside, sentence
+from flex_mcp.sqlite.sentences import beside, locks, sentence
 from flex_mcp.store import migrations, named_queries
 
 APPLICATION_ID = 0x464C4558  # "FLEX": tells a library from any other SQLite file
 BUSY_SECONDS = 10
 PAGE_SIZE = 8192  # for the trajectories' sake
+CHECKED = 256 * 1024 * 1024  # bytes of a file up to which a -wal is compared with it
+LIBRARY_ID = "SELECT value FROM meta WHERE name = 'library_id'"
 SQL = files("flex_mcp") / "sql" / "sqlite"
 MIGRATIONS = migrations(SQL)
 QUERIES = named_queries(SQL)
@@ -82,9 +84,7 @@ def prepare(path: Path) -> None:
             f"the library {str(path)[:300]!r} cannot be made ({why}): "
             "name another place with --library or FLEX_MCP_LIBRARY"
         ) from error
-    if path.stat().st_size == 1:  # SQLite takes a file of one byte for an empty one
-        with plain_errors(path):
-            raise apsw.NotADBError
+    _check_size(path)
 
 
 def _check_no_orphan(path: Path) -> None:
@@ -99,6 +99,12 @@ def _check_no_orphan(path: Path) -> None:
                 f"{wal} holds the last changes of a library that is not there: put the library "
                 "back beside it, or delete it to begin a new one"
             )
+
+
+def _check_size(path: Path) -> None:
+    if _size(path) == 1:  # SQLite takes a file of one byte for an empty one
+        with plain_errors(path):
+            raise apsw.NotADBError
 
 
 def _size(path: Path) -> int:
@@ -121,7 +127,8 @@ def check_there(path: Path) -> None:
                 "start flex-mcp again to begin a new one"
             )
         if path.is_file() and not path.stat().st_size:
-            raise emptied(path)
+            raise _emptied(path)
+        _check_size(path)
     except OSError as error:
         raise LibraryError(
             f"the library {path} cannot be reached ({error.strerror}): "
@@ -129,7 +136,18 @@ def check_there(path: Path) -> None:
         ) from error
 
 
-def emptied(path: Path) -> NotALibraryError:
+def check_not_empty(path: Path, connection: apsw.Connection) -> int:
+    """The schema of a library that was one when it was opened.
+
+    Raises:
+        NotALibraryError: it is empty now.
+    """
+    if not (version := schema_version(path, connection)):
+        raise _emptied(path)
+    return version
+
+
+def _emptied(path: Path) -> NotALibraryError:
     return NotALibraryError(
         f"the library {path} was emptied while it was in use; it was left as it is: "
         "restore a copy, or start flex-mcp again to begin a new one"
@@ -141,25 +159,66 @@ def connect(
 ) -> apsw.Connection:
     """A connection with our PRAGMAs, and sqlite-vec loaded.
 
-    WAL needs a folder that can be written, with some room. Where that is not so, a library that
-    was closed cleanly is opened as immutable, unless `readable` says that this is not enough.
+    WAL needs a folder that can be written, with some room, and takes the rights of the file. Where
+    that is in the way, a library that was closed cleanly is opened as immutable, unless `readable`
+    says that this is not enough.
     """
+    alone = _size(path) > 0 and not _size(beside(path, "-wal"))
     with plain_errors(path):
+        if alone and not os.access(path, os.W_OK):  # SQLite would make a -wal without the right too
+            return _immutable(path, apsw.ReadOnlyError(), readable=readable)
         try:
             return _opened(str(path), apsw.SQLITE_OPEN_READWRITE, patience)
-        except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError, apsw.IOError) as error:
-            if not readable or not _may_be_immutable(path, error):
-                raise
-            uri = f"file:{quote(str(path))}?immutable=1"
-            return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        except (apsw.FullError, apsw.IOError) as error:
+            return _immutable(path, error, readable=readable and alone)
+        except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
+            closed = not os.access(beside(path, "").parent, os.W_OK)
+            return _immutable(path, error, readable=readable and alone and closed)
 
 
-def _may_be_immutable(path: Path, error: apsw.Error) -> bool:
-    """Whether the file alone is the whole library, and it is for the folder that it failed."""
-    if _size(beside(path, "-wal")) or not _size(path):
-        return False
-    full = isinstance(error, apsw.FullError | apsw.IOError)
-    return full or not os.access(beside(path, "").parent, os.W_OK)
+def _immutable(path: Path, error: apsw.Error, *, readable: bool) -> apsw.Connection:
+    if not readable:
+        raise error
+    uri = f"file:{quote(str(path))}?immutable=1"
+    return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+
+
+def is_wal_left(path: Path) -> bool:
+    """Whether somebody who had the library open was killed, as far as that can be known."""
+    return _size(beside(path, "-wal")) > 0 and not locks(path)
+
+
+def check_wal(path: Path, connection: apsw.Connection) -> None:
+    """See that the -wal beside a file belongs to it, before anything is folded in.
+
+    SQLite takes any that lies there, such as that of the library that a copy was put in place of.
+    It costs 2 ms a MB, and only where the last one who had the library open was killed.
+
+    Raises:
+        NotALibraryError: it does not.
+    """
+    if _size(path) > CHECKED:
+        return
+    if connection.execute("PRAGMA integrity_check(1)").get == "ok":
+        alone = _library_id(path)
+        if alone is None or alone == connection.execute(LIBRARY_ID).get:
+            return
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    wal = beside(path, "-wal")
+    raise NotALibraryError(
+        f"{wal} does not fit {path}: one of them is damaged or of another library, and both were "
+        f"left as they are: move {wal.name} away, or restore a copy"
+    )
+
+
+def _library_id(path: Path) -> str | None:
+    """Of the file without its -wal; None where that alone is none, or just being changed."""
+    uri = f"file:{quote(str(path))}?immutable=1"
+    with contextlib.suppress(apsw.Error):
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        with contextlib.closing(apsw.Connection(uri, flags=flags)) as connection:
+            return connection.execute(LIBRARY_ID).get
+    return None
 
 
 def connect_unchanged(path: Path) -> apsw.Connection:
@@ -167,8 +226,7 @@ def connect_unchanged(path: Path) -> apsw.Connection:
     wal, shm = beside(path, "-wal"), beside(path, "-shm")
     lives = wal.exists() and (_size(wal) > 0 or shm.exists())  # else it misses nothing
     with plain_errors(path):
-        if path.stat().st_size == 1:
-            raise apsw.NotADBError
+        _check_size(path)
         uri = f"file:{quote(str(path))}?{'mode=ro' if lives else 'immutable=1'}"
         return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 

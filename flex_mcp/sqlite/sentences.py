@@ -1,7 +1,9 @@
 """What SQLite says, in sentences of ours; and who holds a lock, where that can be known."""
 
+import contextlib
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import apsw
@@ -18,6 +20,7 @@ from flex_mcp.errors import (
 
 # The byte of the -shm that a writer locks (SQLite's walformat.html, 2.3.1).
 WRITE_LOCK = "120"
+LITTLE = 128 * 1024  # bytes of room
 
 FIXED: tuple[tuple[tuple[type[Exception], ...], type[FlexError], str], ...] = (
     (
@@ -67,6 +70,8 @@ def sentence(path: Path, error: Exception, waited: float) -> FlexError | None:
         if _too_many_files():
             why = "too many files are open; close some, or raise the limit (ulimit -n)"
         return LibraryError(f"the library {path} cannot be opened: {why}")
+    if isinstance(error, apsw.IOError) and _is_full(path):
+        return sentence(path, apsw.FullError(), waited)
     if isinstance(error, apsw.IOError):
         return LibraryError(
             f"the disk of {path} failed ({error}): check it, its room, and any limit on the size "
@@ -76,7 +81,7 @@ def sentence(path: Path, error: Exception, waited: float) -> FlexError | None:
 
 
 def _busy(path: Path, waited: float) -> BusyLibraryError:
-    holder = lock_holder(path)
+    holder = _holder(path)
     who, mend = (f" ({holder})", "end that, or ") if holder else ("", "")
     return BusyLibraryError(
         f"the library {path} is locked by another process{who} (waited {waited} s): "
@@ -84,28 +89,43 @@ def _busy(path: Path, waited: float) -> BusyLibraryError:
     )
 
 
-def lock_holder(path: Path) -> str | None:
-    """Who holds the write lock, where the system tells (Linux, processes of one machine).
+def _holder(path: Path) -> str | None:
+    """Who holds the write lock, where that can be known."""
+    for pid, kind, start in locks(path):
+        if kind == "WRITE" and start == WRITE_LOCK and pid != os.getpid():
+            with contextlib.suppress(OSError):
+                name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+                return f"{name}, process {pid}"
+    return None
 
-    Asking by fcntl would need the -shm opened, and closing it again drops our own locks.
+
+def locks(path: Path) -> list[tuple[int, str, str]]:
+    """Who holds which locks on the -shm of a library, which whoever has it open does.
+
+    Linux tells it; elsewhere there are none. Asking by fcntl would need the file opened, and
+    closing it again drops our own locks.
     """
     try:
         inode = beside(path, "-shm").stat().st_ino
-        locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
-        for _, _, _, kind, pid, where, start, *_ in map(str.split, locks):
-            others = pid != str(os.getpid())
-            if kind == "WRITE" and where.endswith(f":{inode}") and start == WRITE_LOCK and others:
-                name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
-                return f"{name}, process {pid}"
+        lines = Path("/proc/locks").read_text(encoding="utf-8").splitlines()
+        rows = [line.split() for line in lines if f":{inode} " in line and " -> " not in line]
+        return [(int(pid), kind, start) for _, _, _, kind, pid, _, start, *_ in rows]
     except (OSError, ValueError):
-        return None
-    return None
+        return []
 
 
 def beside(path: Path, end: str) -> Path:
     """What SQLite keeps beside a library: it follows links."""
     real = Path(os.path.realpath(path))
     return real.with_name(real.name + end)
+
+
+def _is_full(path: Path) -> bool:
+    """What needs a little room, such as a -shm, fails before there is none at all."""
+    try:
+        return shutil.disk_usage(path.parent).free < LITTLE
+    except OSError:
+        return False
 
 
 def _too_many_files() -> bool:

@@ -1,0 +1,976 @@
+"""What goes wrong with a library's file, done for real, to real processes: what they say, and that
+nothing that was acknowledged is lost.
+
+| fault | what you see | what holds |
+|---|---|---|
+| killed at any moment, half-way too | nothing | all that was acknowledged, nothing of a half |
+| its disk is full: while it is written, in a checkpoint | FULL | searches go on; with room, writes |
+| its disk is full: when it is made, opened, imported into | FULL | it is searched; nothing of a half |
+| a write fails in the middle of a commit: limit, quota, EIO | DISK | as above |
+| the disk cannot be read | NONE | the server lives; work goes on when it can |
+| the file, its folder or both are read-only, from the start | READ_ONLY | searches go on |
+| the right to look there is taken away, and given back | UNREACHABLE | work goes on then |
+| deleted or moved; put back | GONE | nothing is acknowledged; work goes on then |
+| replaced by another library | nothing | work goes on there; the old one is whole |
+| replaced by what is none, or damaged | NONE, FOREIGN | it is left as it is |
+| truncated or emptied under us | NONE | the server lives; it serves what is put there |
+| -wal or -shm taken away under us, or missing after a kill | nothing | nothing is lost |
+| a -wal without its library, or of another | ORPHAN, UNFIT | both are left as they are |
+| empty, a folder, text, another program's, cut off | FOLDER, NONE, FOREIGN | left as it is |
+| a newer flex-mcp brings it up to date while an older one works | NEWER | nothing is written |
+| another process holds the lock | LOCKED | searches do not wait |
+| too many files are open | FILES | work goes on when there are fewer |
+| the clock jumps back or ahead | nothing | order, claims |
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
+from fakes import Clock, FakeEmbedder, a_brief, a_lesson, a_trajectory, add, models, record
+from test_processes import Worker, check_whole
+from test_stdio import Pipes, initialized, served
+
+from flex_mcp import open_library
+from flex_mcp.errors import BusyLibraryError, FullDiskError
+from flex_mcp.library import Library
+from flex_mcp.models import Action, Curation, Status, Wanted
+from flex_mcp.sqlite import SqliteStore
+from flex_mcp.sqlite.file import MIGRATIONS
+from flex_mcp.sqlite.writing import SqliteWriting
+
+if sys.platform == "win32":
+    pytest.skip("rights, signals and limits of POSIX", allow_module_level=True)
+
+import resource
+
+CHANCE = random.Random()  # noqa: S311  no secret: when to kill, and what to write
+WORK = json.dumps({"task": "x", "outcome": "failure"})
+QUERY = "pin the compiler version in the build image"
+DOCS = Path(__file__).parents[1] / "docs" / "faults.md"
+
+SAYS = {  # ~/library.db is its path
+    "FULL": "no room is left on the disk of ~/library.db: free some space and try again; nothing was stored",
+    "DISK": "the disk of ~/library.db failed (disk I/O error): check it, its room, and any limit on the size of files, then try again; nothing was stored",
+    "READ_ONLY": "the library ~/library.db cannot be written: make the file and its folder writable, or name another with --library or FLEX_MCP_LIBRARY",
+    "UNREACHABLE": "the library ~/library.db cannot be reached (Permission denied): check that its folder can be read",
+    "GONE": "the library ~/library.db was deleted or moved while it was in use: put it back, or start flex-mcp again to begin a new one",
+    "NONE": "~/library.db is damaged or no library of flex-mcp; it was left as it is: name another with --library or FLEX_MCP_LIBRARY, or restore a copy",
+    "FOREIGN": "~/library.db is an SQLite file of another program; it was left as it is: name another with --library or FLEX_MCP_LIBRARY",
+    "FOLDER": "the library ~/library.db is a folder: name a file in it",
+    "ORPHAN": "~/library.db-wal holds the last changes of a library that is not there: put the library back beside it, or delete it to begin a new one",
+    "UNFIT": "~/library.db-wal does not fit ~/library.db: one of them is damaged or of another library, and both were left as they are: move library.db-wal away, or restore a copy",
+    "NEWER": f"the library ~/library.db has schema 99 and this flex-mcp knows up to {len(MIGRATIONS)}: upgrade flex-mcp",
+    "LOCKED": "the library ~/library.db is locked by another process (WHO) (waited 10 s): end that, or try again in a moment",
+    "FILES": "the library ~/library.db cannot be opened: too many files are open; close some, or raise the limit (ulimit -n)",
+}
+
+
+def says(name: str, path: Path) -> str:
+    return SAYS[name].replace("~/library.db", str(path))
+
+
+def noise(size: int) -> str:
+    """Text that hardly compresses."""
+    return CHANCE.randbytes(size).hex()
+
+
+class Server:
+    """A real server on its pipes, and what it acknowledged."""
+
+    def __init__(self, pipes: Pipes, path: Path) -> None:
+        initialized(pipes)
+        self.pid = pipes.process.pid
+        self._pipes = pipes
+        self._path = path
+        self.acknowledged: list[str] = []
+
+    def call(self, name: str, **arguments: Any) -> tuple[bool, Any]:
+        result = self._pipes.ask("tools/call", name=name, arguments=arguments)["result"]
+        if result.get("isError"):
+            return False, result["content"][0]["text"]
+        return True, result["structuredContent"]
+
+    def record(self, size: int = 10) -> None:
+        """Something new, which is taken."""
+        recorded, answer = self._record(size)
+        assert recorded, answer
+        self.acknowledged.append(answer["trajectory_id"])
+
+    def record_until_refused(self, size: int) -> str:
+        while True:
+            recorded, answer = self._record(size)
+            if not recorded:
+                return answer
+            self.acknowledged.append(answer["trajectory_id"])
+
+    def _record(self, size: int) -> tuple[bool, Any]:
+        task = {"task": noise(10), "outcome": "failure", "transcript": noise(size)}
+        return self.call("record_trajectory", **task)
+
+    def refuses(self, fault: str, *, searches: bool = True, size: int = 10) -> None:
+        """A record gets this sentence, and so does a search, unless that goes on."""
+        sentence = says(fault, self._path)
+        assert self._record(size) == (False, sentence)
+        if searches:
+            self.search()
+        else:
+            assert self.call("search_experience", query=QUERY) == (False, sentence)
+
+    def search(self) -> None:
+        found, answer = self.call("search_experience", query=QUERY, limit=1)
+        assert found, answer
+        assert [hit["title"] for hit in answer["hits"]] == [a_lesson().title]
+
+    def works(self) -> None:
+        self.record()
+        self.search()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], Server]]:
+    with contextlib.ExitStack() as stack:
+        yield lambda path: Server(stack.enter_context(served(path)), path)
+
+
+def a_library(path: Path) -> Path:
+    """One with one lesson, closed."""
+    with open_library(path) as library:
+        add(library, a_lesson())
+    return path
+
+
+def check_kept(path: Path, *trajectory_ids: str) -> None:
+    """The file is sound, and these are in it."""
+    with open_library(path) as library:
+        found = [one.id for one in library.trajectories(trajectory_ids)]
+    assert found == list(trajectory_ids)
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(30_000)  # a server may be writing its log
+    assert connection.execute("PRAGMA integrity_check").get == "ok"
+    connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
+    connection.close()
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Of every file but the -shm, which SQLite makes anew from the others."""
+    found = (path for path in folder.iterdir() if path.is_file() and path.suffix != ".db-shm")
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def command(*arguments: str | Path, stdin: str = "") -> tuple[int, str]:
+    """`flex-mcp` as a process of its own: how it ended, and its sentence."""
+    line = [sys.executable, "-m", "flex_mcp", *map(str, arguments)]
+    ended = subprocess.run(line, input=stdin, capture_output=True, text=True, check=False)
+    return ended.returncode, ended.stderr.removeprefix("flex-mcp: ").strip()
+
+
+def killed(path: Path, records: int = 5) -> list[str]:
+    """What a process acknowledged that was killed: its -wal is left."""
+    with served(path) as pipes:
+        server = Server(pipes, path)
+        for _ in range(records):
+            server.record(2_000)
+        pipes.process.kill()
+        pipes.process.wait()
+    return server.acknowledged
+
+
+def test_the_page_on_faults_has_every_sentence() -> None:
+    if not DOCS.exists():
+        pytest.skip(f"{DOCS.name} is not written yet")
+    text = " ".join(DOCS.read_text(encoding="utf-8").split())
+    assert [sentence for sentence in SAYS.values() if sentence not in text] == []
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Worker]]:
+    workers: list[Worker] = []
+
+    def started(*arguments: str | Path) -> Worker:
+        workers.append(Worker(*arguments))
+        return workers[-1]
+
+    yield started
+    for worker in workers:
+        worker.process.kill()
+        worker.process.communicate()
+
+
+# Killed
+
+
+def test_a_process_killed_at_any_moment_loses_nothing_that_it_acknowledged(
+    tmp_path: Path, start: Callable[..., Worker]
+) -> None:
+    path, acknowledged = tmp_path / "library.db", list[dict[str, Any]]()
+    for number in range(8):
+        worker = start("write-forever", path, f"life{number}")
+        worker.go()
+        acknowledged += [worker.line() for _ in range(CHANCE.randint(1, 8))]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.process.wait(CHANCE.uniform(0, 0.03))  # any moment of a transaction
+        worker.process.send_signal(signal.SIGKILL)
+        acknowledged += worker.rest()
+        assert worker.process.returncode == -signal.SIGKILL
+    assert len(acknowledged) >= 8
+    with open_library(path) as library:  # one transaction may have been committed and not yet said
+        unsaid = {one.id for one in library.experiences()} - {
+            line["experience"] for line in acknowledged
+        }
+    assert len(unsaid) <= 8
+    check_whole(path, acknowledged)
+
+
+def test_a_transaction_that_was_killed_half_way_was_never_there(
+    tmp_path: Path, start: Callable[..., Worker]
+) -> None:
+    path = tmp_path / "library.db"
+    first = start("churn", path, "before", "3")
+    first.go()
+    written = [line for line in first.end() if "marker" in line]
+    victim = start("die-inside", path)
+    victim.go()
+    assert victim.rest() == []
+    assert victim.process.returncode == -signal.SIGKILL
+    check_whole(path, written)
+    with open_library(path) as library, library.reading() as reading:
+        assert reading.setting("half") is None
+
+
+# Without the right to write
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that another user can reach: pytest's own are closed to all but their owner."""
+    extension = Path(sqlite_vec.__file__)
+    if os.getuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in extension.parents):
+        pytest.skip(f"{extension.parent} is closed to the other user that the test becomes")
+    folder = Path(tempfile.mkdtemp(prefix="flex-mcp-test-"))
+    folder.chmod(0o777)
+    yield folder
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def a_closed_library(folder: Path) -> tuple[Path, str]:
+    path = folder / "library.db"
+    with open_library(path) as library:
+        (decision,) = library.apply([a_lesson()])
+    path.chmod(0o644)
+    return path, decision.experience_id or ""
+
+
+def check_served_but_not_written(answers: list[dict[str, Any]], experience_id: str) -> None:
+    searched, refused, again, counted = answers
+    for found in (searched, again):
+        assert found["hits"] == [experience_id]
+        assert found["retrieval_id"] is None
+        assert found["notices"] == [
+            "the library cannot be written, so this search was not recorded"
+        ]
+    assert refused["error"] == "ReadOnlyLibraryError"
+    assert "cannot be written: make the file and its folder writable" in refused["sentence"]
+    assert counted == {"experiences": 1}
+
+
+@pytest.mark.parametrize(
+    ("file_mode", "folder_mode"),
+    [(0o444, 0o777), (0o444, 0o555)],
+    ids=["the file", "the file and its folder"],
+)
+def test_a_library_that_may_not_be_written_is_served_all_the_same(
+    open_folder: Path, start: Callable[..., Worker], file_mode: int, folder_mode: int
+) -> None:
+    path, experience_id = a_closed_library(open_folder)
+    before = path.read_bytes()
+    path.chmod(file_mode)
+    open_folder.chmod(folder_mode)
+    worker = start("look-and-try", path, a_lesson().lesson)
+    worker.go()
+    check_served_but_not_written(worker.end(), experience_id)
+    assert path.read_bytes() == before
+
+
+def test_a_writable_file_in_a_folder_that_may_not_be_written_is_served_all_the_same(
+    open_folder: Path, start: Callable[..., Worker]
+) -> None:
+    path, experience_id = a_closed_library(open_folder)
+    path.chmod(0o666)
+    open_folder.chmod(0o555)
+    worker = start("look-and-try", path, a_lesson().lesson)
+    worker.go()
+    check_served_but_not_written(worker.end(), experience_id)
+
+
+def test_a_library_in_use_is_served_to_one_who_may_not_write_it(
+    open_folder: Path, start: Callable[..., Worker]
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("it takes a second user, and only root can become one")
+    path, experience_id = a_closed_library(open_folder)
+    with open_library(path) as library:
+        library.record(a_trajectory())  # in the -wal file only
+        open_folder.chmod(0o555)
+        worker = start("look-and-try", path, a_lesson().lesson)
+        worker.go()
+        check_served_but_not_written(worker.end(), experience_id)
+
+
+def test_a_library_that_may_not_be_read_is_refused_with_what_to_do(
+    open_folder: Path, start: Callable[..., Worker]
+) -> None:
+    path, _ = a_closed_library(open_folder)
+    path.chmod(0o600 if os.getuid() == 0 else 0o000)
+    worker = start("look-and-try", path, "x")
+    worker.go()
+    (answer,) = worker.end()
+    assert answer["open_error"] == "LibraryError"
+    assert "cannot be opened: check that it and its folder can be read" in answer["sentence"]
+
+
+def test_no_library_can_be_made_where_nothing_may_be_written(
+    open_folder: Path, start: Callable[..., Worker]
+) -> None:
+    open_folder.chmod(0o555)
+    worker = start("look-and-try", open_folder / "new" / "library.db", "x")
+    worker.go()
+    (answer,) = worker.end()
+    assert answer["open_error"] == "LibraryError"
+    assert "cannot be made (Permission denied)" in answer["sentence"]
+
+
+def check_obeyed(worker: Worker, path: Path, fault: str | None, *, searches: bool = True) -> None:
+    """Another user's process searches and records; or it says why not."""
+    sentence = fault and says(fault, path)
+    worker.tell("search")
+    found = worker.line()
+    assert found.get("search_error") == (None if searches else sentence)
+    assert not searches or found["hits"]
+    worker.tell("record")
+    assert worker.line().get("error") == sentence
+
+
+@pytest.mark.parametrize(
+    ("file_mode", "folder_mode"),
+    [(0o444, 0o777), (0o666, 0o555), (0o444, 0o555)],
+    ids=["the file", "its folder", "both"],
+)
+def test_a_library_that_may_be_written_again_is_written_by_who_had_it_open(
+    open_folder: Path, start: Callable[..., Worker], file_mode: int, folder_mode: int
+) -> None:
+    path, _ = a_closed_library(open_folder)
+    path.chmod(file_mode)
+    open_folder.chmod(folder_mode)
+    worker = start("obey", path, a_lesson().lesson)
+    worker.go()
+    check_obeyed(worker, path, "READ_ONLY")
+    path.chmod(0o666)
+    open_folder.chmod(0o777)
+    check_obeyed(worker, path, None)
+
+
+def test_where_the_right_to_look_is_taken_away_work_goes_on_when_it_is_given_back(
+    open_folder: Path, start: Callable[..., Worker]
+) -> None:
+    path, _ = a_closed_library(open_folder)
+    path.chmod(0o666)
+    worker = start("obey", path, a_lesson().lesson)
+    worker.go()
+    check_obeyed(worker, path, None)
+    path.chmod(0o000)  # it is open: nothing changes for who has it
+    check_obeyed(worker, path, None)
+    open_folder.chmod(0o700 if os.getuid() == 0 else 0o000)
+    check_obeyed(worker, path, "UNREACHABLE", searches=False)
+    open_folder.chmod(0o777)
+    check_obeyed(worker, path, None)
+
+
+# A full disk
+
+
+def fill(library: Library, lessons: int = 2_000) -> None:
+    """Write until the disk is full."""
+    for number in range(lessons):
+        library.record(a_trajectory(f"task {number}", transcript=noise(10_000)))
+    pytest.fail("the disk is larger than it should be")
+
+
+def check_full(library: Library, path: Path) -> None:
+    """Nothing more is taken, nothing is half-written, all that is there is served."""
+    with pytest.raises(FullDiskError, match=r"no room is left on the disk .* nothing was stored"):
+        fill(library)
+    before = library.statistics()
+    big = a_trajectory("one too many", transcript=noise(200_000))
+    lessons = [a_lesson("never to be seen", examples=("x" * 4_000,) * 8, action=Action.ADD)]
+    with pytest.raises(FullDiskError, match="nothing was stored"):
+        library.record(big, lessons=lessons)
+    after = library.statistics()
+    assert (after.trajectories, after.experiences) == (before.trajectories, before.experiences)
+    assert after.revisions == before.revisions
+    found = library.search(a_lesson().lesson, abstain=False)
+    assert [hit.experience.lesson for hit in found.hits] == [a_lesson().lesson]
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    assert connection.execute("PRAGMA integrity_check").get == "ok"
+    connection.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts a disk of so many KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mounted(size: int) -> Path:
+        options = ["-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(folder)]
+        mount = shutil.which("mount") or "no mount"
+        try:
+            subprocess.run([mount, *options], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("a small disk cannot be mounted here")
+        return folder
+
+    yield mounted
+    if folder.is_mount():
+        subprocess.run(["umount", "-l", str(folder)], check=True)  # noqa: S607  the system's own
+
+
+def ballast(folder: Path, left: int = 0) -> Path:
+    """A file that takes all room but so many pages of 4 KB."""
+    file, page = folder / "ballast", bytes(4_096)
+    with contextlib.suppress(OSError), file.open("ab", 0) as open_file:
+        while open_file.write(page):
+            pass
+    os.truncate(file, file.stat().st_size - left * len(page))
+    return file
+
+
+@pytest.mark.parametrize("size", [5_000, 14_000])  # the larger: checkpoints fail first
+def test_a_full_disk_refuses_records_goes_on_searching_and_works_again_with_room(
+    disk: Callable[[int], Path], serve: Callable[[Path], Server], size: int
+) -> None:
+    path = a_library(disk(size) / "library.db")
+    reserve = path.with_name("reserve")
+    reserve.write_bytes(bytes(1_000_000))
+    server = serve(path)
+    assert server.record_until_refused(20_000) == says("FULL", path)
+    assert len(server.acknowledged) > 10
+    server.refuses("FULL", size=50_000)
+    reserve.unlink()
+    server.works()
+    os.kill(server.pid, signal.SIGKILL)
+    shutil.copytree(path.parent, path.parent.parent / "rescued")  # with room to be opened
+    check_kept(path.parent.parent / "rescued" / path.name, *server.acknowledged)
+
+
+@pytest.mark.parametrize("pages_left", [0, 20, 60])
+def test_a_new_library_on_a_full_disk_is_refused_and_made_when_there_is_room(
+    disk: Callable[[int], Path], pages_left: int
+) -> None:
+    folder = disk(1_500)
+    path, reserve = folder / "library.db", ballast(folder, pages_left)
+    assert command("stats", "--library", path) == (2, says("FULL", path))
+    reserve.unlink()
+    assert command("stats", "--library", path) == (0, "")
+
+
+@pytest.mark.parametrize("pages_left", [0, 5])
+def test_a_library_on_a_disk_that_was_full_before_is_searched_and_written_when_there_is_room(
+    disk: Callable[[int], Path], serve: Callable[[Path], Server], pages_left: int
+) -> None:
+    path = a_library(disk(5_000) / "library.db")
+    reserve = ballast(path.parent, pages_left)
+    before = hashes(path.parent)["library.db"]
+    server = serve(path)
+    server.search()
+    server.refuses("FULL")
+    assert hashes(path.parent)["library.db"] == before
+    reserve.unlink()
+    server.works()
+
+
+def test_an_import_that_finds_no_room_leaves_the_library_as_it_was(
+    disk: Callable[[int], Path], tmp_path: Path
+) -> None:
+    with open_library(tmp_path / "big.db") as library:
+        for _ in range(60):
+            library.record(a_trajectory(noise(9), transcript=noise(50_000)))
+    exported = tmp_path / "big.jsonl"
+    assert command("export", exported, "--library", tmp_path / "big.db")[0] == 0
+    path = a_library(disk(5_000) / "library.db")
+    assert command("import", exported, "--library", path) == (2, says("FULL", path))
+    with open_library(path) as library:
+        assert library.statistics().trajectories == 0
+    check_kept(path)
+
+
+@pytest.mark.parametrize("further", [0, 100, 9_000, 40_000])
+def test_a_commit_that_is_cut_off_stores_nothing_and_the_next_one_goes_through(
+    tmp_path: Path, serve: Callable[[Path], Server], further: int
+) -> None:
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("the limits of another process can be set on Linux only")
+    path = a_library(tmp_path / "library.db")
+    server = serve(path)
+    server.record()
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    end = path.with_name("library.db-wal").stat().st_size + further
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (end, hard))
+    server.refuses("DISK", size=100_000)
+    server.refuses("DISK", size=100_000)
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    server.works()
+    os.kill(server.pid, signal.SIGKILL)
+    check_kept(path, *server.acknowledged)
+
+
+SHIM = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static int fails(const char *call, int fd) {
+    char path[64], name[4096] = "", fault[4096];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (readlink(path, name, sizeof name - 1) < 0 || !strstr(name, "library.db")) return 0;
+    snprintf(fault, sizeof fault, "%s/%s", getenv("FAULTS"), call);
+    return access(fault, F_OK) == 0 ? (errno = EIO) : 0;
+}
+#define FAULTY(type, call, given, used) \
+    type call given { \
+        type (*real) given = dlsym(RTLD_NEXT, #call); \
+        return fails(#call, fd) ? -1 : real used; \
+    }
+FAULTY(ssize_t, pread64, (int fd, void *to, size_t n, long at), (fd, to, n, at))
+FAULTY(ssize_t, pwrite64, (int fd, const void *from, size_t n, long at), (fd, from, n, at))
+FAULTY(int, fdatasync, (int fd), (fd))
+"""
+
+
+@pytest.mark.parametrize("call", ["pread64", "pwrite64", "fdatasync"])
+def test_a_disk_that_fails_is_said_and_work_goes_on_when_it_does_not_any_more(
+    tmp_path: Path,
+    serve: Callable[[Path], Server],
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+) -> None:
+    compiler, shim = shutil.which("cc"), tmp_path / "shim.so"
+    if sys.platform != "linux" or compiler is None:
+        pytest.skip("it takes a C compiler on Linux to make system calls fail")
+    line = [compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", str(shim), "-ldl"]
+    subprocess.run(line, input=SHIM, text=True, check=True)
+    path = a_library(tmp_path / "library.db")
+    (faults := tmp_path / "faults").mkdir()
+    monkeypatch.setenv("LD_PRELOAD", str(shim))
+    monkeypatch.setenv("FAULTS", str(faults))
+    server = serve(path)
+    monkeypatch.delenv("LD_PRELOAD")
+    server.record(100_000)
+    (faults / call).touch()
+    if call == "pread64":
+        with open_library(path) as other:
+            other.record(a_trajectory(transcript=noise(100_000)))  # not in the server's memory
+    if call == "pread64":  # SQLite takes what cannot be read for damaged
+        server.refuses("NONE", searches=False)
+    else:
+        server.refuses("DISK", size=100_000)
+    (faults / call).unlink()
+    server.works()
+    os.kill(server.pid, signal.SIGKILL)
+    check_kept(path, *server.acknowledged)
+
+
+def test_a_file_at_its_limit_refuses_a_record_and_goes_on_searching(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    store = SqliteStore(path)
+    with Library(store, models(FakeEmbedder()), wanted="fake") as library:
+        library.apply([a_lesson()])
+        assert store._opened  # pyright: ignore[reportPrivateUsage]
+        writer = store._opened._writer  # pyright: ignore[reportPrivateUsage]
+        writer.pragma("max_page_count", writer.pragma("page_count") + 40)
+        check_full(library, path)
+        writer.pragma("max_page_count", 1_000_000)
+        assert library.record(a_trajectory("room again")).new
+        assert library.statistics().by_status == {Status.ACTIVE: 1}
+
+
+# Deleted, moved, replaced, changed under us
+
+
+def test_a_library_that_is_deleted_is_missed_and_not_made_anew(
+    tmp_path: Path, serve: Callable[[Path], Server]
+) -> None:
+    path = a_library(tmp_path / "library.db")
+    server = serve(path)
+    server.works()
+    path.unlink()
+    server.refuses("GONE", searches=False)
+    server.refuses("GONE", searches=False)
+    assert list(tmp_path.iterdir()) == []  # its -wal, which is of no use to anybody, went with it
+    a_library(path)
+    server.works()
+
+
+def test_a_library_that_is_moved_takes_all_along_and_is_served_when_it_is_back(
+    tmp_path: Path, serve: Callable[[Path], Server]
+) -> None:
+    path, away = a_library(tmp_path / "library.db"), tmp_path / "away" / "library.db"
+    away.parent.mkdir()
+    server = serve(path)
+    server.works()
+    path.rename(away)
+    server.refuses("GONE", searches=False)
+    shutil.copy(away, tmp_path / "copy.db")
+    check_kept(tmp_path / "copy.db", *server.acknowledged)
+    away.rename(path)
+    server.works()
+    check_kept(path, *server.acknowledged)
+
+
+def test_a_library_that_is_moved_is_whole_when_the_server_ends(tmp_path: Path) -> None:
+    path, away = a_library(tmp_path / "library.db"), tmp_path / "away.db"
+    with served(path) as pipes:
+        server = Server(pipes, path)
+        server.works()
+        path.rename(away)
+        assert pipes.process.stdin
+        pipes.process.stdin.close()
+        assert pipes.process.wait(30) == 0
+    assert [one.name for one in tmp_path.iterdir()] == ["away.db"]
+    check_kept(away, *server.acknowledged)
+
+
+def test_a_folder_that_is_moved_and_back_makes_no_difference(
+    tmp_path: Path, serve: Callable[[Path], Server]
+) -> None:
+    (tmp_path / "here").mkdir()
+    path = a_library(tmp_path / "here" / "library.db")
+    server = serve(path)
+    server.works()
+    path.parent.rename(tmp_path / "there")
+    server.refuses("GONE", searches=False)
+    (tmp_path / "there").rename(path.parent)
+    server.works()
+    check_kept(path, *server.acknowledged)
+
+
+def test_a_library_that_is_replaced_by_another_is_left_whole_and_the_other_one_served(
+    tmp_path: Path, serve: Callable[[Path], Server]
+) -> None:
+    path, other = a_library(tmp_path / "library.db"), a_library(tmp_path / "other.db")
+    servers = [serve(path), serve(path)]
+    for server in servers:
+        server.works()
+    before = [id_ for server in servers for id_ in server.acknowledged]
+    path.rename(tmp_path / "old.db")
+    other.rename(path)
+    for server in servers:
+        server.acknowledged.clear()
+        server.works()
+        server.works()
+    check_kept(tmp_path / "old.db", *before)
+    check_kept(path, *(id_ for server in servers for id_ in server.acknowledged))
+    with open_library(path) as library:
+        assert library.statistics().trajectories == 4
+
+
+def text(path: Path) -> str:
+    path.write_text("These are my notes.\n" * 100, encoding="utf-8")
+    return "NONE"
+
+
+def of_another_program(path: Path) -> str:
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('pie')")
+    connection.close()
+    return "FOREIGN"
+
+
+def of_another_program_in_wal_mode(path: Path) -> str:
+    connection = apsw.Connection(str(path))
+    connection.pragma("journal_mode", "wal")
+    connection.execute("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('pie')")
+    connection.close()
+    return "FOREIGN"
+
+
+def one_byte(path: Path) -> str:
+    path.write_text("x", encoding="utf-8")
+    return "NONE"
+
+
+def cut_off(path: Path) -> str:
+    os.truncate(a_library(path), 3 * 8192 + 100)
+    return "NONE"
+
+
+def cut_off_in_its_header(path: Path) -> str:
+    os.truncate(a_library(path), 60)
+    return "NONE"
+
+
+def of_a_newer_version(path: Path) -> str:
+    with apsw.Connection(str(a_library(path))) as connection:
+        connection.pragma("user_version", 99)
+    connection.close()
+    return "NEWER"
+
+
+NO_LIBRARIES = pytest.mark.parametrize(
+    "make",
+    [
+        text,
+        one_byte,
+        of_another_program,
+        of_another_program_in_wal_mode,
+        cut_off,
+        cut_off_in_its_header,
+        of_a_newer_version,
+    ],
+)
+
+
+@NO_LIBRARIES
+def test_what_is_no_library_is_refused_and_left_as_it_is(
+    tmp_path: Path, make: Callable[[Path], str]
+) -> None:
+    fault = make(path := tmp_path / "library.db")
+    before = hashes(tmp_path)
+    for arguments in (["stats"], ["search", QUERY], ["record"]):
+        refused = command(*arguments, "--library", path, stdin=WORK)
+        assert refused == (2, says(fault, path))
+        assert hashes(tmp_path) == before
+
+
+@NO_LIBRARIES
+def test_what_takes_the_place_of_a_library_is_left_as_it_is_until_a_library_is_back(
+    tmp_path: Path, serve: Callable[[Path], Server], make: Callable[[Path], str]
+) -> None:
+    path, other = a_library(tmp_path / "library.db"), tmp_path / "other.db"
+    fault = make(other)
+    server = serve(path)
+    server.works()
+    path.rename(tmp_path / "old.db")
+    other.rename(path)
+    before = hashlib.sha256(path.read_bytes()).digest()
+    server.refuses(fault, searches=False)
+    assert hashlib.sha256(path.read_bytes()).digest() == before
+    (tmp_path / "old.db").rename(path)
+    server.works()
+    check_kept(path, *server.acknowledged)
+
+
+def test_a_folder_is_no_library_and_an_empty_file_becomes_one(tmp_path: Path) -> None:
+    assert command("stats", "--library", tmp_path) == (2, says("FOLDER", tmp_path))
+    path = tmp_path / "library.db"
+    path.touch()
+    assert command("stats", "--library", path) == (0, "")
+    check_kept(path)
+
+
+def test_a_library_that_is_cut_off_while_it_is_served_is_said_to_be_damaged(
+    tmp_path: Path, serve: Callable[[Path], Server]
+) -> None:
+    path = a_library(tmp_path / "library.db")
+    shutil.copy(path, copy := tmp_path / "copy.db")
+    server = serve(path)
+    server.search()
+    os.truncate(path, 3 * 8192 + 100)
+    server.refuses("NONE", searches=False)
+    copy.rename(path)
+    server.works()
+
+
+@pytest.mark.parametrize("ends", [["-wal"], ["-shm"], ["-wal", "-shm"]])
+def test_what_sqlite_keeps_beside_a_library_may_be_taken_away_while_it_is_served(
+    tmp_path: Path, serve: Callable[[Path], Server], ends: list[str]
+) -> None:
+    path = a_library(tmp_path / "library.db")
+    servers = [serve(path), serve(path)]
+    for server in servers:
+        server.record()  # and no log of a search is on its way
+    for end in ends:
+        path.with_name(path.name + end).unlink()
+    for server in servers:
+        server.works()
+        os.kill(server.pid, signal.SIGKILL)
+    check_kept(path, *(id_ for server in servers for id_ in server.acknowledged))
+
+
+def test_a_library_without_its_shm_after_a_kill_is_whole(tmp_path: Path) -> None:
+    path = a_library(tmp_path / "library.db")
+    kept = killed(path)
+    path.with_name("library.db-shm").unlink()
+    check_kept(path, *kept)
+
+
+def test_a_wal_without_its_library_is_not_thrown_away(tmp_path: Path) -> None:
+    path = a_library(tmp_path / "library.db")
+    kept = killed(path)
+    away = path.rename(tmp_path / "away.db")
+    before = hashes(tmp_path)
+    for _ in range(2):
+        assert command("stats", "--library", path) == (2, says("ORPHAN", path))
+        assert hashes(tmp_path) == before
+        path.touch()
+        before = hashes(tmp_path)
+    away.rename(path)
+    check_kept(path, *kept)
+
+
+@pytest.mark.parametrize("which", ["an earlier copy", "another library"])
+def test_a_wal_that_does_not_fit_a_library_is_not_folded_into_it(
+    tmp_path: Path, which: str
+) -> None:
+    path, other = a_library(tmp_path / "library.db"), tmp_path / "other.db"
+    if which == "an earlier copy":
+        shutil.copy(path, other)
+    grow(path if which == "an earlier copy" else a_library(other))
+    killed(path)
+    other.replace(path)
+    before = hashes(tmp_path)
+    for _ in range(2):
+        assert command("stats", "--library", path) == (2, says("UNFIT", path))
+        assert hashes(tmp_path) == before
+    path.with_name("library.db-wal").unlink()
+    check_kept(path)
+
+
+def grow(path: Path) -> None:
+    with open_library(path) as library:
+        for _ in range(20):
+            library.record(a_trajectory(noise(9)), lessons=[a_lesson(noise(50))])
+
+
+def test_a_newer_version_that_brings_a_library_up_to_date_is_noticed_in_the_same_transaction(
+    tmp_path: Path, serve: Callable[[Path], Server]
+) -> None:
+    path = a_library(tmp_path / "library.db")
+    server = serve(path)
+    server.works()
+    with apsw.Connection(str(path)) as newer:
+        newer.execute("CREATE TABLE colours (name TEXT)")
+        newer.pragma("user_version", 99)
+    server.refuses("NEWER", searches=False)
+    with open_library(tmp_path / "yardstick.db") as library:  # so much it had before
+        assert library.statistics().trajectories == 0
+    assert newer.execute("SELECT count(*) FROM trajectories").get == 1
+    newer.pragma("user_version", len(MIGRATIONS))
+    newer.close()
+    server.works()
+
+
+# Locks, files, time
+
+
+def test_a_locked_library_is_searched_and_the_refusal_names_who_holds_it(
+    tmp_path: Path, start: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = a_library(tmp_path / "library.db")
+    holder = start("hold-lock", path)
+    holder.go()
+    assert holder.line() == {"held": True}
+    monkeypatch.setattr("flex_mcp.sqlite.file.BUSY_SECONDS", 0.1)
+    with open_library(path) as library:
+        assert library.search(QUERY).hits
+        with pytest.raises(BusyLibraryError) as refused:
+            library.record(a_trajectory())
+        expected = says("LOCKED", path).replace("10 s", "0.1 s")
+        if Path("/proc/locks").exists():
+            name = Path(f"/proc/{holder.process.pid}/comm").read_text(encoding="utf-8").strip()
+            assert str(refused.value) == expected.replace(
+                "WHO", f"{name}, process {holder.process.pid}"
+            )
+        else:
+            assert str(refused.value).startswith(expected.split(" (WHO)", maxsplit=1)[0])
+        holder.go()
+        holder.end()
+        assert library.record(a_trajectory()).new
+
+
+def test_with_too_many_files_open_it_says_so_and_goes_on_when_there_are_fewer(
+    tmp_path: Path, serve: Callable[[Path], Server]
+) -> None:
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("the limits of another process can be set on Linux only")
+    path, other = a_library(tmp_path / "library.db"), a_library(tmp_path / "other.db")
+    server = serve(path)
+    server.works()
+    soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, hard))
+    server.works()  # what it needs is open
+    other.replace(path)  # and now it is another one
+    server.acknowledged.clear()
+    server.refuses("FILES", searches=False)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    server.works()
+    check_kept(path, *server.acknowledged)
+
+
+class BusyAtTheEnd(SqliteStore):
+    """Its commits fail, while `busy`."""
+
+    busy = False
+
+    @contextlib.contextmanager
+    def writing(self, verb: str, client: str) -> Generator[SqliteWriting]:
+        with super().writing(verb, client) as writing:
+            yield writing
+            if self.busy:
+                raise BusyLibraryError("busy")
+
+
+def test_a_search_that_a_failed_commit_took_along_is_kept_by_the_next_one(tmp_path: Path) -> None:
+    store = BusyAtTheEnd(tmp_path / "library.db")
+    with Library(store, models(FakeEmbedder()), wanted="fake") as library:
+        store.busy = True
+        found = library.search("anything", abstain=False)
+        with pytest.raises(BusyLibraryError):
+            library.record(a_trajectory())
+        store.busy = False
+        library.record(a_trajectory(), retrieval_ids=[found.retrieval_id or ""])
+
+
+def test_a_clock_that_jumps_loses_no_order_and_frees_what_was_claimed(tmp_path: Path) -> None:
+    clock = Clock()
+    store = SqliteStore(tmp_path / "library.db")
+    with Library(store, models(FakeEmbedder()), wanted="fake", now=clock) as library:
+        tasks = [record(library, "one")]
+        library.open_brief(a_brief("b_1", *tasks))
+        made = add(library, a_lesson("One."))
+        clock.advance(days=-365)
+        assert [one.id for one in library.claimable(Wanted())] == tasks  # not for another year
+        library.open_brief(a_brief("b_2", *tasks))
+        made += add(library, a_lesson("Two."))
+        library.curate(made[0], Curation.RETIRE, reason="x")
+        found = library.search("Two.", abstain=False)
+        assert found.retrieval_id
+        clock.advance(days=3 * 365)
+        assert [one.id for one in library.claimable(Wanted())] == tasks
+        library.curate(made[0], Curation.RESTORE, reason="x")
+        assert [one.revision for one in library.history(made[0])] == [1, 2, 3]
+        assert [one.kind for one in library.last_revisions(9)] == [
+            "restore",
+            "retire",
+            "add",
+            "add",
+        ]
+        library.answer_brief("b_2", [a_lesson("Three.")])
+        assert library.remaining() == 0
