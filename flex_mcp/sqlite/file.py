@@ -54,10 +54,7 @@ def plain_errors(path: Path) -> Generator[None]:
             "or name another with --library or FLEX_MCP_LIBRARY"
         ) from error
     except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise NotALibraryError(
-            f"{path} is damaged or no library of flex-mcp; it was left as it is: "
-            "name another with --library or FLEX_MCP_LIBRARY, or restore a copy"
-        ) from error
+        raise NotALibraryError(_damaged(path)) from error
     except UnicodeEncodeError as error:
         raise InputError("a text holds half of a surrogate pair: send valid Unicode") from error
     except apsw.ConnectionClosedError as error:
@@ -67,6 +64,15 @@ def plain_errors(path: Path) -> Generator[None]:
             f"the library {path} cannot be opened: check that it and its folder can be read "
             "and written"
         ) from error
+    except (apsw.Error, UnicodeDecodeError) as error:  # our queries are sound: the file is not
+        raise NotALibraryError(_damaged(path)) from error
+
+
+def _damaged(path: Path) -> str:
+    return (
+        f"{path} is damaged or no library of flex-mcp; it was left as it is: "
+        "name another with --library or FLEX_MCP_LIBRARY, or restore a copy"
+    )
 
 
 def prepare(path: Path) -> None:
