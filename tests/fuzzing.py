@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def of_schema(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.one_of(_of(schema), _of(schema), _of(schema), anything)
 
 
-def _of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+def _of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911  kinds of schema
     if options := schema.get("anyOf"):
         return st.one_of([_of(option) for option in options])
     if "enum" in schema:
@@ -99,32 +99,32 @@ def _of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 @st.composite
 def spoiled(draw: st.DrawFn, whole: Any) -> Any:
     """A JSON value with something in it replaced, taken out, put twice or put in."""
-    value = copy.deepcopy(whole)
+    value: Any = copy.deepcopy(whole)
     for _ in range(draw(st.integers(1, 3))):
         places = list(_places(value))
         if not places:
             return draw(anything)
         holder, key = draw(st.sampled_from(places))
-        match draw(st.sampled_from(["replace", "replace", "drop", "add", "twice"])):
-            case "replace":
-                holder[key] = draw(anything)
-            case "drop":
-                del holder[key]
-            case "twice" if isinstance(holder, list):
-                holder.append(copy.deepcopy(holder[key]))
-            case _ if isinstance(holder, dict):
-                holder[draw(texts)] = draw(anything)
-            case _:
-                holder.append(draw(anything))
+        kind = draw(st.sampled_from(["replace", "replace", "drop", "add"]))
+        new = draw(anything)
+        if kind == "replace":
+            holder[key] = new
+        elif kind == "drop":
+            del holder[key]
+        elif isinstance(key, str):
+            holder[draw(texts)] = new
+        else:
+            holder.insert(key, copy.deepcopy(holder[key]))
     return value
 
 
-def _places(value: Any) -> Any:
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each member and item in it, with what holds it."""
     if isinstance(value, dict | list):
-        keys: Any = list(value) if isinstance(value, dict) else range(len(value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        for key in keys:
-            yield value, key
-            yield from _places(value[key])
+        held: Any = value  # pyright: ignore[reportUnknownVariableType]
+        for key in list(held) if isinstance(held, dict) else range(len(held)):
+            yield held, key
+            yield from _places(held[key])
 
 
 damages = st.lists(
