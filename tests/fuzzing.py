@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import apsw
 from hypothesis import HealthCheck, Phase, settings
@@ -63,7 +63,12 @@ def fuzzed(examples: int) -> Callable[[Any], Any]:
         deadline=None,
         database=None,
         phases=[Phase.generate],  # looking for a smaller example takes longer than all else
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+            HealthCheck.large_base_example,
+        ],
     )
 
 
@@ -120,11 +125,14 @@ def spoiled(draw: st.DrawFn, whole: Any) -> Any:
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
     """Each member and item in it, with what holds it."""
-    if isinstance(value, dict | list):
-        held: Any = value  # pyright: ignore[reportUnknownVariableType]
-        for key in list(held) if isinstance(held, dict) else range(len(held)):
-            yield held, key
-            yield from _places(held[key])
+    keys: list[Any] = []
+    if isinstance(value, dict):
+        keys = list(cast("dict[str, Any]", value))
+    elif isinstance(value, list):
+        keys = list(range(len(cast("list[Any]", value))))
+    for key in keys:
+        yield value, key
+        yield from _places(value[key])
 
 
 damages = st.lists(
