@@ -120,7 +120,7 @@ def main() -> None:
         version = ".".join(map(str, sys.version_info[:2]))
         print(f"skipped: atheris is not installed; it has no wheel for every Python ({version})")
         return
-    import atheris  # pyright: ignore[reportMissingImports]  # noqa: PLC0415  optional
+    import atheris  # pyright: ignore[reportMissingImports, reportMissingModuleSource]  # noqa: PLC0415  optional
 
     run: Any = atheris
     tested = target(sys.argv[1] if len(sys.argv) > 1 else "arguments")

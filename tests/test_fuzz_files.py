@@ -253,3 +253,31 @@ def test_a_bundle_with_anything_in_it_comes_in_whole_or_not_at_all(
                 raw = lines[at].encode(errors="replace")
                 lines[at] = drawn.draw(flipped(raw)).decode(errors="replace")
     taken_or_refused(filled, "".join(lines))
+
+
+# What the above has found, each by itself
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE meta SET value = '[1' WHERE name = 'relevance'", ""),  # it is measured anew
+        ("UPDATE meta SET value = '[\"x\", 1]' WHERE name = 'relevance'", ""),
+        ("UPDATE experiences SET lesson = CAST(x'ff' AS TEXT)", "is damaged or no library"),
+        ("UPDATE experiences SET examples = '[1'", "is damaged or no library"),
+        ("UPDATE experiences SET created_at = 'yesterday'", "is damaged or no library"),
+        ("UPDATE trajectories SET body = x'00' WHERE compressed", "is damaged or no library"),
+    ],
+)
+def test_a_value_that_we_never_write_is_made_anew_or_named_as_damage(
+    handling: Handling, sound: Path, tmp_path: Path, change: str, said: str
+) -> None:
+    path = tmp_path / "library.db"
+    path.write_bytes(sound.read_bytes())
+    connection = apsw.Connection(str(path))
+    connection.pragma("journal_mode", "delete")
+    connection.execute(change)
+    connection.close()
+    found = "".join(handling.handled(path.read_bytes()).values())
+    assert "Traceback" not in found
+    assert said in found if said else not found
