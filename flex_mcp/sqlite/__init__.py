@@ -51,7 +51,11 @@ class SqliteStore:
     def reading(self) -> Generator[SqliteReading]:
         connection = self._reader()
         try:
-            with file.plain_errors(self._path), _transaction(connection, "BEGIN"):
+            with (
+                file.plain_errors(self._path),
+                file.named_damage(self._path),
+                _transaction(connection, "BEGIN"),
+            ):
                 yield SqliteReading(connection, self._index)
         finally:
             self._give_back(connection)
@@ -79,6 +83,7 @@ class SqliteStore:
         with (
             self._write_lock,
             file.plain_errors(self._path),
+            file.named_damage(self._path),
             _transaction(self._writer, "BEGIN IMMEDIATE"),
         ):
             writing = SqliteWriting(self._writer, self._index)

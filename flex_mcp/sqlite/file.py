@@ -34,7 +34,7 @@ PAGES = 4  # the migration that made the pages table, which SQL alone cannot fil
 
 
 @contextlib.contextmanager
-def plain_errors(path: Path) -> Generator[None]:  # noqa: C901  a list
+def plain_errors(path: Path) -> Generator[None]:
     """SQLite's errors as sentences of ours."""
     try:
         yield
@@ -64,7 +64,14 @@ def plain_errors(path: Path) -> Generator[None]:  # noqa: C901  a list
             f"the library {path} cannot be opened: check that it and its folder can be read "
             "and written"
         ) from error
-    except (apsw.Error, UnicodeDecodeError) as error:  # our queries are sound: the file is not
+
+
+@contextlib.contextmanager
+def named_damage(path: Path) -> Generator[None]:
+    """What our own queries meet in a damaged file only, as a sentence of ours."""
+    try:
+        yield
+    except (apsw.SQLError, UnicodeDecodeError) as error:
         raise NotALibraryError(_damaged(path)) from error
 
 
