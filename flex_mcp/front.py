@@ -169,7 +169,8 @@ class Front:
                 self._ended = chunk == b""
                 self._over |= not chunk
                 while not self._over and (end := self._seen.find(b"\n", start)) >= 0:
-                    self._over = not self._answer(bytes(self._seen[start:end]))
+                    line = bytes(self._seen[start:end])
+                    self._over = len(line) > LONGEST or not self._answer(line)
                     start = end + 1
                 self._over |= len(self._seen) - start > LONGEST or len(self._seen) > MOST
 

@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -86,6 +85,8 @@ class Prompts:
 
     def strays(self) -> list[str]:
         """Files in the user's folder that are called nearly as a prompt, and are none."""
+        from difflib import get_close_matches  # noqa: PLC0415  a server needs none
+
         names = self.names()
         mine = sorted(self._folder.iterdir()) if self._folder else ()
         return [

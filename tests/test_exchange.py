@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import apsw
 import pytest
 from fakes import FakeEmbedder, models
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from flex_mcp import open_library
 from flex_mcp.arguments import Fields
-from flex_mcp.errors import InputError
+from flex_mcp.errors import InputError, NotALibraryError
 from flex_mcp.exchange import Format, export_file, export_library, import_file, import_text
 from flex_mcp.library import Library
 from flex_mcp.models import (
@@ -721,3 +722,17 @@ def test_a_bundle_with_a_line_twice_is_refused(library: Library, tmp_path: Path)
         with pytest.raises(InputError, match="holds a line twice"):
             import_text(other, text + text.split("\n", 1)[1], source="a.jsonl")
         assert other.statistics().trajectories == 0
+
+
+def test_an_entry_that_was_damaged_in_the_file_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    with fake_library(path) as library:
+        import_text(library, flex([ENTRY]), source="a.json")
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE entries SET json = '{\"method\" 1'")
+    connection.close()
+    with (
+        fake_library(path) as library,
+        pytest.raises(NotALibraryError, match="is damaged: export it as jsonl"),
+    ):
+        "".join(export_library(library, Format.FLEX))

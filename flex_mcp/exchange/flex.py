@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
-from flex_mcp.errors import InputError
+from flex_mcp.errors import InputError, NotALibraryError
 from flex_mcp.library import Library
 from flex_mcp.library.importing import NewEntry, NewPart
 from flex_mcp.models import (
@@ -187,6 +187,16 @@ def export_flex(library: Library, now: datetime) -> str:
     An ENTRY whose parts nobody changed comes out as it came in; an edited part with its new text;
     what is not active is left out; every other experience becomes an ENTRY of its own.
     """
+    try:
+        return _exported(library, now)
+    except (ValueError, TypeError, LookupError, AttributeError, InputError) as error:
+        raise NotALibraryError(  # no SQLite sees that an ENTRY is not as it came in
+            f"{library.name} is damaged: export it as jsonl, which keeps what can be read, "
+            "or restore a copy"
+        ) from error
+
+
+def _exported(library: Library, now: datetime) -> str:
     with library.reading() as reading:
         entries = reading.entries()
         document: dict[str, Any] = json.loads(reading.setting("flex_document") or "{}")

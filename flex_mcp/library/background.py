@@ -59,10 +59,17 @@ class KeptBackground:
 
 
 def kept(reading: Reading, embedder: Embedder) -> KeptBackground | None:
-    """The one in the file, unless another embedder or version made it."""
+    """The one in the file, unless another embedder or version made it, or it is damaged."""
+    try:
+        return _kept(reading.setting(BACKGROUND) or '[""]', embedder)
+    except (ValueError, TypeError, LookupError):
+        return None  # it is measured anew
+
+
+def _kept(text: str, embedder: Embedder) -> KeptBackground | None:
     import numpy as np
 
-    maker, *rest = json.loads(reading.setting(BACKGROUND) or '[""]')
+    maker, *rest = json.loads(text)
     if maker != _maker(embedder):
         return None
     experiences, mean, deviation, rows = rest

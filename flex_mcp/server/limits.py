@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_UNDER_WAY = 128  # requests of one connection; three times what runs at once
 MAX_ASKING = 8  # calls that may wait for a model, so that searches never wait for them
-MAX_HELLO = 64 * 1024  # characters of what a client says of itself: kept as long as its session
+MAX_HELLO = 64 * 1024  # bytes of what a client says of itself: kept as long as its session
 MAX_SUBSCRIPTIONS = 1_000  # addresses that one connection, or stream, hears of
 MAX_ADDRESS = 2_000  # characters of one
 MAX_LISTENING = 256  # streams of changes in the newer era
@@ -61,10 +61,11 @@ def check_hello(params: Any) -> None:  # noqa: ANN401  any JSON
     Raises:
         MCPError: names the limit.
     """
-    if len(json.dumps(params)) > MAX_HELLO:
+    said = json.dumps(params, ensure_ascii=False, separators=(",", ":"))
+    if len(said.encode(errors="replace")) > MAX_HELLO:
         raise MCPError(
             INVALID_PARAMS,
-            f"initialize has more than {MAX_HELLO:,} characters: say less of the client",
+            f"initialize has more than {MAX_HELLO:,} bytes: say less of the client",
         )
 
 
@@ -74,14 +75,14 @@ def check_addresses(uris: list[str]) -> None:
     Raises:
         MCPError: names the limit.
     """
+    if any(len(uri) > MAX_ADDRESS for uri in uris):
+        raise MCPError(
+            INVALID_PARAMS,
+            f"the address of a resource has at most {MAX_ADDRESS:,} characters: list the resources",
+        )
     if len(uris) > MAX_SUBSCRIPTIONS:
         raise MCPError(
             INVALID_PARAMS,
             f"one connection hears of at most {MAX_SUBSCRIPTIONS:,} resources: unsubscribe from "
             "some, or hear of the list",
-        )
-    if any(len(uri) > MAX_ADDRESS for uri in uris):
-        raise MCPError(
-            INVALID_PARAMS,
-            f"the address of a resource has at most {MAX_ADDRESS:,} characters: list the resources",
         )

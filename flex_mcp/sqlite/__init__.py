@@ -45,6 +45,7 @@ class SqliteStore:
             opened, connection = _taken(stack, self._current, Opened.reader)
             stack.enter_context(_transaction(connection, "BEGIN"))
             opened.check(connection)
+            stack.enter_context(file.named_damage(self._path))
             yield SqliteReading(connection, opened.index)
 
     @contextmanager
@@ -54,8 +55,9 @@ class SqliteStore:
             with _transaction(connection, "BEGIN IMMEDIATE"):
                 opened.check(connection)
                 writing = SqliteWriting(connection, opened.index)
-                yield writing
-                writing.sign(verb, client)
+                with file.named_damage(self._path):
+                    yield writing
+                    writing.sign(verb, client)
             if not opened.is_in_place():
                 raise LibraryError(
                     f"the library {self._path} was deleted, moved or replaced while it was "

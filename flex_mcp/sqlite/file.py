@@ -63,6 +63,16 @@ def plain_errors(path: Path) -> Generator[None]:
         raise ours from error
 
 
+@contextlib.contextmanager
+def named_damage(path: Path) -> Generator[None]:
+    """What our own queries meet in a damaged file only, as a sentence of ours."""
+    try:
+        yield
+    except (apsw.SQLError, UnicodeDecodeError) as error:
+        with plain_errors(path):
+            raise apsw.CorruptError from error
+
+
 def prepare(path: Path) -> None:
     """Make the folders (0700) and the empty file (0600) of a library that is not there yet.
 

@@ -200,7 +200,7 @@ def write(row: Row) -> Write:
 def trajectory(row: Row) -> RecordedTrajectory:
     body = row["body"]
     if row["compressed"]:
-        body = _unpacked(body)
+        body = unpacked(body)
     content: dict[str, Any] = json.loads(body) if body else {}
     steps = content.get("steps")
     agent = row["agent_name"], row["agent_model"]
@@ -223,7 +223,7 @@ def trajectory(row: Row) -> RecordedTrajectory:
     )
 
 
-def _unpacked(body: bytes) -> bytes:
+def unpacked(body: bytes) -> bytes:
     """A body that was compressed; a file from elsewhere may hold one that never ends."""
     unpacking = zlib.decompressobj()
     text = unpacking.decompress(body, BODY_LIMIT)
