@@ -34,6 +34,7 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.models import Snapshot as Kept
+from flex_mcp.quoting import NATURE
 
 LIMITS: dict[Detail, int] = {"concise": 6_000, "detailed": 40_000}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -174,6 +175,7 @@ def test_a_detailed_answer_gives_whole_lessons() -> None:
 def test_nothing_relevant_is_said_in_both_forms() -> None:
     answer = search_answer(Found(retrieval_id="r_abc", hits=(), relevance=0.1), "concise")
     assert answer.content == {
+        "nature": NATURE,
         "retrieval_id": "r_abc",
         "nothing_relevant": True,
         "relevance": 0.1,

@@ -230,6 +230,7 @@ def test_a_library_goes_out_and_into_another(at: tuple[str, str], tmp_path: Path
         "total": 1,
         "already": 0,
         "trajectories": 1,
+        "quarantined": 0,
     }
     assert "had 1 already" in done("import", str(file), *other)
     assert the_id(*other) == the_id(*at)
