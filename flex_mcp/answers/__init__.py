@@ -254,8 +254,9 @@ def _sentence(text: str) -> str:
 
 def _hit_answer(hit: Hit, length: int, *, whole: bool = False) -> HitAnswer:
     about = hit.experience
-    lesson = shortened(about.lesson, length)
-    when = shortened(about.when, max(length // 2, WHEN_SHORTEST))
+    texts = visible(about.when), visible(about.lesson)
+    when = shortened(texts[0], max(length // 2, WHEN_SHORTEST))
+    lesson = shortened(texts[1], length)
     return HitAnswer(
         id=about.id,
         zone=about.zone,
@@ -263,7 +264,7 @@ def _hit_answer(hit: Hit, length: int, *, whole: bool = False) -> HitAnswer:
         title=about.title,
         when=when,
         lesson=lesson,
-        truncated=(when, lesson) != (about.when, about.lesson),
+        truncated=(when, lesson) != texts,
         domain=about.domain,
         score=round(hit.score, 3),
         origin=about.origin if whole else None,
