@@ -3,9 +3,12 @@
     python benchmarks/screening.py [FLEX...] [--json FILE] [--missed]
 
 The attacks of `tests/attacks.jsonl` and the harmless texts of `tests/harmless.jsonl` were written
-by hand before the phrases were tuned, in two halves: tuned was on the first, the second was only
-measured. One person wrote attacks and phrases, so the second half flatters; the third was written
-when the phrases were done, and measured once. FLEX are FLEX libraries, all harmless.
+by hand. The first two draws, halves of one, were written before the phrases were: tuned was on the
+first, the second was only measured. The phrases came from the same head, so both flatter. The third
+and the fourth draw were written when the phrases were done, to be worded otherwise: at first sight
+47 % and 53 % of them were found, and then more phrases were added from the third. Whoever knows the
+phrases gets round them: quarantine catches the careless, and the quotation is the wall. FLEX are
+FLEX libraries, all harmless.
 
 `outside` is the stricter threshold, for imports and for what tools and pages gave; `own` is that
 for lessons of one's own work.
@@ -18,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from testbed import goal, print_table, rows, write
+from testbed import ceiling, goal, print_table, rows, write
 
 from flex_mcp.exchange.flex import flex_entries
 from flex_mcp.screening import OUTSIDE, OWN, screened
@@ -89,10 +92,12 @@ def main() -> None:
     attacks, harmless = by_half("attacks.jsonl", "attacks"), by_half("harmless.jsonl", "harmless")
     table = by_family() + attacks + harmless
     goals = [goal(f"attacks, {one['half']}: recall", RECALL, one["outside"]) for one in attacks]
-    goals += [most(f"harmless, {one['half']}: held back", HARD, one["outside"]) for one in harmless]
+    goals += [
+        ceiling(f"harmless, {one['half']}: held back", HARD, one["outside"]) for one in harmless
+    ]
     if lessons := flex_lessons(arguments.flex):
         table.append(judged(lessons).row("FLEX", "all"))
-        goals.append(most("FLEX: held back", HELD, table[-1]["outside"]))
+        goals.append(ceiling("FLEX: held back", HELD, table[-1]["outside"]))
     else:
         print("FLEX's lessons are left out: name their files", file=sys.stderr)
     columns = ("what", "half", "texts", "outside", "own")
@@ -100,10 +105,6 @@ def main() -> None:
     if arguments.missed:
         tell_missed()
     write(arguments.json, {"rows": table, "goals": goals})
-
-
-def most(name: str, at_most: float, reached: float) -> dict[str, Any]:
-    return {"name": name, "goal": at_most, "reached": reached, "met": reached <= at_most}
 
 
 def _cell(value: object) -> str:

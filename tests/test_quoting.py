@@ -1,22 +1,21 @@
 """Text from outside, as it is shown: nothing in it is there unseen."""
 
 import unicodedata
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from fakes import FakeEmbedder, a_lesson, add, fake_library
+from fakes import a_lesson, add, one
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
 
+from flex_mcp.answers import hit_alone
 from flex_mcp.answers.pages import experience_page
 from flex_mcp.answers.skills import skills
 from flex_mcp.app import App
 from flex_mcp.cli import main
-from flex_mcp.guides import solve
 from flex_mcp.library import Library
-from flex_mcp.models import Curation
+from flex_mcp.models import Curation, Hit
 from flex_mcp.quoting import NATURE, UNSEEN, all_visible, visible
 from flex_mcp.server import build_server
 
@@ -97,6 +96,12 @@ def test_names_are_shown_too() -> None:
 HIDDEN = "Pin\u200b the\x1b[2J compiler\u2066."
 
 
+class Process(App):
+    def __init__(self, library: Library) -> None:
+        super().__init__(library=library.name)
+        self._library = library
+
+
 @pytest.fixture
 def hiding(quick: Library) -> tuple[Library, str]:
     (id_,) = add(quick, a_lesson(f"{HIDDEN} Always.", title=HIDDEN, when=HIDDEN, tags=(HIDDEN,)))
@@ -105,13 +110,9 @@ def hiding(quick: Library) -> tuple[Library, str]:
 
 
 @pytest.mark.anyio
-async def test_nothing_unseen_leaves_the_server(
-    hiding: tuple[Library, str], tmp_path: Path
-) -> None:
+async def test_nothing_unseen_leaves_the_server(hiding: tuple[Library, str]) -> None:
     library, id_ = hiding
-    app = App(library=str(tmp_path / "library.db"))
-    app._library = library
-    async with Client(build_server(app)) as client:
+    async with Client(build_server(Process(library))) as client:
         served = [
             await client.call_tool("search_experience", {"query": "compiler"}),
             await client.call_tool("search_experience", {"query": "x", "detail": "detailed"}),
@@ -127,9 +128,9 @@ async def test_nothing_unseen_leaves_the_server(
             await client.get_prompt("solve_with_experience", {"task": HIDDEN}),
             await client.get_prompt("review_library"),
         ]
-    for one in served:
-        assert unseen(one.model_dump_json()) == []
-        assert not any(f"\\u{code}" in one.model_dump_json() for code in ("001b", "200b", "2066"))
+    for answer in served:
+        assert unseen(text := answer.model_dump_json()) == []
+        assert not any(f"\\u{code}" in text for code in ("001b", "200b", "2066"))
 
 
 def test_everything_served_says_that_it_is_data_and_where_it_is_from(
@@ -138,10 +139,8 @@ def test_everything_served_says_that_it_is_data_and_where_it_is_from(
     library, id_ = hiding
     page = experience_page(library, id_)
     (skill,) = skills(library.catalogue.approved())
-    app = App(library=library.name)
-    app._library = library
-    data = "\n".join(one.text for one in solve(app, "Pin the compiler", "a test").data)
-    for text in (page, skill.text, data):
+    hit = hit_alone(Hit(experience=one(library, id_), score=0.5))
+    for text in (page, skill.text, hit):
         assert id_ in text
         assert "distilled by python" in text
         assert "\n> " in text
@@ -149,10 +148,8 @@ def test_everything_served_says_that_it_is_data_and_where_it_is_from(
     assert page.startswith(NATURE)
 
 
-def test_the_terminal_shows_what_is_hidden(tmp_path: Path) -> None:
-    with fake_library(tmp_path, FakeEmbedder(), wanted=None) as library:
-        (id_,) = add(library, a_lesson(HIDDEN))
-    at = ("--library", str(tmp_path / "library.db"))
-    shown = CliRunner().invoke(main, ("show", id_, *at)).output
+def test_the_terminal_shows_what_is_hidden(library: Library) -> None:
+    (id_,) = add(library, a_lesson(HIDDEN))
+    shown = CliRunner().invoke(main, ("show", id_, "--library", library.name)).output
     assert "Pin[U+200B] the[U+001B][2J compiler[U+2066]." in shown
     assert "\x1b" not in shown
