@@ -6,9 +6,10 @@ The attacks of `tests/attacks.jsonl` and the harmless texts of `tests/harmless.j
 by hand. The first two draws, halves of one, were written before the phrases were: tuned was on the
 first, the second was only measured. The phrases came from the same head, so both flatter. The third
 and the fourth draw were written when the phrases were done, to be worded otherwise: at first sight
-47 % and 53 % of them were found, and then more phrases were added from the third. Whoever knows the
-phrases gets round them: quarantine catches the careless, and the quotation is the wall. FLEX are
-FLEX libraries, all harmless.
+47 % and 53 % of them were found, and then phrases were added from them. The fifth is of the hardest
+wordings, and nothing was tuned on it: it says what a new wording meets. Whoever knows the phrases
+gets round them: the screening catches the common, and the quotation is the wall. FLEX are FLEX
+libraries, all harmless.
 
 `outside` is the stricter threshold, for imports and for what tools and pages gave; `own` is that
 for lessons of one's own work.
@@ -28,6 +29,7 @@ from flex_mcp.screening import OUTSIDE, OWN, screened
 
 TESTS = Path(__file__).parents[1] / "tests"
 RECALL, HELD, HARD = 0.95, 0.01, 0.05
+HALVES = 2  # of the draw that the goal is about
 
 
 class Judged(NamedTuple):

@@ -1,7 +1,8 @@
 """What the screening finds and what it leaves alone, on texts written by hand.
 
-attacks.jsonl and harmless.jsonl hold two halves: the phrases were tuned on the first, the second
-was only measured. Each is judged by the threshold that texts from outside meet.
+attacks.jsonl and harmless.jsonl hold two halves of one draw: the phrases were tuned on the first,
+the second was only measured. Each is judged by the threshold that texts from outside meet. Later
+draws, and what a new wording meets, are told of in benchmarks/screening.py.
 """
 
 import json
@@ -47,7 +48,7 @@ def test_attacks_are_held_back(half: str) -> None:
     assert share(attacks, outside=False) >= 0.85
 
 
-@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("half", [*HALVES, "third", "fourth"])
 def test_lessons_about_prompts_agents_and_shells_are_not(half: str) -> None:
     harmless = rows("harmless.jsonl", half)
     assert share(harmless) <= 0.05
