@@ -214,9 +214,9 @@ class Read:
             held.setdefault(sentence, set()).add(word)
         return {sentence: frozenset(words) for sentence, words in held.items()}
 
-    def is_quoted(self, start: int, end: int) -> bool:
-        place = bisect_right(self.quotes, (start, len(self.text))) - 1
-        return place >= 0 and self.quotes[place][0] <= start and end <= self.quotes[place][1]
+    def is_quoted(self, at: int) -> bool:
+        place = bisect_right(self.quotes, (at, len(self.text))) - 1
+        return place >= 0 and self.quotes[place][0] <= at < self.quotes[place][1]
 
 
 def _sets(word: str) -> set[int]:
@@ -252,7 +252,7 @@ def _best(read: Read, phrase: Phrase) -> Hit | None:
         end = _end(read, phrase.elements, start)
         if end is None or (phrase.begins and not _begins(read, start)):
             continue
-        weight = phrase.weight * _context(read, phrase, start, end)
+        weight = phrase.weight * _context(read, phrase, start)
         if best is None or weight > best.weight:
             best = Hit(phrase.kind, weight, read.starts[start], read.ends[end])
         if weight == phrase.weight:
@@ -279,9 +279,9 @@ def _begins(read: Read, start: int) -> bool:
     return start == 0 or read.clause[start - 1] != read.clause[start]
 
 
-def _context(read: Read, phrase: Phrase, start: int, end: int) -> float:
+def _context(read: Read, phrase: Phrase, start: int) -> float:
     """How much of its weight a phrase keeps where it stands."""
-    factor = _shading(read, phrase.weight, read.starts[start], read.ends[end])
+    factor = _shading(read, phrase.weight, read.starts[start])
     vocabulary = read.vocabulary[read.sentence[start]]
     if phrase.kind == "permission" and phrase.weight < SURE and _set("CONDITIONS") & vocabulary:
         factor *= CONDITIONAL
@@ -308,12 +308,12 @@ def _tells(before: Sequence[str]) -> bool:
     return before[-1] in _set("TELLING")
 
 
-def _shading(read: Read, weight: float, start: int, end: int) -> float:
+def _shading(read: Read, weight: float, start: int) -> float:
     place = max(0, bisect_right(read.starts, start) - 1)
     if not read.words:
         return 1.0
     vocabulary = read.vocabulary[read.sentence[place]]
-    if vocabulary & _set("ABOUT") and read.is_quoted(start, end) and not _obeyed(read, place):
+    if vocabulary & _set("ABOUT") and read.is_quoted(start) and not _obeyed(read, place):
         return MENTIONED
     if weight < SURE and vocabulary & _set("CAUTION"):
         return CAUTIONED
@@ -362,4 +362,4 @@ def _pieces_end(text: str, pieces: Pieces, end: int) -> int | None:
 
 
 def _shown(read: Read, kind: str, weight: float, start: int, end: int) -> Hit:
-    return Hit(kind, weight * _shading(read, weight, start, end), start, end)
+    return Hit(kind, weight * _shading(read, weight, start), start, end)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from flex_mcp import phrases
 from flex_mcp.phrases import Hit
+from flex_mcp.quoting import FLAG, one_line
 
 OWN, OUTSIDE = 0.7, 0.5  # held back from this score on: lessons of one's own work, and from outside
 QUOTE = 60  # characters of what was found
@@ -28,7 +29,6 @@ DECODED = 0.4  # from which score on it matters that it was encoded
 HIDING = "It hides characters from a person who reads it"
 ENCODED = "It holds orders in an encoding"
 
-FLAG = re.compile("\U0001f3f4[\U000e0061-\U000e007a]{2,6}\U000e007f")
 TAGS = re.compile("[\U000e0020-\U000e007e]{1,4000}")
 SELECTORS = re.compile("[\U000e0100-\U000e01ef]{3}|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2}")
 ZERO_WIDTH = "\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\ufeff\u034f\u3164\u115f\u1160"
@@ -124,7 +124,7 @@ def _together(signs: list[Sign]) -> Sign:
 
 
 def _reason(sign: Sign) -> str:
-    quote = " ".join(sign.quote.split())
+    quote = one_line(sign.quote)
     cut = quote if len(quote) <= QUOTE else f"{quote[: QUOTE - 1]}\u2026"
     return f"{sign.sentence}: \u201c{cut}\u201d" if cut else sign.sentence
 

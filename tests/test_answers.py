@@ -34,6 +34,7 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.models import Snapshot as Kept
+from flex_mcp.quoting import NATURE, visible
 
 LIMITS: dict[Detail, int] = {"concise": 6_000, "detailed": 40_000}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -142,10 +143,12 @@ def test_what_does_not_fit_goes_from_the_end_of_its_level_and_is_counted(
 def test_what_is_shortened_is_marked_and_the_answer_says_where_it_is_whole(found: Found) -> None:
     answer = search_answer(found, "concise")
     abouts = {hit.experience.id: hit.experience for hit in found.hits}
-    whole = {id_: about.lesson for id_, about in abouts.items()}
+    whole = {id_: visible(about.lesson) for id_, about in abouts.items()}
     shown = [(hit, abouts[hit["id"]]) for hit in answer.content["hits"]]
     cut = [
-        hit for hit, about in shown if (hit["when"], hit["lesson"]) != (about.when, about.lesson)
+        hit
+        for hit, about in shown
+        if (hit["when"], hit["lesson"]) != (visible(about.when), visible(about.lesson))
     ]
     assert [hit["id"] for hit in cut] == [
         hit["id"] for hit in answer.content["hits"] if hit["truncated"]
@@ -174,6 +177,7 @@ def test_a_detailed_answer_gives_whole_lessons() -> None:
 def test_nothing_relevant_is_said_in_both_forms() -> None:
     answer = search_answer(Found(retrieval_id="r_abc", hits=(), relevance=0.1), "concise")
     assert answer.content == {
+        "nature": NATURE,
         "retrieval_id": "r_abc",
         "nothing_relevant": True,
         "relevance": 0.1,

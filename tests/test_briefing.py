@@ -30,6 +30,7 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.prompting import Prompts
+from flex_mcp.quoting import visible
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PIECES = [
@@ -158,9 +159,9 @@ def test_a_brief_says_of_each_trajectory_whether_it_was_shortened(
         one, said = whole[shown["id"]], shown["task"] + shown["text"]
         steps = one.steps or ()
         texts = [one.task, one.transcript, one.answer, one.feedback, *(s.content for s in steps)]
-        complete = all(text in said for text in texts if text) and shown["text"].count(". ") >= len(
-            steps
-        )
+        complete = all(visible(f"{text}\n")[:-1] in said for text in texts if text) and shown[
+            "text"
+        ].count(". ") >= len(steps)
         assert shown["shortened"] or complete
         heading = next(line for line in answer.text.splitlines() if f"### {one.id}" in line)
         assert ("shortened to fit" in heading) == shown["shortened"]

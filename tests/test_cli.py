@@ -231,6 +231,7 @@ def test_a_library_goes_out_and_into_another(at: tuple[str, str], tmp_path: Path
         "already": 0,
         "trajectories": 1,
         "redacted": None,
+        "quarantined": 0,
     }
     assert "had 1 already" in done("import", str(file), *other)
     assert the_id(*other) == the_id(*at)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 from flex_mcp.arguments import Detail, adapter
 from flex_mcp.briefing import Distillation
@@ -33,7 +33,7 @@ from flex_mcp.models import (
     Zone,
     values_of,
 )
-from flex_mcp.quoting import one_line, quoted
+from flex_mcp.quoting import NATURE, all_visible, one_line, quoted, visible
 from flex_mcp.redaction import told
 
 CONCISE_LIMIT = 6_000  # characters of each form
@@ -53,11 +53,18 @@ LEFT_OUT = "Some hits are left out for length: ask with a lower limit, or by lev
 SENTENCE = re.compile(r"""(?<=[^\W\d_])[.!?][)"'”\u2019]?(?=\s)""")
 
 
-class Answer(NamedTuple):
-    """What a tool says: `content` for programs and most models, `text` for the rest."""
+@dataclass(slots=True)
+class Answer:
+    """What a tool says: `content` for programs and most models, `text` for the rest.
+
+    Whatever comes from outside, nothing in either is there unseen.
+    """
 
     content: dict[str, Any]
     text: str
+
+    def __post_init__(self) -> None:
+        self.content, self.text = all_visible(self.content), visible(self.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +78,12 @@ class HitAnswer:
     truncated: bool
     domain: str | None
     score: float
+    origin: Origin | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchAnswer:
+    nature: str
     retrieval_id: str | None
     nothing_relevant: bool
     relevance: float
@@ -123,6 +132,7 @@ class ExperienceAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetAnswer:
+    nature: str
     experiences: tuple[ExperienceAnswer, ...]
     missing: tuple[str, ...]
 
@@ -180,6 +190,7 @@ class ReportAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurateAnswer:
+    nature: str
     experience: ExperienceAnswer
     revision: RevisionAnswer
 
@@ -197,21 +208,22 @@ def search_answer(found: Found, detail: Detail) -> Answer:
 
     What does not fit even so is left out from the end of its level and counted; the best hit stays.
     """
-    limit = DETAILED_LIMIT if detail == "detailed" else CONCISE_LIMIT
-    lengths = (limit,) if detail == "detailed" else LESSON_LENGTHS
+    whole = detail == "detailed"
+    limit = DETAILED_LIMIT if whole else CONCISE_LIMIT
+    lengths = (limit,) if whole else LESSON_LENGTHS
     hits = list(found.hits)
-    answer = _search_answer(found, hits, lengths[0])
+    answer = _search_answer(found, hits, lengths[0], whole)
     for length in lengths[1:]:
         if _size(answer) <= limit:
             break
-        answer = _search_answer(found, hits, length)
+        answer = _search_answer(found, hits, length, whole)
     while _size(answer) > limit and len(hits) > 1:
         hits.remove(_least(hits))
-        answer = _search_answer(found, hits, lengths[-1])
+        answer = _search_answer(found, hits, lengths[-1], whole)
     for length in (limit // 2, limit // 4, *LESSON_LENGTHS):
         if _size(answer) <= limit:
             break
-        answer = _search_answer(found, hits, length)  # one hit alone, longer than all may be
+        answer = _search_answer(found, hits, length, whole)  # one hit alone, longer than all may be
     return answer
 
 
@@ -225,12 +237,13 @@ def _least(hits: Sequence[Hit]) -> Hit:
     return max(reversed(levels), key=len)[-1]
 
 
-def _search_answer(found: Found, hits: Sequence[Hit], length: int) -> Answer:
-    shown = tuple(_hit_answer(hit, length) for hit in hits)
+def _search_answer(found: Found, hits: Sequence[Hit], length: int, whole: bool) -> Answer:  # noqa: FBT001  as detailed
+    shown = tuple(_hit_answer(hit, length, whole=whole) for hit in hits)
     notices = [*found.notices]
     notices += [SHORTENED] if any(hit.truncated for hit in shown) else []
     notices += [LEFT_OUT] if len(hits) < len(found.hits) else []
     answer = SearchAnswer(
+        nature=NATURE,
         retrieval_id=found.retrieval_id,
         nothing_relevant=found.nothing_relevant,
         relevance=round(found.relevance, 3),
@@ -245,10 +258,11 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
-def _hit_answer(hit: Hit, length: int) -> HitAnswer:
+def _hit_answer(hit: Hit, length: int, *, whole: bool = False) -> HitAnswer:
     about = hit.experience
-    lesson = shortened(about.lesson, length)
-    when = shortened(about.when, max(length // 2, WHEN_SHORTEST))
+    texts = visible(about.when), visible(about.lesson)
+    when = shortened(texts[0], max(length // 2, WHEN_SHORTEST))
+    lesson = shortened(texts[1], length)
     return HitAnswer(
         id=about.id,
         zone=about.zone,
@@ -256,9 +270,10 @@ def _hit_answer(hit: Hit, length: int) -> HitAnswer:
         title=about.title,
         when=when,
         lesson=lesson,
-        truncated=(when, lesson) != (about.when, about.lesson),
+        truncated=(when, lesson) != texts,
         domain=about.domain,
         score=round(hit.score, 3),
+        origin=about.origin if whole else None,
     )
 
 
@@ -290,12 +305,13 @@ def _search_text(answer: SearchAnswer) -> str:
 
 
 def hit_alone(hit: Hit) -> str:
-    """One hit as text, for where it stands alone."""
-    return _hit_text(_hit_answer(hit, HIT_ALONE))
+    """One hit as text, with its origin, for where it stands alone."""
+    return _hit_text(_hit_answer(hit, HIT_ALONE, whole=True))
 
 
 def _hit_text(hit: HitAnswer) -> str:
     about = [hit.id, str(hit.zone), one_line(hit.domain or ""), f"score {hit.score}"]
+    about += [origin_text(hit.origin)] if hit.origin else []
     about += ["truncated"] if hit.truncated else []
     heading = f"**{one_line(hit.title)}** ({', '.join(filter(None, about))})"
     return quoted(heading, f"When: {hit.when}" if hit.when else "", hit.lesson)
@@ -366,10 +382,10 @@ def revision_answer(revision: Revision) -> RevisionAnswer:
 
 
 def get_answer(experiences: Sequence[ExperienceAnswer], missing: Sequence[str]) -> Answer:
-    answer = GetAnswer(experiences=tuple(experiences), missing=tuple(missing))
+    answer = GetAnswer(nature=NATURE, experiences=tuple(experiences), missing=tuple(missing))
     texts = [experience_text(one) for one in experiences]
     texts += [f"Not here: {', '.join(missing)}."] if missing else []
-    return Answer(plain(answer), "\n\n".join(texts))
+    return Answer(plain(answer), "\n\n".join([NATURE, *texts]))
 
 
 def experience_text(one: ExperienceAnswer) -> str:
@@ -560,7 +576,6 @@ def report_answer(retrieval_id: str, updated: Sequence[Counters]) -> Answer:
 
 
 def curate_answer(experience: ExperienceAnswer, revision: RevisionAnswer) -> Answer:
-    answer = CurateAnswer(experience=experience, revision=revision)
-    return Answer(
-        plain(answer), f"Done: {_revision_text(revision)}\n\n{experience_text(experience)}"
-    )
+    answer = CurateAnswer(nature=NATURE, experience=experience, revision=revision)
+    done = f"Done: {_revision_text(revision)}\n\n{NATURE}\n\n{experience_text(experience)}"
+    return Answer(plain(answer), done)

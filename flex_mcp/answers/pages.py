@@ -20,7 +20,7 @@ from flex_mcp.answers import (
 from flex_mcp.errors import NotFoundError
 from flex_mcp.excerpts import all_steps, shown, trajectory_text
 from flex_mcp.models import TRAJECTORY_LIMIT, Experience, Level, RecordedTrajectory, Status, Zone
-from flex_mcp.quoting import one_line, quoted
+from flex_mcp.quoting import NATURE, one_line, quoted
 
 if TYPE_CHECKING:
     from flex_mcp.library import Library
@@ -60,7 +60,7 @@ def experience_page(library: "Library", id_: str) -> str:
     found = library.get([id_])
     if not found:
         raise NotFoundError(f"there is no experience {_named(id_)}: list the resources")
-    return experience_text(whole(library, found[0]))
+    return f"{NATURE}\n\n{experience_text(whole(library, found[0]))}"
 
 
 def trajectory_page(library: "Library", id_: str) -> str:
@@ -104,7 +104,7 @@ def _whole_trajectory(one: RecordedTrajectory) -> str:
         steps,
         *(f"{name}: {text}" for name, text in ends.items() if text),
     )
-    return f"{text}\n{' · '.join(filter(None, facts))}"
+    return f"{NATURE}\n\n{text}\n{' · '.join(filter(None, facts))}"
 
 
 def zone_page(library: "Library", name: str) -> str:
@@ -134,14 +134,14 @@ def domain_page(library: "Library", path: str) -> str:
 
 def _list(heading: str, found: Sequence[Experience]) -> str:
     listed = sorted(found[:LISTED], key=lambda one: [*Level].index(one.level))
-    parts, room = [f"# {heading}"], DETAILED_LIMIT
+    parts, room = [f"# {heading}", NATURE], DETAILED_LIMIT
     for one in listed:
         text = _entry(one)
         if len(text) > room:
             break
         room -= len(text)
         parts.append(text)
-    if len(parts) - 1 < len(found):
+    if len(parts) - 2 < len(found):  # a heading and a line go before
         parts.append("There are more: search_experience finds them, the list of resources has all.")
     return "\n\n".join(parts if found else [*parts, "Nothing yet."])
 

@@ -275,7 +275,8 @@ def _elsewhere(revision: Revision) -> Revision:
 
 
 def _hold_back(writing: Writing, one: Experience, why: str, now: datetime) -> None:
-    after = replace(one, status=Status.QUARANTINED, revision=one.revision + 1, updated_at=now)
+    last = max(one.revision, *(each.revision for each in writing.revisions(one.id)), 1)
+    after = replace(one, status=Status.QUARANTINED, revision=last + 1, updated_at=now)
     writing.put_experience(after, None)
     writing.add_revision(
         Revision(

@@ -20,7 +20,7 @@ from flex_mcp.models import (
     Snapshot,
 )
 from flex_mcp.redaction import Redactor, told
-from flex_mcp.screening import CLEAN, Screened
+from flex_mcp.screening import CLEAN, Screened, screened
 from flex_mcp.store import Store, Writing
 
 RawLesson = Lesson | Mapping[str, object]
@@ -181,12 +181,14 @@ def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
         )
     trajectories = [source.evidence[id_] for id_ in evidence]
     domains = {trajectory.domain for trajectory in trajectories}
+    domain = domains.pop() if len(domains) == 1 else None
+    outside = any(map(from_outside, trajectories))
     return Proposal(
         index=index,
         lesson=one.lesson,
         evidence=evidence,
         vectors=one.vectors,
-        domain=domains.pop() if len(domains) == 1 else None,
+        domain=domain,
         priority=starting_priority(trajectories),
-        held=one.screened.held(outside=any(map(from_outside, trajectories))),
+        held=one.screened.held(outside=outside) or screened((domain or "",)).held(outside=outside),
     )

@@ -30,7 +30,7 @@ from flex_mcp.answers import pages, shortened
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError, InputError, NotFoundError
 from flex_mcp.models import Experience, Place, Zone
-from flex_mcp.quoting import one_line
+from flex_mcp.quoting import one_line, visible
 from flex_mcp.server import sdk
 from flex_mcp.server.audience import Audience
 from flex_mcp.uris import JSON, MARKDOWN
@@ -201,5 +201,6 @@ def _completed(app: App, subject: str, argument: CompletionArgument) -> Completi
             found = []
     except FlexError as error:
         raise _refused(error) from error
+    found = [one for one in found if visible(one) == one]  # a name to type has nothing unseen
     more = len(found) > COMPLETIONS
     return Completion(values=found[:COMPLETIONS], total=None if more else len(found), has_more=more)

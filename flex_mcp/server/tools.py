@@ -27,6 +27,7 @@ from flex_mcp.arguments import (
 from flex_mcp.consent import Unasked
 from flex_mcp.errors import FlexError
 from flex_mcp.llm import Later
+from flex_mcp.quoting import visible
 from flex_mcp.server import asking, elicitation, sampling
 from flex_mcp.server.audience import Audience
 from flex_mcp.server.caller import client_name, only_reads
@@ -79,7 +80,8 @@ class LibraryTool(Tool):
 
 
 def _refusal(sentence: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=sentence)], is_error=True)
+    text = TextContent(type="text", text=visible(sentence))
+    return CallToolResult(content=[text], is_error=True)
 
 
 READS = ToolAnnotations(
