@@ -10,7 +10,11 @@ HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 UNSPACED = re.compile(f"[\u3040-\u30ff\uac00-\ud7af{HAN}]+")
 IDENTIFIER = re.compile(r"[A-Za-z0-9]{4,}")
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-JOINED = re.compile(r"[A-Za-z][A-Za-z0-9]+(?:(?:_|\.|/|::)[A-Za-z0-9]{2,})+|\b[A-Z]{2,}-\d+\b")
+# What is joined is the group; the rest passes over a run at once, so that long ones cost no more.
+JOINED = re.compile(
+    r"([A-Za-z][A-Za-z0-9]++(?:(?:_|\.|/|::)[A-Za-z0-9]{2,}+)++|\b[A-Z]{2,}+-\d++\b)"
+    r"|\d++|[A-Za-z0-9]++"
+)
 
 
 def expanded(text: str) -> str:
@@ -23,7 +27,7 @@ def expanded(text: str) -> str:
     for identifier in IDENTIFIER.findall(text):
         parts = HUMP.split(identifier)
         more += parts if len(parts) > 1 else ()
-    more += ("".join(filter(str.isalnum, joined)) for joined in JOINED.findall(text))
+    more += ("".join(filter(str.isalnum, joined)) for joined in JOINED.findall(text) if joined)
     return f"{UNSPACED.sub(' ', text)}\n{' '.join(more)}" if more else text
 
 
