@@ -62,24 +62,25 @@ def prepare(
         embedder, _ = embedders.serving(made_by)
     except EmbedderError as error:
         return PreparedLessons([Prepared(error)] * len(lessons), None)
-    clean, counts = zip(*map(redactor.clean, lessons), strict=True)
-    checked_lessons = [_checked(raw) for raw in clean]  # a refusal quotes no secret either
-    good = [one for one in checked_lessons if isinstance(one, Lesson)]
+    clean = [_clean(raw, redactor) for raw in lessons]
+    good = [one for one, _ in clean if isinstance(one, Lesson)]
     vectors = iter(embedder.passages([_text(one) for one in good]) if embedder else ())
     prepared = [
         Prepared(one, next(vectors, None), redacted, screened_lesson(one))
         if isinstance(one, Lesson)
         else Prepared(one)
-        for one, redacted in zip(checked_lessons, counts, strict=True)
+        for one, redacted in clean
     ]
     return PreparedLessons(prepared, embedder)
 
 
-def _checked(raw: RawLesson) -> Lesson | InputError:
+def _clean(raw: RawLesson, redactor: Redactor) -> tuple[Lesson | InputError, int]:
+    """Without secrets before it is checked: a refusal quotes none either."""
     try:
-        return checked(Lesson, raw)
+        clean, redacted = redactor.clean(raw)
+        return checked(Lesson, clean), redacted
     except InputError as error:
-        return error
+        return error, 0
 
 
 def _text(lesson: Lesson) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
+from flex_mcp.errors import InputError
 from flex_mcp.redaction.entropy import is_random
 from flex_mcp.redaction.spans import Span, merged
 from flex_mcp.settings import Redacting
@@ -112,8 +113,15 @@ class Redactor:
 
         Raises:
             SettingError: the mode is none.
+            InputError: it is nested without end.
         """
-        return _walked(value, self._mode())
+        mode = self._mode()
+        try:
+            return _walked(value, mode)
+        except RecursionError as error:
+            raise InputError(
+                "it is nested too deep: send flatter lists and objects"
+            ) from error
 
     def value(self, value: T) -> T:
         """As `clean`, where nobody asks how many."""
