@@ -16,6 +16,7 @@ from flex_mcp.errors import AnswerError
 from flex_mcp.llm import WINDOW
 from flex_mcp.models import Lesson, Level, Outcome, RecordedTrajectory, Step, StepKind, Zone
 from flex_mcp.prompting import Prompts
+from flex_mcp.quoting import visible
 from flex_mcp.server import sampling
 from flex_mcp.turns import Prompt
 
@@ -168,7 +169,8 @@ def test_a_question_fits_its_window_and_says_what_is_shortened(
         (heading,) = [line for line in text.splitlines() if line.startswith(f"### {one.id}")]
         outside = [one.task, one.transcript, one.answer, one.feedback]
         outside += [step.content for step in one.steps or ()]
-        whole = all("\n> ".join(part.splitlines()) in text for part in outside if part)
+        quoted = ("\n> ".join(visible(f"{part}\n").splitlines()) for part in outside if part)
+        whole = all(part in text for part in quoted)
         assert whole or "shortened to fit" in heading
 
 

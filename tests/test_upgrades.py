@@ -335,7 +335,7 @@ def test_of_many_migrations_the_last_three_copies_are_kept(
         monkeypatch.setattr(sqlite_file, "MIGRATIONS", grown)
         SqliteStore(path).close()
     kept = [int(one.name.split("schema-")[1].split("-")[0]) for one in copies.copies_of(path)]
-    assert kept == [len(ALL) + 2, len(ALL) + 3, len(ALL) + 4]
+    assert sorted(kept) == [len(ALL) + 2, len(ALL) + 3, len(ALL) + 4]
 
 
 class Usage(NamedTuple):

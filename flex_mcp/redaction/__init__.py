@@ -119,9 +119,7 @@ class Redactor:
         try:
             return _walked(value, mode)
         except RecursionError as error:
-            raise InputError(
-                "it is nested too deep: send flatter lists and objects"
-            ) from error
+            raise InputError("it is nested too deep: send flatter lists and objects") from error
 
     def value(self, value: T) -> T:
         """As `clean`, where nobody asks how many."""

@@ -78,7 +78,7 @@ def _opened(path: Path) -> Generator[Carver]:
 def _take_all(carver: Carver, tables: "Mapping[str, _Table]") -> Counter[str]:
     """Each table from its root, then what no root leads to: how many rows could not be taken."""
     lost = Counter[str]()
-    roots = _usual_roots() | _roots(carver)
+    roots = _usual_roots(carver.page(1)) | _roots(carver)
     for name, table in tables.items():
         if name in roots:
             lost[name] += sum(not table.take(row) for row in carver.rows(roots[name]))
@@ -101,9 +101,10 @@ def _roots(carver: Carver) -> dict[str, int]:
     return found
 
 
-def _usual_roots() -> dict[str, int]:
+def _usual_roots(header: bytes) -> dict[str, int]:
     """Where they begin in every library that was not vacuumed: for what the file cannot say."""
-    usual = file.usual_schema(len(file.MIGRATIONS))
+    newest, version = len(file.MIGRATIONS), int.from_bytes(header[60:64], "big")
+    usual = file.usual_schema(version if 0 < version <= newest else newest)
     return {name: root for kind, name, root, _ in usual if kind == "table" and root}
 
 
