@@ -169,7 +169,7 @@ def test_a_question_fits_its_window_and_says_what_is_shortened(
         (heading,) = [line for line in text.splitlines() if line.startswith(f"### {one.id}")]
         outside = [one.task, one.transcript, one.answer, one.feedback]
         outside += [step.content for step in one.steps or ()]
-        quoted = ("\n> ".join(visible(f"{part}\n").splitlines()) for part in outside if part)
+        quoted = ("\n> ".join(visible(f"{part}\n")[:-1].splitlines()) for part in outside if part)
         whole = all(part in text for part in quoted)
         assert whole or "shortened to fit" in heading
 
