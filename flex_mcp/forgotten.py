@@ -38,6 +38,7 @@ class Kind(StrEnum):
     BRIEF = "brief"
     ENTRY = "entry"
     DOCUMENT = "document"
+    CLIENT = "client"  # a name in the log of writes
 
 
 class Held(NamedTuple):
@@ -68,7 +69,8 @@ class Stems:
     """All that goes, by ids, and what stays with a new beginning.
 
     `shared` are experiences that have other evidence too; they are among `experiences` unless they
-    are kept. `cleaned` stay, and lose the history that names what goes; so do `entries` their JSON.
+    are kept. `cleaned` stay, and lose the history that names what goes; so do `entries` their JSON,
+    and the log the names of `clients`.
     """
 
     trajectories: frozenset[str] = frozenset()
@@ -78,6 +80,7 @@ class Stems:
     retrievals: frozenset[str] = frozenset()
     briefs: frozenset[str] = frozenset()
     entries: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
     document: bool = False
 
     @property
@@ -86,7 +89,8 @@ class Stems:
         return self.trajectories | self.experiences | self.retrievals | self.briefs
 
     def __bool__(self) -> bool:
-        return bool(self.ids or self.cleaned or self.entries or self.document)
+        rest = self.cleaned or self.entries or self.clients or self.document
+        return bool(self.ids or rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

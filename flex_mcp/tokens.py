@@ -91,11 +91,12 @@ class Tokens:
         query_tokens = self._weighed(np.unique(asked), documents, len(kept))
         text_tokens = self._weighed(known, documents, len(kept))
         most = query_tokens.heaviest(LONGEST)
-        cosines = np.maximum(text_tokens.vectors @ most.vectors.T, 0)
         of_titles = texts.titles().holding(places[texts.in_title], len(known))
-        scores = _both_ways(held, cosines, most.weights, text_tokens.weights)
-        scores += TITLE * _both_ways(of_titles, cosines, most.weights, text_tokens.weights)
-        scores += PAIRS * _beside(asked, texts, query_tokens)
+        with np.errstate(invalid="ignore"):  # BLAS may say so of lanes that it does not use
+            cosines = np.maximum(text_tokens.vectors @ most.vectors.T, 0)
+            scores = _both_ways(held, cosines, most.weights, text_tokens.weights)
+            scores += TITLE * _both_ways(of_titles, cosines, most.weights, text_tokens.weights)
+            scores += PAIRS * _beside(asked, texts, query_tokens)
         return scores.tolist()
 
     def _weighed(self, chosen: "Ints", documents: "Ints", texts: int) -> "_Weighed":

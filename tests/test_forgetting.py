@@ -35,7 +35,7 @@ from hypothesis import strategies as st
 from flex_mcp import open_library
 from flex_mcp.arguments import Fields
 from flex_mcp.cli import main
-from flex_mcp.errors import InputError, NotFoundError
+from flex_mcp.errors import FullDiskError, InputError, NotFoundError
 from flex_mcp.exchange import Format, export_library, import_file
 from flex_mcp.forgotten import Choice, Pieces
 from flex_mcp.library import Library
@@ -54,6 +54,8 @@ from flex_mcp.models import (
 )
 from flex_mcp.sqlite import SqliteStore
 from flex_mcp.sqlite import forgetting as in_file
+from flex_mcp.sqlite.reading import SCANNED
+from flex_mcp.sqlite.writing import SqliteWriting
 
 WORKER = Path(__file__).with_name("worker.py")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -495,6 +497,39 @@ def test_what_stays_and_quotes_what_went_is_named(
     assert forgotten.cleaned.proof.named == (trajectory_id, other)
     quick.forget(Choice(ids=(trajectory_id, other)))
     assert left_of(tmp_path / "library.db", [gone, "beans"]) == []
+
+
+def test_forgetting_a_text_takes_it_out_of_the_names_in_the_log_too(
+    quick: Library, tmp_path: Path
+) -> None:
+    quick.record(a_trajectory(), client="qsecretagentq")
+    forgotten = quick.forget(Choice(text="QsecretAgentq"), client="me")
+    assert forgotten.done
+    assert {one.client for one in quick.last_writes(9)} == {"(forgotten)", "me"}
+    quick.close()
+    assert left_of(tmp_path / "library.db", ["qsecretagentq"]) == []
+
+
+def test_a_forgetting_that_is_taken_back_leaves_what_this_process_holds_as_it_was(
+    quick: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"lesson number {one}" for one in range(SCANNED + 2)]
+    for start in range(0, len(texts), 50):
+        quick.apply([a_lesson(text, action=Action.ADD) for text in texts[start : start + 50]])
+    gone, stays = record(quick, "This"), record(quick, "That")
+    quick.apply([a_lesson("of both", action=Action.ADD)], evidence=(gone, stays))
+    quick.search("lesson number 7")
+
+    def full(*_: object) -> None:
+        raise FullDiskError("no room is left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteWriting, "forget_history", full)
+        with pytest.raises(FullDiskError):
+            quick.forget(Choice(ids=(gone,)), keep_shared=True)
+    quick.apply([a_lesson("a garden of zebras", action=Action.ADD)])
+    found = quick.search("a garden of zebras", abstain=False)
+    assert found.hits[0].experience.title == "a garden of zebras"
 
 
 def test_the_log_tells_who_forgot_and_no_longer_names_what_went(quick: Library) -> None:

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labelled_secrets import BASE64, PROVIDERS, Line, drawn, lines, pieces, private_key
 from mcp import Client
+from mcp_types import Implementation
 
 from flex_mcp import open_library, redaction
 from flex_mcp.app import App
@@ -478,3 +479,30 @@ def test_a_line_without_a_secret_is_given_back_as_it_is() -> None:
     assert redactor.value(lesson) is lesson
     assert redactor.value({"a": [1, None, 2.5, lesson]})["a"][3] is lesson
     assert redactor.clean(value) == (value, 0)
+
+
+def test_what_is_private_from_one_step_to_a_later_one_is_never_stored(tmp_path: Path) -> None:
+    contents = ["look <private> at", "the SALARY", "of </private> all", "see Local<Private> code"]
+    steps = tuple(Step(kind=StepKind.MESSAGE, content=content) for content in contents)
+    with fake_library(tmp_path, FakeEmbedder()) as library:
+        id_ = library.record(a_trajectory(steps=steps)).trajectory_id
+        (kept,) = library.trajectories([id_])
+    mark = "[redacted:private]"
+    assert [step.content for step in kept.steps or ()] == [
+        f"look {mark}",
+        mark,
+        f"{mark} all",
+        "see Local<Private> code",
+    ]
+
+
+@pytest.mark.anyio
+async def test_a_secret_in_a_clients_name_is_not_logged(tmp_path: Path) -> None:
+    token = "ghp_" + "a8Fk2" * 7 + "x"
+    app = App(library=str(tmp_path / "library.db"))
+    info = Implementation(name=f"agent {token}", version="1")
+    async with Client(build_server(app), client_info=info) as client:
+        await client.call_tool("record_trajectory", {"task": "x", "outcome": "success"})
+    (write,) = app.library.last_writes(1)
+    app.close()
+    assert write.client == "agent [redacted:github-token] 1"

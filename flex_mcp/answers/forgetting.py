@@ -58,6 +58,7 @@ def _counts(stems: Stems) -> str:
         "searches": stems.retrievals,
         "briefs": stems.briefs,
         "imported entries as they came": stems.entries,
+        "names of clients in the log": stems.clients,
         "histories of experiences that stay": stems.cleaned,
     }
     listed = [f"{len(ids):,} {name}" for name, ids in counts.items() if ids]

@@ -70,6 +70,7 @@ def _chosen(reading: Reading, choice: Choice) -> Stems:
         retrievals=found[Kind.RETRIEVAL],
         briefs=found[Kind.BRIEF],
         entries=found[Kind.ENTRY],
+        clients=found[Kind.CLIENT],
         document=bool(found[Kind.DOCUMENT]),
     )
 

@@ -1,7 +1,7 @@
 """Keeping a trajectory once, and counting its outcome for the searches that it used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flex_mcp.arguments import checked
@@ -18,7 +18,7 @@ from flex_mcp.models import (
     new_id,
     values_of,
 )
-from flex_mcp.redaction import Redactor
+from flex_mcp.redaction import Redactor, carried
 from flex_mcp.store import Writing
 
 
@@ -48,6 +48,10 @@ def recorded(
         SettingError: see `Redactor.clean`.
     """
     given = checked(Trajectory, Trajectory(**values_of(trajectory, Trajectory)))
+    if given.steps:
+        contents = carried([step.content for step in given.steps])
+        steps = zip(given.steps, contents, strict=True)
+        given = replace(given, steps=tuple(replace(step, content=text) for step, text in steps))
     (given, key), redacted = redactor.clean((given, key))
     hashed = content_hash(given)
     values = values_of(given, Trajectory)

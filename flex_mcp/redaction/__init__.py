@@ -12,7 +12,7 @@ knows neither passwords nor connection strings without their context.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -76,9 +76,34 @@ def _spans(text: str, mode: Redacting) -> Iterator[Span]:
             yield span
 
 
-def _private(text: str) -> Iterator[Span]:
-    depth, begin = 0, 0
+def carried(texts: Sequence[str]) -> list[str]:
+    """The same texts, where what is private from one on until a later one is so in each."""
+    closing = [place for place, text in enumerate(texts) if _depth(text) < 0]
+    depth, made = 0, list[str]()
+    for place, text in enumerate(texts):
+        made.append("<private>" * depth + text)
+        is_closed = bool(closing) and place < closing[-1]
+        depth = max(0, _depth(made[-1])) if is_closed else 0
+    return made
+
+
+def _depth(text: str) -> int:
+    """How many tags are open at the end of a text; negative where one closes what is not open."""
+    depth, least = 0, 0
     for tag in PRIVATE.finditer(text):
+        depth += -1 if tag[1] else 1
+        least = min(least, depth)
+    return least if least < 0 else depth
+
+
+def _private(text: str) -> Iterator[Span]:
+    """What is between the tags. One in the middle of a word, never closed, is code."""
+    tags = list(PRIVATE.finditer(text))
+    last = max((tag.start() for tag in tags if tag[1]), default=-1)
+    depth, begin = 0, 0
+    for tag in tags:
+        if tag.start() > last and re.match(r"\w", text[tag.start() - 1 : tag.start()]):
+            continue
         if not tag[1]:
             begin = tag.start() if depth == 0 else begin
             depth += 1

@@ -6,6 +6,7 @@ from mcp.server.mcpserver import Context
 from starlette.requests import Request
 
 from flex_mcp.quoting import one_line
+from flex_mcp.redaction import redact
 from flex_mcp.server.limits import MAX_NAME
 from flex_mcp.settings import Access
 
@@ -15,7 +16,8 @@ def client_name(context: Context[Any, Any]) -> str:
     params = context.request_context.session.client_params
     if params is None:
         return "mcp"
-    return one_line(f"{params.client_info.name} {params.client_info.version}")[:MAX_NAME]
+    name = one_line(f"{params.client_info.name} {params.client_info.version}")[:MAX_NAME]
+    return redact(name)[0]  # it is stored with all that the client does
 
 
 def only_reads(context: Context[Any, Any]) -> bool:

@@ -5,6 +5,7 @@ cleaned and searched for these, the mark stays, and any later run goes on from t
 """
 
 import contextlib
+import itertools
 import json
 import random
 import re
@@ -100,7 +101,8 @@ def forget(connection: apsw.Connection, stems: Stems) -> None:
     connection.pragma("secure_delete", 1)
     run = runner(connection)
     numbers = [number for (number,) in run("numbers", ids=rows.as_json(stems.experiences))]
-    gone = Pieces.of(_texts(run, stems, numbers), len(stems.ids | stems.cleaned))
+    texts = itertools.chain(_texts(run, stems, numbers), encoded(stems.clients))
+    gone = Pieces.of(texts, len(stems.ids | stems.cleaned | stems.clients))
     ids = Pieces.of(encoded(stems.ids))
     _forget_indexed(run, numbers)
     for verb, chosen in (
@@ -111,6 +113,7 @@ def forget(connection: apsw.Connection, stems: Stems) -> None:
         ("forget_retrievals", stems.retrievals),
         ("forget_briefs", stems.briefs),
         ("forget_writes", stems.ids),
+        ("forget_clients", stems.clients),
     ):
         run(verb, ids=rows.as_json(chosen))
     run("forget_emptied_entries")

@@ -324,6 +324,7 @@ class SqliteWriting(SqliteReading):
     def forget(self, stems: "Stems") -> None:
         from flex_mcp.sqlite import forgetting  # late: few processes forget
 
+        self._switched = True  # pages are cleared, and may yet be rolled back
         forgetting.forget(self._connection, stems)
 
     def forget_history(self, experience_id: str, before: int) -> None:

@@ -584,6 +584,9 @@ SELECT experience_id, concat_ws(' ', trajectory_id, before, after, actor, reason
 SELECT id, concat_ws(' ', rendered, decisions) FROM briefs
 UNION ALL SELECT brief_id, concat_ws(' ', prompt, reply) FROM brief_turns;
 
+-- name: held_client
+SELECT DISTINCT client AS id, NULL AS at, NULL AS domain, json_array(client) AS text FROM writes;
+
 -- name: linked_retrieval
 -- Those that the trajectories worked with, and those that asked in the words of their task.
 SELECT retrieval_id AS id FROM trajectory_retrievals
@@ -660,6 +663,9 @@ UPDATE writes SET ids = (SELECT json_group_array(value) FROM json_each(writes.id
     WHERE value NOT IN (SELECT value FROM json_each(:ids)))
 WHERE EXISTS (SELECT 1 FROM json_each(writes.ids)
     WHERE value IN (SELECT value FROM json_each(:ids)));
+
+-- name: forget_clients
+UPDATE writes SET client = '(forgotten)' WHERE client IN (SELECT value FROM json_each(:ids));
 
 -- name: forget_briefs
 DELETE FROM briefs WHERE id IN (SELECT value FROM json_each(:ids));
