@@ -236,6 +236,7 @@ def _opened(path: Path) -> "tuple[Check, Vectors | None]":
 def _contents(path: Path) -> Iterator[Check]:
     """All of the file is read; one that is no library of ours is no case for this check."""
     try:
+        from flex_mcp.sqlite import look
         from flex_mcp.sqlite.repair import wrong_with
 
         wrong = wrong_with(path)
@@ -243,9 +244,12 @@ def _contents(path: Path) -> Iterator[Check]:
         return
     if wrong:
         mend = f"run `flex-mcp doctor --repair --library {shlex.quote(str(path))}`"
-        yield Check("contents", State.FAULT, "; ".join(wrong), mend)
+        yield Check("contents", State.FAULT, "; ".join(filter(str.strip, wrong)), mend)
     else:
         yield Check("contents", State.OK, "tables, full text and vectors are whole and agree")
+    if look(path).unfinished:
+        mend = f"run `flex-mcp forget --finish --library {shlex.quote(str(path))}`"
+        yield Check("contents", State.WARNING, "a forgetting is unfinished", mend)
 
 
 def _permissions(path: Path) -> Check:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from flex_mcp.forgotten import Cleaned, Held, Kind, Stems  # late: few processes forget
 
 EPOCH = "epoch"  # the setting that changes when another content takes the place of all there was
+FORGETTING = "forgetting"  # the setting that says that the file is not clean yet
 BACKUPS = "backups"  # the setting that says where backups went, as JSON
 
 

@@ -53,6 +53,7 @@ from flex_mcp.models import (
     StepKind,
 )
 from flex_mcp.sqlite import SqliteStore
+from flex_mcp.sqlite import file as sqlite_file
 from flex_mcp.sqlite import forgetting as in_file
 from flex_mcp.sqlite.reading import SCANNED
 from flex_mcp.sqlite.writing import SqliteWriting
@@ -499,6 +500,22 @@ def test_what_stays_and_quotes_what_went_is_named(
     assert left_of(tmp_path / "library.db", [gone, "beans"]) == []
 
 
+def test_words_that_an_older_version_kept_do_not_stand_in_the_way(
+    quick: Library, tmp_path: Path
+) -> None:
+    gone, stays = record(quick, "This"), record(quick, "That")
+    quick.apply([a_lesson("of this", action=Action.ADD)], evidence=(gone,))
+    quick.apply([a_lesson("of that", action=Action.ADD)], evidence=(stays,))
+    with contextlib.closing(sqlite_file.connect(tmp_path / "library.db")) as connection:
+        words = "INSERT INTO words (rowid, lesson) VALUES (2, 'splitquiteotherwise')"
+        connection.execute("DELETE FROM words WHERE rowid = 2")
+        connection.execute(words)
+    assert quick.forget(Choice(ids=(gone,))).done
+    assert [hit.experience.title for hit in quick.search("of that", abstain=False).hits] == [
+        "of that"
+    ]
+
+
 def test_forgetting_a_text_takes_it_out_of_the_names_in_the_log_too(
     quick: Library, tmp_path: Path
 ) -> None:
@@ -621,7 +638,7 @@ def test_a_reader_elsewhere_leaves_the_job_unfinished_until_it_lets_go(
     result = run("forget", gone[0], "--yes", "--json", "--wait", "2", "--library", str(path))
     assert result.exit_code == 1
     assert "waiting for another program to let go" in result.stderr
-    assert "close the other programs and run `flex-mcp forget --finish`" in result.stderr
+    assert "close the other programs and run `flex-mcp forget --finish --library " in result.stderr
     answer = json.loads(result.stdout)
     assert (answer["done"], answer["proof"]) == (False, None)
     assert left_of(path, mark.made)

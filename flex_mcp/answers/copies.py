@@ -45,13 +45,14 @@ def mended_answer(path: Path, mended: "Mended") -> Answer:
         lines.append(f"Lost: {_counts(mended.lost) if mended.lost else 'no row that was seen'}")
         if mended.pages_lost:
             lines.append(
-                f"{mended.pages_lost:,} pages could not be read; their rows are not counted."
+                f"{mended.pages_lost:,} pages could not be read, and their rows are not counted: "
+                "if you have a backup, look whether it holds more."
             )
         if mended.unembedded:
             lines.append(
                 f"{mended.unembedded:,} experiences have no vectors: run `flex-mcp reindex`."
             )
-    lines += [f"Found: {one}" for one in mended.found]
+    lines += [f"Found: {one}" for one in mended.found if one.strip()]
     content = {
         "library": str(path),
         "found": list(mended.found),

@@ -1,5 +1,6 @@
 """Commands on the clients' configuration, and on whether this installation is sound."""
 
+import contextlib
 import platform
 import sys
 from collections.abc import Callable
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flex_mcp import __version__, settings
+from flex_mcp import __version__, open_library, settings
 from flex_mcp.cli.commands import before_the_command, fail, json_option, show_answer
 from flex_mcp.clients.places import ClientName, Machine, Scope
-from flex_mcp.errors import ClientCommandError, InputError
+from flex_mcp.errors import ClientCommandError, FlexError, InputError
 
 if TYPE_CHECKING:
     from flex_mcp.clients.installing import Clients, Report
@@ -127,7 +128,11 @@ def _repair(path: Path, *, as_json: bool) -> None:
     from flex_mcp.answers.copies import mended_answer
     from flex_mcp.sqlite.repair import mend
 
-    show_answer(mended_answer(path, mend(path)), as_json)
+    mended = mend(path)
+    if mended.found:
+        with contextlib.suppress(FlexError), open_library(path) as library:
+            library.calibrate()  # what was measured of the library may be lost too
+    show_answer(mended_answer(path, mended), as_json)
 
 
 def machine() -> Machine:

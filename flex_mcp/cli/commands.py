@@ -40,10 +40,19 @@ class Commands(click.Group):
         except BrokenPipeError:
             raise  # click ends it in silence
         except OSError as error:
-            fail(f"the answer cannot be written: {error.strerror}", 1)
+            _fail_on(error)
+        except (KeyboardInterrupt, click.Abort):
+            fail("stopped: what was finished until then stays", 1)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "flex-mcp"
             fail(f"{error.format_message().rstrip('.')}: see {command} --help", 2)
+
+
+def _fail_on(error: OSError) -> NoReturn:
+    if error.filename is None:
+        fail(f"the answer cannot be written: {error.strerror}", 1)
+    why = f"{error.filename} cannot be reached ({error.strerror})"
+    fail(f"{why}: check that it and its folder can be read", 2)
 
 
 def fail(sentence: str, code: int) -> NoReturn:

@@ -10,7 +10,7 @@ import click
 
 from flex_mcp.answers import Answer
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, WorkFailedError, say, with_library
+from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, say, with_library
 from flex_mcp.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,9 +71,16 @@ def forget(  # noqa: PLR0913  its options
         keep_shared = keep_shared or _keeps(len(plan.stems.shared & plan.stems.experiences))
     if dry_run:
         return answers.plan_answer(plan)
-    done = app.library.forget(
-        choice, keep_shared=keep_shared, client=CALLER.name, patience=wait, say=say
-    )
+    try:
+        done = app.library.forget(
+            choice, keep_shared=keep_shared, client=CALLER.name, patience=wait, say=say
+        )
+    except KeyboardInterrupt:
+        fail(
+            "stopped: if something is deleted already, the file is not clean yet, "
+            "so run `flex-mcp forget --finish` with the same --library",
+            1,
+        )
     return _told(answers.forgotten_answer(done, plan), done.cleaned.unfinished)
 
 

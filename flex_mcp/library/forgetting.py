@@ -90,7 +90,8 @@ def _named(reading: Reading, ids: tuple[str, ...]) -> Stems:
     if missing := sorted(set(ids) - trajectories - experiences):
         raise NotFoundError(
             f"there is no trajectory and no experience {', '.join(missing)}: "
-            "`flex-mcp list` and `flex-mcp show` give ids; nothing was forgotten"
+            "`flex-mcp list` gives those of experiences, `flex-mcp log` of trajectories; "
+            "nothing was forgotten"
         )
     return Stems(trajectories=trajectories, experiences=experiences)
 

@@ -15,6 +15,7 @@ from flex_mcp.sqlite import file
 from flex_mcp.sqlite.opened import Opened, new_index
 from flex_mcp.sqlite.reading import SqliteReading
 from flex_mcp.sqlite.writing import SqliteWriting
+from flex_mcp.store import FORGETTING
 
 if TYPE_CHECKING:
     from flex_mcp.forgotten import Cleaned
@@ -131,6 +132,7 @@ class Look(NamedTuple):
     version: int
     newest: int
     made_by: Vectors | None
+    unfinished: bool = False  # a forgetting
 
 
 def look(path: Path) -> Look:
@@ -141,8 +143,10 @@ def look(path: Path) -> Look:
     """
     with contextlib.closing(file.connect_unchanged(path)) as connection, file.plain_errors(path):
         version = file.schema_version(path, connection)
-        made_by = SqliteReading(connection, new_index).vectors_made_by() if version else None
-    return Look(version, len(file.MIGRATIONS), made_by)
+        reading = SqliteReading(connection, new_index)
+        made_by = reading.vectors_made_by() if version else None
+        unfinished = version > 0 and reading.setting(FORGETTING) is not None
+    return Look(version, len(file.MIGRATIONS), made_by, unfinished)
 
 
 Take = Callable[[Opened], AbstractContextManager[apsw.Connection | None]]

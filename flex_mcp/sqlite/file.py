@@ -5,6 +5,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Generator, Iterator
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
@@ -332,7 +333,16 @@ def _upgrade(connection: apsw.Connection, old: int) -> None:
         from flex_mcp.sqlite import pages  # late: numpy starts slowly, and few files are this old
 
         pages.rebuild(runner(connection))
+    if old:
+        _log_upgrade(connection, old)
     complete(connection)
+
+
+def _log_upgrade(connection: apsw.Connection, old: int) -> None:
+    at = datetime.now(UTC).isoformat()
+    verb = f"upgrade from schema {old}"
+    row = {"at": at, "client": f"flex-mcp {__version__}", "process": os.getpid(), "verb": verb}
+    connection.execute(QUERIES["add_write"], row | {"ids": "[]", "touched": 0}).fetchall()
 
 
 def complete(connection: apsw.Connection) -> None:

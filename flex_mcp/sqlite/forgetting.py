@@ -9,6 +9,7 @@ import itertools
 import json
 import random
 import re
+import shlex
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -24,11 +25,10 @@ from flex_mcp.forgotten import BLOCK, WIDTH, Cleaned, Held, Kind, Pieces, Proof,
 from flex_mcp.sqlite import file, rows
 from flex_mcp.sqlite.copies import copies_of
 from flex_mcp.sqlite.file import QUERIES, runner
-from flex_mcp.store import BACKUPS
+from flex_mcp.store import BACKUPS, FORGETTING
 
 Run = Callable[..., Iterator[tuple[Any, ...]]]
 
-FORGETTING = "forgetting"  # the setting that says that the file is not clean yet
 ID = re.compile(r"(?=([a-z]_[a-z2-7]{12}))")
 LOOKS = 3  # at what is left, while others write
 ATTEMPT = 0.5  # seconds that one try may hold off others
@@ -226,13 +226,15 @@ class Cleaning(NamedTuple):
         backups = self._backups()
         for copy in copies:
             Path(copy).unlink(missing_ok=True)
-        if not (self._held_off(self._rewrite) and self._held_off(self._fold)):
-            return Cleaned(proof=None, unfinished=BUSY, copies=copies, backups=backups)
+        steps = (self._renew_words, self._rewrite, self._fold)
+        if not all(map(self._held_off, steps)):
+            unfinished = BUSY + self._finishing()
+            return Cleaned(proof=None, unfinished=unfinished, copies=copies, backups=backups)
         proof = self._proof(mark)
         left = tuple(str(one) for one in copies_of(self.path) if str(one) in copies)
         if proof.found or left:
-            found = ", ".join((*proof.found, *left))
-            return Cleaned(proof=proof, unfinished=FOUND + found, copies=copies, backups=backups)
+            found = f"{FOUND}{', '.join((*proof.found, *left))}: {self._finishing()}"
+            return Cleaned(proof=proof, unfinished=found, copies=copies, backups=backups)
         self._held_off(self._unmark)
         self._held_off(self._fold)
         return Cleaned(proof=proof, copies=copies, backups=backups)
@@ -265,6 +267,25 @@ class Cleaning(NamedTuple):
         finally:
             self.connection.set_busy_timeout(file.BUSY_SECONDS * 1000)
 
+    def _finishing(self) -> str:
+        return f"run `flex-mcp forget --finish --library {shlex.quote(str(self.path))}`"
+
+    def _renew_words(self) -> None:
+        """Older versions kept other words of a text, which a proof would take for remnants."""
+        from flex_mcp.sqlite.opened import new_index
+        from flex_mcp.sqlite.writing import SqliteWriting
+
+        if not strange_words(self.connection)[1]:
+            return
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            SqliteWriting(self.connection, new_index).rebuild_words()
+            self.connection.execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
+
     def _rewrite(self) -> None:
         """Merge the words, then write what stays in new pages."""
         self.connection.execute(QUERIES["optimize_words"])
@@ -286,9 +307,9 @@ class Cleaning(NamedTuple):
 
 BUSY = (
     "another program is reading the library, so what was forgotten may still lie in its free "
-    "pages or its -wal file: close the other programs and run `flex-mcp forget --finish`"
+    "pages or its -wal file: close the other programs and "
 )
-FOUND = "something of what was forgotten was still found, run `flex-mcp forget --finish`: "
+FOUND = "something of what was forgotten was still found, "
 
 
 class Proving(NamedTuple):
@@ -310,7 +331,7 @@ class Proving(NamedTuple):
                     quoted.setdefault(table, set()).update(ids)
                 elif ids:
                     found.append(f"an id in the table {table}")
-        terms, strangers = self._terms()
+        terms, strangers = strange_words(self.connection)
         found += [f"{len(strangers)} words in the full-text index"] if strangers else []
         unquoted = self.mark.ids.without(set[int]().union(*quoted.values()))
         distinct = self.mark.pieces.without(common) | unquoted
@@ -352,26 +373,6 @@ class Proving(NamedTuple):
                 gathered, count = bytearray(), 0
         yield bytes(gathered), count
 
-    def _terms(self) -> tuple[int, set[str]]:
-        """How many terms the index has, and those that no active experience holds."""
-        run = runner(self.connection)
-        listed = {term for (term,) in run("all_terms")}
-        left = set(listed)
-        tokenizer = self.connection.fts5_tokenizer(*TOKENIZER)
-        for text in self._indexed():
-            found = tokenizer(text.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None)
-            left.difference_update(term for _, _, *terms in found for term in terms)
-        return len(listed), left
-
-    def _indexed(self) -> Iterator[str]:
-        cursor = self.connection.execute(_rows_of("experiences"))
-        for row in cursor:
-            named = dict(zip((name for name, _ in cursor.get_description()), row, strict=True))
-            if named["status"] == "active":
-                listed = (*rows.texts(named["examples"]), *rows.texts(named["tags"]))
-                texts = (named["title"], named["when"], named["lesson"], named["domain"] or "")
-                yield expanded("\n".join((*texts, *listed)))
-
     def _bytes(self, wanted: Pieces) -> tuple[int, list[str]]:
         """How many bytes were searched, and where something was found."""
         size, found = 0, list[str]()
@@ -395,3 +396,26 @@ def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
         while part := content.read(BLOCK):
             yield start - len(tail), tail + part
             start, tail = start + len(part), (tail + part)[1 - WIDTH :]
+
+
+def strange_words(connection: apsw.Connection) -> tuple[int, set[str]]:
+    """How many terms the full-text index has, and those that no active experience holds."""
+    run = runner(connection)
+    listed = {term for (term,) in run("all_terms")}
+    left = set(listed)
+    tokenizer = connection.fts5_tokenizer(*TOKENIZER)
+    for text in _indexed(connection):
+        found = tokenizer(text.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None)
+        left.difference_update(term for _, _, *terms in found for term in terms)
+    return len(listed), left
+
+
+def _indexed(connection: apsw.Connection) -> Iterator[str]:
+    query = Template(QUERIES["rows_of"]).substitute(table="experiences")
+    cursor = connection.execute(query)
+    for row in cursor:
+        named = dict(zip((name for name, _ in cursor.get_description()), row, strict=True))
+        if named["status"] == "active":
+            listed = (*rows.texts(named["examples"]), *rows.texts(named["tags"]))
+            texts = (named["title"], named["when"], named["lesson"], named["domain"] or "")
+            yield expanded("\n".join((*texts, *listed)))

@@ -375,10 +375,8 @@ class SqliteWriting(SqliteReading):
         for row in self._run("indexable"):
             self._index_vector(row["chunk"], row["level"], row["zone"], row["vector"])
 
-    def rebuild(self) -> None:
-        """Make all that is derived from the tables anew: words, tokens, vectors and pages."""
-        from flex_mcp.sqlite import pages  # late: see reading.py
-
+    def rebuild_words(self) -> None:
+        """Make words and tokens anew from the tables."""
         tables = [row["sql"] for row in self._run("words_tables")]
         self._run("drop_words")
         for sql in tables:
@@ -387,6 +385,12 @@ class SqliteWriting(SqliteReading):
         for number, id_, *_ in list(self._tuples("kept_experiences")):
             (experience,) = self.experiences([id_])
             self._index_text(number, experience)
+
+    def rebuild(self) -> None:
+        """Make all that is derived from the tables anew: words, tokens, vectors and pages."""
+        from flex_mcp.sqlite import pages  # late: see reading.py
+
+        self.rebuild_words()
         self._run("drop_vectors")
         if (made_by := self.vectors_made_by()) is not None:
             self._connection.execute(vectors_table(made_by.dimension))
