@@ -623,8 +623,8 @@ def no_library(path: Path) -> Generator[str]:
     path.write_text("These are my notes.\n" * 100, encoding="utf-8")
     yield (
         f"{path} is damaged or no library of flex-mcp; it was left as it is: "
-        "mend it with `flex-mcp doctor --repair`, go back to a copy with `flex-mcp restore`, "
-        "or name another with --library or FLEX_MCP_LIBRARY"
+        f"mend it with `flex-mcp doctor --repair --library {path}`, go back to a copy with "
+        "`flex-mcp restore`, or name another with --library or FLEX_MCP_LIBRARY"
     )
 
 

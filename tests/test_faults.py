@@ -68,7 +68,7 @@ SAYS = {  # ~/library.db is its path
     "READ_ONLY": "the library ~/library.db cannot be written: make the file and its folder writable, or name another with --library or FLEX_MCP_LIBRARY",
     "UNREACHABLE": "the library ~/library.db cannot be reached (Permission denied): check that its folder can be read",
     "GONE": "the library ~/library.db was deleted or moved while it was in use: put it back, or start flex-mcp again to begin a new one",
-    "NONE": "~/library.db is damaged or no library of flex-mcp; it was left as it is: mend it with `flex-mcp doctor --repair`, go back to a copy with `flex-mcp restore`, or name another with --library or FLEX_MCP_LIBRARY",
+    "NONE": "~/library.db is damaged or no library of flex-mcp; it was left as it is: mend it with `flex-mcp doctor --repair --library ~/library.db`, go back to a copy with `flex-mcp restore`, or name another with --library or FLEX_MCP_LIBRARY",
     "FOREIGN": "~/library.db is an SQLite file of another program; it was left as it is: name another with --library or FLEX_MCP_LIBRARY",
     "FOLDER": "the library ~/library.db is a folder: name a file in it",
     "ORPHAN": "~/library.db-wal holds the last changes of a library that is not there: put the library back beside it, or delete it to begin a new one",

@@ -41,8 +41,8 @@ FIXED: tuple[tuple[tuple[type[Exception], ...], type[FlexError], str], ...] = (
         NotALibraryError,
         (
             "{path} is damaged or no library of flex-mcp; it was left as it is: "
-            "mend it with `flex-mcp doctor --repair`, go back to a copy with `flex-mcp restore`, "
-            "or name another with --library or FLEX_MCP_LIBRARY"
+            "mend it with `flex-mcp doctor --repair --library {path}`, go back to a copy with "
+            "`flex-mcp restore`, or name another with --library or FLEX_MCP_LIBRARY"
         ),
     ),
     (
