@@ -249,6 +249,16 @@ def test_restoring_often_keeps_the_last_three_copies(path: Path, backup: Path) -
     assert sorted(map(str, copies.copies_of(path))) == sorted(made[-3:])
 
 
+def test_a_copy_of_the_users_own_is_never_among_those_that_go(path: Path, backup: Path) -> None:
+    own = [path.with_name(f"library.db.{name}.bak") for name in ("before-holiday", "schema-3")]
+    for each in own:
+        shutil.copy(path, each)
+        os.utime(each, (0, 0))
+    for _ in range(4):
+        done("restore", backup, "--yes", "--library", path)
+    assert all(each.exists() for each in own)
+
+
 def test_a_library_that_was_restored_still_knows_all_its_backups(path: Path, backup: Path) -> None:
     later = done("backup", "--library", path)["file"]
     done("restore", backup, "--yes", "--library", path)
@@ -355,6 +365,48 @@ def test_processes_that_write_all_the_time_do_not_stop_a_restore_and_lose_nothin
     worker.process.kill()
     worker.process.communicate()
     assert health(path) == Health()
+
+
+def test_nobody_writes_between_the_copy_of_what_is_there_and_the_restore(
+    path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = copies.before
+
+    def then_write(path: Path, why: str) -> Path:
+        kept = keep(path, why)
+        other = apsw.Connection(str(path))
+        with suppress(apsw.BusyError):
+            other.execute("UPDATE experiences SET lesson = 'written meanwhile'")
+        assert other.execute("SELECT count(*) FROM experiences").get == 2
+        other.close()
+        tried.append(lessons(path))
+        return kept
+
+    tried: list[list[str]] = []
+    monkeypatch.setattr(copies, "before", then_write)
+    kept = restoring.restore(path, backup).copy
+    assert kept
+    assert tried == [lessons(kept)]
+    assert lessons(path) == [HAMMER]
+
+
+def test_all_that_was_acknowledged_is_in_the_kept_copy_or_in_what_was_restored(
+    tmp_path: Path, start: Callable[..., Worker]
+) -> None:
+    path = tmp_path / "library.db"
+    with open_library(path) as library:
+        made = library.backup()
+    worker = start("write-forever", path, "writer")
+    worker.go()
+    acknowledged = [worker.line()]
+    kept = done("restore", made, "--yes", "--library", path)["copy"]
+    worker.process.kill()
+    acknowledged += worker.rest()
+    held: set[str] = set()
+    for place in (path, Path(kept)):
+        with open_library(place) as library:
+            held |= {experience.id for experience in library.experiences()}
+    assert {line["experience"] for line in acknowledged} <= held
 
 
 def test_a_library_that_is_being_written_for_long_is_not_restored(
@@ -512,11 +564,14 @@ def test_a_backup_with_another_page_size_is_restored(path: Path, backup: Path) -
 def test_a_restore_that_is_stopped_changes_nothing_and_leaves_no_half(
     path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_: object) -> None:
+    keep = copies.before
+
+    def stop(path: Path, why: str) -> None:
+        keep(path, why)
         raise KeyboardInterrupt
 
     before = names(path.parent)
-    monkeypatch.setattr(copies, "put_in", stop)
+    monkeypatch.setattr(copies, "before", stop)
     with pytest.raises(KeyboardInterrupt):
         restoring.restore(path, backup)
     assert lessons(path) == [HAMMER, ANCHOR]

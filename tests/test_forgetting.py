@@ -891,19 +891,22 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
 
 # Copies
 
+THEIR_OWN = ("bak", "before-holiday.bak", "schema-notes.bak", "damaged-notes.txt")
+
 
 def test_automatic_copies_are_deleted_and_backups_named(tmp_path: Path) -> None:
     path = tmp_path / "library.db"
     with open_library(path) as library:
         trajectory_id = library.record(a_trajectory("qcopiedtaskq")).trajectory_id
         set_setting(library, "backups", json.dumps(["elsewhere.db"]))
-    copy = tmp_path / "library.db.schema-4-20260101T000000.bak"
+    copy = tmp_path / "library.db.schema-4-20260101T000000Z.bak"
     copy.write_bytes(path.read_bytes())
-    stranger = tmp_path / "library.db.bak"
-    stranger.write_text("mine")
+    strangers = [tmp_path / f"library.db.{name}" for name in THEIR_OWN]
+    for one in strangers:
+        one.write_text("mine")
     answer = done(path, trajectory_id)
     assert answer["copies_deleted"] == [str(copy)]
     assert answer["backups"] == ["elsewhere.db"]
     assert not copy.exists()
-    assert stranger.exists()
+    assert all(one.exists() for one in strangers)
     assert left_of(path, ["qcopiedtaskq"]) == []

@@ -5,12 +5,12 @@ A copy is of one snapshot, so no writer holds it up or makes it begin anew, and 
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from glob import escape
 from pathlib import Path
 
 import apsw
@@ -19,6 +19,8 @@ from flex_mcp.errors import BusyLibraryError, FullDiskError, InputError, Library
 from flex_mcp.sqlite import file
 
 KEPT = 3  # automatic copies of each kind
+AUTOMATIC = MIGRATED, RESTORED = (r"schema-\d+", "before-restore")  # why, in their names
+STAMP = r"\d{8}T\d{6}Z(-\d+)?"  # as `named` gives it
 STALE = 86_400  # seconds after which nobody is making a copy any more
 STEP = 256  # pages between two looks at whether somebody wants to stop
 ROOM = 1.05  # of the library's size: what a copy has to have free
@@ -65,24 +67,36 @@ def before(path: Path, why: str) -> Path:
 
 
 def drop_old(path: Path, kind: str) -> None:
-    """Remove the oldest automatic copies of a kind, such as `schema-`."""
-    found = path.parent.glob(f"{escape(path.name)}.{kind}*.bak")
+    """Remove the oldest automatic copies of a kind, one of `AUTOMATIC`."""
+    found = _beside(path, _automatic(path, kind))
     for old in sorted(found, key=lambda one: (one.stat().st_mtime_ns, one.name))[:-KEPT]:
         old.unlink(missing_ok=True)
 
 
 def copies_of(path: Path) -> list[Path]:
     """All that was kept of a library beside it without being asked for, and halves of copies."""
-    kept = ("{}.schema-*.bak", "{}.before-*.bak", "{}.damaged-*")
-    patterns = (pattern.format(escape(path.name)) for pattern in kept)
-    found = (one for pattern in patterns for one in path.parent.glob(pattern))
-    return sorted([*found, *_halves(path)])
+    patterns = [
+        *(rf"{_automatic(path, kind)}(-wal|-shm)?" for kind in AUTOMATIC),
+        rf"{re.escape(path.name)}\.damaged-{STAMP}(-wal|-shm)?",
+    ]
+    return sorted([*(one for each in patterns for one in _beside(path, each)), *_halves(path)])
+
+
+def _automatic(path: Path, kind: str) -> str:
+    return rf"{re.escape(path.name)}\.{kind}-{STAMP}\.bak"
 
 
 def _halves(path: Path) -> list[Path]:
     """What a killed process left of copies that it was making beside the library."""
-    patterns = (f".{escape(path.name)}.*.part*", f".{escape(path.stem)}.backup-*.part*")
-    return [one for pattern in patterns for one in path.parent.glob(pattern)]
+    stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+    copied = "|".join(_automatic(path, kind) for kind in AUTOMATIC)
+    whole = rf"{re.escape(path.name)}|{stem}\.backup-{STAMP}{suffix}|{copied}"
+    return _beside(path, rf"\.({whole})\.[0-9a-f]{{8}}\.part(-wal|-shm|-journal)?")
+
+
+def _beside(path: Path, pattern: str) -> list[Path]:
+    """What has a name that only we give: the user's own files lie there too."""
+    return [one for one in path.parent.iterdir() if re.fullmatch(pattern, one.name)]
 
 
 def default_target(path: Path) -> Path:
@@ -142,35 +156,44 @@ def check_whole(made: Path, original: Path) -> None:
         copied.execute("SELECT count(*) FROM experiences").fetchall()
 
 
-def put_in(source: Path, path: Path) -> None:
+def put_in(source: Path, path: Path, first: Callable[[], Path]) -> Path:
     """Put the content of a file into a library that others may have open, in one transaction.
+
+    Nobody else writes from before `first` until the end, so the copy that it makes holds all
+    that is replaced; others go on reading. Writers wait as long as it takes: with a library so
+    large that a copy takes more than BUSY_SECONDS, they are told that it is locked.
 
     Raises:
         BusyLibraryError: others write all the time.
     """
-    deadline = time.monotonic() + file.BUSY_SECONDS
     with (
         file.plain_errors(path),
-        contextlib.closing(file.connect_unchanged(source)) as held,
+        contextlib.closing(file.connect(source)) as held,
         contextlib.closing(file.connect(path)) as live,
     ):
         live.set_busy_timeout(0)  # the waiting is ours, with jitter
-        while not _in_one_go(held, live):
+        with live.backup("main", held, "main") as backup:
+            _hold_off(path, backup)
+            kept = first()
+            backup.step()
+    return kept
+
+
+def _hold_off(path: Path, backup: apsw.Backup) -> None:
+    """Take the write lock, for as long as this goes on: a step of no pages does."""
+    deadline = time.monotonic() + file.BUSY_SECONDS
+    while True:
+        try:
+            backup.step(0)
+        except (apsw.BusyError, apsw.LockedError) as error:
             if time.monotonic() > deadline:
                 raise BusyLibraryError(
                     f"the library {path} is being written by another process (waited "
                     f"{file.BUSY_SECONDS} s): nothing was changed; close it and try again"
-                )
+                ) from error
             file.wait_a_little()
-
-
-def _in_one_go(held: apsw.Connection, live: apsw.Connection) -> bool:
-    try:
-        with live.backup("main", held, "main") as backup:
-            backup.step()
-    except (apsw.BusyError, apsw.LockedError):
-        return False
-    return True
+        else:
+            return
 
 
 def put_instead(made: Path, path: Path) -> Path:

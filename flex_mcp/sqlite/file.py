@@ -318,7 +318,7 @@ def _copied_before(path: Path, old: int) -> Generator[None]:
     except BaseException:
         kept.unlink(missing_ok=True)  # nothing changed; many tries would push older copies out
         raise
-    copies.drop_old(path, "schema-")
+    copies.drop_old(path, copies.MIGRATED)
 
 
 def _upgrade(connection: apsw.Connection, old: int) -> None:

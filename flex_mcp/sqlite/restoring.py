@@ -43,11 +43,14 @@ def restore(path: Path, backup: Path) -> Restored:
         experiences = _ready(backup, made)
         if not _is_sound(path):
             return Restored(experiences, damaged=put_instead(made, path))
-        _keep_backups(path, made)
         _fit(made, path)
-        kept = copies.before(path, "before-restore")
-        copies.put_in(made, path)
-        copies.drop_old(path, "before-")
+
+        def keep() -> Path:
+            _keep_backups(path, made)
+            return copies.before(path, copies.RESTORED)
+
+        kept = copies.put_in(made, path, keep)
+        copies.drop_old(path, copies.RESTORED)
         return Restored(experiences, copy=kept)
 
 
