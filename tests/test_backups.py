@@ -526,6 +526,17 @@ def test_a_backup_that_cannot_be_used_changes_nothing(
     assert (path.read_bytes(), names(path.parent)) == (before, there)
 
 
+@pytest.mark.parametrize("spoil_it", [damaged, cut, a_text_file, an_empty_file])
+def test_a_backup_that_cannot_be_used_is_not_taken_for_a_library_that_can_be_mended(
+    path: Path, backup: Path, spoil_it: Callable[[Path], None]
+) -> None:
+    spoil_it(backup)
+    says = refused("restore", backup, "--yes", "--library", path)
+    assert f"the backup {backup} is damaged, or no backup" in says
+    assert "nothing was changed: name another" in says
+    assert "--repair" not in says
+
+
 def test_a_library_is_no_backup_of_itself(path: Path) -> None:
     assert "is the library itself" in refused("restore", path, "--yes", "--library", path)
 
@@ -538,6 +549,18 @@ def test_another_programs_file_is_not_replaced_by_a_backup(tmp_path: Path, backu
     before = other.read_bytes()
     assert "of another program" in refused("restore", backup, "--yes", "--library", other)
     assert other.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["A", "To do: water the begonias.", "To do: prune. " * 1_000])
+def test_a_file_that_is_no_library_is_not_replaced_by_a_backup(
+    tmp_path: Path, backup: Path, text: str
+) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text(text)
+    before = names(tmp_path)
+    assert "is no library" in refused("restore", backup, "--yes", "--library", notes)
+    assert notes.read_text() == text
+    assert names(tmp_path) == before
 
 
 def test_a_newer_library_is_not_replaced_by_a_backup(path: Path, backup: Path) -> None:

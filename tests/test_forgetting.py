@@ -902,11 +902,11 @@ def test_automatic_copies_are_deleted_and_backups_named(tmp_path: Path) -> None:
     copy = tmp_path / "library.db.schema-4-20260101T000000Z.bak"
     copy.write_bytes(path.read_bytes())
     strangers = [tmp_path / f"library.db.{name}" for name in THEIR_OWN]
-    for one in strangers:
-        one.write_text("mine")
+    for stranger in strangers:
+        stranger.write_text("mine")
     answer = done(path, trajectory_id)
     assert answer["copies_deleted"] == [str(copy)]
     assert answer["backups"] == ["elsewhere.db"]
     assert not copy.exists()
-    assert all(one.exists() for one in strangers)
+    assert all(stranger.exists() for stranger in strangers)
     assert left_of(path, ["qcopiedtaskq"]) == []

@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -156,12 +156,13 @@ def check_whole(made: Path, original: Path) -> None:
         copied.execute("SELECT count(*) FROM experiences").fetchall()
 
 
-def put_in(source: Path, path: Path, first: Callable[[], Path]) -> Path:
-    """Put the content of a file into a library that others may have open, in one transaction.
+@contextlib.contextmanager
+def put_in(source: Path, path: Path) -> Generator[None]:
+    """Put the content of a file into a library that others may have open, at the end of the block.
 
-    Nobody else writes from before `first` until the end, so the copy that it makes holds all
-    that is replaced; others go on reading. Writers wait as long as it takes: with a library so
-    large that a copy takes more than BUSY_SECONDS, they are told that it is locked.
+    Nobody else writes during the block, so a copy that is made there holds all that is replaced;
+    others go on reading. Writers wait for as long as it takes: with a library so large that its
+    copy takes more than BUSY_SECONDS, they are told that it is locked.
 
     Raises:
         BusyLibraryError: others write all the time.
@@ -174,9 +175,8 @@ def put_in(source: Path, path: Path, first: Callable[[], Path]) -> Path:
         live.set_busy_timeout(0)  # the waiting is ours, with jitter
         with live.backup("main", held, "main") as backup:
             _hold_off(path, backup)
-            kept = first()
+            yield
             backup.step()
-    return kept
 
 
 def _hold_off(path: Path, backup: apsw.Backup) -> None:

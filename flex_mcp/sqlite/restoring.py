@@ -44,12 +44,9 @@ def restore(path: Path, backup: Path) -> Restored:
         if not _is_sound(path):
             return Restored(experiences, damaged=put_instead(made, path))
         _fit(made, path)
-
-        def keep() -> Path:
+        with copies.put_in(made, path):
             _keep_backups(path, made)
-            return copies.before(path, copies.RESTORED)
-
-        kept = copies.put_in(made, path, keep)
+            kept = copies.before(path, copies.RESTORED)
         copies.drop_old(path, copies.RESTORED)
         return Restored(experiences, copy=kept)
 
@@ -92,9 +89,19 @@ def put_instead(made: Path, path: Path) -> Path | None:
 
 def _ready(backup: Path, made: Path) -> int:
     """Copy a backup, check it, bring it up to date and give it an epoch: how much it holds."""
-    with contextlib.closing(file.connect_unchanged(backup)) as source:
-        copies.copy(source, made)
-    copies.check_whole(made, backup)
+    try:
+        with contextlib.closing(file.connect_unchanged(backup)) as source:
+            copies.copy(source, made)
+        copies.check_whole(made, backup)
+        return _renewed(backup, made)
+    except NotALibraryError as error:
+        raise NotALibraryError(
+            f"the backup {backup} is damaged, or no backup of a library; nothing was changed: "
+            "name another"
+        ) from error
+
+
+def _renewed(backup: Path, made: Path) -> int:
     with contextlib.closing(file.connect(made)) as copied, file.plain_errors(backup):
         if copied.execute("PRAGMA integrity_check(1)").get != "ok":
             raise apsw.CorruptError
@@ -123,7 +130,7 @@ def _is_sound(path: Path) -> bool:
 
     Raises:
         NewerLibraryError: a newer version wrote it.
-        NotALibraryError: it is a sound file of another program.
+        NotALibraryError: it is a file of another program, or no library at all.
     """
     if not path.exists() or path.stat().st_size == 0:
         return False
@@ -134,8 +141,19 @@ def _is_sound(path: Path) -> bool:
     except NotALibraryError:
         if _is_foreign(path):
             raise
+        _check_ours(path)
         return False
     return True
+
+
+def _check_ours(path: Path) -> None:
+    from flex_mcp.sqlite.rescuing import is_ours  # late: only what is damaged needs it
+
+    if not is_ours(path):
+        raise NotALibraryError(
+            f"{path} is no library of flex-mcp; it was left as it is: name another with --library, "
+            "or move it away first"
+        )
 
 
 def _is_foreign(path: Path) -> bool:
