@@ -818,9 +818,7 @@ def test_without_a_terminal_it_wants_yes(tmp_path: Path) -> None:
     shown = run("forget", gone[0], "--dry-run", "--library", str(path))
     assert shown.exit_code == 0
     lines = shown.stdout.splitlines()
-    assert lines[0] == (
-        "To be forgotten: 1 trajectories, 1 experiences with their history, 1 searches."
-    )
+    assert lines[0] == ("To be forgotten: 1 trajectory, 1 experience with its history, 1 search.")
     assert [line.split()[1] for line in lines[1:]] == list(gone)
     assert held_in(path) == before
 

@@ -22,10 +22,11 @@ def plan_answer(plan: "Plan") -> Answer:
     staying = stems.shared - stems.experiences
     lines = [
         f"To be forgotten: {_counts(stems)}.",
-        *_titles(plan.tasks, stems.trajectories, "trajectories"),
+        *_titles(plan.tasks, stems.trajectories, "trajectory", "trajectories"),
         *_titles(
             [(id_, _marked(id_, title, stems)) for id_, title in plan.titles],
             stems.experiences | staying,
+            "experience",
             "experiences",
         ),
     ]
@@ -40,10 +41,15 @@ def _marked(id_: str, title: str, stems: Stems) -> str:
     return f"{title} (shared{'' if id_ in stems.experiences else ', stays without its history'})"
 
 
-def _titles(shown: Sequence[tuple[str, str]], ids: frozenset[str], what: str) -> list[str]:
+def _titles(
+    shown: Sequence[tuple[str, str]], ids: frozenset[str], one: str, many: str
+) -> list[str]:
     lines = [f"- {id_}  {_short(text)}" for id_, text in shown]
     more = len(ids) - len(shown)
-    return [*lines, *([f"- and {more:,} more {what}"] if more > 0 else [])]
+    return [
+        *lines,
+        *([f"- and {_counted(more, f'more {one}', f'more {many}')}"] if more > 0 else []),
+    ]
 
 
 def _short(text: str) -> str:
@@ -52,17 +58,25 @@ def _short(text: str) -> str:
 
 
 def _counts(stems: Stems) -> str:
-    counts = {
-        "trajectories": stems.trajectories,
-        "experiences with their history": stems.experiences,
-        "searches": stems.retrievals,
-        "briefs": stems.briefs,
-        "imported entries as they came": stems.entries,
-        "names of clients in the log": stems.clients,
-        "histories of experiences that stay": stems.cleaned,
-    }
-    listed = [f"{len(ids):,} {name}" for name, ids in counts.items() if ids]
+    counts = (
+        (stems.trajectories, "trajectory", "trajectories"),
+        (stems.experiences, "experience with its history", "experiences with their history"),
+        (stems.retrievals, "search", "searches"),
+        (stems.briefs, "brief", "briefs"),
+        (stems.entries, "imported entry as it came", "imported entries as they came"),
+        (stems.clients, "name of a client in the log", "names of clients in the log"),
+        (
+            stems.cleaned,
+            "history of an experience that stays",
+            "histories of experiences that stay",
+        ),
+    )
+    listed = [_counted(len(ids), one, many) for ids, one, many in counts if ids]
     return ", ".join([*listed, *(["what a FLEX file held beside"] if stems.document else [])])
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _content(plan: "Plan") -> dict[str, Any]:
@@ -117,9 +131,11 @@ def _lines(cleaned: Cleaned) -> list[str]:
 
 def _proved(proof: Proof) -> str:
     looked = (
-        f"{proof.rows:,} rows of {proof.tables} tables decoded, {proof.terms:,} words of the "
-        f"full-text index, {proof.size:,} bytes of the file and its -wal"
+        f"{_counted(proof.rows, 'row', 'rows')} of {proof.tables} tables decoded, "
+        f"{_counted(proof.terms, 'word', 'words')} of the full-text index, "
+        f"{proof.size:,} bytes of the file and its -wal"
     )
     if proof.found:
         return f"Looked at {looked}; still found: {'; '.join(proof.found)}."
-    return f"Proved: nothing of it is left in {looked} ({proof.pieces:,} pieces looked for)."
+    pieces = _counted(proof.pieces, "piece", "pieces")
+    return f"Proved: nothing of it is left in {looked} ({pieces} looked for)."
