@@ -257,7 +257,15 @@ class Reading(Protocol):
         ...
 
     def last_writes(self, limit: int, about: str | None = None) -> list[Write]:
-        """Who wrote last, newest first; `about` keeps those that touched an id."""
+        """Who wrote last, newest first; `about` keeps those that name an id."""
+        ...
+
+    def holds(self, id_: str) -> bool:
+        """Whether it is the id of an experience, trajectory, retrieval or brief."""
+        ...
+
+    def long_writes(self, limit: int, about: str) -> list[Write]:
+        """Those that touched more than they name, and so may have touched this id unsaid."""
         ...
 
     def held(self, kind: "Kind") -> "Iterator[Held]":

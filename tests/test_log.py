@@ -97,6 +97,29 @@ def test_a_long_line_names_the_first_ids_and_counts_the_rest(tmp_path: Path) -> 
     assert "and 5 more" in done("log", "--library", str(path))
 
 
+def test_the_log_of_one_id_shows_the_long_writes_that_may_have_touched_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "library.db")
+    with opened(Path(path)) as library:
+        library.apply([a_lesson(f"older lesson {number}") for number in range(25)], client="before")
+        made = library.apply([a_lesson(f"lesson {number}") for number in range(25)], client="me")
+        library.apply([a_lesson("another")], client="you")
+        first, last = made[0].experience_id or "", made[-1].experience_id or ""
+    says = done("log", "--about", last, "--library", path)
+    assert says.startswith(f"No write that is kept names {last}.\nThese touched more")
+    found = done_json("log", "--about", last, "--library", path)
+    assert (found["writes"], [one["client"] for one in found["perhaps"]]) == ([], ["me"])
+    found = done_json("log", "--about", first, "--library", path)
+    assert ([one["client"] for one in found["writes"]], found["perhaps"]) == (["me"], [])
+
+
+def test_an_id_that_is_not_here_has_no_log(tmp_path: Path) -> None:
+    path = str(tmp_path / "library.db")
+    done("stats", "--library", path)
+    assert "nothing here with the id 'e_aaaaaaaaaaaa'" in refused(
+        "log", "--about", "e_aaaaaaaaaaaa", "--library", path
+    )
+
+
 def test_the_log_keeps_the_last_lines_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "KEPT", 3)
     with opened(tmp_path / "library.db") as library:

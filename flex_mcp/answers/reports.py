@@ -155,10 +155,22 @@ def statistics_answer(name: str, counts: Statistics, last: Sequence[Revision]) -
     return Answer(content, "\n".join([*lines, *(["Last changes", *changes] if changes else [])]))
 
 
-def log_answer(writes: Sequence[Write]) -> Answer:
-    """One line a transaction: when, what, who (and its process), on what."""
-    content = {"writes": [plain(one) for one in writes]}
-    return Answer(content, "\n".join(map(_write, writes)) or "Nothing was written.")
+def log_answer(
+    writes: Sequence[Write], about: str | None = None, perhaps: Sequence[Write] = ()
+) -> Answer:
+    """One line a transaction: when, what, who (and its process), on what.
+
+    `perhaps` touched more than they name, and so maybe what is asked about.
+    """
+    content = {
+        "writes": [plain(one) for one in writes],
+        "perhaps": [plain(one) for one in perhaps],
+    }
+    none = "Nothing was written." if about is None else f"No write that is kept names {about}."
+    lines = [*map(_write, writes)] or [none]
+    if perhaps:
+        lines += ["These touched more than they name, perhaps it too:", *map(_write, perhaps)]
+    return Answer(content, "\n".join(lines))
 
 
 def _write(one: Write) -> str:

@@ -154,7 +154,9 @@ def export(file: Path, *, form: str, force: bool, app: App) -> Answer | None:
 @with_library
 def log(*, about: str | None, limit: int, app: App) -> Answer:
     """Tell who wrote what, and when, newest first."""
-    return reports.log_answer(app.library.last_writes(limit, about))
+    writes = app.library.last_writes(limit, about)
+    perhaps = [] if about is None else app.library.long_writes(limit, about)
+    return reports.log_answer(writes, about, perhaps)
 
 
 @click.command()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from flex_mcp.arguments import Fields, check_encodable
-from flex_mcp.errors import InputError, LibraryError, SettingError
+from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingError
 from flex_mcp.library import briefs, curating, importing, recording, reindexing, settling
 from flex_mcp.library.background import BACKGROUND, KeptBackground
 from flex_mcp.library.briefs import NewBrief
@@ -303,9 +303,24 @@ class Library:
             return reading.last_revisions(limit)
 
     def last_writes(self, limit: int, about: str | None = None) -> list[Write]:
-        """Who wrote last, newest first; `about` keeps those that touched this id."""
+        """Who wrote last, newest first; `about` keeps those that name this id.
+
+        Raises:
+            NotFoundError: no write names it, and the library holds nothing of that id.
+        """
         with self._store.reading() as reading:
-            return reading.last_writes(limit, about)
+            found = reading.last_writes(limit, about)
+            if about is not None and not found and not reading.holds(about):
+                raise NotFoundError(
+                    f"there is nothing here with the id {about!r}: a search, `flex-mcp list` and "
+                    "`flex-mcp log` give ids"
+                )
+            return found
+
+    def long_writes(self, limit: int, about: str) -> list[Write]:
+        """Those that touched more than they name, and so may have touched this id unsaid."""
+        with self._store.reading() as reading:
+            return reading.long_writes(limit, about)
 
     # Recording
 

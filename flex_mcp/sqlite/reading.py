@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
 DEEPEST = 4096  # vec0 gives no more
 SCANNED = 2_000  # chunks up to which vec0 compares them all: beyond, signatures are faster
+NAMED = 20  # ids of what it touched that a write names
 
 
 class SqliteReading:
@@ -130,6 +131,17 @@ class SqliteReading:
 
     def last_writes(self, limit: int, about: str | None = None) -> list[Write]:
         return [rows.write(row) for row in self._run("last_writes", limit=limit, about=about)]
+
+    def holds(self, id_: str) -> bool:
+        return self._one("known_since", id=id_) is not None
+
+    def long_writes(self, limit: int, about: str) -> list[Write]:
+        if (known := self._one("known_since", id=about)) is None:
+            return []
+        found = self._run(
+            "long_writes", limit=limit, about=about, named=NAMED, since=known["since"]
+        )
+        return [rows.write(row) for row in found]
 
     def trajectories(self, ids: Sequence[str]) -> list[RecordedTrajectory]:
         return [rows.trajectory(row) for row in self._run("trajectories", ids=rows.as_json(ids))]

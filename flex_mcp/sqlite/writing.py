@@ -29,7 +29,7 @@ from flex_mcp.models import (
     utc_now,
 )
 from flex_mcp.sqlite import rows
-from flex_mcp.sqlite.reading import SqliteReading, staging_name, vectors_table
+from flex_mcp.sqlite.reading import NAMED, SqliteReading, staging_name, vectors_table
 from flex_mcp.store import EPOCH, Entry, Scored
 from flex_mcp.tokens import tokens
 from flex_mcp.turns import Reply, Turn
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 
 KEPT = 100_000  # signatures; older ones go
-NAMED = 20  # ids in one of them
 
 
 class SqliteWriting(SqliteReading):

@@ -94,6 +94,19 @@ SELECT * FROM writes
 WHERE :about IS NULL OR :about IN (SELECT value FROM json_each(ids))
 ORDER BY number DESC LIMIT :limit;
 
+-- name: long_writes
+-- Those that may have touched an id without naming it, since there is this id.
+SELECT * FROM writes
+WHERE touched > :named AND julianday(at) >= julianday(:since)
+  AND :about NOT IN (SELECT value FROM json_each(ids))
+ORDER BY number DESC LIMIT :limit;
+
+-- name: known_since
+SELECT created_at AS since FROM experiences WHERE id = :id
+UNION ALL SELECT recorded_at FROM trajectories WHERE id = :id
+UNION ALL SELECT at FROM retrievals WHERE id = :id
+UNION ALL SELECT created_at FROM briefs WHERE id = :id;
+
 -- name: trajectories
 SELECT t.*,
     (SELECT json_group_array(r.retrieval_id) FROM trajectory_retrievals r
