@@ -161,8 +161,8 @@ def put_in(source: Path, path: Path) -> Generator[None]:
     """Put the content of a file into a library that others may have open, at the end of the block.
 
     Nobody else writes during the block, so a copy that is made there holds all that is replaced;
-    others go on reading. Writers wait for as long as it takes: with a library so large that its
-    copy takes more than BUSY_SECONDS, they are told that it is locked.
+    others go on reading. Writers wait for as long as it takes, some 6 s a GB: with a library so
+    large that this is more than BUSY_SECONDS, they are told that it is locked.
 
     Raises:
         BusyLibraryError: others write all the time.
