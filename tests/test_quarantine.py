@@ -90,6 +90,16 @@ def test_what_came_from_tools_meets_the_stricter_threshold(quick: Library) -> No
         assert one(quick, recorded.decisions[0].experience_id).status is status
 
 
+def test_a_lesson_that_names_no_evidence_meets_it_too(quick: Library) -> None:
+    lesson = a_lesson(DOUBTFUL, trajectory_ids=())
+    recorded = quick.record(a_trajectory(transcript="a whole talk"), lessons=[lesson])
+    assert one(quick, recorded.decisions[0].experience_id).status is Status.QUARANTINED
+    read = quick.record(a_trajectory("Read a page", transcript="a page")).trajectory_id
+    again = a_lesson(f"{DOUBTFUL} Twice.", trajectory_ids=(), action=Action.ADD)
+    (decision,) = quick.answer_brief(brief(quick, read), [again])
+    assert one(quick, decision.experience_id).status is Status.QUARANTINED
+
+
 @pytest.mark.parametrize("action", [Action.MERGE, Action.SUPERSEDE, Action.DISCARD])
 def test_a_flagged_lesson_leaves_its_target_alone(quick: Library, action: Action) -> None:
     (target,) = add(quick, a_lesson(CLEAN))

@@ -183,7 +183,7 @@ def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
     trajectories = [source.evidence[id_] for id_ in evidence]
     domains = {trajectory.domain for trajectory in trajectories}
     domain = domains.pop() if len(domains) == 1 else None
-    outside = any(map(from_outside, trajectories))
+    outside = any(map(from_outside, source.evidence.values()))  # whatever the lesson names
     return Proposal(
         index=index,
         lesson=one.lesson,
