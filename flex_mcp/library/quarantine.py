@@ -65,11 +65,12 @@ def waits_for_a_person(history: Sequence[Revision]) -> bool:
 def approved(one: Snapshot, history: Sequence[Revision]) -> bool:
     """Whether a person approved this very text."""
     return any(
-        revision.kind is RevisionKind.APPROVE and _same(revision.after, one) for revision in history
+        revision.kind is RevisionKind.APPROVE and same(revision.after, one) for revision in history
     )
 
 
-def _same(one: Snapshot, other: Snapshot) -> bool:
+def same(one: Snapshot, other: Snapshot) -> bool:
+    """Whether all that is screened of them is the same."""
     return (one.text, one.examples, one.domain, one.tags) == (
         other.text,
         other.examples,
@@ -83,7 +84,7 @@ def needs_a_person(now: Snapshot, after: Snapshot, history: Sequence[Revision]) 
     if after.status is not Status.ACTIVE:
         return False
     served = now.status is Status.ACTIVE
-    if served and _same(now, after):
+    if served and same(now, after):
         return False
     if not served and waits_for_a_person(history):
         return True
