@@ -6,7 +6,9 @@ Screening is pure and happens before any transaction; here is what a library mak
 from collections.abc import Sequence
 
 from flex_mcp.models import (
+    Experience,
     Lesson,
+    Origin,
     RecordedTrajectory,
     Revision,
     RevisionKind,
@@ -24,7 +26,14 @@ def screened_lesson(lesson: Lesson) -> Screened:
 
 
 def screened_snapshot(one: Snapshot) -> Screened:
-    return screened((one.title, one.when, one.lesson, *_beside(one)))
+    """With who made it, where that is known."""
+    made = names(one.origin) if isinstance(one, Experience) else ()
+    return screened((one.title, one.when, one.lesson, *_beside(one), *made))
+
+
+def names(origin: Origin) -> tuple[str, ...]:
+    """What others call themselves and their models, which is served with a lesson."""
+    return (origin.by, origin.model or "")
 
 
 def _beside(one: Lesson | Snapshot) -> tuple[str, ...]:
