@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -392,6 +393,32 @@ async def test_a_person_who_says_yes_approves(both: Process) -> None:
     assert form.requested_schema["properties"]["agree"]["type"] == "boolean"
     reason = both.library.history(id_)[-1].reason
     assert reason == "why not (a person said yes)"
+
+
+@pytest.mark.anyio
+async def test_a_person_is_shown_all_that_would_be_served(both: Process) -> None:
+    tags, example = tuple(f"tag-{number}" for number in range(20)), f"{'e' * 3_990} its end"
+    lesson = poisoned(
+        when=f"{'Before it. ' * 180}And no more.", examples=(example,), tags=tags, domain="a/b"
+    )
+    long = replace(lesson, lesson=f"{POISON}\n{'Pin it. ' * 970}The end.")
+    (decision,) = both.library.apply([long])
+    await both.curated(decision.experience_id or "", "approve", person := Person(NO["decline"]))
+    (form,) = person.asked
+    for said in (long.lesson.splitlines()[1], long.when, example, "a/b", ", ".join(tags)):
+        assert said in form.message
+
+
+@pytest.mark.anyio
+async def test_what_is_too_long_for_a_form_is_approved_at_the_terminal(both: Process) -> None:
+    (decision,) = both.library.apply(
+        [poisoned(examples=tuple(f"{n}{'e' * 3_900}" for n in "123456"))]
+    )
+    id_ = decision.experience_id
+    result = await both.curated(id_ or "", "approve", person := Person(YES))
+    assert result.is_error
+    assert f"run `flex-mcp show {id_}`, then `flex-mcp curate {id_} approve`" in text_of(result)
+    assert (person.asked, one(both.library, id_).status) == ([], Status.QUARANTINED)
 
 
 @pytest.mark.anyio
