@@ -327,7 +327,8 @@ def experience_answer(
 
     It is whole unless that is longer than `room`: then it says what is left out.
     """
-    values = values_of(experience, Experience) | {"origin": _shown(experience.origin)}
+    values = values_of(experience, Experience)
+    values["origin"] = _shown(experience.origin)
     whole = ExperienceAnswer(
         **values,
         independent=independent,
