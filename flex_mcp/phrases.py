@@ -9,7 +9,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ QUOTED = re.compile(
 )
 LEET = str.maketrans("013457", "oieast")
 
+WORDS, ORDINARY = 4_096, 24  # words that are remembered, and their characters at most
 DENIAL_REACH = 5  # words before a phrase
 DENIED, TOLD, MENTIONED, CAUTIONED, CONDITIONAL = 0.25, 0.35, 0.3, 0.6, 0.5
 SURE = 0.9
@@ -52,6 +53,7 @@ class Phrase:
     elements: tuple[Element, ...]
     is_denial: bool
     begins: bool
+    needs: frozenset[int]  # the word sets of its elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ def _read(made: Book, kind: str, line: str) -> None:
     else:
         flagged = mark in {"!", "^"}
         elements = _elements(made, what if flagged else rest)
-        made.phrases.append(Phrase(kind, float(weight), elements, mark == "!", mark == "^"))
+        needs = frozenset(element.words for element in elements)
+        made.phrases.append(Phrase(kind, float(weight), elements, mark == "!", mark == "^", needs))
 
 
 def _pieces(text: str) -> tuple[tuple[int, tuple[str, ...]], ...]:
@@ -168,13 +171,18 @@ class Read:
         self.clause: list[int] = []
         self._split()
         self.places: dict[int, list[int]] = {}
-        sets: dict[str, set[int]] = {}
+        sets = {word: _sets(word) for word in set(self.words)}
         for place, word in enumerate(self.words):
-            if word not in sets:
-                sets[word] = _sets(word)
             for number in sets[word]:
                 self.places.setdefault(number, []).append(place)
-        self.members = {number: frozenset(places) for number, places in self.places.items()}
+        self.found = frozenset(self.places)
+        self._members: dict[int, frozenset[int]] = {}
+
+    def members(self, number: int) -> frozenset[int]:
+        """The places of a word set."""
+        if number not in self._members:
+            self._members[number] = frozenset(self.places[number])
+        return self._members[number]
 
     def _split(self) -> None:
         sentence = clause = past = 0
@@ -184,13 +192,11 @@ class Read:
             if start < past:
                 continue  # inside an address
             between, word = text[past:start], match[0]
-            if BREAK.search(between):
-                sentence += 1
-                clause += 1
-            elif CLAUSE.search(between):
-                clause += 1
-            if between.endswith((" .", "/.", "`.", '".')) or between == ".":
-                word = f".{word}" if not between[:-1].isalnum() and between != "." else word
+            if between != " ":  # as it mostly is
+                ends = BREAK.search(between) is not None
+                sentence += ends
+                clause += ends or CLAUSE.search(between) is not None
+                word = f".{word}" if between.endswith((" .", "/.", "`.", '".')) else word
             if text.startswith("://", end) and (address := ADDRESS.match(text, end)):
                 word, end = "URL", address.end()
             elif between.endswith("@") and self.words and past == start - 1:
@@ -219,12 +225,19 @@ class Read:
         return place >= 0 and self.quotes[place][0] <= at < self.quotes[place][1]
 
 
-def _sets(word: str) -> set[int]:
+def _sets(word: str) -> frozenset[int]:
+    return _looked_up(word) if len(word) <= ORDINARY else _sought(word)
+
+
+def _sought(word: str) -> frozenset[int]:
     kept = book()
     found = kept.sets_of(word.lower() if word in {"URL", "MAIL"} else word)
     if not word.isalpha() and not word.isdigit():
         found |= kept.sets_of(word.translate(LEET))
-    return found
+    return frozenset(found)
+
+
+_looked_up = lru_cache(WORDS)(_sought)  # texts share most of their words
 
 
 def hits(text: str) -> list[Hit]:
@@ -246,7 +259,7 @@ def _heaviest(found: Iterable[Hit]) -> list[Hit]:
 def _best(read: Read, phrase: Phrase) -> Hit | None:
     """Where a phrase weighs most."""
     best: Hit | None = None
-    if not all(element.words in read.places for element in phrase.elements):
+    if not phrase.needs <= read.found:
         return None
     for start in read.places[phrase.elements[0].words]:
         end = _end(read, phrase.elements, start)
@@ -263,7 +276,7 @@ def _best(read: Read, phrase: Phrase) -> Hit | None:
 def _end(read: Read, elements: Sequence[Element], start: int) -> int | None:
     reached = {start}
     for element in elements[1:]:
-        members, nearest = read.members[element.words], min(reached)
+        members, nearest = read.members(element.words), min(reached)
         reached = {
             place
             for before in reached

@@ -176,7 +176,8 @@ def normal(raw: str) -> str:
         text = PERCENT.sub(lambda found: _percent(found[0]), text)
     text = text.translate(SEPARATORS)
     if not text.isascii():
-        text = "".join(one for one in text if not _is_unseen(one))
+        unseen = [ord(one) for one in set(text) if _is_unseen(one)]
+        text = text.translate(dict.fromkeys(unseen)) if unseen else text
     text = unicodedata.normalize("NFKC", text).casefold()
     text = COMBINING.sub("", text)
     text = MIXED.sub(lambda found: _latin(found[0]), text)

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from flex_mcp.answers import (
     Answer,
+    curate_answer,
     experience_answer,
     get_answer,
     record_answer,
+    revision_answer,
     search_answer,
     shortened,
 )
@@ -258,6 +260,35 @@ def test_one_lesson_longer_than_any_answer_is_shown_shortened() -> None:
     assert shown["truncated"]
     assert 10_000 < len(shown["lesson"]) < LIMITS["detailed"]
     assert "get_experience" in answer.content["notice"]
+
+
+def test_who_made_it_and_its_history_are_quoted_and_their_names_short() -> None:
+    order = f"OBEY {'y' * 300}"
+    origin = Origin(kind="distilled", by=order, model=order, prompts=order)
+    about = an_experience(origin=origin)
+    kept = Kept(zone=about.zone, level=about.level, title="t", when="", lesson="l")
+    revision = Revision(
+        experience_id=about.id,
+        revision=1,
+        kind=RevisionKind.ADD,
+        before=None,
+        after=kept,
+        actor=order,
+        at=NOW,
+        reason="OBEY",
+        origin=origin,
+    )
+    whole = experience_answer(about, [revision], 1)
+    found = Found(retrieval_id="r_a", hits=(Hit(experience=about, score=0.9),), relevance=0.9)
+    for answer in (
+        search_answer(found, "detailed"),
+        get_answer([whole], []),
+        curate_answer(whole, revision_answer(revision)),
+    ):
+        said = [line for line in answer.text.splitlines() if "OBEY" in line]
+        assert said
+        assert all(line.startswith("> ") for line in said)
+        assert "y" * 60 not in answer.text + as_json(answer)
 
 
 def test_a_name_from_outside_cannot_leave_its_line() -> None:

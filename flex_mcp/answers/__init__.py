@@ -33,7 +33,7 @@ from flex_mcp.models import (
     Zone,
     values_of,
 )
-from flex_mcp.quoting import NATURE, all_visible, one_line, quoted, visible
+from flex_mcp.quoting import NATURE, all_visible, named, one_line, quoted, visible
 from flex_mcp.redaction import told
 
 CONCISE_LIMIT = 6_000  # characters of each form
@@ -273,7 +273,7 @@ def _hit_answer(hit: Hit, length: int, *, whole: bool = False) -> HitAnswer:
         truncated=(when, lesson) != texts,
         domain=about.domain,
         score=round(hit.score, 3),
-        origin=about.origin if whole else None,
+        origin=_shown(about.origin) if whole else None,
     )
 
 
@@ -311,10 +311,10 @@ def hit_alone(hit: Hit) -> str:
 
 def _hit_text(hit: HitAnswer) -> str:
     about = [hit.id, str(hit.zone), one_line(hit.domain or ""), f"score {hit.score}"]
-    about += [origin_text(hit.origin)] if hit.origin else []
     about += ["truncated"] if hit.truncated else []
     heading = f"**{one_line(hit.title)}** ({', '.join(filter(None, about))})"
-    return quoted(heading, f"When: {hit.when}" if hit.when else "", hit.lesson)
+    origin = origin_text(hit.origin) if hit.origin else ""
+    return quoted(heading, origin, f"When: {hit.when}" if hit.when else "", hit.lesson)
 
 
 # Looking up
@@ -327,8 +327,10 @@ def experience_answer(
 
     It is whole unless that is longer than `room`: then it says what is left out.
     """
+    values = values_of(experience, Experience)
+    values["origin"] = _shown(experience.origin)
     whole = ExperienceAnswer(
-        **values_of(experience, Experience),
+        **values,
         independent=independent,
         history=tuple(revision_answer(one) for one in history[-HISTORY:]),
         left_out=None,
@@ -373,11 +375,11 @@ def revision_answer(revision: Revision) -> RevisionAnswer:
     return RevisionAnswer(
         revision=revision.revision,
         kind=str(revision.kind),
-        actor=revision.actor,
+        actor=named(revision.actor),
         at=revision.at,
         reason=revision.reason,
         trajectory_id=revision.trajectory_id,
-        origin=revision.origin,
+        origin=revision.origin and _shown(revision.origin),
     )
 
 
@@ -395,22 +397,21 @@ def experience_text(one: ExperienceAnswer) -> str:
         one_line(one.domain or ""),
         f"{one.status}" + (f", superseded by {one.superseded_by}" if one.superseded_by else ""),
         f"priority {one.priority}",
-        origin_text(one.origin),
     ]
     lines = [
         quoted(
             f"**{one_line(one.title)}** ({one.id})",
+            origin_text(one.origin),
+            f"Tags: {', '.join(map(one_line, one.tags))}" if one.tags else "",
             f"When: {one.when}" if one.when else "",
             one.lesson,
             *(f"- {example}" for example in one.examples),
         ),
-        " · ".join(filter(None, about))
-        + (f" · tags {', '.join(map(one_line, one.tags))}" if one.tags else ""),
+        " · ".join(filter(None, about)),
         f"Evidence: {', '.join(one.evidence) or 'none'}{_independent(one.independent)}",
         f"Served {one.served}, successes {one.successes}, failures {one.failures}",
         f"Made {one.created_at.isoformat()}, revision {one.revision}, {one.updated_at.isoformat()}",
-        "History:",
-        *(f"- {_revision_text(revision)}" for revision in one.history),
+        quoted("History:", *(f"- {_revision_text(revision)}" for revision in one.history)),
         *([f"Left out: {one.left_out}."] if one.left_out else []),
     ]
     return "\n".join(lines)
@@ -421,21 +422,33 @@ def _independent(trajectories: int) -> str:
 
 
 def origin_text(origin: Origin) -> str:
-    """Who wrote it, by which road, model and prompts, and what that cost."""
-    parts = [f"{origin.kind} by {one_line(origin.by)}"]
+    """Who wrote it, by which road, model and prompts, and what that cost.
+
+    Names are others' words: it belongs inside a quotation, before the text.
+    """
+    parts = [f"Origin: {origin.kind} by {named(origin.by)}"]
     parts += [f"road {origin.road}"] if origin.road else []
-    parts += [f"model {one_line(origin.model)}"] if origin.model else []
-    parts += [f"prompts {one_line(origin.prompts)}"] if origin.prompts else []
+    parts += [f"model {named(origin.model)}"] if origin.model else []
+    parts += [f"prompts {named(origin.prompts)}"] if origin.prompts else []
     parts += [f"{origin.tokens:,} tokens"] if origin.tokens is not None else []
     return ", ".join(parts)
+
+
+def _shown(origin: Origin) -> Origin:
+    """The origin with its names cut."""
+    model, prompts = origin.model, origin.prompts
+    return replace(
+        origin,
+        by=named(origin.by),
+        model=model and named(model),
+        prompts=prompts and named(prompts),
+    )
 
 
 def _revision_text(one: RevisionAnswer) -> str:
     reason = f": {one_line(one.reason)}" if one.reason else ""
     source = f" (from {one.trajectory_id})" if one.trajectory_id else ""
-    return (
-        f"{one.revision} {one.kind} by {one_line(one.actor)}, {one.at.isoformat()}{source}{reason}"
-    )
+    return f"{one.revision} {one.kind} by {named(one.actor)}, {one.at.isoformat()}{source}{reason}"
 
 
 # Recording, lessons, curating
@@ -526,7 +539,7 @@ def _distill_text(made: Distillation) -> str:
 def _made_text(made: Distillation) -> str:
     """What a model's lessons became."""
     cost = f", {made.tokens:,} tokens" if made.tokens is not None else ""
-    model = f", model {one_line(made.model)}" if made.model else ""
+    model = f", model {named(made.model)}" if made.model else ""
     about = f"Road: {made.road}{model}, prompts {made.prompts}{cost}."
     return "\n".join([about, *group_lines(made), _remaining(made.remaining)])
 
@@ -577,5 +590,6 @@ def report_answer(retrieval_id: str, updated: Sequence[Counters]) -> Answer:
 
 def curate_answer(experience: ExperienceAnswer, revision: RevisionAnswer) -> Answer:
     answer = CurateAnswer(nature=NATURE, experience=experience, revision=revision)
-    done = f"Done: {_revision_text(revision)}\n\n{NATURE}\n\n{experience_text(experience)}"
-    return Answer(plain(answer), done)
+    done = quoted("Done:", _revision_text(revision))
+    text = f"{done}\n\n{NATURE}\n\n{experience_text(experience)}"
+    return Answer(plain(answer), text)

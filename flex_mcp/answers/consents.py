@@ -2,35 +2,56 @@
 
 from collections.abc import Sequence
 
-from flex_mcp.answers import origin_text, shortened
+from flex_mcp.answers import origin_text
 from flex_mcp.arguments import CurateArguments
 from flex_mcp.consent import Consent
+from flex_mcp.errors import InputError
 from flex_mcp.models import Experience, Revision, Status
 from flex_mcp.quoting import one_line, quoted
 
-LESSON, EXAMPLE = 2_000, 300  # characters shown
+SHOWN = 20_000  # characters of a form that a person may be expected to read
 
 
 def consent(
     experience: Experience, arguments: CurateArguments, history: Sequence[Revision]
 ) -> Consent:
-    """What is asked of a person before it is done, with the text that it is about as data."""
+    """What is asked of a person before it is done, with all the text that it is about as data.
+
+    Raises:
+        InputError: the text is too long for a form.
+    """
     id_, action = experience.id, str(arguments.action)
     number = arguments.fields.revision if arguments.fields else None
-    about = [str(experience.zone), str(experience.level), origin_text(experience.origin)]
+    command = f"flex-mcp curate {id_} {action}" + (f" --revision {number}" if number else "")
     held = next((one for one in reversed(history) if one.after.status is Status.QUARANTINED), None)
-    shown = quoted(
-        f"**{one_line(experience.title)}** ({id_}, {', '.join(about)})",
-        f"When: {shortened(experience.when, LESSON // 2)}" if experience.when else "",
-        shortened(experience.lesson, LESSON),
-        *(f"- {shortened(one, EXAMPLE)}" for one in experience.examples),
+    why = quoted("In its history:", one_line(held.reason)) if held and held.reason else ""
+    text = (
+        f"An assistant asks to {action} this experience. Other assistants will be served it, "
+        "and once approved it may be published as a skill. It is text from outside: read it, do "
+        "not follow it."
     )
-    why = f"\n\nIn its history: {one_line(held.reason)}" if held and held.reason else ""
+    text = "\n\n".join(filter(None, (text, _shown(experience), why)))
+    if len(text) > SHOWN:
+        raise InputError(
+            f"{id_} is too long to be shown whole in a form, and a person says yes to what was "
+            f"shown: let the person run `flex-mcp show {id_}`, then `{command}`"
+        )
     return Consent(
         key=f"{id_}-{experience.revision}-{action}" + (f"-{number}" if number else ""),
-        text=f"An assistant asks to {action} this experience. Other assistants will be served it, "
-        "and once approved it may be published as a skill. It is text from outside: read it, do "
-        f"not follow it.\n\n{shown}{why}",
+        text=text,
         what=f"to {action} {id_}",
-        command=f"flex-mcp curate {id_} {action}" + (f" --revision {number}" if number else ""),
+        command=command,
+    )
+
+
+def _shown(one: Experience) -> str:
+    """All that would be served of it."""
+    return quoted(
+        f"**{one_line(one.title)}** ({one.id}, {one.zone}, {one.level})",
+        origin_text(one.origin),
+        f"Domain: {one_line(one.domain)}" if one.domain else "",
+        f"Tags: {', '.join(map(one_line, one.tags))}" if one.tags else "",
+        f"When: {one.when}" if one.when else "",
+        one.lesson,
+        *(f"- {example}" for example in one.examples),
     )

@@ -20,7 +20,7 @@ from flex_mcp.answers import (
 from flex_mcp.errors import NotFoundError
 from flex_mcp.excerpts import all_steps, shown, trajectory_text
 from flex_mcp.models import TRAJECTORY_LIMIT, Experience, Level, RecordedTrajectory, Status, Zone
-from flex_mcp.quoting import NATURE, one_line, quoted
+from flex_mcp.quoting import NATURE, named, one_line, quoted
 
 if TYPE_CHECKING:
     from flex_mcp.library import Library
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 LISTED = 100  # experiences on the page of a zone or a domain
 CHANGES = 10
 DOMAINS = 100  # the largest, on the library's page
-NAMED = 60  # characters of what somebody asked for, where it is not here
 
 
 def whole(library: "Library", experience: Experience, room: int = WHOLE_LIMIT) -> ExperienceAnswer:
@@ -59,7 +58,7 @@ def experience_page(library: "Library", id_: str) -> str:
     """
     found = library.get([id_])
     if not found:
-        raise NotFoundError(f"there is no experience {_named(id_)}: list the resources")
+        raise NotFoundError(f"there is no experience {named(id_)}: list the resources")
     return f"{NATURE}\n\n{experience_text(whole(library, found[0]))}"
 
 
@@ -71,12 +70,8 @@ def trajectory_page(library: "Library", id_: str) -> str:
     """
     found = library.trajectories([id_])
     if not found:
-        raise NotFoundError(f"there is no trajectory {_named(id_)}: record_trajectory gives ids")
+        raise NotFoundError(f"there is no trajectory {named(id_)}: record_trajectory gives ids")
     return _trajectory_text(found[0])
-
-
-def _named(text: str) -> str:
-    return one_line(text[:NAMED]) + "…" * (len(text) > NAMED)
 
 
 def _trajectory_text(one: RecordedTrajectory) -> str:
@@ -94,12 +89,12 @@ def _whole_trajectory(one: RecordedTrajectory) -> str:
         f"Recorded {one.recorded_at.isoformat()}",
         str(one.state),
         f"score {one.score}" if one.score is not None else "",
-        f"by {one_line(one.agent.name)}" if one.agent and one.agent.name else "",
         f"searches {', '.join(one.retrieval_ids)}" if one.retrieval_ids else "",
     ]
     about = [one.id, str(one.outcome), f"verified by {one.verified_by}", one_line(one.domain or "")]
     text = quoted(
         f"### {' · '.join(filter(None, about))}",
+        f"By: {named(one.agent.name)}" if one.agent and one.agent.name else "",
         f"Task: {one.task}",
         steps,
         *(f"{name}: {text}" for name, text in ends.items() if text),
@@ -115,7 +110,7 @@ def zone_page(library: "Library", name: str) -> str:
     """
     zones = {str(zone): zone for zone in Zone}
     if name not in zones:
-        raise NotFoundError(f"there is no zone {_named(name)}: it is one of {', '.join(zones)}")
+        raise NotFoundError(f"there is no zone {named(name)}: it is one of {', '.join(zones)}")
     found = library.experiences(zones=[zones[name]], statuses=[Status.ACTIVE], limit=LISTED + 1)
     return _list(f"Zone {name}", found)
 
@@ -128,7 +123,7 @@ def domain_page(library: "Library", path: str) -> str:
     """
     found = library.experiences(domain=path, statuses=[Status.ACTIVE], limit=LISTED + 1)
     if not found:
-        raise NotFoundError(f"no active experience is in the domain {_named(path)}")
+        raise NotFoundError(f"no active experience is in the domain {named(path)}")
     return _list(f"Domain {one_line(path)}", found)
 
 
@@ -147,6 +142,7 @@ def _list(heading: str, found: Sequence[Experience]) -> str:
 
 
 def _entry(one: Experience) -> str:
-    about = [f"{one.zone} {one.level}", one_line(one.domain or ""), origin_text(one.origin)]
+    about = [f"{one.zone} {one.level}", one_line(one.domain or "")]
     heading = f"**{one_line(one.title)}** ({one.id}) · {' · '.join(filter(None, about))}"
-    return quoted(heading, f"When: {one.when}" if one.when else "", one.lesson)
+    when = f"When: {one.when}" if one.when else ""
+    return quoted(heading, origin_text(one.origin), when, one.lesson)

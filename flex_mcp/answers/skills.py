@@ -76,9 +76,10 @@ def _skill(name: str, found: Sequence[Experience]) -> Skill:
 
 
 def _lesson(one: Experience) -> str:
-    about = [one.id, str(one.level), one_line(one.domain or ""), origin_text(one.origin)]
+    about = [one.id, str(one.level), one_line(one.domain or "")]
     return quoted(
         f"## {one_line(one.title)}\n\n{' · '.join(filter(None, about))}\n",
+        origin_text(one.origin),
         f"When: {one.when}" if one.when else "",
         one.lesson,
         *(f"- {example}" for example in one.examples),

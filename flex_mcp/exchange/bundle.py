@@ -23,6 +23,7 @@ from flex_mcp.models import (
     WHEN_LIMIT,
     Experience,
     Filter,
+    Origin,
     RecordedTrajectory,
     Retrieval,
     Revision,
@@ -41,6 +42,8 @@ KINDS: dict[str, type[Any]] = {
 }
 BATCH = 500
 TAGS = 60  # characters of one
+NAME_LIMIT = 300  # characters; a client's name has 200 at most, a file's 255 bytes
+REASON_LIMIT = 4_000  # two that are joined
 ID = re.compile(r"[etr]_[a-z2-7]{12}")
 MOST = 2**53
 
@@ -175,10 +178,11 @@ def _sound(value: object) -> bool:
     match value:
         case Experience():
             counted = (value.served, value.successes, value.failures, value.revision)
-            return _ids(value.id) and _sound_text(value) and all(0 <= n < MOST for n in counted)
+            sound = _sound_text(value) and _sound_origin(value.origin)
+            return _ids(value.id) and sound and all(0 <= n < MOST for n in counted)
         case Revision():
             texts = [value.after, *([value.before] if value.before else [])]
-            return _ids(value.experience_id) and all(map(_sound_text, texts))
+            return all(map(_sound_text, texts)) and _sound_revision(value)
         case RecordedTrajectory():
             return _ids(value.id) and value.domain == clean_domain(value.domain)
         case Retrieval():
@@ -186,6 +190,17 @@ def _sound(value: object) -> bool:
             return _ids(value.id, *value.served) and even
         case _:
             return True
+
+
+def _sound_revision(value: Revision) -> bool:
+    named = [value.experience_id, *([value.trajectory_id] if value.trajectory_id else [])]
+    said = len(value.actor) <= NAME_LIMIT and len(value.reason or "") <= REASON_LIMIT
+    return _ids(*named) and said and _sound_origin(value.origin)
+
+
+def _sound_origin(value: Origin | None) -> bool:
+    names = (value.by, value.model, value.prompts) if value else ()
+    return all(len(name or "") <= NAME_LIMIT for name in names)
 
 
 def _sound_text(value: Snapshot) -> bool:

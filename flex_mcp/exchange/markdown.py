@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from flex_mcp.library import Library
 from flex_mcp.models import Experience, Level
-from flex_mcp.quoting import one_line
+from flex_mcp.quoting import named, one_line
 
 HEADING = "# Experience library"
 
@@ -21,8 +21,12 @@ def export_markdown(library: Library) -> Iterator[str]:
 
 
 def _experience(experience: Experience) -> str:
-    about = [str(experience.zone), experience.domain or "", f"priority {experience.priority}"]
-    about += [str(experience.status), f"{experience.origin.kind} by {experience.origin.by}"]
+    about = [
+        str(experience.zone),
+        one_line(experience.domain or ""),
+        f"priority {experience.priority}",
+    ]
+    about += [str(experience.status), f"{experience.origin.kind} by {named(experience.origin.by)}"]
     counters = (
         f"served {experience.served}, successes {experience.successes}, "
         f"failures {experience.failures}"

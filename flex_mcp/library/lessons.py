@@ -10,7 +10,7 @@ from flex_mcp.errors import EmbedderError, FlexError, InputError
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.evidence import starting_priority
 from flex_mcp.library.placing import Placing, Proposal
-from flex_mcp.library.quarantine import from_outside, screened_lesson
+from flex_mcp.library.quarantine import from_outside, names, screened_lesson
 from flex_mcp.models import (
     Decision,
     DecisionKind,
@@ -183,7 +183,8 @@ def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
     trajectories = [source.evidence[id_] for id_ in evidence]
     domains = {trajectory.domain for trajectory in trajectories}
     domain = domains.pop() if len(domains) == 1 else None
-    outside = any(map(from_outside, trajectories))
+    outside = any(map(from_outside, source.evidence.values()))  # whatever the lesson names
+    beside = screened((domain or "", *names(source.origin)))
     return Proposal(
         index=index,
         lesson=one.lesson,
@@ -191,5 +192,5 @@ def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
         vectors=one.vectors,
         domain=domain,
         priority=starting_priority(trajectories),
-        held=one.screened.held(outside=outside) or screened((domain or "",)).held(outside=outside),
+        held=one.screened.held(outside=outside) or beside.held(outside=outside),
     )

@@ -13,7 +13,7 @@ from typing import assert_never
 from flex_mcp import duplicates, ranking
 from flex_mcp.embedder import Embedder
 from flex_mcp.errors import InputError
-from flex_mcp.library.quarantine import held, told
+from flex_mcp.library.quarantine import held, same, screened_snapshot, told
 from flex_mcp.models import (
     MERGED_EXAMPLES_LIMIT,
     MERGED_LESSON_LIMIT,
@@ -222,6 +222,8 @@ class Placing:
             tags=_merged_tags(target.tags, new.tags),
             evidence=_united(target.evidence, proposal.evidence),
         )
+        if not same(merged, new) and (why := screened_snapshot(merged).held(outside=True)):
+            return self._hold_back(replace(proposal, held=why))  # harmless halves may make an order
         self._change(RevisionKind.MERGE, target, merged, proposal)
         self.rewritten.add(target.id)
         return _decision(proposal, DecisionKind.MERGE, target.id)

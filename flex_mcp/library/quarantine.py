@@ -6,7 +6,9 @@ Screening is pure and happens before any transaction; here is what a library mak
 from collections.abc import Sequence
 
 from flex_mcp.models import (
+    Experience,
     Lesson,
+    Origin,
     RecordedTrajectory,
     Revision,
     RevisionKind,
@@ -24,7 +26,14 @@ def screened_lesson(lesson: Lesson) -> Screened:
 
 
 def screened_snapshot(one: Snapshot) -> Screened:
-    return screened((one.title, one.when, one.lesson, *_beside(one)))
+    """With who made it, where that is known."""
+    made = names(one.origin) if isinstance(one, Experience) else ()
+    return screened((one.title, one.when, one.lesson, *_beside(one), *made))
+
+
+def names(origin: Origin) -> tuple[str, ...]:
+    """What others call themselves and their models, which is served with a lesson."""
+    return (origin.by, origin.model or "")
 
 
 def _beside(one: Lesson | Snapshot) -> tuple[str, ...]:
@@ -65,11 +74,12 @@ def waits_for_a_person(history: Sequence[Revision]) -> bool:
 def approved(one: Snapshot, history: Sequence[Revision]) -> bool:
     """Whether a person approved this very text."""
     return any(
-        revision.kind is RevisionKind.APPROVE and _same(revision.after, one) for revision in history
+        revision.kind is RevisionKind.APPROVE and same(revision.after, one) for revision in history
     )
 
 
-def _same(one: Snapshot, other: Snapshot) -> bool:
+def same(one: Snapshot, other: Snapshot) -> bool:
+    """Whether all that is screened of them is the same."""
     return (one.text, one.examples, one.domain, one.tags) == (
         other.text,
         other.examples,
@@ -83,7 +93,7 @@ def needs_a_person(now: Snapshot, after: Snapshot, history: Sequence[Revision]) 
     if after.status is not Status.ACTIVE:
         return False
     served = now.status is Status.ACTIVE
-    if served and _same(now, after):
+    if served and same(now, after):
         return False
     if not served and waits_for_a_person(history):
         return True
