@@ -739,9 +739,13 @@ def test_a_library_that_is_moved_in_place_takes_on_nothing_that_the_old_one_stor
     path.rename(tmp_path / "old.db")
     other.rename(path)
     before = hashes(tmp_path)
-    for _ in range(2):
-        assert command("stats", "--library", path) == (2, says("UNFIT", path))
+    for arguments in (["stats"], ["doctor", "--repair"], ["stats"]):
+        assert command(*arguments, "--library", path) == (2, says("UNFIT", path))
         assert hashes(tmp_path) == before
+    examined = [sys.executable, "-m", "flex_mcp", "doctor", "--library", str(path)]
+    assert "library.db-wal does not fit" in subprocess.run(
+        examined, capture_output=True, text=True, check=False
+    ).stdout.replace("\n", " ")
     worker.tell("search")
     assert worker.line() == {"trajectories": 0}
     assert command("stats", "--library", path) == (0, "")

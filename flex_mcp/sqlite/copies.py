@@ -162,6 +162,22 @@ def put_in(source: Path, path: Path) -> None:
                     f"{file.BUSY_SECONDS} s): nothing was changed; close it and try again"
                 )
             file.wait_a_little()
+        _fold_in(live)
+
+
+def _fold_in(live: apsw.Connection) -> None:
+    """Bring what lies only in the -wal into the file, as far as those who still read let it.
+
+    Left there, it might be taken for the -wal of another library, whose id it has.
+    """
+    deadline, wanted = time.monotonic() + file.BUSY_SECONDS, None
+    while time.monotonic() < deadline:
+        with contextlib.suppress(apsw.Error):  # it is restored all the same
+            frames, folded = live.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            wanted = wanted or frames  # others may go on writing
+            if folded >= wanted or frames < wanted:
+                return
+        file.wait_a_little()
 
 
 def _in_one_go(held: apsw.Connection, live: apsw.Connection) -> bool:

@@ -175,6 +175,7 @@ def connect(
     """
     alone = _size(path) > 0 and not _size(beside(path, "-wal"))
     with plain_errors(path):
+        _part_from_others(path)
         if alone and not os.access(path, os.W_OK):  # SQLite would make a -wal without the right too
             return _immutable(path, apsw.ReadOnlyError(), readable=readable)
         try:
@@ -193,7 +194,7 @@ def _immutable(path: Path, error: apsw.Error, *, readable: bool) -> apsw.Connect
     return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
-def part_from_others(path: Path) -> None:
+def _part_from_others(path: Path) -> None:
     """Share no -wal with those who have open what lay here before: SQLite would.
 
     An empty one is taken from them, so that what is stored here is not folded into their file.
@@ -205,8 +206,9 @@ def part_from_others(path: Path) -> None:
         return
     if _size(wal := beside(path, "-wal")):
         raise _unfit(path)
-    wal.unlink(missing_ok=True)
-    beside(path, "-shm").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # who may not, stores nothing either
+        wal.unlink(missing_ok=True)
+        beside(path, "-shm").unlink(missing_ok=True)
 
 
 def is_wal_left(path: Path) -> bool:
@@ -241,6 +243,19 @@ def check_wal(path: Path, connection: apsw.Connection) -> None:
             return
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     raise _unfit(path)
+
+
+def check_unopened(path: Path) -> None:
+    """See what opening sees of the -wal beside a file, without changing anything.
+
+    Raises:
+        NotALibraryError: it does not belong to it.
+    """
+    if _is_strange(path) and _size(beside(path, "-wal")):
+        raise _unfit(path)
+    if is_wal_left(path):
+        with contextlib.closing(connect_unchanged(path)) as connection, plain_errors(path):
+            check_wal(path, connection)
 
 
 def _unfit(path: Path) -> NotALibraryError:

@@ -72,7 +72,6 @@ class Opened:
         self._path = path
         self._paths: Paths = (beside(path, ""), beside(path, "-wal"), beside(path, "-shm"))
         self._patience = file.Patience()
-        file.part_from_others(path)
         was_left = file.is_wal_left(path)
         self._writer = file.connect(path, self._patience, readable=readable)
         try:
