@@ -215,9 +215,10 @@ def _new_library(path: Path) -> Check:
 
 def _opened(path: Path) -> "tuple[Check, Vectors | None]":
     try:
-        from flex_mcp.sqlite import look
+        from flex_mcp.sqlite import file, look
 
         found = look(path)
+        file.check_unopened(path)
     except ImportError as error:
         says = f"{path} cannot be looked at ({error})"
         return Check("library", State.FAULT, says, REINSTALL), None

@@ -3,6 +3,7 @@
 The docstrings are what a model reads.
 """
 
+import shlex
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -22,7 +23,7 @@ from flex_mcp.consent import Person
 from flex_mcp.errors import NotFoundError
 from flex_mcp.llm import LLM
 from flex_mcp.models import Wanted
-from flex_mcp.settings import Distilling
+from flex_mcp.settings import Distilling, Settings
 
 
 class Lent(LLM, Protocol):
@@ -126,7 +127,7 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
     held = library.awaits_a_person(arguments.id, arguments.action, arguments.fields)
     if held and caller.person:
         history = library.history(arguments.id)
-        caller.person.agree(consents.consent(held, arguments, history))
+        caller.person.agree(consents.consent(held, arguments, history, _at(app.settings)))
         reason, seen = f"{reason} (a person said yes)", held.revision
     now, revision = library.curate(
         arguments.id,
@@ -138,3 +139,10 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
     )
     shown = pages.whole(library, now)
     return answers.curate_answer(shown, answers.revision_answer(revision))
+
+
+def _at(settings: Settings) -> str:
+    """The option that names the library to a command; nothing for the usual one."""
+    if settings.library == Settings().library:
+        return ""
+    return f" --library {shlex.quote(str(settings.library))}"

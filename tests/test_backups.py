@@ -302,6 +302,25 @@ def test_a_process_that_has_the_library_open_goes_on_with_what_was_restored(
             assert library.report(retrieval_id or "", Outcome.SUCCESS)
 
 
+def test_what_was_restored_from_another_library_outlives_a_kill_of_who_has_it_open(
+    path: Path, tmp_path: Path, start: Callable[..., Worker]
+) -> None:
+    with fake_library(tmp_path / "other", FakeEmbedder()) as library:
+        add(library, a_lesson(ANCHOR))
+        other = library.backup()
+    worker = start("idle", path)
+    worker.go()
+    assert worker.line() == {"opened": True}
+    done("restore", str(other), "--yes", "--library", path)
+    worker.process.kill()
+    worker.process.wait()
+    assert path.with_name("library.db-wal").stat().st_size
+    checks = json.loads(run("doctor", "--json", "--library", path).stdout)["checks"]
+    assert {one["state"] for one in checks if one["name"] in {"library", "contents"}} == {"ok"}
+    with fake_library(path.parent, FakeEmbedder()):
+        assert lessons(path) == [ANCHOR]
+
+
 def test_a_change_of_the_same_number_after_a_restore_is_another_one(
     path: Path, backup: Path
 ) -> None:

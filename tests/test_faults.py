@@ -12,6 +12,7 @@ nothing that was acknowledged is lost.
 | the right to look there is taken away, and given back | UNREACHABLE | work goes on then |
 | deleted or moved; put back | GONE | nothing is acknowledged; work goes on then |
 | replaced by another library | nothing | work goes on there; the old one is whole |
+| moved in place while another process has the old one | nothing, or UNFIT till it looks | as above |
 | replaced by what is none, or damaged | NONE, FOREIGN | it is left as it is |
 | truncated or emptied under us | NONE | the server lives; it serves what is put there |
 | -wal or -shm taken away under us, or missing after a kill | nothing | nothing is lost |
@@ -689,6 +690,66 @@ def test_a_library_that_is_replaced_by_another_is_left_whole_and_the_other_one_s
     check_kept(path, *(id_ for server in servers for id_ in server.acknowledged))
     with open_library(path) as library:
         assert library.statistics().trajectories == 4
+
+
+def idle(start: Callable[..., Worker], path: Path) -> Worker:
+    """A process that has the library open, and looks at it only when it is told to."""
+    worker = start("idle", path)
+    worker.go()
+    assert worker.line() == {"opened": True}
+    return worker
+
+
+@pytest.mark.parametrize("then", ["search", "end", "be killed"])
+@pytest.mark.parametrize("instead", ["another library", "a new one"])
+def test_who_has_the_old_library_open_takes_nothing_from_the_one_that_came_in_its_place(
+    tmp_path: Path, start: Callable[..., Worker], instead: str, then: str
+) -> None:
+    path, other = a_library(tmp_path / "library.db"), a_library(tmp_path / "other.db")
+    old = idle(start, path)
+    if instead == "another library":
+        other.replace(path)
+    else:
+        path.unlink()
+    new, acknowledged = idle(start, path), list[str]()
+    for _ in range(5):
+        new.tell("record")
+        acknowledged.append(new.line()["trajectory"])
+    if then == "search":
+        old.tell("search")
+        assert old.line() == {"trajectories": 5}
+    elif then == "end":
+        old.end()
+    else:
+        old.process.kill()
+    check_kept(path, *acknowledged)
+    new.tell("record")
+    check_kept(path, *acknowledged, new.line()["trajectory"])
+
+
+def test_a_library_that_is_moved_in_place_takes_on_nothing_that_the_old_one_stored(
+    tmp_path: Path, start: Callable[..., Worker]
+) -> None:
+    if sys.platform != "linux":
+        pytest.skip("only Linux says who has which file open")
+    path, other = a_library(tmp_path / "library.db"), a_library(tmp_path / "other.db")
+    worker = idle(start, path)
+    worker.tell("record")
+    kept = worker.line()["trajectory"]
+    path.rename(tmp_path / "old.db")
+    other.rename(path)
+    before = hashes(tmp_path)
+    for arguments in (["stats"], ["doctor", "--repair"], ["stats"]):
+        assert command(*arguments, "--library", path) == (2, says("UNFIT", path))
+        assert hashes(tmp_path) == before
+    examined = [sys.executable, "-m", "flex_mcp", "doctor", "--library", str(path)]
+    assert "library.db-wal does not fit" in subprocess.run(
+        examined, capture_output=True, text=True, check=False
+    ).stdout.replace("\n", " ")
+    worker.tell("search")
+    assert worker.line() == {"trajectories": 0}
+    assert command("stats", "--library", path) == (0, "")
+    check_kept(tmp_path / "old.db", kept)
 
 
 def text(path: Path) -> str:

@@ -264,6 +264,17 @@ def obey(path: Path, text: str) -> None:
                 say(error=str(error))
 
 
+def idle(path: Path) -> None:
+    """Have the library open, and search or record as each line says."""
+    with open_library(path) as library:
+        say(opened=True)
+        for number, line in enumerate(sys.stdin):
+            if line == "search\n":
+                say(trajectories=library.statistics().trajectories)
+            else:
+                write(library, "idle", number)
+
+
 def look_and_try(path: Path, text: str) -> None:
     """As a user who may not write: search, try to record, search again."""
     embedder = as_nobody(text)
@@ -298,6 +309,7 @@ def main() -> None:
         "obey": obey,
         "open": open_it,
         "hold": hold,
+        "idle": idle,
         "back-up": back_up,
         "look-and-try": look_and_try,
     }

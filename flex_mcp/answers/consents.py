@@ -13,16 +13,18 @@ SHOWN = 20_000  # characters of a form that a person may be expected to read
 
 
 def consent(
-    experience: Experience, arguments: CurateArguments, history: Sequence[Revision]
+    experience: Experience, arguments: CurateArguments, history: Sequence[Revision], at: str = ""
 ) -> Consent:
     """What is asked of a person before it is done, with all the text that it is about as data.
+
+    `at` is the option that names the library to a command, where it is not the usual one.
 
     Raises:
         InputError: the text is too long for a form.
     """
     id_, action = experience.id, str(arguments.action)
     number = arguments.fields.revision if arguments.fields else None
-    command = f"flex-mcp curate {id_} {action}" + (f" --revision {number}" if number else "")
+    command = f"flex-mcp curate {id_} {action}" + (f" --revision {number}" if number else "") + at
     held = next((one for one in reversed(history) if one.after.status is Status.QUARANTINED), None)
     why = quoted("In its history:", one_line(held.reason)) if held and held.reason else ""
     text = (

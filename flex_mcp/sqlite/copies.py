@@ -177,6 +177,7 @@ def put_in(source: Path, path: Path) -> Generator[None]:
             _hold_off(path, backup)
             yield
             backup.step()
+        _fold_in(live)
 
 
 def _hold_off(path: Path, backup: apsw.Backup) -> None:
@@ -194,6 +195,21 @@ def _hold_off(path: Path, backup: apsw.Backup) -> None:
             file.wait_a_little()
         else:
             return
+
+
+def _fold_in(live: apsw.Connection) -> None:
+    """Bring what lies only in the -wal into the file, as far as those who still read let it.
+
+    Left there, it might be taken for the -wal of another library, whose id it has.
+    """
+    deadline, wanted = time.monotonic() + file.BUSY_SECONDS, None
+    while time.monotonic() < deadline:
+        with contextlib.suppress(apsw.Error):  # it is restored all the same
+            frames, folded = live.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            wanted = wanted or frames  # others may go on writing
+            if folded >= wanted or frames < wanted:
+                return
+        file.wait_a_little()
 
 
 def put_instead(made: Path, path: Path) -> Path:

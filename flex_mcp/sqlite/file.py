@@ -17,7 +17,7 @@ import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 from flex_mcp import __version__
 from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
 from flex_mcp.models import new_id
-from flex_mcp.sqlite.sentences import beside, locks, sentence
+from flex_mcp.sqlite.sentences import beside, has_open, holders, locks, sentence
 from flex_mcp.store import migrations, named_queries
 
 APPLICATION_ID = 0x464C4558  # "FLEX": tells a library from any other SQLite file
@@ -176,6 +176,7 @@ def connect(
     """
     alone = _size(path) > 0 and not _size(beside(path, "-wal"))
     with plain_errors(path):
+        _part_from_others(path)
         if alone and not os.access(path, os.W_OK):  # SQLite would make a -wal without the right too
             return _immutable(path, apsw.ReadOnlyError(), readable=readable)
         try:
@@ -194,9 +195,36 @@ def _immutable(path: Path, error: apsw.Error, *, readable: bool) -> apsw.Connect
     return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
+def _part_from_others(path: Path) -> None:
+    """Share no -wal with those who have open what lay here before: SQLite would.
+
+    An empty one is taken from them, so that what is stored here is not folded into their file.
+
+    Raises:
+        NotALibraryError: it holds what they stored.
+    """
+    if not _is_strange(path):
+        return
+    if _size(wal := beside(path, "-wal")):
+        raise _unfit(path)
+    with contextlib.suppress(OSError):  # who may not, stores nothing either
+        wal.unlink(missing_ok=True)
+        beside(path, "-shm").unlink(missing_ok=True)
+
+
 def is_wal_left(path: Path) -> bool:
     """Whether somebody who had the library open was killed, as far as that can be known."""
     return _size(beside(path, "-wal")) > 0 and not locks(path)
+
+
+def _is_strange(path: Path) -> bool:
+    """Whether all who use the -shm use it for another file than this, which lay here before."""
+    try:
+        shm, this = (beside(path, end).stat().st_ino for end in ("-shm", ""))
+    except OSError:
+        return False
+    users, of_this = holders(shm, this)
+    return bool(users) and not users & of_this and not any(has_open(pid, path) for pid in users)
 
 
 def check_wal(path: Path, connection: apsw.Connection) -> None:
@@ -215,8 +243,25 @@ def check_wal(path: Path, connection: apsw.Connection) -> None:
         if alone is None or alone == connection.execute(LIBRARY_ID).get:
             return
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    raise _unfit(path)
+
+
+def check_unopened(path: Path) -> None:
+    """See what opening sees of the -wal beside a file, without changing anything.
+
+    Raises:
+        NotALibraryError: it does not belong to it.
+    """
+    if _is_strange(path) and _size(beside(path, "-wal")):
+        raise _unfit(path)
+    if is_wal_left(path):
+        with contextlib.closing(connect_unchanged(path)) as connection, plain_errors(path):
+            check_wal(path, connection)
+
+
+def _unfit(path: Path) -> NotALibraryError:
     wal = beside(path, "-wal")
-    raise NotALibraryError(
+    return NotALibraryError(
         f"{wal} does not fit {path}: one of them is damaged or of another library, and both were "
         f"left as they are: move {wal.name} away, or restore a copy"
     )

@@ -18,7 +18,7 @@ import apsw
 
 from flex_mcp.errors import LibraryError
 from flex_mcp.sqlite import file
-from flex_mcp.sqlite.sentences import beside
+from flex_mcp.sqlite.sentences import beside, holders
 
 if TYPE_CHECKING:
     from flex_mcp.sqlite.index import Index
@@ -169,8 +169,9 @@ class Opened:
     def leave(self) -> None:
         """Close a file that is not in place any more, so that what was stored in it is in it.
 
-        What only its -wal holds is folded in, unless somebody has begun another -wal. One that is
-        left behind goes: SQLite would take it for that of whatever library comes to lie there.
+        What only its -wal holds is folded in, unless somebody has begun another -wal, or uses this
+        one for another library. One that is left behind goes: SQLite would take it for that of
+        whatever library comes to lie there.
 
         Raises:
             BusyError: a snapshot is still read.
@@ -190,6 +191,8 @@ class Opened:
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         if now.wal not in {None, mine.wal} or now.shm not in {None, mine.shm}:
             return
+        if now.library != mine.library and self._is_adopted(now):
+            return
         with self._write_lock:
             frames, folded = self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         if now.library == mine.library:
@@ -199,6 +202,18 @@ class Opened:
         for left in self._paths[1:]:
             with contextlib.suppress(OSError):
                 left.unlink()
+
+    def _is_adopted(self, now: Files) -> bool:
+        """Whether another library that came to lie here may use this one's -wal and -shm by now.
+
+        SQLite takes an empty -wal that it finds there. Where nobody tells, any library may.
+        """
+        mine = self._files
+        asked = (mine.shm, mine.library, now.library)
+        users, of_mine, of_other = holders(*(one[1] if one else 0 for one in asked))
+        if os.getpid() not in users:
+            return now.library is not None
+        return not users <= of_mine or bool(users & of_other)
 
 
 def new_index() -> "Index":

@@ -106,10 +106,39 @@ def locks(path: Path) -> list[tuple[int, str, str]]:
     closing it again drops our own locks.
     """
     try:
-        inode = beside(path, "-shm").stat().st_ino
+        shm = beside(path, "-shm").stat().st_ino
+    except OSError:
+        return []
+    return [(pid, kind, start) for inode, pid, kind, start in _locks() if inode == shm]
+
+
+def holders(*inodes: int) -> list[set[int]]:
+    """The processes that hold a lock on each of these files, as far as that can be known.
+
+    Whoever has a library open holds one on it and on its -shm until it closes both.
+    """
+    found = _locks()
+    return [{pid for one, pid, *_ in found if one == inode} for inode in inodes]
+
+
+def has_open(pid: int, path: Path) -> bool:
+    """Whether a process has a file open, where that can be known: locks are lost more easily."""
+    with contextlib.suppress(OSError):
+        for handle in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if handle.samefile(path):
+                    return True
+    return False
+
+
+def _locks() -> list[tuple[int, int, str, str]]:
+    try:
         lines = Path("/proc/locks").read_text(encoding="utf-8").splitlines()
-        rows = [line.split() for line in lines if f":{inode} " in line and " -> " not in line]
-        return [(int(pid), kind, start) for _, _, _, kind, pid, _, start, *_ in rows]
+        rows = [line.split() for line in lines if " -> " not in line]
+        return [
+            (int(file.rpartition(":")[2]), int(pid), kind, start)
+            for _, _, _, kind, pid, file, start, *_ in rows
+        ]
     except (OSError, ValueError):
         return []
 
