@@ -246,8 +246,8 @@ def _contents(path: Path) -> Iterator[Check]:
     if wrong:
         mend = f"run `flex-mcp doctor --repair --library {shlex.quote(str(path))}`"
         yield Check("contents", State.FAULT, "; ".join(filter(str.strip, wrong)), mend)
-    else:
-        yield Check("contents", State.OK, "tables, full text and vectors are whole and agree")
+        return  # what else it says can be asked when it is mended
+    yield Check("contents", State.OK, "tables, full text and vectors are whole and agree")
     if look(path).unfinished:
         mend = f"run `flex-mcp forget --finish --library {shlex.quote(str(path))}`"
         yield Check("contents", State.WARNING, "a forgetting is unfinished", mend)
