@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from flex_mcp.errors import LibraryError
-from flex_mcp.sqlite import file
+from flex_mcp.sqlite import file, wal
 from flex_mcp.sqlite.sentences import beside, holders
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ class Opened:
         self._path = path
         self._paths: Paths = (beside(path, ""), beside(path, "-wal"), beside(path, "-shm"))
         self._patience = file.Patience()
-        was_left = file.is_wal_left(path)
+        was_left = wal.is_left(path)
         self._writer = file.connect(path, self._patience, readable=readable)
         try:
             if was_left:
-                file.check_wal(path, self._writer)
+                wal.check(path, self._writer)
             if not new:
                 file.check_not_empty(path, self._writer)
             file.migrate(path, self._writer)
