@@ -17,14 +17,13 @@ import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 from flex_mcp import __version__
 from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
 from flex_mcp.models import new_id
-from flex_mcp.sqlite.sentences import beside, has_open, holders, locks, sentence
+from flex_mcp.sqlite import wal
+from flex_mcp.sqlite.sentences import beside, sentence
 from flex_mcp.store import migrations, named_queries
 
 APPLICATION_ID = 0x464C4558  # "FLEX": tells a library from any other SQLite file
 BUSY_SECONDS = 10
 PAGE_SIZE = 8192  # for the trajectories' sake
-CHECKED = 256 * 1024 * 1024  # bytes of a file up to which a -wal is compared with it
-LIBRARY_ID = "SELECT value FROM meta WHERE name = 'library_id'"
 SQL = files("flex_mcp") / "sql" / "sqlite"
 MIGRATIONS = migrations(SQL)
 QUERIES = named_queries(SQL)
@@ -104,25 +103,18 @@ def _check_no_orphan(path: Path) -> None:
     The -wal is looked at first: one that has grown by then has its library there already.
     """
     with plain_errors(path), contextlib.suppress(OSError):
-        wal = beside(path, "-wal")
-        if _size(wal) and not _size(path):
+        orphan = beside(path, "-wal")
+        if wal.size(orphan) and not wal.size(path):
             raise LibraryError(
-                f"{wal} holds the last changes of a library that is not there: put the library "
+                f"{orphan} holds the last changes of a library that is not there: put the library "
                 "back beside it, or delete it to begin a new one"
             )
 
 
 def _check_size(path: Path) -> None:
-    if _size(path) == 1:  # SQLite takes a file of one byte for an empty one
+    if wal.size(path) == 1:  # SQLite takes a file of one byte for an empty one
         with plain_errors(path):
             raise apsw.NotADBError
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def check_there(path: Path) -> None:
@@ -174,9 +166,9 @@ def connect(
     that is in the way, a library that was closed cleanly is opened as immutable, unless `readable`
     says that this is not enough.
     """
-    alone = _size(path) > 0 and not _size(beside(path, "-wal"))
+    alone = wal.size(path) > 0 and not wal.size(beside(path, "-wal"))
     with plain_errors(path):
-        _part_from_others(path)
+        wal.part_from_others(path)
         if alone and not os.access(path, os.W_OK):  # SQLite would make a -wal without the right too
             return _immutable(path, apsw.ReadOnlyError(), readable=readable)
         try:
@@ -195,92 +187,22 @@ def _immutable(path: Path, error: apsw.Error, *, readable: bool) -> apsw.Connect
     return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
-def _part_from_others(path: Path) -> None:
-    """Share no -wal with those who have open what lay here before: SQLite would.
-
-    An empty one is taken from them, so that what is stored here is not folded into their file.
-
-    Raises:
-        NotALibraryError: it holds what they stored.
-    """
-    if not _is_strange(path):
-        return
-    if _size(wal := beside(path, "-wal")):
-        raise _unfit(path)
-    with contextlib.suppress(OSError):  # who may not, stores nothing either
-        wal.unlink(missing_ok=True)
-        beside(path, "-shm").unlink(missing_ok=True)
-
-
-def is_wal_left(path: Path) -> bool:
-    """Whether somebody who had the library open was killed, as far as that can be known."""
-    return _size(beside(path, "-wal")) > 0 and not locks(path)
-
-
-def _is_strange(path: Path) -> bool:
-    """Whether all who use the -shm use it for another file than this, which lay here before."""
-    try:
-        shm, this = (beside(path, end).stat().st_ino for end in ("-shm", ""))
-    except OSError:
-        return False
-    users, of_this = holders(shm, this)
-    return bool(users) and not users & of_this and not any(has_open(pid, path) for pid in users)
-
-
-def check_wal(path: Path, connection: apsw.Connection) -> None:
-    """See that the -wal beside a file belongs to it, before anything is folded in.
-
-    SQLite takes any that lies there, such as that of the library that a copy was put in place of.
-    It costs 2 ms a MB, and only where the last one who had the library open was killed.
-
-    Raises:
-        NotALibraryError: it does not.
-    """
-    if _size(path) > CHECKED:
-        return
-    if connection.execute("PRAGMA integrity_check(1)").get == "ok":
-        alone = _library_id(path)
-        if alone is None or alone == connection.execute(LIBRARY_ID).get:
-            return
-    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    raise _unfit(path)
-
-
 def check_unopened(path: Path) -> None:
     """See what opening sees of the -wal beside a file, without changing anything.
 
     Raises:
         NotALibraryError: it does not belong to it.
     """
-    if _is_strange(path) and _size(beside(path, "-wal")):
-        raise _unfit(path)
-    if is_wal_left(path):
+    wal.check_strange(path)
+    if wal.is_left(path):
         with contextlib.closing(connect_unchanged(path)) as connection, plain_errors(path):
-            check_wal(path, connection)
-
-
-def _unfit(path: Path) -> NotALibraryError:
-    wal = beside(path, "-wal")
-    return NotALibraryError(
-        f"{wal} does not fit {path}: one of them is damaged or of another library, and both were "
-        f"left as they are: move {wal.name} away, or restore a copy"
-    )
-
-
-def _library_id(path: Path) -> str | None:
-    """Of the file without its -wal; None where that alone is none, or just being changed."""
-    uri = f"file:{quote(str(path))}?immutable=1"
-    with contextlib.suppress(apsw.Error):
-        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        with contextlib.closing(apsw.Connection(uri, flags=flags)) as connection:
-            return connection.execute(LIBRARY_ID).get
-    return None
+            wal.check(path, connection)
 
 
 def connect_unchanged(path: Path) -> apsw.Connection:
     """A connection that changes nothing: not even a -wal beside the file is made."""
-    wal, shm = beside(path, "-wal"), beside(path, "-shm")
-    lives = wal.exists() and (_size(wal) > 0 or shm.exists())  # else it misses nothing
+    changes, shm = beside(path, "-wal"), beside(path, "-shm")
+    lives = changes.exists() and (wal.size(changes) > 0 or shm.exists())  # else it misses nothing
     with plain_errors(path):
         _check_size(path)
         uri = f"file:{quote(str(path))}?{'mode=ro' if lives else 'immutable=1'}"
@@ -448,8 +370,7 @@ def _made_by_version(connection: apsw.Connection) -> str | None:
 
 def let_go(path: Path, connection: apsw.Connection) -> None:
     """Close a file that was refused; what is in its -wal is not folded in."""
-    wal = path.with_name(path.name + "-wal")
-    if wal.exists() and wal.stat().st_size:
+    if wal.size(path.with_name(path.name + "-wal")):
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close()
 

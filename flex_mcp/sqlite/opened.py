@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from flex_mcp.errors import LibraryError
-from flex_mcp.sqlite import file
-from flex_mcp.sqlite.sentences import beside, holders
+from flex_mcp.sqlite import file, wal
+from flex_mcp.sqlite.sentences import beside, holders, too_many_files
 
 if TYPE_CHECKING:
     from flex_mcp.sqlite.index import Index
@@ -72,11 +72,11 @@ class Opened:
         self._path = path
         self._paths: Paths = (beside(path, ""), beside(path, "-wal"), beside(path, "-shm"))
         self._patience = file.Patience()
-        was_left = file.is_wal_left(path)
+        was_left = wal.is_left(path)
         self._writer = file.connect(path, self._patience, readable=readable)
         try:
             if was_left:
-                file.check_wal(path, self._writer)
+                wal.check(path, self._writer)
             if not new:
                 file.check_not_empty(path, self._writer)
             file.migrate(path, self._writer)
@@ -175,6 +175,7 @@ class Opened:
 
         Raises:
             BusyError: a snapshot is still read.
+            CantOpenError: too many files are open to see who uses what.
         """
         now = files_at(self._paths)
         if now != self._files and not self.read_only:
@@ -212,6 +213,8 @@ class Opened:
         asked = (mine.shm, mine.library, now.library)
         users, of_mine, of_other = holders(*(one[1] if one else 0 for one in asked))
         if os.getpid() not in users:
+            if too_many_files():  # to ask; it is asked again
+                raise apsw.CantOpenError
             return now.library is not None
         return not users <= of_mine or bool(users & of_other)
 

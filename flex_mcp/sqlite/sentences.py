@@ -67,7 +67,7 @@ def sentence(path: Path, error: Exception, waited: float) -> FlexError | None:
         return _busy(path, waited)
     if isinstance(error, apsw.CantOpenError):
         why = "check that it and its folder can be read and written"
-        if _too_many_files():
+        if too_many_files():
             why = "too many files are open; close some, or raise the limit (ulimit -n)"
         return LibraryError(f"the library {path} cannot be opened: {why}")
     if isinstance(error, apsw.IOError) and _is_full(path):
@@ -157,7 +157,7 @@ def _is_full(path: Path) -> bool:
         return False
 
 
-def _too_many_files() -> bool:
+def too_many_files() -> bool:
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
