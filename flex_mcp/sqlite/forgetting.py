@@ -388,14 +388,22 @@ def _rows_of(table: str) -> str:
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
-    """A file in parts, each with its place, that overlap by what a piece needs."""
+    """A file in parts, each with its place, that overlap by what a piece needs.
+
+    Read as SQLite reads it: closing a file otherwise would take this process's locks on it away.
+    """
     if not path.exists():
         return
-    with path.open("rb") as content:
-        start, tail = 0, b""
-        while part := content.read(BLOCK):
+    flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
+    content = apsw.VFSFile("", str(path), flags)
+    try:
+        size, tail = content.xFileSize(), b""
+        for start in range(0, size, BLOCK):
+            part = content.xRead(min(BLOCK, size - start), start)
             yield start - len(tail), tail + part
-            start, tail = start + len(part), (tail + part)[1 - WIDTH :]
+            tail = (tail + part)[1 - WIDTH :]
+    finally:
+        content.xClose()
 
 
 def strange_words(connection: apsw.Connection) -> tuple[int, set[str]]:
