@@ -12,7 +12,7 @@ from flex_mcp import tools
 from flex_mcp.answers import Answer, reports
 from flex_mcp.app import App
 from flex_mcp.arguments import RecordArguments, checked
-from flex_mcp.cli.commands import CALLER, WorkFailedError, progress_bar, with_library
+from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, progress_bar, with_library
 from flex_mcp.errors import InputError
 from flex_mcp.models import TRAJECTORIES
 
@@ -130,8 +130,7 @@ def distill(  # noqa: PLR0913  its options
         with progress_bar("Distilling") as progress:
             report = work(app.library, app.distiller, llm, job, progress)
     except KeyboardInterrupt:
-        click.echo("flex-mcp: stopped; run it again to go on, a batch goes on by itself", err=True)
-        raise
+        fail("stopped; run it again to go on, a batch goes on by itself", 1)
     answer = reports.backlog_answer(report, dry_run=dry_run)
     if report.failures or report.stopped:
         raise WorkFailedError(answer, report.stopped or report.failures[0].reason)
