@@ -417,7 +417,9 @@ async def test_what_is_too_long_for_a_form_is_approved_at_the_terminal(both: Pro
     id_ = decision.experience_id
     result = await both.curated(id_ or "", "approve", person := Person(YES))
     assert result.is_error
-    assert f"run `flex-mcp show {id_}`, then `flex-mcp curate {id_} approve`" in text_of(result)
+    at = f" --library {both.library.name}"  # it is not the usual one
+    command = f"run `flex-mcp show {id_}{at}`, then `flex-mcp curate {id_} approve{at}`"
+    assert command in text_of(result)
     assert (person.asked, one(both.library, id_).status) == ([], Status.QUARANTINED)
 
 
@@ -438,7 +440,8 @@ async def test_a_client_without_forms_is_told_the_command(both: Process) -> None
     for action in ("approve",):
         result = await both.curated(id_, action, None)
         assert result.is_error
-        assert f"`flex-mcp curate {id_} {action}`" in text_of(result)
+        at = f" --library {both.library.name}"  # it is not the usual one
+        assert f"`flex-mcp curate {id_} {action}{at}`" in text_of(result)
     assert one(both.library, id_).status is Status.QUARANTINED
 
 
@@ -456,7 +459,7 @@ async def test_a_client_that_only_opens_addresses_is_told_the_command(
     id_ = both.poison()
     result = await both.curated(id_, "approve", person := Person(YES))
     assert result.is_error
-    assert f"`flex-mcp curate {id_} approve`" in text_of(result)
+    assert f"`flex-mcp curate {id_} approve --library {both.library.name}`" in text_of(result)
     assert person.asked == []
 
 

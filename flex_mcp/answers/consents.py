@@ -36,7 +36,7 @@ def consent(
     if len(text) > SHOWN:
         raise InputError(
             f"{id_} is too long to be shown whole in a form, and a person says yes to what was "
-            f"shown: let the person run `flex-mcp show {id_}`, then `{command}`"
+            f"shown: let the person run `flex-mcp show {id_}{at}`, then `{command}`"
         )
     return Consent(
         key=f"{id_}-{experience.revision}-{action}" + (f"-{number}" if number else ""),
