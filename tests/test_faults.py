@@ -42,7 +42,7 @@ import apsw
 import pytest
 import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 from fakes import Clock, FakeEmbedder, a_brief, a_lesson, a_trajectory, add, models, record
-from test_processes import Worker, check_whole
+from test_processes import Worker, check_whole, start
 from test_stdio import Pipes, initialized, served
 
 from flex_mcp import __version__, open_library
@@ -58,6 +58,7 @@ if sys.platform == "win32":
 
 import resource
 
+__all__ = ["start"]  # a fixture
 CHANCE = random.Random()  # noqa: S311  no secret: when to kill, and what to write
 WORK = json.dumps({"task": "x", "outcome": "failure"})
 QUERY = "pin the compiler version in the build image"
@@ -195,20 +196,6 @@ def test_the_page_on_faults_has_every_sentence() -> None:
     newer = SAYS["NEWER"].replace(__version__, "VERSION").replace(f" {len(MIGRATIONS)}:", " N:")
     said = (SAYS | {"NEWER": newer}).values()
     assert [sentence for sentence in said if sentence not in text] == []
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Worker]]:
-    workers: list[Worker] = []
-
-    def started(*arguments: str | Path) -> Worker:
-        workers.append(Worker(*arguments))
-        return workers[-1]
-
-    yield started
-    for worker in workers:
-        worker.process.kill()
-        worker.process.communicate()
 
 
 # Killed
