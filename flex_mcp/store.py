@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from flex_mcp.models import (
     Brief,
@@ -44,13 +44,25 @@ FORGETTING = "forgetting"  # the setting that says that the file is not clean ye
 BACKUPS = "backups"  # the setting that says where backups went, as JSON
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """One row of a candidate list: cosine for `nearest`, BM25 (higher is better) for `matching`."""
 
     id: str
+    zone: Zone
     level: Level
     score: float
+
+
+class Standing(NamedTuple):
+    """What the order of hits depends on, beside their scores."""
+
+    id: str
+    zone: Zone
+    level: Level
+    priority: int
+    successes: int
+    failures: int
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +108,8 @@ class Reading(Protocol):
         """Those of the ids that exist, in that order."""
         ...
 
-    def first_of(self, ids: Sequence[str], zone: Zone) -> str | None:
-        """The first of these experiences that is of this zone."""
+    def standings(self, ids: Sequence[str]) -> list[Standing]:
+        """Of these experiences, in the order asked for; unknown ids are left out."""
         ...
 
     def experience_ids(

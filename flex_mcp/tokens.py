@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
-BITS = 16  # of a token
-MASK = (1 << BITS) - 1
 UNKNOWN = 0  # the token of all that the tokenizer does not know: it says nothing
 TITLE = 0.2  # what a title counts beside the whole text
 PAIRS = 0.8  # and what stands beside each other
@@ -36,12 +34,14 @@ class Tokens:
     """A tokenizer and its vectors; `tokens()` gives the one of the process."""
 
     def __init__(self) -> None:
+        import numpy as np
         from tokenizers import Tokenizer
 
         folder = files("flex_mcp") / "vectors"
         with as_file(folder / "vectors.safetensors") as path:
             arrays, about = _safetensors(path)
         self._rows, self._scales = arrays["vectors"], arrays["scales"]
+        self._norms = np.zeros(len(self._rows), np.float32)  # of rows that were met
         self._tokenizer = Tokenizer.from_str(
             (folder / "tokenizer.json").read_text(encoding="utf-8")
         )
@@ -93,32 +93,60 @@ class Tokens:
         most = query_tokens.heaviest(LONGEST)
         of_titles = texts.titles().holding(places[texts.in_title], len(known))
         with np.errstate(invalid="ignore"):  # BLAS may say so of lanes that it does not use
-            cosines = np.maximum(text_tokens.vectors @ most.vectors.T, 0)
+            cosines = most.cosines(text_tokens)
             scores = _both_ways(held, cosines, most.weights, text_tokens.weights)
             scores += TITLE * _both_ways(of_titles, cosines, most.weights, text_tokens.weights)
-            scores += PAIRS * _beside(asked, texts, query_tokens)
+            scores += PAIRS * self._beside(asked, texts, query_tokens)
         return scores.tolist()
 
     def _weighed(self, chosen: "Ints", documents: "Ints", texts: int) -> "_Weighed":
         import numpy as np
 
         rows = self._rows[chosen].astype(np.float32)
-        norms = np.linalg.norm(rows, axis=1) + TINY
+        new = self._norms[chosen] == 0
+        self._norms[chosen[new]] = np.linalg.norm(rows[new], axis=1) + TINY
+        norms = self._norms[chosen]
         holding = documents[chosen]
         rarity = np.sqrt(np.log1p((texts - holding + 0.5) / (holding + 0.5))).astype(np.float32)
-        return _Weighed(chosen, rows / norms[:, None], norms * self._scales[chosen] * rarity)
+        return _Weighed(chosen, rows, norms, norms * self._scales[chosen] * rarity)
+
+    def _beside(self, asked: "Ints", texts: "_Texts", of_query: "_Weighed") -> "Floats":
+        """The share of the query's neighbouring tokens that are neighbours in each text too."""
+        import numpy as np
+
+        number = len(of_query.tokens)
+        places = np.full(len(self._rows), -1)
+        places[of_query.tokens] = np.arange(number)
+        wanted = np.unique(_pairs(places[asked], np.zeros_like(asked), number)[0])
+        parts = texts.owners << 1 | texts.in_title
+        found, where = _pairs(places[texts.tokens], parts, number)
+        known = np.full(number * number, -1)
+        known[wanted] = np.arange(len(wanted))
+        which = known[found]
+        held = np.zeros((texts.number, len(wanted)), np.float32)
+        held[where[which >= 0] >> 1, which[which >= 0]] = 1
+        weights = of_query.weights[wanted // number] * of_query.weights[wanted % number]
+        return held @ weights / (weights.sum() + TINY)
 
 
 class _Weighed(NamedTuple):
-    """Tokens in rising order, their unit vectors, and what each weighs."""
+    """Tokens, their vectors and the lengths of these, and what each weighs."""
 
     tokens: "Ints"
     vectors: "Floats"
+    norms: "Floats"
     weights: "Floats"
 
     def heaviest(self, number: int) -> "_Weighed":
         most = (-self.weights).argsort(kind="stable")[:number]
-        return _Weighed(self.tokens[most], self.vectors[most], self.weights[most])
+        return _Weighed(self.tokens[most], self.vectors[most], self.norms[most], self.weights[most])
+
+    def cosines(self, others: "_Weighed") -> "Floats":
+        """With other tokens, a column each; none is below 0."""
+        import numpy as np
+
+        products = (self.vectors / self.norms[:, None]) @ others.vectors.T
+        return np.maximum(products / others.norms, 0)
 
 
 class _Texts(NamedTuple):
@@ -159,7 +187,7 @@ def _both_ways(held: "Bools", cosines: "Floats", wanted: "Floats", telling: "Flo
 
     Args:
         held: which text holds which token.
-        cosines: of these tokens with those of the query.
+        cosines: of the query's tokens with these, which are the columns.
         wanted: what the query's tokens weigh.
         telling: what the texts' tokens weigh.
     """
@@ -170,42 +198,31 @@ def _both_ways(held: "Bools", cosines: "Floats", wanted: "Floats", telling: "Flo
     present = np.flatnonzero(lengths)
     if len(present):
         starts = (lengths.cumsum() - lengths)[present]
-        nearest = np.maximum.reduceat(cosines[np.nonzero(held)[1]], starts, axis=0)
+        of_texts = cosines.take(np.nonzero(held)[1], axis=1)
+        nearest = np.maximum.reduceat(of_texts, starts, axis=1)
         share = held[present].astype(np.float32)
-        scores[present] = nearest @ wanted / (wanted.sum() + TINY)
-        scores[present] += share @ (cosines.max(axis=1) * telling) / (share @ telling + TINY)
+        scores[present] = wanted @ nearest / (wanted.sum() + TINY)
+        scores[present] += share @ (cosines.max(axis=0) * telling) / (share @ telling + TINY)
     return scores
 
 
-def _beside(asked: "Ints", texts: _Texts, query_tokens: _Weighed) -> "Floats":
-    """The share of the query's neighbouring tokens that are neighbours in each text too."""
-    import numpy as np
+def _pairs(places: "Ints", parts: "Ints", number: int) -> "tuple[Ints, Ints]":
+    """Tokens of one part with the next and the next but one, and the parts that they are of.
 
-    of_query = np.isin(texts.tokens, query_tokens.tokens, kind="table")
-    parts = np.where(of_query, texts.owners << 1 | texts.in_title, -1)
-    found, where = _pairs(texts.tokens, parts)
-    pairs = np.unique(_pairs(asked, np.zeros_like(asked))[0])
-    if not len(pairs):
-        return np.zeros(texts.number, np.float32)
-    ends = np.searchsorted(query_tokens.tokens, [pairs >> BITS, pairs & MASK])
-    weights = query_tokens.weights[ends].prod(axis=0)
-    places = np.minimum(np.searchsorted(pairs, found), len(pairs) - 1)
-    same = pairs[places] == found
-    held = np.zeros((texts.number, len(pairs)), np.float32)
-    held[where[same] >> 1, places[same]] = 1
-    return held @ weights / (weights.sum() + TINY)
-
-
-def _pairs(sequence: "Ints", parts: "Ints") -> "tuple[Ints, Ints]":
-    """Tokens of one part with the next and the next but one, and the parts that they are of."""
+    Args:
+        places: of the tokens, one after the other; negative for those that do not count.
+        parts: whose each token is.
+        number: of places: a pair is the first one's times this, and the second one's.
+    """
     import numpy as np
 
     pairs: list[Ints] = []
     where: list[Ints] = []
     for gap in (1, 2):
-        inside = np.flatnonzero((parts[gap:] == parts[:-gap]) & (parts[gap:] >= 0))
-        pairs.append(sequence[inside] << BITS | sequence[inside + gap])
-        where.append(parts[inside])
+        first, second = places[:-gap], places[gap:]
+        inside = (first >= 0) & (second >= 0) & (parts[gap:] == parts[:-gap])
+        pairs.append(first[inside] * number + second[inside])
+        where.append(parts[gap:][inside])
     return np.concatenate(pairs), np.concatenate(where)
 
 

@@ -48,7 +48,7 @@ async def test_every_write_over_mcp_names_the_client_its_process_and_what_it_did
     async with connected(path) as client:
         id_ = await told(client)
     writes = done_json("log", "--library", str(path))["writes"]
-    verbs = [one["verb"] for one in writes]
+    verbs = [one["verb"] for one in writes if one["verb"] != "measure"]  # alone where it is slow
     assert verbs == ["curate retire", "report", "search", "save lessons", "brief", "record"]
     assert {one["client"] for one in writes} == {"mcp 0.1.0"}
     assert {one["process"] for one in writes} == {os.getpid()}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flex_mcp import relevance
-from flex_mcp.models import Level
+from flex_mcp.models import Level, Zone
 from flex_mcp.relevance import Background, Features
 from flex_mcp.store import Scored, Term
 
@@ -81,7 +81,8 @@ def test_relevance_alone_rises_with_cosine_and_words_and_falls_with_size(
 
 def test_features_are_those_of_the_best_five_and_of_the_idf_mass() -> None:
     nearest = [
-        Scored(str(place), Level.PATTERN, score / 10) for place, score in enumerate(range(9))
+        Scored(str(place), Zone.GOLDEN, Level.PATTERN, score / 10)
+        for place, score in enumerate(range(9))
     ]
     terms = [Term("pytest", "pytest", 9), Term("wheel", "wheel", 0), Term("held", "held", 1)]
     generic = [place / 100 for place in range(20)]

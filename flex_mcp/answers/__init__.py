@@ -213,7 +213,8 @@ def search_answer(found: Found, detail: Detail) -> Answer:
     lengths = (limit,) if whole else LESSON_LENGTHS
     hits = list(found.hits)
     answer = _search_answer(found, hits, lengths[0], whole)
-    for length in lengths[1:]:
+    longest = max((_longest(hit) for hit in hits), default=0)
+    for length in (length for length in lengths[1:] if length < longest):
         if _size(answer) <= limit:
             break
         answer = _search_answer(found, hits, length, whole)
@@ -225,6 +226,11 @@ def search_answer(found: Found, detail: Detail) -> Answer:
             break
         answer = _search_answer(found, hits, length, whole)  # one hit alone, longer than all may be
     return answer
+
+
+def _longest(hit: Hit) -> int:
+    """The length from which on nothing of a hit is cut."""
+    return max(len(visible(hit.experience.lesson)), 2 * len(visible(hit.experience.when)))
 
 
 def _size(answer: Answer) -> int:

@@ -13,9 +13,6 @@ from flex_mcp.store import Reading, Scored, Term
 from flex_mcp.tokens import tokens
 
 NEAR_TOP = 0.75  # share of the best hit's cosine from which an outranked warning still fits
-SPARE = (
-    20  # candidates of each level beside the limit: some collapse, and the prior moves others up
-)
 SURE = 2  # rare words shared with the query: one may be chance
 
 
@@ -43,6 +40,7 @@ class Candidates:
     """What both indexes give for a search, fused: `scores` is best first."""
 
     scores: dict[str, float]
+    zones: dict[str, Zone]
     levels: dict[str, Level]
     nearest: Sequence[Scored]
     terms: Sequence[Term]
@@ -66,17 +64,18 @@ def _best_of_each(levels: Mapping[str, Level], best_first: Iterable[str], length
 def candidates(reading: Reading, search: Search) -> Candidates:
     terms = ranking.content_terms(reading.terms(search.text))
     words = ranking.search_words(terms)
-    depth, wanted = ranking.DEPTH, search.wanted
-    matching = reading.matching(words, depth=depth, wanted=wanted)
+    depth, wanted = ranking.depth(search.limit), search.wanted
+    matching = reading.matching(words, depth=depth.listed, wanted=wanted)
     nearest: Sequence[Scored] = ()
     if search.vector is not None and any(search.vector):
-        nearest = reading.nearest(search.vector, depth=depth, wanted=wanted)
+        nearest = reading.nearest(search.vector, depth=depth.listed, wanted=wanted)
+    zones = {row.id: row.zone for row in (*nearest, *matching)}
     levels = {row.id: row.level for row in (*nearest, *matching)}
     scores = ranking.fuse(nearest, matching, search.weight)
     if nearest:
-        chosen = _best_of_each(levels, scores, ranking.COMPARED)
+        chosen = _best_of_each(levels, scores, depth.compared)
         scores = ranking.refine(scores, _likeness(reading, search.text, chosen))
-    return Candidates(scores, levels, nearest, terms)
+    return Candidates(scores, zones, levels, nearest, terms)
 
 
 def _likeness(reading: Reading, text: str, ids: Sequence[str]) -> dict[str, float]:
@@ -98,16 +97,21 @@ def answer(reading: Reading, search: Search, usual: Background | None) -> tuple[
     chosen = ranking.pick(ranked, limit=search.limit)
     if warning := _relevant_warning(reading, search, chosen, found):
         chosen = ranking.pick(ranked, limit=search.limit, sure=warning)
-    hits = [Hit(experience=row.experience, score=ranking.logistic(row.score)) for row in chosen]
+    experiences = reading.experiences([row.standing.id for row in chosen])
+    hits = [
+        Hit(experience=experience, score=ranking.logistic(row.score))
+        for experience, row in zip(experiences, chosen, strict=True)
+    ]
     return hits, sure
 
 
 def _ranked(reading: Reading, search: Search, found: Candidates) -> list[Ranked]:
-    """The best candidates with their text, best first; near-identical ones in one."""
-    spare = SPARE if search.collapse or search.prior is not None else 0
+    """The best candidates, best first; near-identical ones in one."""
+    choosy = search.collapse or search.prior is not None
+    spare = ranking.depth(search.limit).spare if choosy else 0
     rows = [
-        Ranked(experience, found.scores[experience.id])
-        for experience in reading.experiences(found.shortlist(search.limit + spare))
+        Ranked(standing, found.scores[standing.id])
+        for standing in reading.standings(found.shortlist(search.limit + spare))
     ]
     if search.prior is not None:
         rows = [_with_prior(row, search.prior) for row in rows]
@@ -116,30 +120,24 @@ def _ranked(reading: Reading, search: Search, found: Candidates) -> list[Ranked]
 
 
 def _with_prior(row: Ranked, now: datetime) -> Ranked:
-    return row._replace(score=row.score + ranking.helpfulness(row.experience, now))
+    return row._replace(score=row.score + ranking.helpfulness(row.standing, now))
 
 
 def _collapsed(reading: Reading, rows: Sequence[Ranked]) -> list[Ranked]:
     """`rows` without those of one zone and level that say what a better one says."""
     import numpy as np  # late: it starts slowly
 
-    vectors = reading.vectors([row.experience.id for row in rows])
-    known = [row for row in rows if row.experience.id in vectors]  # by the first chunk of each
-    matrix = np.frombuffer(b"".join(vectors[row.experience.id][0] for row in known), np.float32)
-    matrix = matrix.reshape(len(known), matrix.size // (len(known) or 1))
-    near = matrix @ matrix.T >= ranking.COLLAPSE_COSINE
-    places = {row.experience.id: place for place, row in enumerate(known)}
-    kept: list[Ranked] = []
-    taken: dict[tuple[Zone, Level], list[int]] = {}
-    for row in rows:
-        place = places.get(row.experience.id)
-        others = taken.setdefault((row.experience.zone, row.experience.level), [])
-        if place is None:
-            kept.append(row)
-        elif not near[place, others].any():
-            kept.append(row)
-            others.append(place)
-    return kept
+    vectors = reading.vectors([row.standing.id for row in rows])
+    known = [row.standing for row in rows if row.standing.id in vectors]
+    matrix = np.frombuffer(b"".join(vectors[one.id][0] for one in known), np.float32)
+    matrix = matrix.reshape(len(known), matrix.size // (len(known) or 1))  # first chunks
+    near = np.triu(matrix @ matrix.T >= ranking.COLLAPSE_COSINE, 1)
+    dropped: set[str] = set()
+    for better, worse in np.argwhere(near).tolist():  # by the rank of the better one
+        one, two = known[better], known[worse]
+        if one.id not in dropped and (one.zone, one.level) == (two.zone, two.level):
+            dropped.add(two.id)
+    return [row for row in rows if row.standing.id not in dropped]
 
 
 def _relevant_warning(
@@ -149,17 +147,18 @@ def _relevant_warning(
 
     It takes the last place of its level, so not where there is only one.
     """
-    zones = {row.experience.zone for row in chosen}
+    zones = {row.standing.zone for row in chosen}
     if search.wanted.zones is not None or search.limit == 1 or Zone.WARNING in zones:
         return None
-    best = reading.first_of(list(found.scores), Zone.WARNING)
+    best = next((id_ for id_ in found.scores if found.zones[id_] is Zone.WARNING), None)
     if best is None:
         return None
-    row = Ranked(reading.experiences([best])[0], found.scores[best])
+    row = Ranked(reading.standings([best])[0], found.scores[best])
     cosines = {near.id: near.score for near in found.nearest}
     top = max(cosines.values(), default=0.0)
     share = cosines.get(best, 0.0) / top if top > 0 else 0.0
-    _, rare = relevance.overlap(found.terms, reading.stems(searchable(row.experience)))
+    (experience,) = reading.experiences([best])
+    _, rare = relevance.overlap(found.terms, reading.stems(searchable(experience)))
     words_alone = search.vector is None and rare >= SURE
     if share >= NEAR_TOP or (rare >= SURE and share >= NEAR_TOP / 2) or words_alone:
         return row if search.prior is None else _with_prior(row, search.prior)

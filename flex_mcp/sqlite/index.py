@@ -12,7 +12,7 @@ import numpy as np
 
 from flex_mcp.models import Filter
 from flex_mcp.sqlite import pages, signatures
-from flex_mcp.sqlite.pages import LEVELS, ZONES, Run
+from flex_mcp.sqlite.pages import KINDS, LEVELS, NOWHERE, ZONES, Run
 from flex_mcp.store import Scored
 
 if TYPE_CHECKING:
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
 FIRST = 1_000  # chunks of each level that signatures put in front, at least
 SHARE = 500  # and one in so many of all chunks
-EXACT = 200  # chunks of each level compared exactly, at least
+EXACT = 150  # chunks of each level compared exactly, at least
 ESTIMATED = 2  # and so many for each place of a list
 FREQUENT = 100  # documents of a word from which on its count may be off by one in a hundred
 MOST_KEPT = 50_000  # words
 UNWANTED = len(LEVELS)  # the group of what no list wants
+GROUPS = np.full(256, UNWANTED, np.uint8)  # of each key: the place of its level
+GROUPS[1 : 1 + len(KINDS)] = [LEVELS.index(level) for _, level in KINDS]
 
 
 class Index:
@@ -115,20 +117,20 @@ class Index:
         self._owners[start:end] = rows["experience"]
         self._signatures[:, start:end] = np.ascontiguousarray(rows["signature"]).view(np.uint64).T
 
-    def groups(
+    def keys(
         self, numbers: "Ints", wanted: Filter, domains: Collection[int]
     ) -> "NDArray[np.uint8]":
-        """The place of each one's level in LEVELS, UNWANTED where a filter leaves it out.
+        """The key of each one, NOWHERE where a filter leaves it out.
 
         `domains` are the codes that the filter lets through.
         """
         keys, domain_of = self._keys, self._domains  # a refresh may put longer ones in place
         numbers = np.where(numbers < min(len(keys), len(domain_of)), numbers, 0)
-        found = _table(wanted)[keys[numbers]]
+        found = _table(wanted)[keys[numbers]]  # one look: it may change
         if wanted.domain is not None:
             inside = np.zeros(max((*domains, int(domain_of.max()))) + 1, np.bool_)
             inside[list(domains)] = True
-            found[~inside[domain_of[numbers]]] = UNWANTED
+            found[~inside[domain_of[numbers]]] = NOWHERE
         return found
 
     def best(
@@ -141,17 +143,18 @@ class Index:
     ) -> list[Scored]:
         """The best `depth` of each level, best first; of equal ones the older."""
         order = np.lexsort((numbers, -scores))
-        groups = self.groups(numbers[order], wanted, domains)
+        keys = self.keys(numbers[order], wanted, domains)
+        groups = GROUPS[keys]
         lists = [np.flatnonzero(groups == group)[:depth] for group in range(UNWANTED)]
         places = np.sort(np.concatenate(lists))
         chosen = order[places]
         rows: Iterator[tuple[bytes, int, float]] = zip(
             self._ids[numbers[chosen]].tolist(),
-            groups[places].tolist(),
+            keys[places].tolist(),
             scores[chosen].tolist(),
             strict=True,
         )
-        return [Scored(id_.decode(), LEVELS[group], score) for id_, group, score in rows]
+        return [Scored(id_.decode(), *KINDS[key - 1], score) for id_, key, score in rows]
 
     def near(
         self, vector: "NDArray[np.float32]", depth: int, wanted: Filter, domains: Collection[int]
@@ -160,7 +163,7 @@ class Index:
         owners, held = self._owners, self._signatures  # a refresh may put longer ones in place
         length = min(len(owners), held.shape[1])
         owners, held = owners[:length], held[:, :length]
-        groups = self.groups(owners, wanted, domains)
+        groups = GROUPS[self.keys(owners, wanted, domains)]
         far = signatures.distances(held, signatures.signatures(vector[None])[0])
         per_level = max(FIRST, length // SHARE)
         bits = 64 * len(held) + 1
@@ -191,9 +194,10 @@ def _as_long_as(end: int, array: "NDArray[Any]") -> "NDArray[Any]":
 
 
 def _table(wanted: Filter) -> "NDArray[np.uint8]":
-    """The group of each key."""
-    table = np.full(256, UNWANTED, np.uint8)
+    """Each key that is wanted, by itself."""
+    table = np.full(256, NOWHERE, np.uint8)
     for zone in wanted.zones or ZONES:
         for level in wanted.levels or LEVELS:
-            table[pages.key(zone, level)] = LEVELS.index(level)
+            key = pages.key(zone, level)
+            table[key] = key
     return table

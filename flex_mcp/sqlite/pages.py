@@ -4,7 +4,7 @@ Each write puts a rising `change` on its pages; who holds an older one reads jus
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -32,9 +32,12 @@ def chunk(size: int) -> np.dtype[np.void]:
     return np.dtype([("experience", "<i8"), ("signature", "u1", (size,))])
 
 
+KINDS = tuple(product(ZONES, LEVELS))
+
+
 def key(zone: str, level: str) -> int:
     """Zone and level of an active experience in one byte."""
-    return 1 + len(LEVELS) * ZONES.index(Zone(zone)) + LEVELS.index(Level(level))
+    return 1 + KINDS.index((Zone(zone), Level(level)))
 
 
 class Kept(NamedTuple):

@@ -28,7 +28,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.sqlite import rows
 from flex_mcp.sqlite.file import QUERIES, runner
-from flex_mcp.store import Entry, EntryPart, Scored, Term
+from flex_mcp.store import Entry, EntryPart, Scored, Standing, Term
 from flex_mcp.tokens import tokens
 from flex_mcp.turns import Turn
 
@@ -75,9 +75,8 @@ class SqliteReading:
     def experiences(self, ids: Sequence[str]) -> list[Experience]:
         return [rows.experience(row) for row in self._run("experiences", ids=rows.as_json(ids))]
 
-    def first_of(self, ids: Sequence[str], zone: Zone) -> str | None:
-        found = self._one("first_of", ids=rows.as_json(ids), zone=str(zone))
-        return found["id"] if found else None
+    def standings(self, ids: Sequence[str]) -> list[Standing]:
+        return [rows.standing(row) for row in self._tuples("standings", ids=rows.as_json(ids))]
 
     def experience_ids(
         self, wanted: Filter, *, statuses: Iterable[Status] = (), limit: int | None = None
@@ -236,12 +235,11 @@ class SqliteReading:
         """By vec0, which compares all of them."""
         best: list[Scored] = []
         for level in wanted.levels or Level:
-            closest = self._closest(vector, depth, level, wanted)
-            best += [Scored(id_, level, cosine) for id_, cosine in closest.items()]
+            best += self._closest(vector, depth, level, wanted)
         return sorted(best, key=lambda scored: -scored.score)
 
-    def _closest(self, vector: bytes, depth: int, level: Level, wanted: Filter) -> dict[str, float]:
-        """Cosines of the `depth` nearest of a level, nearest first.
+    def _closest(self, vector: bytes, depth: int, level: Level, wanted: Filter) -> list[Scored]:
+        """The `depth` nearest of a level, nearest first.
 
         Several chunks of one experience may take several places: then look deeper.
         """
@@ -255,11 +253,12 @@ class SqliteReading:
                 zones=rows.as_json(sorted(wanted.zones or Zone)),
                 **({"domain": wanted.domain} if wanted.domain else {}),
             )
-            closest: dict[str, float] = {}
+            closest: dict[str, Scored] = {}
             for row in found:  # nearest first: the first chunk of an experience is its best
-                closest.setdefault(row["id"], 1 - row["distance"])
+                scored = Scored(row["id"], Zone(row["zone"]), level, 1 - row["distance"])
+                closest.setdefault(scored.id, scored)
             if len(closest) >= depth or len(found) < k or k == DEEPEST:
-                return dict(list(closest.items())[:depth])
+                return list(closest.values())[:depth]
             k = min(k * 4, DEEPEST)
 
     def _compared(self, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:

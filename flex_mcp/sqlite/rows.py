@@ -34,6 +34,7 @@ from flex_mcp.models import (
     Write,
     Zone,
 )
+from flex_mcp.store import Standing
 from flex_mcp.tokens import tokens as known_tokens
 from flex_mcp.turns import Prompt, Reply, Turn
 
@@ -43,17 +44,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
+R = TypeVar("R", Row, tuple[Any, ...])
 COMPRESS_OVER = 4096  # bytes of a trajectory's body
 BODY_LIMIT = 64 * 1024 * 1024  # bytes of one; 5 MiB of text in JSON, whatever its characters
 
 Decisions = tuple[Decision, ...]
 
 
-def _sound(read: Callable[[Row], T]) -> Callable[[Row], T]:
+def _sound(read: Callable[[R], T]) -> Callable[[R], T]:
     """A row that holds what we never write is damage that SQLite does not see."""
 
     @functools.wraps(read)
-    def reading(row: Row) -> T:
+    def reading(row: R) -> T:
         try:
             return read(row)
         except (ValueError, TypeError, LookupError, AttributeError, zlib.error) as error:
@@ -101,6 +103,13 @@ def experience(row: Row) -> Experience:
         successes=row["successes"],
         failures=row["failures"],
     )
+
+
+@_sound
+def standing(row: tuple[Any, ...]) -> Standing:
+    id_, zone, level, priority, successes, failures, updated_at = row
+    at = datetime.fromisoformat(updated_at)
+    return Standing(id_, Zone(zone), Level(level), priority, successes, failures, at)
 
 
 def experience_row(value: Experience) -> dict[str, Any]:

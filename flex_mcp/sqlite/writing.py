@@ -25,6 +25,7 @@ from flex_mcp.models import (
     Status,
     TrajectoryState,
     Vectors,
+    Zone,
     new_id,
     utc_now,
 )
@@ -105,7 +106,7 @@ class SqliteWriting(SqliteReading):
         scored = zip(numbers.tolist(), cosines.tolist(), strict=True)
         written = ((self._written[number], cosine) for number, cosine in scored)
         return [
-            Scored(kept.id, Level(kept.level), cosine)
+            Scored(kept.id, Zone(kept.zone), Level(kept.level), cosine)
             for kept, cosine in written
             if kept.passes(wanted)
         ]

@@ -24,9 +24,10 @@ ORDER BY wanted.key;
 -- name: here
 SELECT id FROM experiences WHERE id IN (SELECT value FROM json_each(:ids));
 
--- name: first_of
-SELECT e.id FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
-WHERE e.zone = :zone ORDER BY wanted.key LIMIT 1;
+-- name: standings
+SELECT e.id, e.zone, e.level, e.priority, e.successes, e.failures, e.updated_at
+FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
+ORDER BY wanted.key;
 
 -- name: experience_ids
 SELECT id FROM experiences e
@@ -205,7 +206,7 @@ SELECT experience_id, score, credit FROM retrieval_hits WHERE retrieval_id = :id
 
 -- name: nearest
 -- The partition key makes the scan one level long.
-SELECT e.id, v.distance
+SELECT e.id, e.zone, v.distance
 FROM (SELECT chunk, distance FROM vectors
        WHERE embedding MATCH :vector AND k = :k AND level = :level
          AND zone IN (SELECT value FROM json_each(:zones))) AS v
@@ -215,7 +216,7 @@ ORDER BY v.distance;
 
 -- name: nearest_in_domain
 -- By row: vec0 0.1.9 cannot compare metadata texts of over 12 bytes by range.
-SELECT e.id, v.distance
+SELECT e.id, e.zone, v.distance
 FROM (SELECT chunk, distance FROM vectors
        WHERE embedding MATCH :vector AND k = :k AND level = :level
          AND zone IN (SELECT value FROM json_each(:zones))
