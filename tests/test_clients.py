@@ -309,8 +309,19 @@ def test_run_by_uvx_the_command_is_uvx_itself(
     for found_by in ({"PATH": str(uvx.parent)}, {"PATH": "", "UV": str(uvx.with_name("uv"))}):
         begun = start(f"{inside}/bin/python", inside, variables | found_by)
         assert begun == Start(str(uvx), ("flex-mcp",))
-    with pytest.raises(ClientError, match="uvx is not found: put uvx on the PATH"):
+    with pytest.raises(ClientError, match="put uvx, which is not found, on the PATH"):
         start(f"{inside}/bin/python", inside, variables | {"PATH": ""})
+
+
+def test_run_by_pipx_without_an_installation_it_is_refused(tmp_path: Path) -> None:
+    cached, installed = tmp_path / "pipx" / "380b382ebd53531", tmp_path / "venvs" / "flex-mcp"
+    for folder in (cached, installed):
+        folder.mkdir(parents=True)
+        (folder / "pipx_metadata.json").touch()
+    with pytest.raises(ClientError, match="does not last: run `pipx install flex-mcp`"):
+        start(str(cached / "bin" / "python"), str(cached), {})
+    python = str(installed / "bin" / "python")
+    assert start(python, str(installed), {}).command == python
 
 
 def test_a_tool_that_uv_installed_lasts_and_starts_itself(tmp_path: Path) -> None:
