@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flex_mcp.cli import main
+from flex_mcp.clients.configs import CLIENTS
 from flex_mcp.clients.entries import Start, entry, start, started
 from flex_mcp.clients.files import BACKUPS
 from flex_mcp.clients.installing import Clients, Made
@@ -258,7 +259,6 @@ def test_a_scope_that_a_client_lacks_is_refused_with_those_it_has() -> None:
             {
                 "type": "local",
                 "command": ["/p", "-m", "f"],
-                "enabled": True,
                 "environment": {"FLEX_MCP_LIBRARY": "/l"},
             },
         ),
@@ -353,6 +353,30 @@ def test_what_a_user_added_to_our_entry_stays_and_is_not_shown() -> None:
     assert "/my.db" in result.output
     now = data(path)["mcpServers"]["flex-mcp"]
     assert now == own | {"command": str(Path(sys.executable).absolute())}
+
+
+@pytest.mark.parametrize(
+    ("client", "switch"),
+    [
+        ("opencode", {"enabled": False}),
+        ("codex", {"enabled": False}),
+        ("cursor", {"disabled": True}),
+    ],
+)
+def test_an_entry_that_was_switched_off_stays_so(client: str, switch: dict[str, Any]) -> None:
+    keys = (SERVERS[client], "flex-mcp")
+    path = put(client, CLIENTS[ClientName(client)].format.put("", keys, switch))
+    assert made(client) == "replaced"
+    server = data(path)[SERVERS[client]]["flex-mcp"]
+    assert started(server) is not None
+    assert server == server | switch
+
+
+@pytest.mark.parametrize("value", [None, [], 3])
+def test_variables_that_no_client_can_read_go(value: object) -> None:
+    path = put("cursor", json.dumps({"mcpServers": {"flex-mcp": {"env": value}}}))
+    done("install", "cursor")
+    assert "env" not in data(path)["mcpServers"]["flex-mcp"]
 
 
 def test_an_entry_that_named_an_address_is_made_anew() -> None:
@@ -520,9 +544,7 @@ def test_the_file_that_opencode_has_is_taken_whichever_it_is() -> None:
 def test_opencode_2_has_its_servers_a_level_deeper() -> None:
     path = put("opencode", '{"mcp": {"servers": {"a": {"type": "local", "command": ["b"]}}}}')
     done("install", "opencode")
-    servers = data(path)["mcp"]["servers"]
-    assert servers["flex-mcp"]["type"] == "local"
-    assert "enabled" not in servers["flex-mcp"]
+    assert data(path)["mcp"]["servers"]["flex-mcp"]["type"] == "local"
     assert made("opencode") == "unchanged"
     assert made("opencode", verb="uninstall") == "removed"
 
@@ -807,6 +829,7 @@ def test_any_toml_keeps_all_else(parts: Sequence[str], newline: str) -> None:
     new = form.put(text, keys, OURS)
     assert tomllib.loads(new) == before | {"mcp_servers": others | {"flex-mcp": OURS}}
     out = form.drop(new, keys)
+    assert out == text or "flex-mcp" in servers
     expected = {name: value for name, value in before.items() if name != "mcp_servers"}
     assert tomllib.loads(out) == expected | ({"mcp_servers": others} if others else {})
     for part in ordered:
@@ -863,7 +886,9 @@ if words[1] == "remove":
 elif "flex-mcp" in servers:
     sys.exit("it is there already")
 elif words[1] == "add-json":
-    servers["flex-mcp"] = json.loads(words[5])
+    known = "type", "command", "args", "env", "timeout"
+    entry = json.loads(words[5])
+    servers["flex-mcp"] = {{name: entry[name] for name in known if name in entry}}
 else:
     dash = words.index("--")
     env = dict(one.split("=", 1) for flag, one in zip(words[5:dash:2], words[6:dash:2]))
@@ -925,6 +950,17 @@ def test_what_was_added_to_claude_codes_entry_goes_the_same_way(said: Path) -> N
     result = run("install", "claude-code")
     assert ("secret" in result.output, "'K=…'" in result.output) == (False, True)
     assert data(path)["mcpServers"]["flex-mcp"]["env"] == {"K": "secret"}
+
+
+def test_what_claude_code_does_not_know_of_our_entry_stays_as_well(said: Path) -> None:
+    own = {"type": "stdio", "command": "/old", "args": [], "disabled": True, "note": [1]}
+    path = put("claude-code", json.dumps({"mcpServers": {"flex-mcp": own}, "theme": 1}))
+    assert made("claude-code") == "replaced"
+    server = {"command": str(Path(sys.executable).absolute()), "args": ["-m", "flex_mcp"]}
+    assert data(path) == {"mcpServers": {"flex-mcp": own | server}, "theme": 1}
+    assert [words[1] for words in heard(said)] == ["remove", "add-json"]
+    assert made("claude-code") == "unchanged"
+    assert len(backups(path)) == 1
 
 
 @pytest.mark.parametrize("mood", ["fails", "cannot add", "lies"])

@@ -100,17 +100,12 @@ def entry(client: ClientName, started: Start, before: object = None) -> Entry:
     if client in {ClientName.CLAUDE_CODE, ClientName.CURSOR, ClientName.VSCODE}:
         form = {"type": "stdio", **form}
     if client is ClientName.OPENCODE:
-        form = {"type": "local", "command": [started.command, *started.args], "enabled": True}
+        form = {"type": "local", "command": [started.command, *started.args]}
         env = "environment"
-    variables = mapping(old.get(env))
+    variables = mapping(old.pop(env, None))
     if started.library is not None:
         variables |= {LIBRARY: started.library}
     return old | form | ({env: variables} if variables else {})
-
-
-def without_enabled(new: Entry) -> Entry:
-    """OpenCode 2 has no `enabled`."""
-    return {name: value for name, value in new.items() if name != "enabled"}
 
 
 def started(found: object) -> Start | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flex_mcp.clients import claude, files
 from flex_mcp.clients.configs import CLIENTS, ClientFile, alike, read
-from flex_mcp.clients.entries import Entry, Start, entry, masked, without_enabled
+from flex_mcp.clients.entries import Entry, Start, entry, masked, started
 from flex_mcp.clients.places import ClientName, Machine, Place, Scope, places
 from flex_mcp.errors import ClientCommandError, ClientError, InputError
 
@@ -81,8 +81,6 @@ class Clients:
         """
         file = self._to_change(name, scope)
         new = entry(name, start, file.ours)
-        if len(file.keys) > 2:  # noqa: PLR2004  the form of OpenCode 2
-            new = without_enabled(new)
         if alike(file.ours, new):
             change = Change(file=file.config.path, made=Made.UNCHANGED)
         else:
@@ -151,6 +149,7 @@ class Clients:
         try:
             for words in commands:
                 claude.run(own, words, self._machine)
+            _complete(read(ClientName.CLAUDE_CODE, path), new)
             if not alike(read(ClientName.CLAUDE_CODE, path).ours, new):
                 raise ClientCommandError(
                     f"`{own}` said that it is done, but {path} does not show it: "
@@ -185,6 +184,12 @@ class Clients:
             for folder in _folders(place)
             for one in place.names
         ]
+
+
+def _complete(file: ClientFile, new: Entry | None) -> None:
+    """Put back what Claude Code left out of our entry, since it does not know it."""
+    if new is not None and started(file.ours) == started(new) and not alike(file.ours, new):
+        files.replace(file.config, file.changed(new))
 
 
 def _folders(place: Place) -> list[Path]:
