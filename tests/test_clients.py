@@ -233,6 +233,7 @@ def test_a_scope_that_a_client_lacks_is_refused_with_those_it_has() -> None:
         sentence = refused(verb, "claude-desktop", "--scope", "project")
         assert sentence == "Claude Desktop has no project scope: take --scope user"
     assert "claude-desktop" in refused("install", "notepad")
+    assert "claude-desktop, claude-code, cursor" in refused("install")
 
 
 # What
