@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flex_mcp.cli import main
+from flex_mcp.clients import claude
 from flex_mcp.clients.configs import CLIENTS
 from flex_mcp.clients.entries import Start, entry, start, started
 from flex_mcp.clients.files import BACKUPS
@@ -977,6 +978,24 @@ def test_where_claude_code_does_not_do_it_our_entry_is_as_before(
     assert "check that `claude mcp list` works" in result.stderr
     assert data(path) == before
     assert len(heard(said)) == (1 if mood == "fails" else 2)
+
+
+def test_stopped_between_its_commands_our_entry_is_as_before(
+    said: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {"mcpServers": {"flex-mcp": {"type": "stdio", "command": "/old"}}}
+    path = put("claude-code", json.dumps(before))
+    go_on = claude.run
+
+    def stopped(own: str, words: Sequence[str], machine: Machine) -> None:
+        if "add" in words:
+            raise KeyboardInterrupt
+        go_on(own, words, machine)
+
+    monkeypatch.setattr(claude, "run", stopped)
+    assert run("install", "claude-code").exit_code == 1
+    assert [words[1] for words in heard(said)] == ["remove"]
+    assert data(path) == before
 
 
 def test_a_claude_that_cannot_be_started_is_named(tmp_path: Path, said: Path) -> None:

@@ -149,13 +149,8 @@ class Clients:
         try:
             for words in commands:
                 claude.run(own, words, self._machine)
-            _complete(read(ClientName.CLAUDE_CODE, path), new)
-            if not alike(read(ClientName.CLAUDE_CODE, path).ours, new):
-                raise ClientCommandError(
-                    f"`{own}` said that it is done, but {path} does not show it: "
-                    "check that `claude mcp list` works, then try again"
-                )
-        except ClientError:
+            _finish(own, path, new)
+        except BaseException:  # also Ctrl-C between its commands
             with contextlib.suppress(ClientError):
                 after = read(ClientName.CLAUDE_CODE, path)
                 if file.ours is not None and not after.has_ours:
@@ -186,10 +181,17 @@ class Clients:
         ]
 
 
-def _complete(file: ClientFile, new: Entry | None) -> None:
-    """Put back what Claude Code left out of our entry, since it does not know it."""
-    if new is not None and started(file.ours) == started(new) and not alike(file.ours, new):
-        files.replace(file.config, file.changed(new))
+def _finish(own: str, path: Path, new: Entry | None) -> None:
+    """See that Claude Code did it; what it left out, since it does not know it, is put back."""
+    file = read(ClientName.CLAUDE_CODE, path)
+    if alike(file.ours, new):
+        return
+    if new is None or started(file.ours) != started(new):
+        raise ClientCommandError(
+            f"`{own}` said that it is done, but {path} does not show it: "
+            "check that `claude mcp list` works, then try again"
+        )
+    files.replace(file.config, file.changed(new))
 
 
 def _folders(place: Place) -> list[Path]:
