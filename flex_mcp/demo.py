@@ -177,7 +177,7 @@ class Demonstration:
         self.say("VS Code: the same with the key servers. Codex: see the README.")
         self.console.print_json(data=config)
         self.say("Claude Code:", end=" ")
-        shell = " ".join([command, *arguments])
+        shell = " ".join(f'"{word}"' if " " in word else word for word in [command, *arguments])
         self.say(f"claude mcp add --scope user flex-mcp -- {shell}", soft_wrap=True)
         if self.kept:
             self.say(f"The demonstration's library is kept in {escape(str(self.path))}")

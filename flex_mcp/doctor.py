@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flex_mcp.clients.configs import CLIENTS
-from flex_mcp.clients.entries import NAME, Start, find_uvx, in_uv_cache, is_absolute, started
+from flex_mcp.clients.entries import (
+    LASTING,
+    NAME,
+    REMOTE,
+    Start,
+    cache_of,
+    find_uvx,
+    is_absolute,
+    mapping,
+    started,
+)
 from flex_mcp.clients.installing import Clients, Found
 from flex_mcp.clients.places import Machine, Scope
 from flex_mcp.errors import EmbedderError, FlexError, SettingError
@@ -86,11 +96,10 @@ def _interpreter(patient: Patient) -> Check:
     bits = struct.calcsize("P") * 8
     says = f"Python {platform.python_version()}, {bits} bit, {patient.executable}"
     variables = patient.machine.variables
-    if in_uv_cache(patient.prefix, variables):
-        if (uvx := find_uvx(variables)) is None:
-            mend = "put uvx on the PATH, or run `uv tool install flex-mcp`"
-            says += ", in uv's cache, which does not last; uvx is not found"
-            return Check("interpreter", State.WARNING, says, mend)
+    if (cache := cache_of(patient.prefix, variables)) is not None:
+        if cache != "uv" or (uvx := find_uvx(variables)) is None:
+            says += f", in {cache}'s cache, which does not last"
+            return Check("interpreter", State.WARNING, says, LASTING[cache])
         says += f", in uv's cache; clients are given {uvx}"
     if bits < 64:  # noqa: PLR2004  the wheels of what we need are made for no less
         return Check("interpreter", State.WARNING, says, "use a Python of 64 bit")
@@ -187,7 +196,10 @@ def _is_url(text: str) -> bool:
 def _library(settings: Settings) -> Iterator[Check]:
     path = settings.library
     made_by = None
-    if not path.exists():
+    if (why := _unreachable(path)) is not None:
+        says = f"{path} cannot be reached ({why})"
+        yield Check("library", State.FAULT, says, "check that it and its folder can be read")
+    elif not path.exists():
         yield _new_library(path)
     elif not path.is_file():
         mend = "name a file with --library or FLEX_MCP_LIBRARY"
@@ -195,10 +207,21 @@ def _library(settings: Settings) -> Iterator[Check]:
     else:
         check, made_by = _opened(path)
         yield check
-        yield from _contents(path)
+        if check.state is not State.FAULT:
+            yield from _contents(path)
         if os.name == "posix":
             yield _permissions(path)
     yield _embedder(settings, made_by)
+
+
+def _unreachable(path: Path) -> str | None:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # it may be made yet
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 def _new_library(path: Path) -> Check:
@@ -219,11 +242,11 @@ def _opened(path: Path) -> "tuple[Check, Vectors | None]":
 
         found = look(path)
         file.check_unopened(path)
-    except ImportError as error:
-        says = f"{path} cannot be looked at ({error})"
-        return Check("library", State.FAULT, says, REINSTALL), None
     except FlexError as error:
         return _fault("library", error), None
+    except Exception as error:  # noqa: BLE001  a broken installation raises what it likes
+        says = f"{path} cannot be looked at ({error})"
+        return Check("library", State.FAULT, says, REINSTALL), None
     says = f"{path}, {path.stat().st_size:,} bytes, schema {found.version} of {found.newest}"
     if found.version < found.newest:
         says += ", brought up to date when it is next opened"
@@ -258,12 +281,14 @@ def _permissions(path: Path) -> Check:
     open_files = [one for one in there if one.stat().st_mode & (OTHERS_READ | OTHERS_WRITE)]
     if open_files:
         says = f"other users may read {', '.join(map(str, open_files))}"
-        mend = "chmod 600 " + " ".join(f"'{one}'" for one in open_files)
+        mend = "chmod 600 " + shlex.join(map(str, open_files))
         return Check("permissions", State.WARNING, says, mend)
     mode = path.parent.stat().st_mode
     if mode & OTHERS_WRITE and not mode & stat.S_ISVTX:
         says = f"other users may write in {path.parent}, and so put another file in its place"
-        return Check("permissions", State.WARNING, says, f"chmod go-w '{path.parent}'")
+        return Check(
+            "permissions", State.WARNING, says, f"chmod go-w {shlex.quote(str(path.parent))}"
+        )
     return Check("permissions", State.OK, "the library is yours alone")
 
 
@@ -284,7 +309,7 @@ def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
         return Check("embedder", State.FAULT, f"it cannot be imported ({error})", REINSTALL)
     except EmbedderError as error:
         return _fault("embedder", error)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001  tokenizers raises nothing narrower
         says = f"its files in {Path(__file__).parent} are broken ({type(error).__name__})"
         return Check("embedder", State.FAULT, says, REINSTALL)
     if serving is None:
@@ -339,15 +364,15 @@ def _client(found: Found, patient: Patient) -> Check:
         return Check("clients", State.WARNING, says, mend)
     entry = started(found.entry)
     where = f"{CLIENTS[found.client].title}, {found.file}"
-    if entry is None:
+    if entry is None and REMOTE & mapping(found.entry).keys():
         return Check("clients", State.OK, f"{where} → an address, which is not looked at")
+    if entry is None:
+        return Check("clients", State.FAULT, f"{where}: our entry starts nothing", again)
     where += f" → {' '.join((entry.command, *entry.args))}"
     if entry.library:
         where += f", library {entry.library}"
-    if not is_absolute(entry.command):
-        says = f"{where}: its command has no full path, and a program may not find it"
-        return Check("clients", State.WARNING, says, again)
-    if not os.access(entry.command, os.X_OK) or Path(entry.command).is_dir():
+    runs = os.access(entry.command, os.X_OK) and not Path(entry.command).is_dir()
+    if is_absolute(entry.command) and not runs:
         return Check("clients", State.FAULT, f"{where}: its command cannot be run", again)
     if (problem := _stale(entry, patient)) is not None:
         return Check("clients", State.WARNING, f"{where}: {problem}", again)
@@ -355,19 +380,30 @@ def _client(found: Found, patient: Patient) -> Check:
 
 
 def _stale(entry: Start, patient: Patient) -> str | None:
-    """What is not as it should be with an entry whose command can be run."""
+    """What is not as it should be with an entry whose command is there, or has no full path."""
+    if not is_absolute(entry.command):
+        return "its command has no full path, and a program may not find it"
     command = Path(entry.command)
-    if in_uv_cache(str(command.parent.parent), patient.machine.variables):
-        return "its command lies in uv's cache, which does not last"
-    if entry.library and not Path(entry.library).is_absolute():
-        return "its library has no full path"
-    if entry.library and (Path(entry.library).is_dir() or not Path(entry.library).parent.exists()):
-        return "its library is a folder, or in none"
+    if cache := cache_of(str(command.parent.parent), patient.machine.variables):
+        return f"its command lies in {cache}'s cache, which does not last"
+    if entry.library and (problem := _misplaced(Path(entry.library))):
+        return problem
     if command == Path(patient.executable).absolute() or "-m" not in entry.args:
         return None
     version = _version_in(command.parent.parent)
     if version is not None and version != patient.version:
         return f"it starts version {version}, and this is {patient.version}"
+    return None
+
+
+def _misplaced(library: Path) -> str | None:
+    if not library.is_absolute():
+        return "its library has no full path"
+    try:
+        if library.is_dir() or not library.parent.exists():
+            return "its library is a folder, or in none"
+    except OSError as error:
+        return f"its library cannot be reached ({error.strerror})"
     return None
 
 

@@ -18,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flex_mcp.cli import main
+from flex_mcp.clients import claude
+from flex_mcp.clients.configs import CLIENTS
 from flex_mcp.clients.entries import Start, entry, start, started
 from flex_mcp.clients.files import BACKUPS
 from flex_mcp.clients.installing import Clients, Made
@@ -232,6 +234,7 @@ def test_a_scope_that_a_client_lacks_is_refused_with_those_it_has() -> None:
         sentence = refused(verb, "claude-desktop", "--scope", "project")
         assert sentence == "Claude Desktop has no project scope: take --scope user"
     assert "claude-desktop" in refused("install", "notepad")
+    assert "claude-desktop, claude-code, cursor" in refused("install")
 
 
 # What
@@ -258,7 +261,6 @@ def test_a_scope_that_a_client_lacks_is_refused_with_those_it_has() -> None:
             {
                 "type": "local",
                 "command": ["/p", "-m", "f"],
-                "enabled": True,
                 "environment": {"FLEX_MCP_LIBRARY": "/l"},
             },
         ),
@@ -309,8 +311,19 @@ def test_run_by_uvx_the_command_is_uvx_itself(
     for found_by in ({"PATH": str(uvx.parent)}, {"PATH": "", "UV": str(uvx.with_name("uv"))}):
         begun = start(f"{inside}/bin/python", inside, variables | found_by)
         assert begun == Start(str(uvx), ("flex-mcp",))
-    with pytest.raises(ClientError, match="uvx is not found: put uvx on the PATH"):
+    with pytest.raises(ClientError, match="put uvx, which is not found, on the PATH"):
         start(f"{inside}/bin/python", inside, variables | {"PATH": ""})
+
+
+def test_run_by_pipx_without_an_installation_it_is_refused(tmp_path: Path) -> None:
+    cached, installed = tmp_path / "pipx" / "380b382ebd53531", tmp_path / "venvs" / "flex-mcp"
+    for folder in (cached, installed):
+        folder.mkdir(parents=True)
+        (folder / "pipx_metadata.json").touch()
+    with pytest.raises(ClientError, match="does not last: run `pipx install flex-mcp`"):
+        start(str(cached / "bin" / "python"), str(cached), {})
+    python = str(installed / "bin" / "python")
+    assert start(python, str(installed), {}).command == python
 
 
 def test_a_tool_that_uv_installed_lasts_and_starts_itself(tmp_path: Path) -> None:
@@ -342,6 +355,30 @@ def test_what_a_user_added_to_our_entry_stays_and_is_not_shown() -> None:
     assert "/my.db" in result.output
     now = data(path)["mcpServers"]["flex-mcp"]
     assert now == own | {"command": str(Path(sys.executable).absolute())}
+
+
+@pytest.mark.parametrize(
+    ("client", "switch"),
+    [
+        ("opencode", {"enabled": False}),
+        ("codex", {"enabled": False}),
+        ("cursor", {"disabled": True}),
+    ],
+)
+def test_an_entry_that_was_switched_off_stays_so(client: str, switch: dict[str, Any]) -> None:
+    keys = (SERVERS[client], "flex-mcp")
+    path = put(client, CLIENTS[ClientName(client)].format.put("", keys, switch))
+    assert made(client) == "replaced"
+    server = data(path)[SERVERS[client]]["flex-mcp"]
+    assert started(server) is not None
+    assert server == server | switch
+
+
+@pytest.mark.parametrize("value", [None, [], 3])
+def test_variables_that_no_client_can_read_go(value: object) -> None:
+    path = put("cursor", json.dumps({"mcpServers": {"flex-mcp": {"env": value}}}))
+    done("install", "cursor")
+    assert "env" not in data(path)["mcpServers"]["flex-mcp"]
 
 
 def test_an_entry_that_named_an_address_is_made_anew() -> None:
@@ -509,9 +546,7 @@ def test_the_file_that_opencode_has_is_taken_whichever_it_is() -> None:
 def test_opencode_2_has_its_servers_a_level_deeper() -> None:
     path = put("opencode", '{"mcp": {"servers": {"a": {"type": "local", "command": ["b"]}}}}')
     done("install", "opencode")
-    servers = data(path)["mcp"]["servers"]
-    assert servers["flex-mcp"]["type"] == "local"
-    assert "enabled" not in servers["flex-mcp"]
+    assert data(path)["mcp"]["servers"]["flex-mcp"]["type"] == "local"
     assert made("opencode") == "unchanged"
     assert made("opencode", verb="uninstall") == "removed"
 
@@ -751,6 +786,8 @@ def test_any_json_with_comments_keeps_all_else(example: tuple[dict[str, Any], st
     out = form.drop(new, KEYS)
     assert form.data(out) == before | {"mcpServers": rest}
     assert form.drop(text, KEYS) == text or "flex-mcp" in servers
+    if "mcpServers" in before and "flex-mcp" not in servers:
+        assert "".join(out.split()) == "".join(text.split())  # in odd layouts white space may go
     form.data(form.put(out, KEYS, OURS))
 
 
@@ -796,6 +833,7 @@ def test_any_toml_keeps_all_else(parts: Sequence[str], newline: str) -> None:
     new = form.put(text, keys, OURS)
     assert tomllib.loads(new) == before | {"mcp_servers": others | {"flex-mcp": OURS}}
     out = form.drop(new, keys)
+    assert out == text or "flex-mcp" in servers
     expected = {name: value for name, value in before.items() if name != "mcp_servers"}
     assert tomllib.loads(out) == expected | ({"mcp_servers": others} if others else {})
     for part in ordered:
@@ -852,7 +890,9 @@ if words[1] == "remove":
 elif "flex-mcp" in servers:
     sys.exit("it is there already")
 elif words[1] == "add-json":
-    servers["flex-mcp"] = json.loads(words[5])
+    known = "type", "command", "args", "env", "timeout"
+    entry = json.loads(words[5])
+    servers["flex-mcp"] = {{name: entry[name] for name in known if name in entry}}
 else:
     dash = words.index("--")
     env = dict(one.split("=", 1) for flag, one in zip(words[5:dash:2], words[6:dash:2]))
@@ -916,6 +956,17 @@ def test_what_was_added_to_claude_codes_entry_goes_the_same_way(said: Path) -> N
     assert data(path)["mcpServers"]["flex-mcp"]["env"] == {"K": "secret"}
 
 
+def test_what_claude_code_does_not_know_of_our_entry_stays_as_well(said: Path) -> None:
+    own = {"type": "stdio", "command": "/old", "args": [], "disabled": True, "note": [1]}
+    path = put("claude-code", json.dumps({"mcpServers": {"flex-mcp": own}, "theme": 1}))
+    assert made("claude-code") == "replaced"
+    server = {"command": str(Path(sys.executable).absolute()), "args": ["-m", "flex_mcp"]}
+    assert data(path) == {"mcpServers": {"flex-mcp": own | server}, "theme": 1}
+    assert [words[1] for words in heard(said)] == ["remove", "add-json"]
+    assert made("claude-code") == "unchanged"
+    assert len(backups(path)) == 1
+
+
 @pytest.mark.parametrize("mood", ["fails", "cannot add", "lies"])
 def test_where_claude_code_does_not_do_it_our_entry_is_as_before(
     said: Path, mood: str, monkeypatch: pytest.MonkeyPatch
@@ -929,6 +980,24 @@ def test_where_claude_code_does_not_do_it_our_entry_is_as_before(
     assert "check that `claude mcp list` works" in result.stderr
     assert data(path) == before
     assert len(heard(said)) == (1 if mood == "fails" else 2)
+
+
+def test_stopped_between_its_commands_our_entry_is_as_before(
+    said: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {"mcpServers": {"flex-mcp": {"type": "stdio", "command": "/old"}}}
+    path = put("claude-code", json.dumps(before))
+    go_on = claude.run
+
+    def stopped(own: str, words: Sequence[str], machine: Machine) -> None:
+        if "add" in words:
+            raise KeyboardInterrupt
+        go_on(own, words, machine)
+
+    monkeypatch.setattr(claude, "run", stopped)
+    assert run("install", "claude-code").exit_code == 1
+    assert [words[1] for words in heard(said)] == ["remove"]
+    assert data(path) == before
 
 
 def test_a_claude_that_cannot_be_started_is_named(tmp_path: Path, said: Path) -> None:

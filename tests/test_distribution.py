@@ -78,7 +78,7 @@ def manifest(unpacked: Path) -> dict[str, Any]:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The commands of a new environment with the wheel; the dependencies are lent by ours."""
     pytest.importorskip("pip", reason="pip, which installs the wheel, is not here")
-    folder = tmp_path_factory.mktemp("environment")
+    folder = tmp_path_factory.mktemp("an environment")
     venv.create(folder, symlinks=os.name != "nt")
     python = folder / BIN / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
@@ -132,8 +132,11 @@ def test_the_installed_wheel_works_from_an_empty_folder(installed: Path, empty: 
     package = run(installed / "python", "-c", where, cwd=empty).strip()
     assert Path(package).is_relative_to(installed.parent)
     assert "critic" in run(command, "prompts", "list", cwd=empty)
-    shown = json.loads(run(command, "demo", "--json", cwd=empty))
-    assert Path(shown["config"]["mcpServers"]["flex-mcp"]["command"]).parent == installed
+    demo = [command, "demo", "--json"]
+    done = subprocess.run(demo, cwd=empty, check=True, capture_output=True, encoding="utf-8")
+    starts = json.loads(done.stdout)["config"]["mcpServers"]["flex-mcp"]["command"]
+    assert Path(starts).parent == installed
+    assert f'claude mcp add --scope user flex-mcp -- "{starts}" serve' in done.stderr
     assert names(empty) == []
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,11 +13,13 @@ import apsw
 import pytest
 from click.testing import CliRunner, Result
 
-from flex_mcp import __version__, open_library
+from flex_mcp import __version__, embedder, open_library
 from flex_mcp.cli import main
 from flex_mcp.clients.places import Machine
 from flex_mcp.doctor import Patient, examine
+from flex_mcp.tokens import tokens
 
+LONG = "/" + "x" * 300  # longer than a file's name can be
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX modes and scripts")
 
 
@@ -111,6 +114,40 @@ def test_a_package_that_cannot_be_imported_is_a_fault_and_the_rest_is_looked_at(
     assert {"model", "clients"} <= {one["name"] for one in checks}
 
 
+def test_an_extension_that_does_not_load_is_a_fault_and_the_rest_is_looked_at(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqlite_vec.loadable_path", lambda: str(tmp_path / "gone"))
+    for name in ("sqlite-vec", "library"):
+        state, says = found(name)
+        assert (state, says.count("install flex-mcp again")) == ("fault", 1)
+    assert found("embedder", "--library", str(path))[0] == "ok"
+    assert found("model")[0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("tokenizer.json", "{"), ("tokenizer.json", None), ("vectors.safetensors", "short")],
+)
+def test_broken_files_of_the_embedder_are_a_fault_and_the_rest_is_looked_at(
+    name: str, content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "vectors"
+    shutil.copytree(Path(embedder.__file__).with_name("vectors"), copy)
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_text(content, encoding="utf-8")
+
+    def files(_: str) -> Path:
+        return tmp_path
+
+    monkeypatch.setattr("flex_mcp.tokens.files", files)
+    tokens.cache_clear()
+    state, says = found("embedder")
+    assert (state, says.count("install flex-mcp again")) == ("fault", 1)
+    assert found("model")[0] == "ok"
+
+
 # The library
 
 
@@ -178,11 +215,27 @@ def test_a_place_where_no_library_can_be_made_is_a_fault(tmp_path: Path) -> None
 
 
 @posix
+def test_a_library_that_cannot_be_reached_is_a_fault_and_the_rest_is_looked_at(
+    tmp_path: Path,
+) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for unreachable in (loop / "library.db", Path(LONG)):
+        state, says = found("library", "--library", str(unreachable))
+        assert (state, says.startswith(f"{unreachable} cannot be reached (")) == ("fault", True)
+    assert found("model", "--library", str(unreachable))[0] == "ok"
+
+
+@posix
 def test_files_and_folders_that_others_may_read_or_write_are_warned_of(path: Path) -> None:
     assert found("permissions")[0] == "ok"
     path.chmod(0o644)
     state, says = found("permissions")
-    assert (state, says.endswith(f"→ chmod 600 '{path}'")) == ("warning", True)
+    assert (state, says.endswith(f"→ chmod 600 {path}")) == ("warning", True)
+    spaced = path.rename(path.with_name("it's mine.db"))
+    words = shlex.split(found("permissions", "--library", str(spaced))[1].partition("→ ")[2])
+    assert words == ["chmod", "600", str(spaced)]
+    path = spaced.rename(path)
     path.chmod(0o600)
     path.parent.chmod(0o777)
     assert "chmod go-w" in found("permissions")[1]
@@ -261,7 +314,10 @@ def test_a_client_that_was_installed_is_sound(path: Path) -> None:
         ({"command": "uvx", "args": ["flex-mcp"]}, "warning", "has no full path"),
         ({"command": "/bin/sh", "env": {"FLEX_MCP_LIBRARY": "/"}}, "warning", "is a folder"),
         ({"command": "/bin/sh", "env": {"FLEX_MCP_LIBRARY": "l.db"}}, "warning", "no full path"),
+        ({"command": "/bin/sh", "env": {"FLEX_MCP_LIBRARY": LONG}}, "warning", "cannot be reached"),
         ({"url": "http://127.0.0.1:8765/mcp"}, "ok", "an address"),
+        ({"command": 5}, "fault", "starts nothing"),
+        (None, "fault", "starts nothing"),
     ],
 )
 def test_an_entry_that_would_not_start_is_found(entry: object, state: str, says: str) -> None:
@@ -287,6 +343,10 @@ def test_an_entry_of_another_version_or_in_uvs_cache_is_warned_of(tmp_path: Path
     cached = python("uv/archive-v0/xyz")
     configure(".cursor/mcp.json", "mcpServers", {"command": cached, "args": ["-m", "flex_mcp"]})
     assert "uv's cache" in found("clients")[1]
+    cached = python("pipx/380b382ebd53531")
+    (tmp_path / "pipx/380b382ebd53531/pipx_metadata.json").touch()
+    configure(".cursor/mcp.json", "mcpServers", {"command": cached, "args": ["-m", "flex_mcp"]})
+    assert "pipx's cache" in found("clients")[1]
 
 
 def test_a_clients_file_that_cannot_be_read_is_a_warning_without_its_secrets() -> None:

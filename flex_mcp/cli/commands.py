@@ -45,7 +45,8 @@ class Commands(click.Group):
             fail("stopped: what was finished until then stays", 1)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "flex-mcp"
-            fail(f"{error.format_message().rstrip('.')}: see {command} --help", 2)
+            said = " ".join(error.format_message().split())  # it lists choices in lines
+            fail(f"{said.rstrip('.')}: see {command} --help", 2)
 
 
 def _fail_on(error: OSError) -> NoReturn:

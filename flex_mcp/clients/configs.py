@@ -80,8 +80,8 @@ CLIENTS: Mapping[ClientName, Client] = {
         "Gemini CLI",
         LENIENT,
         "mcpServers",
-        "run `gemini mcp list`; in a session, /mcp",
-        "Gemini CLI reads it only in a folder that you trust",
+        "run `gemini mcp list` in a folder that you trust (it starts no server elsewhere); in a "
+        "session, /mcp",
     ),
     ClientName.OPENCODE: Client("OpenCode", LENIENT, "mcp", "run `opencode mcp list`"),
 }

@@ -12,6 +12,12 @@ from flex_mcp.errors import ClientError
 NAME = "flex-mcp"
 LIBRARY = "FLEX_MCP_LIBRARY"
 UV_CACHE = re.compile(r"(archive|builds|environments)-v\d+")  # uv's names for what it may delete
+PIPX_CACHE = re.compile(r"[0-9a-f]{15}")  # pipx's for what `pipx run` keeps two weeks
+PIPX = "pipx_metadata.json"  # lies in every environment of pipx
+LASTING = {
+    "uv": "put uvx, which is not found, on the PATH, or run `uv tool install flex-mcp`",
+    "pipx": "run `pipx install flex-mcp`",
+}
 REMOTE = {"url", "httpUrl", "serverUrl"}  # keys of an entry that starts nothing
 
 Entry = dict[str, Any]
@@ -41,26 +47,30 @@ def start(
     """
     named = None if library is None else str(library)
     _check_text(named or "")
-    if not in_uv_cache(prefix, variables):
+    cache = cache_of(prefix, variables)
+    if cache is None:
         if not executable:
             raise ClientError("Python does not say where it is: start flex-mcp by its full path")
         _check_text(executable)
         return Start(str(Path(executable).absolute()), ("-m", "flex_mcp"), named)
-    if uvx := find_uvx(variables):
+    if cache == "uv" and (uvx := find_uvx(variables)):
         return Start(uvx, (NAME,), named)
     raise ClientError(
-        "flex-mcp runs from uv's cache, which does not last, and uvx is not found: "
-        "put uvx on the PATH, or run `uv tool install flex-mcp` and then `flex-mcp install` again"
+        f"flex-mcp runs from {cache}'s cache, which does not last: {LASTING[cache]} and then "
+        "`flex-mcp install` again"
     )
 
 
-def in_uv_cache(prefix: str, variables: Mapping[str, str]) -> bool:
-    """Whether an environment was made by uvx and dies with uv's cache; tools of uv's last."""
+def cache_of(prefix: str, variables: Mapping[str, str]) -> str | None:
+    """Whose cache an environment dies with, uv's or pipx's; the tools that they install last."""
     cache = variables.get("UV_CACHE_DIR")
     path = Path(prefix).resolve()
     if cache and path.is_relative_to(Path(cache).resolve()):
-        return True
-    return any(UV_CACHE.fullmatch(part) for part in path.parts)
+        return "uv"
+    if any(UV_CACHE.fullmatch(part) for part in path.parts):
+        return "uv"
+    is_pipx = PIPX_CACHE.fullmatch(path.name) and (path / PIPX).exists()
+    return "pipx" if is_pipx else None
 
 
 def find_uvx(variables: Mapping[str, str]) -> str | None:
@@ -90,17 +100,12 @@ def entry(client: ClientName, started: Start, before: object = None) -> Entry:
     if client in {ClientName.CLAUDE_CODE, ClientName.CURSOR, ClientName.VSCODE}:
         form = {"type": "stdio", **form}
     if client is ClientName.OPENCODE:
-        form = {"type": "local", "command": [started.command, *started.args], "enabled": True}
+        form = {"type": "local", "command": [started.command, *started.args]}
         env = "environment"
-    variables = mapping(old.get(env))
+    variables = mapping(old.pop(env, None))
     if started.library is not None:
         variables |= {LIBRARY: started.library}
     return old | form | ({env: variables} if variables else {})
-
-
-def without_enabled(new: Entry) -> Entry:
-    """OpenCode 2 has no `enabled`."""
-    return {name: value for name, value in new.items() if name != "enabled"}
 
 
 def started(found: object) -> Start | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flex_mcp.clients import claude, files
 from flex_mcp.clients.configs import CLIENTS, ClientFile, alike, read
-from flex_mcp.clients.entries import Entry, Start, entry, masked, without_enabled
+from flex_mcp.clients.entries import Entry, Start, entry, masked, started
 from flex_mcp.clients.places import ClientName, Machine, Place, Scope, places
 from flex_mcp.errors import ClientCommandError, ClientError, InputError
 
@@ -81,8 +81,6 @@ class Clients:
         """
         file = self._to_change(name, scope)
         new = entry(name, start, file.ours)
-        if len(file.keys) > 2:  # noqa: PLR2004  the form of OpenCode 2
-            new = without_enabled(new)
         if alike(file.ours, new):
             change = Change(file=file.config.path, made=Made.UNCHANGED)
         else:
@@ -151,12 +149,8 @@ class Clients:
         try:
             for words in commands:
                 claude.run(own, words, self._machine)
-            if not alike(read(ClientName.CLAUDE_CODE, path).ours, new):
-                raise ClientCommandError(
-                    f"`{own}` said that it is done, but {path} does not show it: "
-                    "check that `claude mcp list` works, then try again"
-                )
-        except ClientError:
+            _finish(own, path, new)
+        except BaseException:  # also Ctrl-C between its commands
             with contextlib.suppress(ClientError):
                 after = read(ClientName.CLAUDE_CODE, path)
                 if file.ours is not None and not after.has_ours:
@@ -185,6 +179,19 @@ class Clients:
             for folder in _folders(place)
             for one in place.names
         ]
+
+
+def _finish(own: str, path: Path, new: Entry | None) -> None:
+    """See that Claude Code did it; what it left out, since it does not know it, is put back."""
+    file = read(ClientName.CLAUDE_CODE, path)
+    if alike(file.ours, new):
+        return
+    if new is None or started(file.ours) != started(new):
+        raise ClientCommandError(
+            f"`{own}` said that it is done, but {path} does not show it: "
+            "check that `claude mcp list` works, then try again"
+        )
+    files.replace(file.config, file.changed(new))
 
 
 def _folders(place: Place) -> list[Path]:

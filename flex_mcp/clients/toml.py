@@ -40,13 +40,14 @@ class Toml:
         rest = self.drop(text, keys)
         newline = "\r\n" if "\r\n" in text else "\n"
         gap = newline if rest.strip() else ""
-        ended = rest if not rest or rest.endswith("\n") else rest + newline
-        added = ended + gap + _table(keys, value).replace("\n", newline)
+        added = gap + _table(keys, value).replace("\n", newline)
+        if rest and not rest.endswith("\n"):  # nor will the whole
+            added = newline + added.removesuffix(newline)
         try:
-            tomllib.loads(added)
+            tomllib.loads(rest + added)
         except tomllib.TOMLDecodeError:
             return _into(rest, keys, value)
-        return added
+        return rest + added
 
     def drop(self, text: str, keys: Sequence[str]) -> str:
         """The text without the table under two keys."""
@@ -55,6 +56,8 @@ class Toml:
             return text
         del data[keys[0]][keys[1]]
         rest = "".join(_without_blocks(text, _header_of(keys)))
+        if not text.endswith("\n"):  # nor will what is left
+            rest = rest.removesuffix("\n").removesuffix("\r")
         if _same(rest, data):
             return rest
         return _out_of(text, keys)
