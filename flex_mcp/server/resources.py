@@ -127,10 +127,10 @@ def _refused(error: FlexError) -> MCPError:
 
 
 def _listed(app: App, after: Place | None) -> ListResourcesResult:
-    first = [Resource(**LIBRARY)] if after is None else []
-    room = PAGE - len(first)
+    room = PAGE - (after is None)
     try:
         found = app.library.catalogue.page(after, room + 1) if app.is_there else []
+        first = [_library(app)] if after is None else []
     except FlexError as error:
         raise _refused(error) from error
     shown = found[:room]
@@ -138,6 +138,12 @@ def _listed(app: App, after: Place | None) -> ListResourcesResult:
         resources=[*first, *map(_resource, shown)],
         next_cursor=_cursor(shown[-1]) if len(found) > room else None,
     )
+
+
+def _library(app: App) -> Resource:
+    changes = app.library.last_revisions(1) if app.is_there else []
+    changed = {"last_modified": one.at.isoformat() for one in changes}
+    return Resource(**LIBRARY | {"annotations": LIBRARY["annotations"].model_copy(update=changed)})
 
 
 def _resource(experience: Experience) -> Resource:
