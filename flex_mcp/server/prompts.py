@@ -5,7 +5,7 @@ resources: data, whatever it says.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, Any, ParamSpec, cast
 
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult
@@ -68,7 +68,7 @@ def _check(prompts: list[Prompt], params: Mapping[str, Any]) -> None:
         MCPError: there is no such prompt, or it takes other arguments.
     """
     name = params.get("name")
-    given: Any = params.get("arguments") or {}
+    given = cast("dict[str, object]", params.get("arguments") or {})
     if not isinstance(name, str) or type(given) is not dict:
         return  # no request at all, which the SDK says
     known = {one.name: one.arguments or [] for one in prompts}

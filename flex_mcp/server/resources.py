@@ -141,9 +141,12 @@ def _listed(app: App, after: Place | None) -> ListResourcesResult:
 
 
 def _library(app: App) -> Resource:
+    found = Resource(**LIBRARY)
     changes = app.library.last_revisions(1) if app.is_there else []
-    changed = {"last_modified": one.at.isoformat() for one in changes}
-    return Resource(**LIBRARY | {"annotations": LIBRARY["annotations"].model_copy(update=changed)})
+    if found.annotations and changes:
+        changed = {"last_modified": changes[0].at.isoformat()}
+        found.annotations = found.annotations.model_copy(update=changed)
+    return found
 
 
 def _resource(experience: Experience) -> Resource:
