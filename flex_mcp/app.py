@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flex_mcp.errors import SettingError
+from flex_mcp.errors import LibraryError, SettingError
 from flex_mcp.settings import Distilling, Settings, one_thread
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class App:
         self._settings = settings
         self._path = library
         self._library: Library | None = None
+        self._closed = False
         self._lock = threading.Lock()
 
     @property
@@ -47,6 +48,8 @@ class App:
             SettingError: a setting cannot be used.
         """
         with self._lock:
+            if self._closed:  # whoever comes now was given up, and has nobody to answer
+                raise LibraryError("the library was closed: start again to open it")
             if self._library is None:
                 self._library = build(self.settings)
             return self._library
@@ -109,7 +112,9 @@ class App:
         return Prompts(self.settings.prompts_folder)
 
     def close(self) -> None:
+        """Close the library for good: what still works on it opens none."""
         with self._lock:
+            self._closed = True
             if self._library is not None:
                 self._library.close()
             self._library = None

@@ -100,11 +100,12 @@ def described() -> "Results | None":
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
             found: dict[str, Any] = json.load(file)
-    except (OSError, ValueError):
-        return None
-    if found["version"] == __version__ and all(_installed(*one) for one in found["with"].items()):
-        return results(found)
-    return None
+        fits = found["version"] == __version__ and all(
+            _installed(*one) for one in found["with"].items()
+        )
+        return results(found) if fits else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None  # it is not there, or not what we wrote
 
 
 def results(description: "Mapping[str, Any]") -> "Results":

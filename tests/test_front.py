@@ -520,6 +520,19 @@ def test_a_description_of_another_version_of_ours_is_not_used(
     assert front.described() is None
 
 
+@pytest.mark.parametrize(
+    "text", [None, "", "{", "{}", "[]", "null", '{"version": "%s", "with": 1}']
+)
+def test_a_description_that_is_not_there_or_odd_is_not_used(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "__file__", str(tmp_path / "front.py"))
+    if text is not None:
+        text = text.replace("%s", flex_mcp.__version__)
+        (tmp_path / "front.json").write_text(text, encoding="utf-8")
+    assert front.described() is None
+
+
 def test_the_description_is_that_of_this_server() -> None:
     command = [sys.executable, str(ROOT / "scripts" / "describe"), "--check"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -204,6 +204,17 @@ def test_a_request_without_a_host_name_is_refused(locked: Served, path: str) -> 
         assert wire.makefile("rb").readline().split()[1] == b"421"
 
 
+@pytest.mark.parametrize("path", EVERY_PATH)
+@pytest.mark.parametrize("hosts", [0, 2])
+def test_http_1_1_asks_for_one_host_and_400_otherwise(
+    locked: Served, path: str, hosts: int
+) -> None:
+    with socket.create_connection(("127.0.0.1", locked.port), timeout=30) as wire:
+        host = f"Host: 127.0.0.1:{locked.port}\r\n"
+        wire.sendall(f"GET {path} HTTP/1.1\r\n{host * hosts}\r\n".encode())
+        assert wire.makefile("rb").readline().split()[1] == b"400"  # RFC 9112, 3.2
+
+
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
 def test_every_name_of_loopback_is_served(both: Served, name: str) -> None:
     assert both.status("/health", Host=f"{name}:{both.port}") == 200
@@ -240,6 +251,14 @@ def test_without_the_right_token_nothing_is_served(
         with locked.asked(path, method, Authorization=given) as response:
             assert response.status == 401
             assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_token_may_have_any_letters(tmp_path: Path) -> None:
+    token = "voil\N{LATIN SMALL LETTER A WITH GRAVE}"  # noqa: S105  its last byte is a space elsewhere
+    with served(tmp_path, settings={"FLEX_MCP_TOKEN": token}) as server:
+        sent = f"Bearer {token}".encode().decode("latin-1")
+        assert server.status("/nothing-here", Authorization=sent) == 404
+        assert server.status("/nothing-here", Authorization=sent[:-1]) == 401
 
 
 def test_no_authorization_server_is_promised(locked: Served) -> None:
@@ -352,6 +371,17 @@ def test_beyond_loopback_a_token_and_an_allowed_host_are_both_needed(
     assert "--allowed-host" in said
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="it has one address of loopback only")
+def test_the_address_that_it_says_it_listens_at_is_served(tmp_path: Path) -> None:
+    with (
+        served(tmp_path, "--host", "127.0.0.2") as server,
+        socket.create_connection(("127.0.0.2", server.port), timeout=30) as wire,
+    ):
+        name = server.url.removeprefix("http://")
+        wire.sendall(f"GET /health HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
+        assert wire.makefile("rb").readline().split()[1] == b"200"
+
+
 def test_one_token_for_reading_and_writing_is_refused() -> None:
     said = refused(FLEX_MCP_TOKEN="same", FLEX_MCP_READ_TOKEN="same")  # noqa: S106  a test's
     assert "FLEX_MCP_TOKEN and FLEX_MCP_READ_TOKEN are the same" in said
@@ -397,6 +427,9 @@ def test_the_server_ends_cleanly_under_open_streams_and_what_it_acknowledged_is_
             call = {"name": "record_trajectory", "arguments": WRITING["record_trajectory"]}
             made = ask(server, session, "tools/call", call)
             os.kill(server.process.pid, getattr(signal, how))
+            with suppress(subprocess.TimeoutExpired):
+                server.process.wait(timeout=0.3)  # the streams keep it for longer
+            os.kill(server.process.pid, getattr(signal, how))  # a second one changes nothing
             _, said = server.process.communicate(timeout=10)
             assert server.process.returncode == 0
             assert said == ""

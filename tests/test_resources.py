@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,9 +31,12 @@ from test_server import ERAS, Era, answer
 
 from flex_mcp import open_library
 from flex_mcp.app import App
+from flex_mcp.errors import LibraryError
+from flex_mcp.forgotten import Choice
 from flex_mcp.library import Library
 from flex_mcp.models import Curation, Outcome, Trajectory, Zone
 from flex_mcp.server import build_server, sdk
+from flex_mcp.server.audience import Audience
 from flex_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -160,6 +164,9 @@ async def test_a_listed_experience_has_title_type_and_annotations(
     assert one.annotations.audience == ["user", "assistant"]
     assert one.annotations.last_modified == library.get([id_])[0].updated_at.isoformat()
     assert listing[0].mime_type == "application/json"
+    assert listing[0].annotations is not None
+    (last,) = library.last_revisions(1)
+    assert listing[0].annotations.last_modified == last.at.isoformat()
     assert [one.uri_template for one in templates] == [
         "flex://experience/{id}",
         "flex://trajectory/{id}",
@@ -297,6 +304,24 @@ async def test_a_prompt_that_cannot_be_filled_says_why(
     assert caught.value.error.code == -32602
 
 
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("nope", {}, "there is no prompt nope: it is one of solve_with_experience, reflect"),
+        ("solve_with_experience", {}, "solve_with_experience needs task"),
+        ("reflect", {"topic": "x"}, "reflect takes no topic: it takes task"),
+    ],
+)
+async def test_a_prompt_that_is_not_there_or_takes_other_arguments_is_the_clients_mistake(
+    path: Path, era: Era, name: str, arguments: dict[str, str], said: str
+) -> None:
+    async with connected(path, era) as client:
+        with pytest.raises(MCPError, match=said) as caught:
+            await client.get_prompt(name, arguments)
+    assert caught.value.error.code == -32602
+
+
 # Changes
 
 
@@ -364,6 +389,58 @@ async def test_a_library_that_another_process_makes_is_heard_of(tmp_path: Path) 
         with open_library(tmp_path / "new.db") as other:
             add(other, a_lesson())
         await heard.next("list")
+
+
+async def test_the_newer_era_hears_of_its_resources_where_nothing_says_which_changed(
+    library: Library, path: Path
+) -> None:
+    kept, gone = add(library, a_lesson(LESSONS[0]), a_lesson(LESSONS[1]))
+    uri = f"flex://experience/{kept}"
+    async with connected(path) as client:
+        async with client.listen(resource_subscriptions=["flex://zone/mixed"]):
+            pass
+        async with client.listen(resource_subscriptions=[uri]) as stream:
+            await listed(client)
+            library.forget(Choice(ids=(gone,)))
+            with anyio.fail_after(20):
+                assert await anext(aiter(stream)) == ResourceUpdated(uri=uri)
+
+
+async def test_a_look_that_was_given_up_opens_no_library_after_the_end(
+    library: Library, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(library, a_lesson())
+    opened: list[Path] = []
+    began, ended, finished = threading.Event(), threading.Event(), threading.Event()
+    look: Any = Audience.__dict__["_changes"]
+
+    def slow(audience: Audience) -> object:
+        began.set()
+        assert ended.wait(20)
+        try:
+            return look(audience)
+        finally:
+            finished.set()
+
+    def build(settings: Settings) -> Library:
+        opened.append(settings.library)
+        raise LibraryError("it cannot be opened")
+
+    monkeypatch.setattr(Audience, "_changes", slow)
+    monkeypatch.setattr("flex_mcp.app.build", build)
+    async with connected(path) as client, anyio.create_task_group() as tasks:
+
+        async def listen() -> None:
+            async with client.listen(resources_list_changed=True) as stream:
+                async for _ in stream:
+                    pass
+
+        tasks.start_soon(listen)
+        assert await anyio.to_thread.run_sync(began.wait, 20)
+        tasks.cancel_scope.cancel()
+    ended.set()
+    assert await anyio.to_thread.run_sync(finished.wait, 20)
+    assert opened == []
 
 
 # Skills

@@ -1,5 +1,6 @@
 """The real server process on its pipes: what clients send first, how it ends, what it imports."""
 
+import contextlib
 import json
 import os
 import signal
@@ -177,9 +178,10 @@ def top_level_modules(imported: str) -> set[str]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("how", ["closed stdin", "SIGTERM"])
-def test_a_model_that_does_not_answer_keeps_no_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+@pytest.mark.parametrize("how", ["closed stdin", "SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("again", [None, "SIGTERM", "SIGINT"])
+def test_a_model_that_does_not_answer_keeps_no_process_and_one_more_signal_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, again: str | None
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(30)
@@ -193,12 +195,18 @@ def test_a_model_that_does_not_answer_keeps_no_process(
             pipes.send({"jsonrpc": "2.0", "id": 99, "method": "tools/call", "params": call})
             connection, _ = silent.accept()  # it asks now, and waits
             with connection:
-                if how == "SIGTERM":
-                    pipes.process.send_signal(signal.SIGTERM)
-                else:
+                if how == "closed stdin":
                     assert pipes.process.stdin is not None
                     pipes.process.stdin.close()
+                else:
+                    pipes.process.send_signal(getattr(signal, how))
+                if again is not None:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        pipes.process.wait(timeout=0.5)  # while it gives up
+                    pipes.process.send_signal(getattr(signal, again))
                 assert pipes.process.wait(timeout=30) == 0
+                assert pipes.process.stderr is not None
+                assert pipes.process.stderr.read() == ""
     with open_library(tmp_path / "library.db") as library:
         assert library.statistics().by_state == {"pending": 1}
 

@@ -62,7 +62,7 @@ def build_server(app: App) -> MCPServer[None]:
         add_skill_files(server, skills)
     sdk.watch_requests(server, Load())
     sdk.announce_changes(server)
-    sdk.serve_listening(server, audience.bus, audience.check)
+    sdk.serve_listening(server, audience.bus, audience.listening)
     sdk.serve_subscriptions(
         server,
         joined=audience.join,

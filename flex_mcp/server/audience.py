@@ -7,7 +7,8 @@ whoever wrote it. Counters leave no history, so they are never told of.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
 import anyio
 import anyio.to_thread
@@ -57,6 +58,7 @@ class Audience:
     def __init__(self, app: App) -> None:
         self._app = app
         self._subscribed: dict[Connection, set[str]] = {}
+        self._streamed = Counter[str]()  # what the streams of the newer era want to hear of
         self._heard: Moment | None = None
         self._looking = anyio.Lock()
         self._looked = -INTERVAL
@@ -82,8 +84,9 @@ class Audience:
     async def unsubscribe(self, connection: Connection, uri: str) -> None:
         self._subscribed.get(connection, set()).discard(uri)
 
-    def check(self, uris: list[str]) -> None:
-        """Refuse a stream of the newer era where there are too many, or it wants too much.
+    @contextlib.contextmanager
+    def listening(self, uris: list[str]) -> Generator[None]:
+        """A stream of the newer era; refused where there are too many, or it wants too much.
 
         Raises:
             MCPError: names the limit.
@@ -94,6 +97,11 @@ class Audience:
                 f"{MAX_LISTENING} streams of changes are open here: close one, or try again later",
             )
         check_addresses(uris)
+        self._streamed.update(uris)
+        try:
+            yield
+        finally:
+            self._streamed -= Counter(uris)
 
     async def begin(self) -> None:
         """Before a client sees or changes anything: from here on it hears of changes."""
@@ -155,7 +163,7 @@ class Audience:
                 tasks.start_soon(_send, connection, listed, updated)
         if listed:
             await self.bus.publish(ResourcesListChanged())
-        for uri in sorted(touched):
+        for uri in sorted(touched if found.whole else self._streamed):
             await self.bus.publish(ResourceUpdated(uri=uri))
 
 

@@ -4,20 +4,29 @@ Their texts are files in `prompts/`; what they tell of the library comes along a
 resources: data, whatever it says.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, ParamSpec
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ParamSpec, cast
 
 from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.prompts.base import Message, UserMessage
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, EmbeddedResource, TextResourceContents
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    EmbeddedResource,
+    Prompt,
+    TextResourceContents,
+)
 from pydantic import Field
 
 from flex_mcp import guides
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError, InputError
 from flex_mcp.guides import Guide
+from flex_mcp.quoting import named
+from flex_mcp.server import sdk
 from flex_mcp.server.caller import client_name
 
 P = ParamSpec("P")
@@ -43,6 +52,41 @@ def add_prompts(server: MCPServer[Any], app: App) -> None:
     def review_library(domain: Domain = None) -> list[Message]:
         """Find duplicates, contradictions and stale lessons, and mend them with the user."""
         return _messages(guides.review, app, domain)
+
+    async def check(ctx: sdk.RequestContext, call_next: CallNext) -> HandlerResult:
+        if ctx.method == "prompts/get":
+            _check(await server.list_prompts(), ctx.params or {})
+        return await call_next(ctx)
+
+    sdk.watch_requests(server, check)
+
+
+def _check(prompts: list[Prompt], params: Mapping[str, Any]) -> None:
+    """Refuse what the SDK would answer as a fault of ours: it knows no -32602 for prompts.
+
+    Raises:
+        MCPError: there is no such prompt, or it takes other arguments.
+    """
+    name = params.get("name")
+    given = cast("dict[str, object]", params.get("arguments") or {})
+    if not isinstance(name, str) or type(given) is not dict:
+        return  # no request at all, which the SDK says
+    known = {one.name: one.arguments or [] for one in prompts}
+    if name not in known:
+        raise _invalid(f"there is no prompt {named(name)}: it is one of {', '.join(known)}")
+    takes = {one.name: one.required for one in known[name]}
+    for one in given:
+        if one not in takes:
+            raise _invalid(
+                f"{name} takes no {named(one)}: it takes {', '.join(takes) or 'nothing'}"
+            )
+    for one, required in takes.items():
+        if required and one not in given:
+            raise _invalid(f"{name} needs {one}: say it in words")
+
+
+def _invalid(sentence: str) -> MCPError:
+    return MCPError(code=INVALID_PARAMS, message=sentence)
 
 
 def _messages(guide: Callable[P, Guide], *args: P.args, **kwargs: P.kwargs) -> list[Message]:

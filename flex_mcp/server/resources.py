@@ -127,10 +127,10 @@ def _refused(error: FlexError) -> MCPError:
 
 
 def _listed(app: App, after: Place | None) -> ListResourcesResult:
-    first = [Resource(**LIBRARY)] if after is None else []
-    room = PAGE - len(first)
+    room = PAGE - (after is None)
     try:
         found = app.library.catalogue.page(after, room + 1) if app.is_there else []
+        first = [_library(app)] if after is None else []
     except FlexError as error:
         raise _refused(error) from error
     shown = found[:room]
@@ -138,6 +138,15 @@ def _listed(app: App, after: Place | None) -> ListResourcesResult:
         resources=[*first, *map(_resource, shown)],
         next_cursor=_cursor(shown[-1]) if len(found) > room else None,
     )
+
+
+def _library(app: App) -> Resource:
+    found = Resource(**LIBRARY)
+    changes = app.library.last_revisions(1) if app.is_there else []
+    if found.annotations and changes:
+        changed = {"last_modified": changes[0].at.isoformat()}
+        found.annotations = found.annotations.model_copy(update=changed)
+    return found
 
 
 def _resource(experience: Experience) -> Resource:

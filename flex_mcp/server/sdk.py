@@ -7,6 +7,7 @@ Its low-level server can (mcp 2.3). A test says so when one of these moves.
 
 import functools
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from mcp.server import MCPServer
@@ -46,16 +47,18 @@ def watch_requests(server: MCPServer[Any], middleware: ServerMiddleware[Any]) ->
 
 
 def serve_listening(
-    server: MCPServer[Any], bus: SubscriptionBus, check: Callable[[list[str]], None]
+    server: MCPServer[Any],
+    bus: SubscriptionBus,
+    listening: Callable[[list[str]], AbstractContextManager[None]],
 ) -> None:
-    """Serve the streams of the newer era, where `check` lets them in."""
+    """Serve the streams of the newer era, where `listening` lets them in, as long as it lasts."""
     serve = ListenHandler(bus)
 
     async def listen(
         ctx: RequestContext, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        check([str(uri) for uri in params.notifications.resource_subscriptions or ()])
-        return await serve(ctx, params)
+        with listening([str(uri) for uri in params.notifications.resource_subscriptions or ()]):
+            return await serve(ctx, params)
 
     low = lowlevel(server)
     low.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, listen)

@@ -140,12 +140,17 @@ async def stop_on_signal(*stops: Callable[[], object]) -> None:
     """Call these when SIGTERM or SIGINT comes; the process ends soon then, whatever they reach."""
     if sys.platform == "win32":  # it has no such thing: Ctrl-C ends the process as usual
         return
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            end_soon()
-            for stop in stops:
-                stop()
-            return
+    ends = signal.SIGTERM, signal.SIGINT
+    try:
+        with anyio.open_signal_receiver(*ends) as signals:
+            async for _ in signals:
+                end_soon()
+                for stop in stops:
+                    stop()
+                return
+    finally:
+        for number in ends:  # the process ends already: one more must not cut that short
+            signal.signal(number, signal.SIG_IGN)
 
 
 class Sentence(logging.Formatter):

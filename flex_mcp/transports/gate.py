@@ -65,7 +65,7 @@ def rules_for(host: str, settings: Settings, allowed_hosts: Sequence[str] = ()) 
         name.strip("[]").lower() for name in (*allowed_hosts, *settings.allowed_hosts)
     )
     rules = Rules(
-        hosts=named | frozenset(LOOPBACK) if is_loopback(host) else named,
+        hosts=named.union(LOOPBACK, [host.strip("[]").lower()]) if is_loopback(host) else named,
         token=settings.token,
         read_token=settings.read_token,
     )
@@ -158,4 +158,4 @@ def _authority(url: str) -> Authority | None:
 
 def _bearer(values: Sequence[str]) -> bytes:
     kind, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-    return token.strip().encode("latin-1") if kind.lower() == "bearer" else b""
+    return token.strip(" ").encode("latin-1") if kind.lower() == "bearer" else b""
