@@ -33,7 +33,7 @@ from flex_mcp.cli import main
 from flex_mcp.models import TrajectoryState
 
 STOPPED = "flex-mcp: stopped; run it again to go on, a batch goes on by itself\n"
-PATIENCE = 30  # seconds that a test waits for what another process does
+PATIENCE = 120  # seconds that a test waits for what another process does
 
 
 class Desk:
