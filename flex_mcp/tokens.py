@@ -77,7 +77,7 @@ class Tokens:
         """
         import numpy as np
 
-        asked = np.array(self.of(query), np.int64)
+        asked = self.of(query)
         texts = _Texts.of(kept)
         if not len(asked) or not len(texts.tokens):
             return [0.0] * len(kept)
@@ -88,7 +88,7 @@ class Tokens:
         places = places[texts.tokens]
         held = texts.holding(places, len(known))
         documents[known] = held.sum(axis=0)
-        query_tokens = self._weighed(np.unique(asked), documents, len(kept))
+        query_tokens = self._weighed(np.array(sorted({*asked})), documents, len(kept))
         text_tokens = self._weighed(known, documents, len(kept))
         most = query_tokens.heaviest(LONGEST)
         of_titles = texts.titles().holding(places[texts.in_title], len(known))
@@ -110,14 +110,15 @@ class Tokens:
         rarity = np.sqrt(np.log1p((texts - holding + 0.5) / (holding + 0.5))).astype(np.float32)
         return _Weighed(chosen, rows, norms, norms * self._scales[chosen] * rarity)
 
-    def _beside(self, asked: "Ints", texts: "_Texts", of_query: "_Weighed") -> "Floats":
+    def _beside(self, asked: Sequence[int], texts: "_Texts", of_query: "_Weighed") -> "Floats":
         """The share of the query's neighbouring tokens that are neighbours in each text too."""
         import numpy as np
 
         number = len(of_query.tokens)
         places = np.full(len(self._rows), -1)
         places[of_query.tokens] = np.arange(number)
-        wanted = np.unique(_pairs(places[asked], np.zeros_like(asked), number)[0])
+        pairs, _ = _pairs(places[asked], np.zeros(len(asked), np.int64), number)
+        wanted = np.flatnonzero(np.bincount(pairs, minlength=number * number))
         parts = texts.owners << 1 | texts.in_title
         found, where = _pairs(places[texts.tokens], parts, number)
         known = np.full(number * number, -1)

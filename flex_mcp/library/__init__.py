@@ -145,7 +145,7 @@ class Library:
             with self._store.writing(verb, client) as writing:
                 taken = Waiting(self._log.take(), self._searcher.take_measured())
                 try:
-                    _write_aside(writing, taken)
+                    _write_aside(writing, taken, self._redactor)
                     yield writing
                 except BaseException:
                     taken = self._put_back(taken)
@@ -224,7 +224,7 @@ class Library:
             return None, "the library cannot be written, so this search was not recorded"
         ranked = sorted(hits, key=lambda hit: -hit.score)
         try:
-            query = self._redactor.value(query)
+            self._redactor.check()
         except SettingError as error:
             return None, f"this search was not recorded: {error}"
         retrieval = Retrieval(
@@ -757,10 +757,10 @@ class Waiting(NamedTuple):
     measured: KeptBackground | None = None
 
 
-def _write_aside(writing: Writing, waiting: Waiting) -> None:
+def _write_aside(writing: Writing, waiting: Waiting, redactor: Redactor) -> None:
     for client, retrievals in groupby(waiting.retrievals, lambda retrieval: retrieval.client):
         for retrieval in retrievals:
-            writing.add_retrieval(retrieval)
+            writing.add_retrieval(redactor.value(retrieval))  # here: no search waits for it
         writing.sign("search", client)
     if waiting.measured:
         writing.set_setting(BACKGROUND, waiting.measured.as_json())

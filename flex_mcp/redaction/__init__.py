@@ -130,6 +130,14 @@ class Redactor:
     def __init__(self, mode: Callable[[], Redacting] = lambda: Redacting.ON) -> None:
         self._mode = mode
 
+    def check(self) -> None:
+        """Whether it can be done.
+
+        Raises:
+            SettingError: the mode is none.
+        """
+        self._mode()
+
     def clean(self, value: T) -> tuple[T, int]:
         """The value, its texts without secrets, and how many they were.
 
