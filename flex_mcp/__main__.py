@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from io import TextIOWrapper
 
 
+GARBAGE = 50_000  # new objects until it is looked for
+
+
 def main() -> None:
     library = served(sys.argv[1:])
     if library is None:
@@ -54,6 +57,7 @@ def server(library: str) -> "front.Server":
     from flex_mcp.transports import serve_stdio
 
     gc.freeze()
+    gc.set_threshold(GARBAGE)  # the first call imports a lot, too
     gc.enable()
 
     def serve(*wire: "TextIOWrapper") -> None:
