@@ -16,7 +16,7 @@ from flex_mcp.models import Level
 from flex_mcp.store import Scored, Standing, Term
 
 LIKENESS = 0.4  # share of the comparison token by token, beside words and vectors
-POSTINGS = 2_000  # a query's words are taken rarest first until their postings reach this
+POSTINGS = 1_000  # a query's words are taken rarest first until their postings reach this
 ALWAYS_WORDS = 8  # rarest words taken whatever their postings
 EQUAL = 1e-5  # share of the mean up to which scores of float32 deviate by rounding alone
 COLLAPSE_COSINE = 0.95  # hits nearer than this say the same

@@ -7,7 +7,7 @@ from typing import assert_never
 from flex_mcp.errors import BusyLibraryError, FlexError, InputError
 from flex_mcp.models import Outcome, Retrieval
 
-DELAY = 0.05  # seconds until a retrieval is written, unless a transaction takes it along first
+DELAY = 0.25  # seconds until a retrieval is written, unless a transaction takes it along first
 MOST = 1_000  # retrievals that wait while the file is busy; beyond, the oldest are lost
 
 

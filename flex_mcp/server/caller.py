@@ -1,5 +1,6 @@
 """Who calls, and with which rights."""
 
+from functools import lru_cache
 from typing import Any
 
 from mcp.server.mcpserver import Context
@@ -16,8 +17,13 @@ def client_name(context: Context[Any, Any]) -> str:
     params = context.request_context.session.client_params
     if params is None:
         return "mcp"
-    name = one_line(f"{params.client_info.name} {params.client_info.version}")[:MAX_NAME]
-    return redact(name)[0]  # it is stored with all that the client does
+    return _stored(f"{params.client_info.name} {params.client_info.version}")
+
+
+@lru_cache
+def _stored(name: str) -> str:
+    """A name as it is kept with all that the client does."""
+    return redact(one_line(name)[:MAX_NAME])[0]
 
 
 def only_reads(context: Context[Any, Any]) -> bool:

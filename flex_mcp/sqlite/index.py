@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-FIRST = 1_000  # chunks of each level that signatures put in front, at least
-SHARE = 500  # and one in so many of all chunks
+FIRST = 600  # chunks of each level that signatures put in front, at least
+SHARE = 100  # and one in so many of all chunks
 EXACT = 150  # chunks of each level compared exactly, at least
 ESTIMATED = 2  # and so many for each place of a list
 FREQUENT = 100  # documents of a word from which on its count may be off by one in a hundred
