@@ -16,7 +16,7 @@ from flex_mcp.app import App
 from flex_mcp.cli import main
 from flex_mcp.library import Library
 from flex_mcp.models import Agent, Curation, Hit
-from flex_mcp.quoting import NATURE, UNSEEN, all_visible, visible
+from flex_mcp.quoting import NATURE, UNSEEN, UNUSUAL, all_visible, visible
 from flex_mcp.server import build_server
 
 DRAWN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
@@ -45,6 +45,12 @@ def test_nothing_shown_is_unseen(text: str) -> None:
 @given(ODD)
 def test_what_is_visible_stays_as_it_is(text: str) -> None:
     assert visible(visible(text)) == visible(text)
+
+
+def test_no_usual_character_is_unseen() -> None:
+    usual = [chr(code) for code in range(0x110000) if not UNUSUAL.match(chr(code))]
+    assert len(usual) > 40_000
+    assert not UNSEEN.search("".join(usual))
 
 
 def test_every_character_that_is_not_drawn_is_known() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+from flex_mcp.app import App
 from flex_mcp.errors import SettingError
-from flex_mcp.settings import Settings
+from flex_mcp.settings import Settings, environment
 
 
 def test_without_any_choice_the_library_lies_in_the_users_data_folder() -> None:
@@ -45,6 +46,18 @@ def test_home_and_relative_paths_are_made_absolute(
     )
     assert settings.library == Path.home() / "mine.db"
     assert settings.embedder_path == tmp_path / "models" / "small"
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "1"), ("4", "4")])
+def test_blas_has_one_thread_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, kept: str
+) -> None:
+    if given is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    App()
+    assert environment()["OPENBLAS_NUM_THREADS"] == kept
 
 
 def test_a_home_that_nobody_has_is_refused_in_a_sentence() -> None:

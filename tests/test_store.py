@@ -717,6 +717,8 @@ def test_ids_that_are_not_here_are_left_out_and_the_others_keep_their_order(
     one, other = an_experience(), an_experience()
     keep(store, one, other)
     with store.reading() as reading:
+        standings = reading.standings([other.id, "e_nobody", one.id])
+        assert [standing.id for standing in standings] == [other.id, one.id]
         found = reading.experiences([other.id, "e_nobody", one.id])
         assert [experience.id for experience in found] == [other.id, one.id]
         assert reading.experience_ids(EVERYTHING, limit=1) == [other.id]
