@@ -61,7 +61,7 @@ def peers(given: Sequence[str]) -> dict[str, Case]:
     for name, command in commands.items():
         if shutil.which(command[0]) is None:
             print(f"skipped: {name}, there is no command {command[0]}")
-        elif command[-1] == FASTMCP and find_spec("fastmcp") is None:
+        elif command == PEERS["bare FastMCP"] and find_spec("fastmcp") is None:
             print(f"skipped: {name}, there is no package fastmcp")
         else:
             found[name] = Case(command)
