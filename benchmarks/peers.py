@@ -39,7 +39,7 @@ from flex_mcp import open_library
 from flex_mcp.embedder import STATIC, load
 from flex_mcp.library import Library
 from flex_mcp.models import Filter, Snapshot
-from flex_mcp.ranking import MANY
+from flex_mcp.ranking import DEPTH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,7 +121,7 @@ class Alone(Whole):
     def search(self, query: Query) -> list[int]:
         wanted = Filter(domain=query.domain)
         with self._library.reading() as reading:
-            near = reading.nearest(query.vector.tobytes(), depth=MANY.listed, wanted=wanted)
+            near = reading.nearest(query.vector.tobytes(), depth=DEPTH, wanted=wanted)
             hits = reading.experiences([row.id for row in near[:LIMIT]])
         return [self._numbers[hit.id] for hit in hits]
 

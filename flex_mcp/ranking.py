@@ -15,28 +15,15 @@ from typing import NamedTuple
 from flex_mcp.models import Level
 from flex_mcp.store import Scored, Standing, Term
 
+DEPTH = 100  # candidates of each list and level
 LIKENESS = 0.4  # share of the comparison token by token, beside words and vectors
+COMPARED = 30  # of these, the best of each level are compared token by token
+FEW_HITS = 5  # for so many, half of that finds as good ones (docs/retrieval.md)
+SPARE = 20  # candidates beside the limit: some collapse, and the prior moves others up
 POSTINGS = 1_000  # a query's words are taken rarest first until their postings reach this
 ALWAYS_WORDS = 8  # rarest words taken whatever their postings
 EQUAL = 1e-5  # share of the mean up to which scores of float32 deviate by rounding alone
 COLLAPSE_COSINE = 0.95  # hits nearer than this say the same
-
-
-class Depth(NamedTuple):
-    """How many candidates of each level a search looks at."""
-
-    listed: int  # in each of the two lists
-    compared: int  # the best of these, token by token
-    spare: int  # read beside the limit: some collapse, and the prior moves others up
-
-
-FEW, MANY = Depth(50, 15, 10), Depth(100, 30, 20)
-FEW_HITS = 5
-
-
-def depth(limit: int) -> Depth:
-    """For few hits of a level, half as deep finds as good ones (docs/retrieval.md)."""
-    return FEW if limit <= FEW_HITS else MANY
 
 
 @cache
@@ -70,6 +57,11 @@ def search_words(terms: Iterable[Term]) -> list[str]:
             break
         words.append(term.word)
     return words
+
+
+def compared(limit: int) -> int:
+    """How many candidates of each level are compared token by token for so many hits."""
+    return COMPARED // 2 if limit <= FEW_HITS else COMPARED
 
 
 def ends(text: str, *, first: int = 250, last: int = 100) -> str:

@@ -188,13 +188,17 @@ def environment() -> Mapping[str, str]:
     return dict(os.environ)  # noqa: TID251  the one place
 
 
+BLAS_THREADS = "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"
+
+
 def one_thread() -> None:
-    """Keep OpenBLAS from starting a thread for each core; what the user set stays.
+    """Keep OpenBLAS from starting a thread for each core, unless the user says how many.
 
     Our products are small: where other programs keep the cores busy, waiting for another thread
     made a search three times as slow. It begins when NumPy is imported, so this comes first.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251  the one place
+    if not any(name in os.environ for name in BLAS_THREADS):  # noqa: TID251  the one place
+        os.environ[BLAS_THREADS[0]] = "1"  # noqa: TID251  as above
 
 
 def no_telemetry() -> None:

@@ -118,14 +118,15 @@ class Tokens:
         places = np.full(len(self._rows), -1)
         places[of_query.tokens] = np.arange(number)
         pairs, _ = _pairs(places[asked], np.zeros(len(asked), np.int64), number)
-        wanted = np.flatnonzero(np.bincount(pairs, minlength=number * number))
+        wanted = np.array(sorted({*pairs.tolist()}), np.int64)
+        if not len(wanted):
+            return np.zeros(texts.number, np.float32)
         parts = texts.owners << 1 | texts.in_title
         found, where = _pairs(places[texts.tokens], parts, number)
-        known = np.full(number * number, -1)
-        known[wanted] = np.arange(len(wanted))
-        which = known[found]
+        at = np.minimum(np.searchsorted(wanted, found), len(wanted) - 1)
+        same = wanted[at] == found
         held = np.zeros((texts.number, len(wanted)), np.float32)
-        held[where[which >= 0] >> 1, which[which >= 0]] = 1
+        held[where[same] >> 1, at[same]] = 1
         weights = of_query.weights[wanted // number] * of_query.weights[wanted % number]
         return held @ weights / (weights.sum() + TINY)
 

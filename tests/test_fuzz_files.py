@@ -266,6 +266,8 @@ def test_a_bundle_with_anything_in_it_comes_in_whole_or_not_at_all(
         ("UPDATE experiences SET lesson = CAST(x'ff' AS TEXT)", "is damaged or no library"),
         ("UPDATE experiences SET examples = '[1'", "is damaged or no library"),
         ("UPDATE experiences SET created_at = 'yesterday'", "is damaged or no library"),
+        ("UPDATE experiences SET updated_at = '2026-01-01T00:00:00'", "is damaged or no library"),
+        ("UPDATE experiences SET zone = 'blue'", "is damaged or no library"),
         ("UPDATE trajectories SET body = x'00' WHERE compressed", "is damaged or no library"),
     ],
 )

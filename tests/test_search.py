@@ -1,6 +1,7 @@
 """What a search serves, and when it serves nothing."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,6 +117,32 @@ def test_near_identical_hits_collapse_into_the_best(library: Library) -> None:
     task = "pin the compiler version in the build image"
     assert len(library.search(task).hits) == 1
     assert len(library.search(task, collapse=False).hits) == 2
+
+
+def test_many_near_identical_hits_leave_room_for_the_others(library: Library) -> None:
+    same = "Pin the compiler version in the build image, or builds differ between machines, case"
+    others = [
+        "Write the compiler version of a build image to a lock file and check it in.",
+        "Keep the compiler flags of all build images in one file that each image reads.",
+    ]
+    add(library, *(a_lesson(f"{same} {number}.", action=Action.ADD) for number in range(40)))
+    add(library, *(a_lesson(text, action=Action.ADD) for text in others))
+    found = library.search("pin the compiler version in the build image")
+    assert [hit.experience.lesson for hit in found.hits][1:] == others
+
+
+@pytest.mark.parametrize("limit", [2, 5, 10])
+def test_a_relevant_warning_is_served_however_many_better_hits_there_are(
+    library: Library, limit: int
+) -> None:
+    parts = ["linker", "kernel", "cache", "layer", "runner", "registry", "plugin", "header"]
+    for one, other in itertools.permutations(parts, 2):
+        text = f"Pin the compiler version in the build image of the {one} before the {other}."
+        add(library, a_lesson(text, action=Action.ADD))
+    warning = "An image built with another compiler version crashed at start: nobody had pinned it."
+    (id_,) = add(library, a_lesson(warning, zone=Zone.WARNING, action=Action.ADD))
+    found = library.search("pin the compiler version in the build image", limit=limit)
+    assert id_ in ids(found)
 
 
 def test_near_identical_hits_of_two_zones_are_both_served(library: Library) -> None:

@@ -1,6 +1,7 @@
 """Tokens: what is kept of a text, and how alike two texts are, token by token."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -81,6 +82,22 @@ def test_of_a_long_query_the_telling_tokens_are_compared() -> None:
     assert len(set(tokens().of(long))) > LONGEST
     near, far = likeness(long, NEAR, FAR)
     assert near > far
+
+
+def test_a_query_of_thousands_of_tokens_takes_no_memory_for_each_two_of_them() -> None:
+    query = ",".join(map(chr, (*range(0x21, 0x600), *range(0x4E00, 0x9FA0))))
+    known = tokens()
+    number = len({*known.of(query)})
+    kept = [known.kept("", query)]
+    known.likeness(query, kept)
+    tracemalloc.start()
+    try:
+        known.likeness(query, kept)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert number > 1_000
+    assert peak < 6 * number * number  # bytes
 
 
 def test_words_that_stand_together_count_where_they_do_in_the_text_too() -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from flex_mcp import open_library
 from flex_mcp.library import Library
 from flex_mcp.models import LESSON_LIMIT, TITLE_LIMIT, Action, Filter, Lesson, Level, Zone
-from flex_mcp.ranking import MANY, content_terms, ends, fuse, logistic, search_words
+from flex_mcp.ranking import DEPTH, content_terms, ends, fuse, logistic, search_words
 from flex_mcp.store import Scored
 
 NEAREST = 10
@@ -74,7 +74,7 @@ def score(testbed: Testbed, embed: Embed, weight: float) -> float:
     found: list[float] = []
     queries = embed([ends(query) for query in testbed.queries])
     for at, cosines in enumerate(_cosines(queries, documents)):
-        depth = min(MANY.listed, len(cosines))
+        depth = min(DEPTH, len(cosines))
         near = np.argpartition(-cosines, depth - 1)[:depth]
         nearest = [
             Scored(id_, Zone.GOLDEN, Level.PATTERN, cosine)
@@ -157,7 +157,7 @@ def _words(library: Library, queries: Sequence[str]) -> list[Sequence[Scored]]:
         return [
             reading.matching(
                 search_words(content_terms(reading.terms(query))),
-                depth=MANY.listed,
+                depth=DEPTH,
                 wanted=Filter(),
             )
             for query in queries

@@ -64,16 +64,16 @@ def _best_of_each(levels: Mapping[str, Level], best_first: Iterable[str], length
 def candidates(reading: Reading, search: Search) -> Candidates:
     terms = ranking.content_terms(reading.terms(search.text))
     words = ranking.search_words(terms)
-    depth, wanted = ranking.depth(search.limit), search.wanted
-    matching = reading.matching(words, depth=depth.listed, wanted=wanted)
+    depth, wanted = ranking.DEPTH, search.wanted
+    matching = reading.matching(words, depth=depth, wanted=wanted)
     nearest: Sequence[Scored] = ()
     if search.vector is not None and any(search.vector):
-        nearest = reading.nearest(search.vector, depth=depth.listed, wanted=wanted)
+        nearest = reading.nearest(search.vector, depth=depth, wanted=wanted)
     zones = {row.id: row.zone for row in (*nearest, *matching)}
     levels = {row.id: row.level for row in (*nearest, *matching)}
     scores = ranking.fuse(nearest, matching, search.weight)
     if nearest:
-        chosen = _best_of_each(levels, scores, depth.compared)
+        chosen = _best_of_each(levels, scores, ranking.compared(search.limit))
         scores = ranking.refine(scores, _likeness(reading, search.text, chosen))
     return Candidates(scores, zones, levels, nearest, terms)
 
@@ -108,10 +108,24 @@ def answer(reading: Reading, search: Search, usual: Background | None) -> tuple[
 def _ranked(reading: Reading, search: Search, found: Candidates) -> list[Ranked]:
     """The best candidates, best first; near-identical ones in one."""
     choosy = search.collapse or search.prior is not None
-    spare = ranking.depth(search.limit).spare if choosy else 0
+    length = search.limit + (ranking.SPARE if choosy else 0)
+    rows = _ordered(reading, search, found, length)
+    if _lacking(rows, found, search.limit, length):  # near-identical ones took the places
+        rows = _ordered(reading, search, found, len(found.scores))
+    return rows
+
+
+def _lacking(rows: Sequence[Ranked], found: Candidates, limit: int, length: int) -> bool:
+    """Whether a level has fewer hits than it may have, and more candidates than were read."""
+    have = Counter(row.standing.level for row in rows)
+    there = Counter(found.levels.values())
+    return any(have[level] < limit and there[level] > length for level in there)
+
+
+def _ordered(reading: Reading, search: Search, found: Candidates, length: int) -> list[Ranked]:
     rows = [
         Ranked(standing, found.scores[standing.id])
-        for standing in reading.standings(found.shortlist(search.limit + spare))
+        for standing in reading.standings(found.shortlist(length))
     ]
     if search.prior is not None:
         rows = [_with_prior(row, search.prior) for row in rows]

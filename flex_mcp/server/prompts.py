@@ -82,7 +82,7 @@ def _check(prompts: list[Prompt], params: Mapping[str, Any]) -> None:
             )
     for one, required in takes.items():
         if required and one not in given:
-            raise _invalid(f"{name} needs {one}: say it in words")
+            raise _invalid(f"{name} needs {one}: give it as an argument")
 
 
 def _invalid(sentence: str) -> MCPError:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FIRST = 600  # chunks of each level that signatures put in front, at least
 SHARE = 100  # and one in so many of all chunks
-EXACT = 150  # chunks of each level compared exactly, at least
+EXACT = 200  # chunks of each level compared exactly, at least
 ESTIMATED = 2  # and so many for each place of a list
 FREQUENT = 100  # documents of a word from which on its count may be off by one in a hundred
 MOST_KEPT = 50_000  # words

@@ -255,7 +255,7 @@ class SqliteReading:
             )
             closest: dict[str, Scored] = {}
             for row in found:  # nearest first: the first chunk of an experience is its best
-                scored = Scored(row["id"], Zone(row["zone"]), level, 1 - row["distance"])
+                scored = rows.near(row)
                 closest.setdefault(scored.id, scored)
             if len(closest) >= depth or len(found) < k or k == DEEPEST:
                 return list(closest.values())[:depth]

@@ -34,7 +34,7 @@ from flex_mcp.models import (
     Write,
     Zone,
 )
-from flex_mcp.store import Standing
+from flex_mcp.store import Scored, Standing
 from flex_mcp.tokens import tokens as known_tokens
 from flex_mcp.turns import Prompt, Reply, Turn
 
@@ -109,7 +109,14 @@ def experience(row: Row) -> Experience:
 def standing(row: tuple[Any, ...]) -> Standing:
     id_, zone, level, priority, successes, failures, updated_at = row
     at = datetime.fromisoformat(updated_at)
+    if at.tzinfo is None:
+        raise ValueError(updated_at)
     return Standing(id_, Zone(zone), Level(level), priority, successes, failures, at)
+
+
+@_sound
+def near(row: Row) -> Scored:
+    return Scored(row["id"], Zone(row["zone"]), Level(row["level"]), 1 - row["distance"])
 
 
 def experience_row(value: Experience) -> dict[str, Any]:

@@ -206,7 +206,7 @@ SELECT experience_id, score, credit FROM retrieval_hits WHERE retrieval_id = :id
 
 -- name: nearest
 -- The partition key makes the scan one level long.
-SELECT e.id, e.zone, v.distance
+SELECT e.id, e.zone, e.level, v.distance
 FROM (SELECT chunk, distance FROM vectors
        WHERE embedding MATCH :vector AND k = :k AND level = :level
          AND zone IN (SELECT value FROM json_each(:zones))) AS v
@@ -216,7 +216,7 @@ ORDER BY v.distance;
 
 -- name: nearest_in_domain
 -- By row: vec0 0.1.9 cannot compare metadata texts of over 12 bytes by range.
-SELECT e.id, e.zone, v.distance
+SELECT e.id, e.zone, e.level, v.distance
 FROM (SELECT chunk, distance FROM vectors
        WHERE embedding MATCH :vector AND k = :k AND level = :level
          AND zone IN (SELECT value FROM json_each(:zones))
