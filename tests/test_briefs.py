@@ -1,14 +1,27 @@
 """The life of a brief."""
 
-from datetime import timedelta
+import contextlib
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import apsw
 import pytest
-from fakes import Clock, FakeEmbedder, a_brief, a_lesson, brief, fake_library, one, record
+from fakes import (
+    Clock,
+    FakeEmbedder,
+    a_brief,
+    a_lesson,
+    brief,
+    fake_library,
+    models,
+    one,
+    record,
+)
 
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library import Library
 from flex_mcp.models import DecisionKind, TrajectoryState, Wanted
+from flex_mcp.sqlite import SqliteStore
 
 
 def state(library: Library, trajectory_id: str) -> TrajectoryState:
@@ -29,6 +42,27 @@ def test_a_brief_claims_its_trajectories_for_half_an_hour(quick: Library, clock:
     clock.advance(seconds=1)
     assert [found.id for found in quick.claimable(Wanted())] == [first, second]
     assert quick.open_brief(a_brief("b_other", first, second)) is not None
+
+
+def test_what_another_process_claims_while_a_brief_waits_for_it_is_claimed(tmp_path: Path) -> None:
+    there, here = Clock(), Clock()
+    there.advance(seconds=1)  # it looks at the clock later, and is faster
+    other = fake_library(tmp_path, FakeEmbedder(), clock=there)
+    theirs: list[object] = []
+
+    def now() -> datetime:
+        looking = contextlib.closing(apsw.Connection(other.name))
+        with looking as connection, contextlib.suppress(apsw.BusyError):
+            connection.execute("BEGIN IMMEDIATE; ROLLBACK")
+            theirs.append(other.open_brief(a_brief("b_theirs", id_)))
+        return here()
+
+    store = SqliteStore(tmp_path / "library.db")
+    with other, Library(store, models(FakeEmbedder()), wanted="fake", now=now) as library:
+        id_ = record(other, "one")
+        ours = library.open_brief(a_brief("b_ours", id_))
+        theirs.append(other.open_brief(a_brief("b_later", id_)))
+    assert sum(one is not None for one in (ours, *theirs)) == 1
 
 
 def test_a_brief_keeps_its_text_as_it_was_rendered(quick: Library) -> None:

@@ -460,17 +460,17 @@ class Library:
         Raises:
             NotFoundError: a trajectory is not here.
         """
-        now = self._now()
-        brief = Brief(
-            id=question.id,
-            trajectory_ids=tuple(question.trajectory_ids),
-            rendered=question.rendered,
-            created_at=now,
-            expires_at=now + question.claim,
-            road=question.road,
-            prompts=question.prompts,
-        )
         with self._writing("brief", client) as writing:
+            now = self._now()  # not before: what was claimed while this waited is in the past
+            brief = Brief(
+                id=question.id,
+                trajectory_ids=tuple(question.trajectory_ids),
+                rendered=question.rendered,
+                created_at=now,
+                expires_at=now + question.claim,
+                road=question.road,
+                prompts=question.prompts,
+            )
             return briefs.opened(writing, brief)
 
     def answer_brief(
