@@ -73,14 +73,19 @@ def named_damage(path: Path) -> Generator[None]:
             raise apsw.CorruptError from error
 
 
-def prepare(path: Path) -> None:
+def prepare(path: Path, *, new: bool = True) -> None:
     """Make the folders (0700) and the empty file (0600) of a library that is not there yet.
 
     Raises:
-        LibraryError: where that is not possible.
+        LibraryError: where that is not possible, or not wanted.
     """
     _check_no_orphan(path)
     try:
+        if not new and not (path.exists() and path.stat().st_size):
+            raise LibraryError(
+                f"there is no library {path} yet: begin one with `flex-mcp record`, `flex-mcp "
+                "import` or a client (`flex-mcp install`), or check --library and FLEX_MCP_LIBRARY"
+            )
         missing = [folder for folder in path.parents if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(mode=0o700, exist_ok=True)
