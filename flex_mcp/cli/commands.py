@@ -4,6 +4,7 @@ import contextlib
 import functools
 import io
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -101,6 +102,9 @@ def _on_library(function: Callable[..., Any], *, new: bool) -> Callable[..., Any
     @functools.wraps(function)
     def command(*args: Any, library: str | None, as_json: bool, **kwargs: Any) -> None:  # noqa: ANN401
         app = App(library=library or before_the_command(), new=new)
+        log = logging.getLogger("flex_mcp")
+        log.setLevel(logging.INFO)
+        log.handlers = [Said()]
         try:
             answer: Answer | None = function(*args, app=app, **kwargs)
             if answer is not None:
@@ -124,6 +128,13 @@ def show_answer(answer: Answer, as_json: bool) -> None:  # noqa: FBT001  what th
         click.echo(json.dumps(answer.content, ensure_ascii=False, indent=2))
     else:
         click.echo(answer.text)
+
+
+class Said(logging.Handler):
+    """What is logged, told like all else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
 
 
 def say(sentence: str) -> None:

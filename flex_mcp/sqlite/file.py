@@ -1,6 +1,7 @@
 """Opening a library file: who may read it, which kind it is, PRAGMAs, migrations, plain errors."""
 
 import contextlib
+import logging
 import os
 import random
 import time
@@ -291,6 +292,10 @@ def _copied_before(path: Path, old: int) -> Generator[None]:
         kept.unlink(missing_ok=True)  # nothing changed; many tries would push older copies out
         raise
     copies.drop_old(path, copies.MIGRATED)
+    logging.getLogger("flex_mcp").info(
+        "the library %s was brought from schema %d to %d; a copy of it as it was is %s",
+        *(path, old, len(MIGRATIONS), kept),
+    )
 
 
 def _upgrade(connection: apsw.Connection, old: int) -> None:
