@@ -19,13 +19,16 @@ class App:
     """What the doors work with.
 
     `library` opens the file at its first use, so that the handshake waits for nothing; where that
-    fails, the next use tries again.
+    fails, the next use tries again. `new` says whether one is made where there is none.
     """
 
-    def __init__(self, settings: Settings | None = None, *, library: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, library: str | None = None, new: bool = True
+    ) -> None:
         one_thread()
         self._settings = settings
         self._path = library
+        self._new = new
         self._library: Library | None = None
         self._closed = False
         self._lock = threading.Lock()
@@ -51,7 +54,7 @@ class App:
             if self._closed:  # whoever comes now was given up, and has nobody to answer
                 raise LibraryError("the library was closed: start again to open it")
             if self._library is None:
-                self._library = build(self.settings)
+                self._library = build(self.settings, new=self._new)
             return self._library
 
     @property
@@ -64,7 +67,7 @@ class App:
 
     @property
     def is_there(self) -> bool:
-        """Whether there is a library yet; `library` makes one where there is none.
+        """Whether there is a library yet.
 
         Raises:
             SettingError: a setting cannot be used.
@@ -120,8 +123,8 @@ class App:
             self._library = None
 
 
-def build(settings: Settings) -> "Library":
-    """The library that the settings name, opened.
+def build(settings: Settings, *, new: bool = True) -> "Library":
+    """The library that the settings name, opened; `new` as in `App`.
 
     Raises:
         LibraryError: its file cannot be opened.
@@ -137,7 +140,7 @@ def build(settings: Settings) -> "Library":
         )
 
     return Library(
-        SqliteStore(settings.library),
+        SqliteStore(settings.library, new=new),
         load,
         wanted=settings.embedder,
         redactor=Redactor(lambda: settings.redacting),

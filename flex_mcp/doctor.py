@@ -233,7 +233,8 @@ def _new_library(path: Path) -> Check:
         says = f"{path} is not there, and cannot be made in {folder}"
         mend = f"make {folder} a folder that you can write, or name another with --library"
         return Check("library", State.FAULT, says, mend)
-    return Check("library", State.OK, f"{path} is not there yet: it is made when first used")
+    says = f"{path} is not there yet: the first record, import or call of a client makes it"
+    return Check("library", State.OK, says)
 
 
 def _opened(path: Path) -> "tuple[Check, Vectors | None]":

@@ -446,7 +446,8 @@ class Decision:
 class Recorded:
     """The answer to recording: `new` is False where the same trajectory was there already.
 
-    `redacted` is how many secrets were taken out, None where there was none.
+    `redacted` is how many secrets were taken out, None where there was none; `held` how many of its
+    lessons are quarantined.
     """
 
     trajectory_id: str
@@ -454,6 +455,7 @@ class Recorded:
     state: TrajectoryState
     decisions: tuple[Decision, ...] = ()
     redacted: int | None = None
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

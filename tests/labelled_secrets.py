@@ -132,6 +132,30 @@ CONTEXTS = {
 }
 
 
+NOTED = {
+    1: (
+        "password: §",
+        "user: bob\npassword: §\nhost: db1",
+        "- passwd: §",
+        "db_password=§",
+        '{"name":"password","value":"§"}',
+        '{"key": "DB_PASSWORD", "value": "§"}',
+    ),
+    2: (
+        "Password: §",
+        "host: db1\r\npwd: §\r\n",
+        "> password: §",
+        "smtp_password=§\n",
+        "[{'key':'SMTP_PASSWORD','value':'§'}]",
+        '{\\"name\\":\\"passphrase\\",\\"value\\":\\"§\\"}',
+    ),
+}
+NOTED_TOKENS = {
+    1: ("token: §", '{"key":"API_KEY","value":"§"}'),
+    2: ("* auth_token: §", '{"name":"SERVICE_TOKEN","value":"§"}'),
+}
+
+
 def pieces(*parts: str) -> str:
     """A secret that a person made up."""
     return "".join(parts)
@@ -430,6 +454,14 @@ HARMLESS = {
         "auth: none",
         "key: value",
         "x = key[0]; y = key[1]",
+        "the password: it must be long",
+        "token: the next word of a text",
+        "password: see the vault",
+        "- password: encrypted",
+        "type User = {\n  name: string\n  password: string\n}",
+        "password = userinput\nlogin(password)",
+        "token: identifier",
+        '{"name": "key", "value": "hello"}',
     ),
     2: (
         "HEAD is now at {hex7} Fix the build",
@@ -534,7 +566,31 @@ HARMLESS = {
         "credentials: include",
         "webhook: enabled",
         "Bearer of bad news, he went home",
+        "Password: incorrect",
+        "He lost the password: never mind",
+        "password: unchanged",
+        "Passwords: letters and digits",
+        "- token: whitespace",
+        "pwd: printing",
+        "token: 12 characters",
+        '[{"name": "password", "value": "string"}]',
     ),
+}
+
+
+WORDS = {
+    1: [
+        pieces("sword", "fish"), pieces("lobster", "pot"), pieces("mother", "in"),
+        pieces("kartof", "fel"), pieces("sun", "shine"), pieces("open", "sesame"),
+    ],
+    2: [
+        pieces("let", "mein"), pieces("drag", "onfly"), pieces("tele", "phon"),
+        pieces("butter", "cup"), pieces("moon", "light"), pieces("trust", "noone"),
+    ],
+}  # fmt: skip
+SHORT = {
+    1: (form("", (LOWER, 4), (DIGITS, 4), (LOWER, 4)), form("", (ALNUM, 16))),
+    2: (form("", (LOWER + DIGITS, 12)), form("", (HEX, 20))),
 }
 
 
@@ -558,6 +614,7 @@ def lines() -> Iterator[Line]:
         yield from _provided(half)
         yield from _made_up(half)
         yield from _keyed(half)
+        yield from _noted(half)
         yield from _whole(half)
         for number, template in enumerate(HARMLESS[half]):
             yield Line(half, "none", harmless(template, f"{half}:{number}"), ())
@@ -588,6 +645,14 @@ def _keyed(half: int) -> Iterator[Line]:
     for template in BY_KEY[half]:
         kind, make = next(makers)
         yield _filled(half, "named key", template, make(f"{half}{kind}{template}"))
+
+
+def _noted(half: int) -> Iterator[Line]:
+    """Plain words and short tokens, as people note them and forms send them."""
+    for template, word in zip(NOTED[half], WORDS[half], strict=True):
+        yield _filled(half, "noted", template, word)
+    for template, make in zip(NOTED_TOKENS[half], SHORT[half], strict=True):
+        yield _filled(half, "noted", template, make(f"{half}{template}"))
 
 
 def _whole(half: int) -> Iterator[Line]:

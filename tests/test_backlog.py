@@ -98,6 +98,7 @@ def test_as_many_groups_are_in_work_at_once_as_jobs_says(desk: Desk) -> None:
 
 
 def test_where_nothing_is_pending_nothing_is_asked(desk: Desk) -> None:
+    open_library(desk.path).close()
     with desk.asking(teaches) as api:
         assert desk.done("distill")["decisions"] == []
         assert desk.done("distill", "--all", "--batch")["remaining"] == 0

@@ -194,7 +194,7 @@ def test_record_checks_all_before_any_is_recorded(tmp_path: Path) -> None:
         "object 2: outcome cannot be 'won'; it is one of: success, failure, partial, unknown; "
         "nothing was recorded"
     )
-    assert done_json("stats", *at)["trajectories"] == 0
+    assert not (tmp_path / "library.db").exists()
 
 
 def test_record_of_nothing_is_done(at: tuple[str, str]) -> None:
@@ -304,11 +304,14 @@ def test_the_option_beats_the_variable_which_beats_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     default = Path(platformdirs.user_data_dir("flex-mcp", appauthor=False)) / "library.db"
+    done("record", stdin=json.dumps(WORK))
     assert done_json("stats")["library"] == str(default)
     assert default.stat().st_mode & 0o777 == 0o600
     monkeypatch.setenv("FLEX_MCP_LIBRARY", str(tmp_path / "variable.db"))
+    done("record", stdin=json.dumps(WORK))
     assert done_json("stats")["library"] == str(tmp_path / "variable.db")
     option = ("--library", str(tmp_path / "option.db"))
+    done("record", *option, stdin=json.dumps(WORK))
     assert done_json("stats", *option)["library"] == str(tmp_path / "option.db")
 
 
@@ -316,9 +319,10 @@ def test_home_and_relative_paths_are_expanded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert done_json("stats", "--library", "~/a.db")["library"] == str(Path.home() / "a.db")
-    assert done_json("stats", "--library", "b/c.db")["library"] == str(tmp_path / "b" / "c.db")
-    assert (tmp_path / "b" / "c.db").exists()
+    for path, meant in (("~/a.db", Path.home() / "a.db"), ("b/c.db", tmp_path / "b" / "c.db")):
+        done("record", "--library", path, stdin=json.dumps(WORK))
+        assert done_json("stats", "--library", path)["library"] == str(meant)
+        assert meant.exists()
 
 
 def test_the_library_may_stand_before_the_command_and_the_later_one_counts(
@@ -326,7 +330,59 @@ def test_the_library_may_stand_before_the_command_and_the_later_one_counts(
 ) -> None:
     assert done_json(*at, "stats")["library"] == at[1]
     other = str(tmp_path / "other.db")
+    done("record", "--library", other, stdin=json.dumps(WORK))
     assert done_json(*at, "stats", "--library", other)["library"] == other
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("search", "a task"),
+        ("show", "e_aaaaaaaaaaaa"),
+        ("list",),
+        ("curate", "e_aaaaaaaaaaaa", "approve"),
+        ("export",),
+        ("export", "out.jsonl"),
+        ("log",),
+        ("stats",),
+        ("reindex",),
+        ("distill",),
+        ("backup",),
+        ("backup", "copy.db"),
+        ("forget", "t_aaaaaaaaaaaa", "--dry-run"),
+        ("forget", "t_aaaaaaaaaaaa", "--yes"),
+        ("forget", "--finish"),
+    ],
+)
+def test_what_works_on_a_library_begins_none_at_a_path_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "a key")
+    (tmp_path / "empty.db").touch()
+    for name in ("no/library.db", "empty.db"):
+        sentence = refused(*command, "--library", name)
+        assert sentence == (
+            f"there is no library {tmp_path / name} yet: begin one with `flex-mcp record`, "
+            "`flex-mcp import` or a client (`flex-mcp install`), or check --library and "
+            "FLEX_MCP_LIBRARY"
+        )
+    assert [(one.name, one.stat().st_size) for one in tmp_path.iterdir()] == [("empty.db", 0)]
+
+
+def test_the_embedders_are_listed_before_there_is_a_library(tmp_path: Path) -> None:
+    new = tmp_path / "new.db"
+    assert f"what {new} uses, or will when it is made" in done(
+        "embedder", "list", "--library", str(new)
+    )
+    assert not new.exists()
+
+
+def test_a_bundle_begins_a_library(at: tuple[str, str], tmp_path: Path) -> None:
+    bundle, new = str(tmp_path / "bundle.jsonl"), ("--library", str(tmp_path / "new.db"))
+    done("export", bundle, *at)
+    done("import", bundle, *new)
+    assert done_json("stats", *new)["trajectories"] == 1
 
 
 # Help

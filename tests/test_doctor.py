@@ -79,7 +79,10 @@ def configure(client_file: str, root: str, entry: object) -> Path:
 def test_a_fresh_installation_is_sound(tmp_path: Path) -> None:
     result = run()
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "library.db is not there yet: it is made when first used" in result.stdout
+    assert (
+        "library.db is not there yet: the first record, import or call of a client makes it"
+        in result.stdout
+    )
     assert "→ run `flex-mcp install CLIENT`" in result.stdout
     names = [one["name"] for one in examined()["checks"]]
     parts = ["interpreter", "sqlite", "sqlite-vec", "settings", "library", "embedder"]

@@ -11,6 +11,7 @@ from fakes import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flex_mcp import open_library
 from flex_mcp.cli import main
 from flex_mcp.embedder import Embedder, StaticEmbedder, check_name, chunks, load
 from flex_mcp.errors import EmbedderError
@@ -149,6 +150,7 @@ def test_where_fastembed_is_missing_the_error_says_what_to_do(
 def test_on_an_intel_mac_with_a_python_that_is_too_new_the_error_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
+    open_library(tmp_path / "library.db").close()
     monkeypatch.setitem(sys.modules, "fastembed", None)
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     monkeypatch.setattr("platform.machine", lambda: "x86_64")

@@ -17,7 +17,8 @@ nothing that was acknowledged is lost.
 | truncated or emptied under us | NONE | the server lives; it serves what is put there |
 | -wal or -shm taken away under us, or missing after a kill | nothing | nothing is lost |
 | a -wal without its library, or of another | ORPHAN, UNFIT | both are left as they are |
-| empty, a folder, text, another program's, cut off | FOLDER, NONE, FOREIGN | left as it is |
+| not there, or empty, for a command that makes none | MISSING | none is made |
+| a folder, text, another program's, cut off | FOLDER, NONE, FOREIGN | left as it is |
 | a newer flex-mcp brings it up to date while an older one works | NEWER | nothing is written |
 | another process holds the lock | LOCKED | searches do not wait |
 | too many files are open | FILES | work goes on when there are fewer |
@@ -72,6 +73,7 @@ SAYS = {  # ~/library.db is its path
     "GONE": "the library ~/library.db was deleted or moved while it was in use: put it back, or start flex-mcp again to begin a new one",
     "NONE": "~/library.db is damaged or no library of flex-mcp; it was left as it is: mend it with `flex-mcp doctor --repair --library ~/library.db`, go back to a copy with `flex-mcp restore`, or name another with --library or FLEX_MCP_LIBRARY",
     "FOREIGN": "~/library.db is an SQLite file of another program; it was left as it is: name another with --library or FLEX_MCP_LIBRARY",
+    "MISSING": "there is no library ~/library.db yet: begin one with `flex-mcp record`, `flex-mcp import` or a client (`flex-mcp install`), or check --library and FLEX_MCP_LIBRARY",
     "FOLDER": "the library ~/library.db is a folder: name a file in it",
     "ORPHAN": "~/library.db-wal holds the last changes of a library that is not there: put the library back beside it, or delete it to begin a new one",
     "UNFIT": "~/library.db-wal does not fit ~/library.db: one of them is damaged or of another library, and both were left as they are: move library.db-wal away, or restore a copy",
@@ -471,9 +473,9 @@ def test_a_new_library_on_a_full_disk_is_refused_and_made_when_there_is_room(
 ) -> None:
     folder = disk(1_500)
     path, reserve = folder / "library.db", ballast(folder, pages_left)
-    assert command("stats", "--library", path) == (2, says("FULL", path))
+    assert command("record", "--library", path, stdin=WORK) == (2, says("FULL", path))
     reserve.unlink()
-    assert command("stats", "--library", path) == (0, "")
+    assert command("record", "--library", path, stdin=WORK) == (0, "")
 
 
 @pytest.mark.parametrize("pages_left", [0, 5])
@@ -610,6 +612,7 @@ def test_a_library_that_is_deleted_is_missed_and_not_made_anew(
     server.works()
     path.unlink()
     server.refuses("GONE", searches=False)
+    assert command("list", "--library", path) == (2, says("MISSING", path))
     server.refuses("GONE", searches=False)
     assert list(tmp_path.iterdir()) == []  # its -wal, which is of no use to anybody, went with it
     a_library(path)
@@ -829,7 +832,9 @@ def test_a_folder_is_no_library_and_an_empty_file_becomes_one(tmp_path: Path) ->
     assert command("stats", "--library", tmp_path) == (2, says("FOLDER", tmp_path))
     path = tmp_path / "library.db"
     path.touch()
-    assert command("stats", "--library", path) == (0, "")
+    assert command("stats", "--library", path) == (2, says("MISSING", path))
+    assert path.stat().st_size == 0
+    assert command("record", "--library", path, stdin=WORK) == (0, "")
     check_kept(path)
 
 

@@ -862,6 +862,7 @@ def test_on_a_terminal_it_shows_and_asks(tmp_path: Path, said: str, code: int) -
 def test_what_cannot_be_meant_is_refused(
     tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
+    open_library(tmp_path / "library.db").close()
     result = run("forget", *arguments, "--yes", "--library", str(tmp_path / "library.db"))
     assert (result.exit_code, result.stdout) == (2, "")
     assert sentence in result.stderr

@@ -114,7 +114,7 @@ def test_the_log_of_one_id_shows_the_long_writes_that_may_have_touched_it(tmp_pa
 
 def test_an_id_that_is_not_here_has_no_log(tmp_path: Path) -> None:
     path = str(tmp_path / "library.db")
-    done("stats", "--library", path)
+    opened(tmp_path / "library.db").close()
     assert "nothing here with the id 'e_aaaaaaaaaaaa'" in refused(
         "log", "--about", "e_aaaaaaaaaaaa", "--library", path
     )
@@ -130,5 +130,6 @@ def test_the_log_keeps_the_last_lines_only(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_log_of_a_new_library_says_that_nothing_was_written(tmp_path: Path) -> None:
     path = str(tmp_path / "library.db")
+    opened(tmp_path / "library.db").close()
     assert done("log", "--library", path) == "Nothing was written.\n"
     assert "limit" in refused("log", "--library", path, "--limit", "0")

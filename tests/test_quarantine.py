@@ -556,6 +556,26 @@ def test_a_person_at_the_terminal_sees_why_and_approves(tmp_path: Path) -> None:
     assert "No experience fits." in done("list", "--status", "quarantined", *at)
 
 
+def test_recording_says_how_many_lessons_are_not_served(tmp_path: Path) -> None:
+    file, at = tmp_path / "work.json", ("--library", str(tmp_path / "library.db"))
+    lessons = [
+        {"zone": "golden", "level": "pattern", "title": text[:20], "when": "", "lesson": text}
+        for text in (CLEAN, POISON)
+    ]
+    work: dict[str, Any] = {"task": "Close the cursor", "outcome": "success"}
+    file.write_text(json.dumps(work | {"lessons": lessons}), encoding="utf-8")
+    said = (
+        "Its lessons are in the library; 1 is quarantined, and not served until a person "
+        "approves it."
+    )
+    assert done("record", str(file), *at).endswith(f"{said}\n")
+    file.write_text(json.dumps(work), encoding="utf-8")
+    assert json.loads(done("record", str(file), "--json", *at))["next"] == said
+    (row,) = json.loads(done("list", "--status", "quarantined", "--json", *at))["experiences"]
+    done("curate", row["id"], "approve", *at)
+    assert done("record", str(file), *at).endswith("Its lessons are in the library.\n")
+
+
 def test_a_trusted_import_at_the_terminal_is_not_screened(tmp_path: Path) -> None:
     file, at = tmp_path / "f.json", ("--library", str(tmp_path / "library.db"))
     file.write_text(flex(POISON), encoding="utf-8")

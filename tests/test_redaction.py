@@ -49,6 +49,8 @@ BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "redaction.py"
 TOKEN = PROVIDERS["github-token"]("tests")
 OTHER = PROVIDERS["stripe-key"]("tests")
 PASSWORD = pieces("n0t", "T0day!")
+WORD = pieces("sword", "fish")
+SHORT = drawn("abcdefgh", 4, "s") + "1234" + drawn("abcdefgh", 4, "t")
 MARK = "[redacted:github-token]"
 
 
@@ -86,6 +88,13 @@ def test_no_line_of_this_repository_holds_a_whole_secret() -> None:
         (f'password = "{PASSWORD}"  # change', 'password = "[redacted:password]"  # change'),
         (f"postgres://app:{PASSWORD}@db:5432/shop", "postgres://app:[redacted:connection-string]@db:5432/shop"),
         (f"curl -u bob:{PASSWORD} https://x.example", "curl -u bob:[redacted:password] https://x.example"),
+        (f"{{\"name\":\"API_KEY\",\"value\":\"{SHORT}\"}}", '{"name":"API_KEY","value":"[redacted:api-key]"}'),
+        (f"token: {SHORT}\nuser: bob", "token: [redacted:token]\nuser: bob"),
+        (f"user: bob\n password: {WORD}\n", "user: bob\n password: [redacted:password]\n"),
+        (f"the password: {WORD} was a film", f"the password: {WORD} was a film"),
+        (f"password: {WORD}.", f"password: {WORD}."),
+        (f"const password = {WORD};", f"const password = {WORD};"),
+        ("token: 1234567890", "token: 1234567890"),
         (f"My password is {PASSWORD}, he said.", "My password is [redacted:password], he said."),
         (private_key("RSA PRIVATE KEY", "t") + "\nafter", "[redacted:private-key]\nafter"),
         (private_key("PRIVATE KEY", "t")[:200], "[redacted:private-key]"),
@@ -377,6 +386,15 @@ def test_an_imported_entry_loses_its_secrets_in_every_form(tmp_path: Path) -> No
     assert "é [redacted:private]" in shown
 
 
+def test_an_imported_value_is_taken_out_by_the_name_in_the_field_beside_it(tmp_path: Path) -> None:
+    fields = {"form": [{"value": WORD, "name": "DB_PASSWORD"}, {"key": "colour", "value": "blue"}]}
+    with open_library(tmp_path / "library.db") as library:
+        assert import_text(library, flex("Call", extra=fields), source="flex.json").redacted == 1
+        document = "".join(export_library(library, Format.FLEX))
+    assert '"value": "blue"' in document
+    assert WORD not in document
+
+
 def test_a_bundle_from_elsewhere_loses_its_secrets_and_is_stored_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,6 +460,10 @@ def test_the_command_line_says_so_too(tmp_path: Path) -> None:
     work = json.dumps({"task": f"Use {TOKEN}", "outcome": "failure"})
     code, said = run("record", "-", "--library", path, stdin=work)
     assert (code, "1 secret was redacted." in said) == (0, True)
+    noted = json.dumps({"task": "Log in", "outcome": "failure", "feedback": f"password: {WORD}"})
+    code, said = run("record", "-", "--library", path, stdin=noted)
+    assert (code, "1 secret was redacted." in said) == (0, True)
+    assert WORD not in run("export", "--library", path)[1]
     file = tmp_path / "flex.json"
     file.write_text(flex(f"Call {TOKEN}"), encoding="utf-8")
     code, said = run("import", str(file), "--library", path)

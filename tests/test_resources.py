@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 import pytest
@@ -204,10 +205,20 @@ async def test_what_the_library_holds_can_be_read(library: Library, path: Path) 
             assert "> Never skip it." in await read(client, f"flex://domain/{domain}")
 
 
+@pytest.mark.parametrize("domain", ["a:b", "\\server", "C:/x"])
+async def test_a_domain_that_looks_like_a_path_is_read(
+    library: Library, path: Path, domain: str
+) -> None:
+    add(library, a_lesson("Never skip it.", domain=domain))
+    async with connected(path) as client:
+        assert "> Never skip it." in await read(client, f"flex://domain/{quote(domain)}")
+
+
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize(
     "uri",
     [
+        "flex://domain/%00",
         "flex://experience/e_aaaaaaaaaaaa",
         "flex://trajectory/t_aaaaaaaaaaaa",
         "flex://zone/silver",

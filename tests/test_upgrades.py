@@ -24,6 +24,7 @@ import pytest
 from fakes import a_lesson, add, ask, record
 from test_backups import spoil
 from test_processes import Worker, start
+from test_stdio import initialized, served
 from test_store import an_experience, keep
 
 from flex_mcp import __version__, open_library
@@ -311,6 +312,34 @@ def test_a_copy_of_what_it_was_stays_beside_a_library_that_was_brought_up_to_dat
     assert version_of(copy) == version
     with closing(apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
         assert connection.pragma("journal_mode") == "delete"
+
+
+def test_the_terminal_is_told_once_that_a_library_was_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    an_old_library(path, 2)
+    command = [sys.executable, "-m", "flex_mcp", "list", "--json", "--library", str(path)]
+    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    (copy,) = copies.copies_of(path)
+    assert first.stderr == (
+        f"flex-mcp: the library {path} was brought from schema 2 to {len(ALL)}; a copy of it as it "
+        f"was is {copy}\n"
+    )
+    assert json.loads(first.stdout)["experiences"]
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (again.stdout, again.stderr) == (first.stdout, "")
+
+
+def test_a_server_logs_that_it_brought_a_library_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    an_old_library(path, 2)
+    with served(path) as pipes:
+        initialized(pipes)
+        wanted = {"ids": ["e_aaaaaaaaaaaa"]}
+        found = pipes.ask("tools/call", name="get_experience", arguments=wanted)["result"]
+        assert found["structuredContent"]["experiences"]
+        _, logged = pipes.process.communicate()
+    assert logged.startswith(f"flex-mcp: the library {path} was brought from schema 2 to")
+    assert logged.count("\n") == 1
 
 
 def version_of(path: Path) -> int:

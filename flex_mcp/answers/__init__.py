@@ -483,9 +483,16 @@ def _next(recorded: Recorded) -> str:
         case TrajectoryState.PENDING:
             return "Next: distill turns it into lessons."
         case TrajectoryState.DISTILLED:
-            return "Its lessons are in the library."
+            return f"Its lessons are in the library{_held(recorded.held)}."
         case TrajectoryState.SKIPPED:
             return "It was looked at and held no lesson."
+
+
+def _held(count: int) -> str:
+    if not count:
+        return ""
+    are, them = ("is", "it") if count == 1 else ("are", "them")
+    return f"; {count} {are} quarantined, and not served until a person approves {them}"
 
 
 def _refused(decisions: Sequence[Decision], how: str) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import io
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -82,13 +83,28 @@ class WorkFailedError(Exception):
 
 
 def with_library(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A command on a library: it gets `app`, which opens it, and its answer is printed."""
+    """A command on a library that is there: it gets `app`, which opens it; its answer is printed.
 
+    A misspelt path shall not show an empty library, nor undo that a server waits for one that was
+    deleted.
+    """
+    return _on_library(function, new=False)
+
+
+def with_library_or_new(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that puts something in, also in a library that it makes."""
+    return _on_library(function, new=True)
+
+
+def _on_library(function: Callable[..., Any], *, new: bool) -> Callable[..., Any]:
     @library_option
     @json_option
     @functools.wraps(function)
     def command(*args: Any, library: str | None, as_json: bool, **kwargs: Any) -> None:  # noqa: ANN401
-        app = App(library=library or before_the_command())
+        app = App(library=library or before_the_command(), new=new)
+        log = logging.getLogger("flex_mcp")
+        log.setLevel(logging.INFO)
+        log.handlers = [Said()]
         try:
             answer: Answer | None = function(*args, app=app, **kwargs)
             if answer is not None:
@@ -112,6 +128,13 @@ def show_answer(answer: Answer, as_json: bool) -> None:  # noqa: FBT001  what th
         click.echo(json.dumps(answer.content, ensure_ascii=False, indent=2))
     else:
         click.echo(answer.text)
+
+
+class Said(logging.Handler):
+    """What is logged, told like all else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
 
 
 def say(sentence: str) -> None:

@@ -30,10 +30,6 @@ def backup(*, file: str | None, app: App) -> Answer:
     """
     from flex_mcp.answers.copies import backup_answer
 
-    if not app.is_there:
-        raise InputError(
-            f"there is no library {app.settings.library} to copy: name one with --library"
-        )
     return backup_answer(app.library.backup(file, client=CALLER.name))
 
 

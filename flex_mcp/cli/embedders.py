@@ -4,7 +4,7 @@ import click
 
 from flex_mcp.answers import Answer
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, progress_lines, say, with_library
+from flex_mcp.cli.commands import CALLER, progress_lines, say, with_library, with_library_or_new
 
 
 @click.group(invoke_without_command=True)
@@ -34,7 +34,7 @@ def list_embedders(*, every: bool, app: App) -> Answer:
 @click.option(
     "--path", metavar="FOLDER", help="The model's files, where there is no network; a copy is kept."
 )
-@with_library
+@with_library_or_new
 def use_embedder(model: str, *, path: str | None, app: App) -> Answer:
     """Go over to MODEL: static, or one that `flex-mcp embedder list --all` names.
 

@@ -10,7 +10,14 @@ from flex_mcp import tools
 from flex_mcp.answers import Answer, reports
 from flex_mcp.app import App
 from flex_mcp.arguments import CurateArguments, GetArguments, SearchArguments, checked
-from flex_mcp.cli.commands import CALLER, LEVELS, ZONES, progress_bar, with_library
+from flex_mcp.cli.commands import (
+    CALLER,
+    LEVELS,
+    ZONES,
+    progress_bar,
+    with_library,
+    with_library_or_new,
+)
 from flex_mcp.models import Curation, Level, Status, Zone
 
 
@@ -108,7 +115,7 @@ def curate(
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--trust", is_flag=True, help="Skip the screening; approvals of a bundle count.")
-@with_library
+@with_library_or_new
 def import_(file: Path, *, trust: bool, app: App) -> Answer:
     """Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`. Twice adds nothing.
 

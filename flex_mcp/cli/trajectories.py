@@ -12,14 +12,21 @@ from flex_mcp import tools
 from flex_mcp.answers import Answer, reports
 from flex_mcp.app import App
 from flex_mcp.arguments import RecordArguments, checked
-from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, progress_bar, with_library
+from flex_mcp.cli.commands import (
+    CALLER,
+    WorkFailedError,
+    fail,
+    progress_bar,
+    with_library,
+    with_library_or_new,
+)
 from flex_mcp.errors import InputError
 from flex_mcp.models import TRAJECTORIES
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
-@with_library
+@with_library_or_new
 def record(file: Path, *, app: App) -> Answer:
     """Record trajectories from a JSON FILE, or stdin.
 

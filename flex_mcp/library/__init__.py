@@ -357,12 +357,15 @@ class Library:
             if _any_accepted(decisions):
                 writing.set_state([id_], TrajectoryState.DISTILLED)
             state = writing.trajectories([id_])[0].state
+            placed = [one.experience_id for one in decisions if one.experience_id]
+            made = writing.experiences([*{*placed, *writing.evidenced_by([id_])}])
         return Recorded(
             trajectory_id=id_,
             new=is_new,
             state=state,
             decisions=tuple(decisions),
             redacted=new.redacted + prepared.redacted or None,
+            held=sum(one.status is Status.QUARANTINED for one in made),
         )
 
     def _prepared(self, lessons: Sequence[RawLesson]) -> PreparedLessons:

@@ -190,11 +190,19 @@ def _mapping(value: Mapping[Any, Any], mode: Redacting) -> tuple[Any, int]:
     for key, item in value.items():
         said, in_key = _walked(key, mode)
         kept, in_item = _walked(item, mode)
-        if type(key) is str and type(kept) is str and not in_item and mode is not Redacting.OFF:
-            kept, in_item = _keyed(key, kept)
+        name = _name(value, key)
+        if type(name) is str and type(kept) is str and not in_item and mode is not Redacting.OFF:
+            kept, in_item = _keyed(name, kept)
         clean[said] = kept
         total += in_key + in_item
     return (clean, total) if total else (value, 0)
+
+
+def _name(value: Mapping[Any, Any], key: Any) -> Any:  # noqa: ANN401  any JSON
+    """What names the item of a key: the key, or in {"name": …, "value": …} the other item."""
+    if key not in {"value", "Value"}:
+        return key
+    return next((value[one] for one in ("name", "Name", "key", "Key") if one in value), key)
 
 
 def _keyed(key: str, item: str) -> tuple[str, int]:

@@ -37,7 +37,7 @@ JOINED = re.compile(
     (?P<assign>\\{0,3}["'`]?\]?[ \t]{0,9}
       (?: :[ ]?[A-Za-z][\w.\[\]|]{0,40}[ ]?=(?!=) | => | := | ={1,3} | !== | != | ::? | -> )
       [ \t]{0,9} (?:[bBrRuU]{1,2}(?=["']))? @?)
-  | (?P<named>\\{0,3}["'`]?[ \t]{0,9},?\s{1,40}\\{0,3}["'`]?[vV]alue\\{0,3}["'`]?
+  | (?P<named>\\{0,3}["'`]?[ \t]{0,9}(?:,\s{0,40}|\s{1,40})\\{0,3}["'`]?[vV]alue\\{0,3}["'`]?
       [ ]{0,3}[:=][ ]{0,3})
   | (?P<element>(?:[ ][\w:-]{1,20}="[^"<>\n]{0,30}"){0,2}>)
   | (?P<call>\([ ]{0,3}(?=\\{0,3}["'`]))
@@ -82,6 +82,15 @@ WORDLIKE = re.compile(r"[^\W\d_]+(?:[-_./][^\W\d_]+)*+")
 TOKEN = re.compile(r"[A-Za-z0-9+/=_.~%-]+")
 CONSTANT = re.compile(r"[A-Z_]{3,}\d{0,2}|_\w+")
 SYMBOLS = re.compile(r"[!@#$%^&*?~+]")
+LINE_BEGINS = re.compile(r"(?:^|\n)[ \t>*#-]{0,16}\Z")
+LINE_ENDS = re.compile(r"[ \t]{0,16}\r?(?:\n|\Z)")
+NOTED = re.compile(
+    r"(?:.{0,60}[_-])?(?:password|passwd|passphrase|passcode|pwd|token)", re.IGNORECASE
+)
+PLAIN = re.compile(
+    r"(?![a-z]{0,64}(?:ed|ing|able|ible|tion|ment)\Z)[a-z]{6,64}"
+)  # those say how it is
+MIXED = re.compile(r"(?=[a-z]{0,64}\d[a-z]{0,64}\d)(?=\d{0,64}[a-z])[a-z\d]{10,64}", re.IGNORECASE)
 LEAST_STRONG, LEAST_ENV, LEAST_RANDOM, LEAST_SAID = 4, 6, 16, 20
 TRAILING = ".,:;?)"
 
@@ -199,15 +208,23 @@ def _given(text: str, start: int, end: int) -> "Given | None":
         stop = begin + len(value.rstrip(TRAILING))
     else:
         return None
+    tight = joined[0] in {"=", ": "}
     return Given(
         text[begin:stop],
         begin,
         joined.lastgroup or "",
         quoted=quoted is not None,
         flag=text[start] == "-" or text[max(0, start - 4) : start] == "ENV ",
-        tight=joined[0] in {"=", ": "},
+        tight=tight,
         after=text[stop : stop + 1],
+        noted=tight and quoted is None and _stands_alone(text, start, stop),
     )
+
+
+def _stands_alone(text: str, start: int, stop: int) -> bool:
+    """Whether a name and its value are a line, as in a note or a file of settings."""
+    before = text[max(0, start - 20) : start]
+    return LINE_BEGINS.search(before) is not None and LINE_ENDS.match(text, stop) is not None
 
 
 class Given(NamedTuple):
@@ -220,6 +237,7 @@ class Given(NamedTuple):
     flag: bool = False
     tight: bool = False
     after: str = ""
+    noted: bool = False
 
     @property
     def stop(self) -> int:
@@ -236,6 +254,8 @@ class Given(NamedTuple):
         if HOLES.search(value) or not self._fits(name):
             return False
         if name.strength is Strength.WEAK:
+            if self._is_noted(name):
+                return True
             least = LEAST_SAID if self.how in {"said", "space", "cjk", "item"} else LEAST_RANDOM
             return len(value) >= least and _is_key(value)
         return len(value) >= LEAST_STRONG and not _is_filler(value, name) and self._is_text(name)
@@ -283,7 +303,14 @@ class Given(NamedTuple):
             return True
         env = (name.is_variable and self.tight) or self.how == "element"
         plain = env and len(value) >= LEAST_ENV and not value.startswith(("/", "~", "./"))
-        return plain and self._is_word(name)
+        return (plain and self._is_word(name)) or self._is_noted(name)
+
+    def _is_noted(self, name: Name) -> bool:
+        """Whether it stands as people note a password or a token: a line, and no code."""
+        if not (self.noted and NOTED.fullmatch(name.text)):
+            return False
+        form = PLAIN if name.kind == "password" else MIXED
+        return form.fullmatch(self.value) is not None
 
 
 def _is_key(value: str) -> bool:

@@ -48,20 +48,21 @@ KEY_QUALIFIERS = words(
 FILLERS = words(
     """
     a abc above access account admin always an and anthropic any anything api app
-    application are array as ascii asdf ask at auth authentication authorization aws azure
-    bar basic baz be bearer below bool boolean by bytes can change changed changeme client
-    column confirm confirmation current database db default demo dict different dummy empty
-    encrypted enter env environment example examples expired fake false field file first
-    fixme float foo for forgot from generated github global goes google hashed header here
-    hidden host id in include incorrect input insert int integer invalid is it jwt key
-    keychain keys label latin list login manual map masked me message missing must my name
-    never new nil no none not null number oauth object of ok old omit omitted on only openai
-    optional or origin os pass passphrase passwd password passwords path placeholder plain
-    plaintext private prompt put pwd qwe random read redacted register removed repeat
-    replace required reset root rotate rotated safe same sample second secret secrets secure
-    service session set should signin signup slack some something stored str string stripe
-    stripped strong super test testing tests text that the this to todo token tokens true
-    type unchanged undefined unknown unset use used user username using utf value values
+    application are array as ascii asdf ask at auth authentication authorization aws
+    azure bar basic baz be bearer below bool boolean by bytes can change changed
+    changeme client column confirm confirmation correct current database db default demo
+    dict different dummy empty encrypted enter env environment example examples expired
+    fake false field file first fixme float foo for forgot from generated github global
+    goes google hashed header here hidden host id in include incorrect input insert int
+    integer invalid is it jwt key keychain keys label latin list login manual map masked
+    me message mismatch missing must my name never new nil no none not null number oauth
+    object of ok old omit omitted on only openai optional or origin os pass passphrase
+    passwd password passwords path placeholder plain plaintext policy private prompt put
+    pwd qwe random read redacted register removed repeat replace required reset root
+    rotate rotated safe same sample second secret secrets secure service session set
+    should signin signup slack some something stored str string stripe stripped strong
+    super test testing tests text that the this to todo token tokens true type unchanged
+    undefined unknown unset use used user username using utf value values varchar
     variable vault via was weak whatever will with write wrong xxx yes your yyy zzz
     """
 )

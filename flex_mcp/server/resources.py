@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from mcp.server import MCPServer
+from mcp.server.mcpserver import ResourceSecurity
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.server.mcpserver.resources import FunctionResource
 from mcp.shared.exceptions import MCPError
@@ -84,7 +85,11 @@ def add_resources(server: MCPServer[Any], app: App, audience: Audience) -> None:
         """The newest active experiences of a zone: golden, warning or mixed."""
         return await read(lambda library: pages.zone_page(library, zone))
 
-    @server.resource(uris.DOMAIN, name="domain", title="A domain", **TEMPLATE)
+    never_a_file = ResourceSecurity(exempt_params={"domain"})  # so `a:b` is no path of Windows
+
+    @server.resource(
+        uris.DOMAIN, name="domain", title="A domain", security=never_a_file, **TEMPLATE
+    )
     async def domain(domain: str) -> str:
         """The newest active experiences of a domain and what lies below it."""
         return await read(lambda library: pages.domain_page(library, domain))

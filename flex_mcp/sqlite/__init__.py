@@ -27,14 +27,18 @@ class SqliteStore:
     A file that is replaced while it is open is opened anew. One that vanishes is waited for: a
     library is only made where there was none when the store was opened.
 
+    Args:
+        path: its file.
+        new: whether a library is made where there is none.
+
     Raises:
         LibraryError: the file cannot be made, opened or understood; it is left as it is.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, new: bool = True) -> None:
         self._path = path
         self.name = str(path)
-        file.prepare(path)
+        file.prepare(path, new=new)
         self._opened: Opened | None = Opened(path)
         self.read_only = self._opened.read_only
         self._opening = threading.Lock()

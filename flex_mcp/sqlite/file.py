@@ -1,6 +1,7 @@
 """Opening a library file: who may read it, which kind it is, PRAGMAs, migrations, plain errors."""
 
 import contextlib
+import logging
 import os
 import random
 import time
@@ -73,14 +74,19 @@ def named_damage(path: Path) -> Generator[None]:
             raise apsw.CorruptError from error
 
 
-def prepare(path: Path) -> None:
+def prepare(path: Path, *, new: bool = True) -> None:
     """Make the folders (0700) and the empty file (0600) of a library that is not there yet.
 
     Raises:
-        LibraryError: where that is not possible.
+        LibraryError: where that is not possible, or not wanted.
     """
     _check_no_orphan(path)
     try:
+        if not new and not (path.exists() and path.stat().st_size):
+            raise LibraryError(
+                f"there is no library {path} yet: begin one with `flex-mcp record`, `flex-mcp "
+                "import` or a client (`flex-mcp install`), or check --library and FLEX_MCP_LIBRARY"
+            )
         missing = [folder for folder in path.parents if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -286,6 +292,10 @@ def _copied_before(path: Path, old: int) -> Generator[None]:
         kept.unlink(missing_ok=True)  # nothing changed; many tries would push older copies out
         raise
     copies.drop_old(path, copies.MIGRATED)
+    logging.getLogger("flex_mcp").info(
+        "the library %s was brought from schema %d to %d; a copy of it as it was is %s",
+        *(path, old, len(MIGRATIONS), kept),
+    )
 
 
 def _upgrade(connection: apsw.Connection, old: int) -> None:

@@ -170,5 +170,6 @@ def log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Sentence())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.getLogger("flex_mcp").setLevel(logging.INFO)
     for name, level in LOUD.items():
         logging.getLogger(name).setLevel(level)
