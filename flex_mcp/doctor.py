@@ -207,8 +207,7 @@ def _library(settings: Settings) -> Iterator[Check]:
     else:
         check, made_by = _opened(path)
         yield check
-        if check.state is not State.FAULT:
-            yield from _contents(path)
+        yield from _contents(path)  # of a damaged one: what a repair would mend
         if os.name == "posix":
             yield _permissions(path)
     yield _embedder(settings, made_by)
