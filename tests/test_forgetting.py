@@ -52,9 +52,8 @@ from flex_mcp.models import (
     Step,
     StepKind,
 )
-from flex_mcp.sqlite import SqliteStore
+from flex_mcp.sqlite import SqliteStore, cleaning
 from flex_mcp.sqlite import file as sqlite_file
-from flex_mcp.sqlite import forgetting as in_file
 from flex_mcp.sqlite.reading import SCANNED
 from flex_mcp.sqlite.writing import SqliteWriting
 
@@ -461,7 +460,7 @@ def test_the_proof_finds_what_a_cleaning_leaves(
     mark = Markers(3)
     trajectory_id, _ = remember(quick, mark)
     with monkeypatch.context() as patch:
-        patch.setattr(in_file.Cleaning, "_rewrite", nothing)
+        patch.setattr(cleaning.Cleaning, "_rewrite", nothing)
         forgotten = quick.forget(Choice(ids=(trajectory_id,)))
     proof = forgotten.cleaned.proof
     assert not forgotten.done
@@ -796,7 +795,7 @@ def test_a_disk_that_is_full_while_cleaning_leaves_the_job_unfinished(
         raise apsw.FullError
 
     with monkeypatch.context() as patch:
-        patch.setattr(in_file.Cleaning, "_rewrite", full)
+        patch.setattr(cleaning.Cleaning, "_rewrite", full)
         result = run("forget", gone[0], "--yes", "--library", str(path))
     assert result.exit_code == 1
     assert "The file is not clean yet." in result.stdout

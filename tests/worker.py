@@ -23,6 +23,7 @@ from flex_mcp.forgotten import Choice
 from flex_mcp.library import Library
 from flex_mcp.models import Action, Filter, Lesson, Level, Outcome, Trajectory, Zone
 from flex_mcp.sqlite import SqliteStore
+from flex_mcp.sqlite import cleaning as sqlite_cleaning
 from flex_mcp.sqlite import forgetting as sqlite_forgetting
 
 NOBODY = 65534
@@ -191,10 +192,10 @@ def forget_and_die(path: Path, point: str, id_: str) -> None:
     where: dict[str, Any] = {
         "_forget_indexed": sqlite_forgetting,
         "_put_mark": sqlite_forgetting,
-        "_rewrite": sqlite_forgetting.Cleaning,
-        "_fold": sqlite_forgetting.Cleaning,
-        "proof": sqlite_forgetting.Proving,
-        "_unmark": sqlite_forgetting.Cleaning,
+        "_rewrite": sqlite_cleaning.Cleaning,
+        "_fold": sqlite_cleaning.Cleaning,
+        "proof": sqlite_cleaning.Proving,
+        "_unmark": sqlite_cleaning.Cleaning,
     }
     setattr(where[point], point, dying)
     with open_library(path) as library:

@@ -109,7 +109,7 @@ class SqliteStore:
         return target
 
     def finish(self, seconds: float, say: Callable[[str], None]) -> "Cleaned":
-        from flex_mcp.sqlite.forgetting import Cleaning, Patience  # late: few processes forget
+        from flex_mcp.sqlite.cleaning import Cleaning, Patience  # late: few processes forget
 
         with file.plain_errors(self._path), ExitStack() as stack:
             _, writer = _taken(stack, self._writable, Opened.writer)  # our own threads wait

@@ -1,12 +1,10 @@
-"""Opening a library file: who may read it, which kind it is, PRAGMAs, migrations, plain errors."""
+"""Opening a library file: who may read it, which kind it is, PRAGMAs, plain errors."""
 
 import contextlib
-import logging
 import os
 import random
 import time
 from collections.abc import Callable, Generator, Iterator
-from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +15,6 @@ import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 
 from flex_mcp import __version__
 from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
-from flex_mcp.models import new_id
 from flex_mcp.sqlite import wal
 from flex_mcp.sqlite.sentences import beside, sentence
 from flex_mcp.store import migrations, named_queries
@@ -29,7 +26,6 @@ SQL = files("flex_mcp") / "sql" / "sqlite"
 MIGRATIONS = migrations(SQL)
 QUERIES = named_queries(SQL)
 MADE_BY_VERSION = "made_by_version"  # the setting that says which flex-mcp made this schema
-PAGES = 4  # the migration that made the pages table, which SQL alone cannot fill
 
 
 class Patience:
@@ -246,90 +242,6 @@ def runner(connection: apsw.Connection) -> Callable[..., Iterator[tuple[Any, ...
     return run
 
 
-def migrate(path: Path, connection: apsw.Connection, *, copying: bool = True) -> None:
-    """Bring the file to this version's schema: a new one gets all of it, an old one a copy first.
-
-    Safe when several processes open a new file at once: each waits for the write lock and looks
-    again (storage measurements: without the retry, 9 of 64 opens failed).
-
-    Raises:
-        NotALibraryError: the file holds something else.
-        NewerLibraryError: it was written by a newer version.
-    """
-    with plain_errors(path):
-        version = schema_version(path, connection)
-        read_only = connection.readonly("main")
-        if not read_only and connection.pragma("journal_mode") != "wal":
-            _use_wal(connection)  # a new file, or a copy by VACUUM INTO, which is not in WAL mode
-        if version == len(MIGRATIONS):
-            return
-        if read_only:
-            raise apsw.ReadOnlyError
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            old = schema_version(path, connection)  # another process may have been first
-            with _copied_before(path, old) if copying else contextlib.nullcontext():
-                _upgrade(connection, old)
-                connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:  # a full disk may have ended it already
-                connection.execute("ROLLBACK")
-            raise
-
-
-@contextlib.contextmanager
-def _copied_before(path: Path, old: int) -> Generator[None]:
-    """Keep a copy of what a migration will change, by a connection that sees it as it was."""
-    if old in {0, len(MIGRATIONS)}:  # new, or brought up to date by another process
-        yield
-        return
-    from flex_mcp.sqlite import copies  # late: it needs this module
-
-    kept = copies.before(path, f"schema-{old}")
-    try:
-        yield
-    except BaseException:
-        kept.unlink(missing_ok=True)  # nothing changed; many tries would push older copies out
-        raise
-    copies.drop_old(path, copies.MIGRATED)
-    logging.getLogger("flex_mcp").info(
-        "the library %s was brought from schema %d to %d; a copy of it as it was is %s",
-        *(path, old, len(MIGRATIONS), kept),
-    )
-
-
-def _upgrade(connection: apsw.Connection, old: int) -> None:
-    if old == len(MIGRATIONS):
-        return
-    for number in range(old, len(MIGRATIONS)):
-        connection.execute(MIGRATIONS[number])
-        connection.pragma("user_version", number + 1)
-    if old == 0:
-        connection.pragma("application_id", APPLICATION_ID)
-    elif old < PAGES:
-        from flex_mcp.sqlite import pages  # late: numpy starts slowly, and few files are this old
-
-        pages.rebuild(runner(connection))
-    if old:
-        _log_upgrade(connection, old)
-    complete(connection)
-
-
-def _log_upgrade(connection: apsw.Connection, old: int) -> None:
-    at = datetime.now(UTC).isoformat()
-    verb = f"upgrade from schema {old}"
-    row = {"at": at, "client": f"flex-mcp {__version__}", "process": os.getpid(), "verb": verb}
-    connection.execute(QUERIES["add_write"], row | {"ids": "[]", "touched": 0}).fetchall()
-
-
-def complete(connection: apsw.Connection) -> None:
-    """Say who made the schema, and give the library an id if it has none."""
-    values = {"name": MADE_BY_VERSION, "value": __version__}
-    connection.execute(QUERIES["set_setting"], values)
-    values = {"name": "library_id", "value": new_id("l")}
-    connection.execute(QUERIES["keep_setting"], values)
-
-
 def usual_schema(version: int) -> list[tuple[str, str, int, str]]:
     """Kind, name, first page and SQL of all that the migrations make, as every library has it."""
     with contextlib.closing(apsw.Connection(":memory:")) as usual:
@@ -383,21 +295,6 @@ def let_go(path: Path, connection: apsw.Connection) -> None:
     if wal.size(path.with_name(path.name + "-wal")):
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close()
-
-
-def _use_wal(connection: apsw.Connection) -> None:
-    """The switch to WAL ignores the busy timeout: retry, with jitter, as long as we wait anyway."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.pragma("page_size", PAGE_SIZE)
-            connection.pragma("journal_mode", "wal")
-        except (apsw.BusyError, apsw.LockedError):
-            if time.monotonic() > deadline:
-                raise
-            wait_a_little()
-        else:
-            return
 
 
 def wait_a_little() -> None:

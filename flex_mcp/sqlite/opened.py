@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from flex_mcp.errors import LibraryError
-from flex_mcp.sqlite import file, wal
+from flex_mcp.sqlite import file, migrating, wal
 from flex_mcp.sqlite.sentences import beside, holders, too_many_files
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Opened:
                 wal.check(path, self._writer)
             if not new:
                 file.check_not_empty(path, self._writer)
-            file.migrate(path, self._writer)
+            migrating.migrate(path, self._writer)
             self._files = files_at(self._paths)
         except BaseException:
             file.let_go(path, self._writer)

@@ -10,7 +10,7 @@ import apsw
 
 from flex_mcp.errors import InputError, NotALibraryError
 from flex_mcp.models import Vectors
-from flex_mcp.sqlite import SqliteStore, copies, file
+from flex_mcp.sqlite import SqliteStore, copies, file, migrating
 from flex_mcp.sqlite.health import health
 from flex_mcp.sqlite.locking import check_unused
 from flex_mcp.sqlite.rescuing import Rescued, is_ours, rescue
@@ -90,7 +90,7 @@ def _renewed(path: Path, found: tuple[str, ...]) -> Mended:
     check_unused(path)
     with copies.temporary(path) as made, file.plain_errors(made):
         with contextlib.closing(file.connect(made)) as new:
-            file.migrate(made, new)
+            migrating.migrate(made, new)
             rescued = rescue(path, new)
             if not rescued.saved["experiences"] + rescued.saved["trajectories"]:
                 raise NotALibraryError(
@@ -123,6 +123,6 @@ def _made_sound(new: apsw.Connection) -> int:
     made_by = next(run("vectors_made_by"), None)
     size = 2 * Vectors(**json.loads(made_by[0])).dimension if made_by else 0
     new.execute(file.QUERIES["drop_embeddings_unlike"], {"size": size})
-    file.complete(new)
+    migrating.complete(new)
     rebuild(new)
     return int(next(run("count_unembedded"))[0])

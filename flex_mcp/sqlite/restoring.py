@@ -10,7 +10,7 @@ import apsw
 
 from flex_mcp.errors import InputError, LibraryError, NewerLibraryError, NotALibraryError
 from flex_mcp.models import new_id
-from flex_mcp.sqlite import copies, file
+from flex_mcp.sqlite import copies, file, migrating
 from flex_mcp.sqlite.locking import check_unused
 from flex_mcp.sqlite.opened import new_index
 from flex_mcp.sqlite.writing import SqliteWriting
@@ -105,7 +105,7 @@ def _renewed(backup: Path, made: Path) -> int:
     with contextlib.closing(file.connect(made)) as copied, file.plain_errors(backup):
         if copied.execute("PRAGMA integrity_check(1)").get != "ok":
             raise apsw.CorruptError
-        file.migrate(made, copied, copying=False)
+        migrating.migrate(made, copied, copying=False)
         writing = SqliteWriting(copied, new_index)
         writing.set_setting(EPOCH, new_id("x"))
         writing.sign("restore", "command line")
