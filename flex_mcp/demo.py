@@ -173,6 +173,9 @@ class Demonstration:
         self.seen["config"] = config
         self.say()
         self.say(Rule("use it"))
+        self.say(
+            "`flex-mcp install CLIENT` does it, for cursor, vscode, codex and others. By hand:"
+        )
         self.say("Claude Desktop, Cursor, Gemini CLI: put this into the client's configuration.")
         self.say("VS Code: the same with the key servers. Codex: see the README.")
         self.console.print_json(data=config)

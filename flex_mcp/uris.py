@@ -12,6 +12,7 @@ EXPERIENCE = "flex://experience/{id}"
 TRAJECTORY = "flex://trajectory/{id}"
 ZONE = "flex://zone/{zone}"
 DOMAIN = "flex://domain/{+domain}"
+SKILL = "skill://{name}/SKILL.md"
 
 
 def experience(id_: str) -> str:

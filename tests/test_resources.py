@@ -466,6 +466,9 @@ async def test_only_what_a_person_approved_is_a_skill(library: Library, path: Pa
     library.curate(changed, Curation.EDIT, reason="later", fields=_fields(lesson="Other words."))
     async with connected(path, skills=True) as client:
         text = await read(client, "skill://flex-python/SKILL.md")
+        ref = ResourceTemplateReference(type="ref/resource", uri="skill://{name}/SKILL.md")
+        names = await client.complete(ref, {"name": "name", "value": "flex-p"})
+        assert names.completion.values == ["flex-python"]
     assert text.startswith("---\nname: flex-python\ndescription: ")
     assert approved in text
     assert f"> {LESSONS[0]}" in text

@@ -581,7 +581,8 @@ def save_answer(brief_id: str, decisions: Sequence[Decision], remaining: int) ->
     again = "record the trajectory again with them as lessons"
     if decisions and all(one.decision is DecisionKind.REFUSED for one in decisions):
         again = f"answer {brief_id} again, it is still open"
-    lines = [f"{brief_id}: {len(decisions)} lessons.{_refused(decisions, again)}"]
+    count = "1 lesson" if len(decisions) == 1 else f"{len(decisions)} lessons"
+    lines = [f"{brief_id}: {count}.{_refused(decisions, again)}"]
     lines += [*_decisions(decisions), _remaining(remaining)]
     return Answer(plain(answer), "\n".join(lines))
 

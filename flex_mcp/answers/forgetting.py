@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 LINE = 100  # characters of a task or title
 
 
-def plan_answer(plan: "Plan") -> Answer:
-    """What would go."""
+def plan_answer(plan: "Plan", copies: Sequence[str] = ()) -> Answer:
+    """What would go, and which automatic copies of the library with it."""
     stems = plan.stems
     if not stems:
         return Answer(_content(plan), "Nothing here fits: there is nothing to forget.")
@@ -32,7 +32,9 @@ def plan_answer(plan: "Plan") -> Answer:
     ]
     if stems.shared & stems.experiences:
         lines.append("What is marked shared has other evidence too: --keep-shared keeps it.")
-    return Answer(_content(plan), "\n".join(lines))
+    if copies:
+        lines.append(f"The automatic copies of the library go too: {', '.join(copies)}.")
+    return Answer(_content(plan) | {"copies": list(copies)}, "\n".join(lines))
 
 
 def _marked(id_: str, title: str, stems: Stems) -> str:

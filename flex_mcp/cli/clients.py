@@ -2,6 +2,7 @@
 
 import contextlib
 import platform
+import shlex
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -54,6 +55,12 @@ def install(*, client: str, scope: str, dry_run: bool, as_json: bool, library: s
     path = settings.absolute(named) if named else None
     if path is not None and path.is_dir():
         raise InputError(f"the library {path} is a folder: name a file in it")
+    if path is None and (kept := settings.environment().get("FLEX_MCP_LIBRARY")):
+        click.echo(
+            f"flex-mcp: FLEX_MCP_LIBRARY is set here, and a client is not told of it: "
+            f"add --library {shlex.quote(kept)} to give it that library",
+            err=True,
+        )
     started = start(sys.executable, sys.prefix, settings.environment(), path)
     _show(
         lambda clients: clients.install(ClientName(client), Scope(scope), started),

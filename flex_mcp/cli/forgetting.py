@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -59,6 +60,7 @@ def forget(  # noqa: PLR0913  its options
     """
     from flex_mcp.answers import forgetting as answers  # late: few processes forget
     from flex_mcp.forgotten import Choice
+    from flex_mcp.sqlite.copies import copies_of
 
     choice = Choice(ids=tuple(ids), domain=domain, text=text, before=_time(older_than, before))
     _check(choice, finish=finish)
@@ -66,11 +68,12 @@ def forget(  # noqa: PLR0913  its options
         cleaned = app.library.finish_forgetting(patience=wait, say=say)
         return _told(answers.finished_answer(cleaned), cleaned.unfinished)
     plan = app.library.forgettable(choice, keep_shared=keep_shared)
+    copies = [str(copy) for copy in copies_of(Path(app.library.name))]
     if plan.stems and not dry_run and not yes:
-        _ask(answers.plan_answer(plan).text)
+        _ask(answers.plan_answer(plan, copies).text)
         keep_shared = keep_shared or _keeps(len(plan.stems.shared & plan.stems.experiences))
     if dry_run:
-        return answers.plan_answer(plan)
+        return answers.plan_answer(plan, copies)
     try:
         done = app.library.forget(
             choice, keep_shared=keep_shared, client=CALLER.name, patience=wait, say=say

@@ -28,6 +28,7 @@ from mcp_types import (
 
 from flex_mcp import uris
 from flex_mcp.answers import pages, shortened
+from flex_mcp.answers.skills import skills
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError, InputError, NotFoundError
 from flex_mcp.models import Experience, Place, Zone
@@ -211,6 +212,9 @@ def _completed(app: App, subject: str, argument: CompletionArgument) -> Completi
             found = app.library.catalogue.trajectory_ids(start, most)
         elif subject in {uris.DOMAIN, "domain"}:
             found = app.library.catalogue.domains(start, most)
+        elif subject == uris.SKILL and app.publishes_skills:
+            names = (skill.name for skill in skills(app.library.catalogue.approved()))
+            found = [name for name in names if name.startswith(start)][:most]
         else:
             found = []
     except FlexError as error:

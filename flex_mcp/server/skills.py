@@ -12,11 +12,11 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, PaginatedRequestParams, RequestParams
 
+from flex_mcp import uris
 from flex_mcp.answers.skills import Skill, skills
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
 
-ADDRESS = "skill://{name}/SKILL.md"
 CACHING = {"ttlMs": 0, "cacheScope": "private"}
 RequestContext = ServerRequestContext[Any, Any]
 
@@ -66,7 +66,7 @@ class Skills(Extension):
 def add_skill_files(server: MCPServer[Any], extension: Skills) -> None:
     """Serve the files of the skills."""
 
-    @server.resource(ADDRESS, name="skill", title="A skill", mime_type="text/markdown")
+    @server.resource(uris.SKILL, name="skill", title="A skill", mime_type="text/markdown")
     async def skill(name: str) -> str:
         """Approved golden experiences of one field, as a skill."""
         for one in await extension.found():
@@ -76,7 +76,7 @@ def add_skill_files(server: MCPServer[Any], extension: Skills) -> None:
 
 
 def _uri(skill: Skill) -> str:
-    return ADDRESS.format(name=skill.name)
+    return uris.SKILL.format(name=skill.name)
 
 
 def _entry(skill: Skill) -> dict[str, Any]:

@@ -74,9 +74,11 @@ def rules_for(host: str, settings: Settings, allowed_hosts: Sequence[str] = ()) 
             "FLEX_MCP_TOKEN and FLEX_MCP_READ_TOKEN are the same: give reading a token of its own"
         )
     if not is_loopback(host) and not (rules.locked and named):
+        token = [] if rules.locked else ["set FLEX_MCP_TOKEN"]
+        hosts = [] if named else ["name the hosts that clients may use with --allowed-host"]
         raise SettingError(
-            f"{host} can be reached from other machines: set FLEX_MCP_TOKEN, and name the hosts "
-            "that clients may use with --allowed-host, or serve at 127.0.0.1"
+            f"{host} can be reached from other machines: {' and '.join(token + hosts)}, "
+            "or serve at 127.0.0.1"
         )
     return rules
 
