@@ -304,6 +304,8 @@ def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
         def load(name: str, fetch: bool) -> embedder.Embedder:  # noqa: ARG001, FBT001  the seam's
             return embedder.load(name, cache=settings.models, folder=settings.embedder_path)
 
+        if settings.embedder:
+            embedder.check_name(settings.embedder)
         serving, notice = Embedders(load, settings.embedder).serving(made_by)
     except ImportError as error:
         return Check("embedder", State.FAULT, f"it cannot be imported ({error})", REINSTALL)
@@ -374,6 +376,9 @@ def _client(found: Found, patient: Patient) -> Check:
     runs = os.access(entry.command, os.X_OK) and not Path(entry.command).is_dir()
     if is_absolute(entry.command) and not runs:
         return Check("clients", State.FAULT, f"{where}: its command cannot be run", again)
+    if entry.library and (problem := _misplaced(Path(entry.library))) is not None:
+        named = again.removesuffix("`") + " --library PATH`"  # it keeps the one that is there
+        return Check("clients", State.WARNING, f"{where}: {problem}", named)
     if (problem := _stale(entry, patient)) is not None:
         return Check("clients", State.WARNING, f"{where}: {problem}", again)
     return Check("clients", State.OK, where)
@@ -386,8 +391,6 @@ def _stale(entry: Start, patient: Patient) -> str | None:
     command = Path(entry.command)
     if cache := cache_of(str(command.parent.parent), patient.machine.variables):
         return f"its command lies in {cache}'s cache, which does not last"
-    if entry.library and (problem := _misplaced(Path(entry.library))):
-        return problem
     if command == Path(patient.executable).absolute() or "-m" not in entry.args:
         return None
     version = _version_in(command.parent.parent)
@@ -400,8 +403,10 @@ def _misplaced(library: Path) -> str | None:
     if not library.is_absolute():
         return "its library has no full path"
     try:
-        if library.is_dir() or not library.parent.exists():
-            return "its library is a folder, or in none"
+        if library.is_dir():
+            return "its library is a folder"
+        if not library.parent.exists():
+            return f"the folder of its library, {library.parent}, is not there"
     except OSError as error:
         return f"its library cannot be reached ({error.strerror})"
     return None

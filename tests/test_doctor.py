@@ -328,7 +328,17 @@ def test_an_entry_that_would_not_start_is_found(entry: object, state: str, says:
     answer = found("clients")
     assert answer[0] == state
     assert says in answer[1]
-    assert (state == "ok") or "run `flex-mcp install cursor`" in answer[1]
+    assert (state == "ok") or "run `flex-mcp install cursor" in answer[1]
+
+
+@posix
+def test_an_entry_whose_library_lies_nowhere_is_given_another_by_what_the_doctor_says(
+    tmp_path: Path,
+) -> None:
+    lost = {"command": "/bin/sh", "env": {"FLEX_MCP_LIBRARY": str(tmp_path / "gone/library.db")}}
+    configure(".cursor/mcp.json", "mcpServers", lost)
+    assert f"{tmp_path / 'gone'}, is not there" in found("clients")[1]
+    assert "run `flex-mcp install cursor --library PATH`" in found("clients")[1]
 
 
 @posix

@@ -203,6 +203,7 @@ BAD_FILES: list[tuple[str, str, str]] = [
     ("another object", '{"a": 1}', "is neither a FLEX library"),
     ("zones as a list", '{"library": []}', "must hold the lists golden, warning and mixed"),
     ("an unknown zone", flex(silver=[]), "there is no zone 'silver'"),
+    ("a zone that is no list", '{"library": {"golden": {}}}', "golden must be a list of entries"),
     ("half of a surrogate pair", flex([{"method": "\ud83d"}]), "half of a surrogate pair"),
     ("a thing nested too deep", "[" * 200_000, "neither a FLEX library"),
 ]

@@ -49,8 +49,10 @@ def flex_entries(content: Mapping[str, Any], source: str) -> list[NewEntry]:
     entries: list[NewEntry] = []
     seen: Counter[str] = Counter()
     for name, listed in cast("dict[str, Any]", zones).items():
-        if name not in set(Zone) or not isinstance(listed, list):
+        if name not in set(Zone):
             raise InputError(f"{source}: there is no zone {name!r}: golden, warning or mixed")
+        if not isinstance(listed, list):
+            raise InputError(f"{source}: {name} must be a list of entries")
         for place, raw in enumerate(cast("list[Any]", listed)):
             where = f"{source}: entry {place} of {name}"
             try:
