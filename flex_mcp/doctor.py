@@ -376,10 +376,10 @@ def _client(found: Found, patient: Patient) -> Check:
     runs = os.access(entry.command, os.X_OK) and not Path(entry.command).is_dir()
     if is_absolute(entry.command) and not runs:
         return Check("clients", State.FAULT, f"{where}: its command cannot be run", again)
-    if entry.library and (problem := _misplaced(Path(entry.library))) is not None:
-        named = again.removesuffix("`") + " --library PATH`"  # it keeps the one that is there
-        return Check("clients", State.WARNING, f"{where}: {problem}", named)
-    if (problem := _stale(entry, patient)) is not None:
+    problem = _misplaced(Path(entry.library)) if entry.library else None
+    if problem is not None:
+        again = again.removesuffix("`") + " --library PATH`"  # it keeps the one that is there
+    if problem := problem or _stale(entry, patient):
         return Check("clients", State.WARNING, f"{where}: {problem}", again)
     return Check("clients", State.OK, where)
 
