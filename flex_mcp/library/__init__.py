@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from flex_mcp.arguments import Fields, check_encodable
 from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingError
-from flex_mcp.library import briefs, curating, importing, recording, reindexing, settling
+from flex_mcp.library import briefs, curating, recording, reindexing, settling
 from flex_mcp.library.background import BACKGROUND, KeptBackground
 from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.candidates import Search
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.embedders import Embedders, LoadEmbedder
-from flex_mcp.library.importing import Bundle, Imported, NewEntry
 from flex_mcp.library.lessons import PreparedLessons, RawLesson, place, prepare, source
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.library.searching import Searcher
@@ -63,6 +62,7 @@ from flex_mcp.store import BACKUPS, Reading, Store, Writing
 if TYPE_CHECKING:
     from flex_mcp.forgotten import Choice, Cleaned  # late: few processes forget
     from flex_mcp.library.forgetting import Forgotten, Job, Plan
+    from flex_mcp.library.importing import Bundle, Imported, Into, NewEntry
 
 REMEMBERED = 100  # backups whose paths are kept
 PATIENCE = 60.0  # seconds that other programs are waited for
@@ -682,14 +682,14 @@ class Library:
 
     def import_entries(
         self,
-        entries: Sequence[NewEntry],
+        entries: Sequence["NewEntry"],
         *,
         source: str,
         document: str = "{}",
         client: str = "python",
         trust: bool = False,
         progress: Progress = silent,
-    ) -> Imported:
+    ) -> "Imported":
         """Take in FLEX entries; a part that was imported before is not made again.
 
         `document` is what their file holds beside them, as JSON; the first one is kept. What reads
@@ -698,6 +698,8 @@ class Library:
         Raises:
             EmbedderError: as in `search`.
         """
+        from flex_mcp.library import importing  # late: few processes import
+
         return importing.import_entries(
             entries,
             self._into(client, trust, progress),
@@ -708,12 +710,12 @@ class Library:
 
     def import_bundle(
         self,
-        bundle: Bundle,
+        bundle: "Bundle",
         *,
         client: str = "python",
         trust: bool = False,
         progress: Progress = silent,
-    ) -> Imported:
+    ) -> "Imported":
         """Take in a bundle; what is here already, by id, is left as it is.
 
         Screened as by `import_entries`; approvals count only with `trust`.
@@ -721,10 +723,14 @@ class Library:
         Raises:
             EmbedderError: as in `search`.
         """
+        from flex_mcp.library import importing  # late: as above
+
         return importing.import_bundle(bundle, self._into(client, trust, progress))
 
-    def _into(self, client: str, trust: bool, progress: Progress) -> importing.Into:  # noqa: FBT001  as named
-        return importing.Into(
+    def _into(self, client: str, trust: bool, progress: Progress) -> "Into":  # noqa: FBT001  as named
+        from flex_mcp.library.importing import Into  # late: as above
+
+        return Into(
             store=self._store,
             embedders=self._embedders,
             writing=lambda: self._writing("import", client),

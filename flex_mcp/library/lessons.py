@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from flex_mcp.arguments import checked
 from flex_mcp.embedder import Embedder
@@ -10,7 +11,7 @@ from flex_mcp.errors import EmbedderError, FlexError, InputError
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.evidence import starting_priority
 from flex_mcp.library.placing import Placing, Proposal
-from flex_mcp.library.quarantine import from_outside, names, screened_lesson
+from flex_mcp.library.quarantine import from_outside, names, screened, screened_lesson
 from flex_mcp.models import (
     Decision,
     DecisionKind,
@@ -20,8 +21,10 @@ from flex_mcp.models import (
     Snapshot,
 )
 from flex_mcp.redaction import Redactor, told
-from flex_mcp.screening import CLEAN, Screened, screened
 from flex_mcp.store import Store, Writing
+
+if TYPE_CHECKING:
+    from flex_mcp.screening import Screened
 
 RawLesson = Lesson | Mapping[str, object]
 
@@ -36,7 +39,7 @@ class Prepared:
     lesson: Lesson | FlexError
     vectors: Sequence[bytes] | None = None
     redacted: int = 0
-    screened: Screened = CLEAN
+    screened: "Screened | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +187,8 @@ def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
     domains = {trajectory.domain for trajectory in trajectories}
     domain = domains.pop() if len(domains) == 1 else None
     outside = any(map(from_outside, source.evidence.values()))  # whatever the lesson names
-    beside = screened((domain or "", *names(source.origin)))
+    beside = screened(domain or "", *names(source.origin))
+    within = one.screened.held(outside=outside) if one.screened else None
     return Proposal(
         index=index,
         lesson=one.lesson,
@@ -192,5 +196,5 @@ def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
         vectors=one.vectors,
         domain=domain,
         priority=starting_priority(trajectories),
-        held=one.screened.held(outside=outside) or beside.held(outside=outside),
+        held=within or beside.held(outside=outside),
     )

@@ -4,6 +4,7 @@ Screening is pure and happens before any transaction; here is what a library mak
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from flex_mcp.models import (
     Experience,
@@ -16,19 +17,25 @@ from flex_mcp.models import (
     Status,
     StepKind,
 )
-from flex_mcp.screening import Screened, screened
+
+if TYPE_CHECKING:
+    from flex_mcp.screening import Screened
 
 
-def screened_lesson(lesson: Lesson) -> Screened:
-    return screened(
-        (lesson.title, lesson.when, lesson.lesson, *_beside(lesson), lesson.reason or "")
-    )
+def screened(*texts: str) -> "Screened":
+    from flex_mcp import screening  # late: most processes only search
+
+    return screening.screened(texts)
 
 
-def screened_snapshot(one: Snapshot) -> Screened:
+def screened_lesson(lesson: Lesson) -> "Screened":
+    return screened(lesson.title, lesson.when, lesson.lesson, *_beside(lesson), lesson.reason or "")
+
+
+def screened_snapshot(one: Snapshot) -> "Screened":
     """With who made it, where that is known."""
     made = names(one.origin) if isinstance(one, Experience) else ()
-    return screened((one.title, one.when, one.lesson, *_beside(one), *made))
+    return screened(one.title, one.when, one.lesson, *_beside(one), *made)
 
 
 def names(origin: Origin) -> tuple[str, ...]:

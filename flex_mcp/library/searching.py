@@ -14,6 +14,7 @@ from flex_mcp.library.embedders import Embedders
 from flex_mcp.models import Experience, Filter, Hit
 from flex_mcp.store import EPOCH, Store
 
+LATER = 1.0  # seconds until a background is measured aside: the search that asks has ended then
 AT_ONCE = 200  # experiences up to which a search measures the background itself: 0.2 s
 
 
@@ -81,7 +82,9 @@ class Searcher:
             if experiences <= AT_ONCE:
                 now = self._measure(embedder)
             elif self._measuring.acquire(blocking=False):
-                threading.Thread(target=self._measure_aside, args=[embedder], daemon=True).start()
+                aside = threading.Timer(LATER, self._measure_aside, [embedder])
+                aside.daemon = True
+                aside.start()
         return now if now and now.made_by(embedder) else None
 
     def _measure(self, embedder: Embedder) -> background.KeptBackground | None:
