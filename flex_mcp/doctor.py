@@ -124,13 +124,14 @@ def _sqlite_vec() -> Check:
     name = "sqlite-vec"
     try:
         import apsw
-        import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
+
+        from flex_mcp.sqlite.file import EXTENSION
     except ImportError as error:
         return Check(name, State.FAULT, f"it cannot be imported ({error})", REINSTALL)
     connection = apsw.Connection(":memory:")
     try:
         connection.enable_load_extension(True)  # noqa: FBT003  apsw's own signature
-        connection.load_extension(sqlite_vec.loadable_path())
+        connection.load_extension(EXTENSION)
         version = connection.execute("SELECT vec_version()").get
     except (apsw.Error, OSError) as error:
         return Check(name, State.FAULT, f"the extension does not load ({error})", REINSTALL)

@@ -6,12 +6,12 @@ import random
 import time
 from collections.abc import Callable, Generator, Iterator
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
 import apsw
-import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 
 from flex_mcp import __version__
 from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
@@ -26,6 +26,21 @@ SQL = files("flex_mcp") / "sql" / "sqlite"
 MIGRATIONS = migrations(SQL)
 QUERIES = named_queries(SQL)
 MADE_BY_VERSION = "made_by_version"  # the setting that says which flex-mcp made this schema
+
+
+def _extension() -> str:
+    """Where sqlite-vec's extension lies; importing the package would import NumPy with it.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    spec = find_spec("sqlite_vec")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("No module named 'sqlite_vec'", name="sqlite_vec")
+    return str(Path(spec.origin).with_name("vec0"))
+
+
+EXTENSION = _extension()
 
 
 class Patience:
@@ -225,7 +240,7 @@ def _opened(name: str, flags: int, patience: Patience | None = None) -> apsw.Con
 
 def _configure(connection: apsw.Connection) -> None:
     connection.enable_load_extension(True)  # noqa: FBT003  apsw's own signature
-    connection.load_extension(sqlite_vec.loadable_path())
+    connection.load_extension(EXTENSION)
     connection.enable_load_extension(False)  # noqa: FBT003
     connection.execute(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
