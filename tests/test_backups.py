@@ -365,14 +365,20 @@ def test_a_running_server_answers_from_what_was_restored_and_tells_its_client(
     assert lessons(path) == [HAMMER]
 
 
-def test_processes_that_write_all_the_time_do_not_stop_a_restore_and_lose_nothing_after_it(
-    tmp_path: Path, start: Callable[..., Worker]
-) -> None:
-    path = tmp_path / "library.db"
+def always_written(path: Path, start: Callable[..., Worker]) -> tuple[Path, Worker]:
+    """The backup of an empty library, and a process that has begun to write into it without end."""
     with open_library(path) as library:
         made = library.backup()
     worker = start("write-forever", path, "writer")
     worker.go()
+    return made, worker
+
+
+def test_processes_that_write_all_the_time_do_not_stop_a_restore_and_lose_nothing_after_it(
+    tmp_path: Path, start: Callable[..., Worker]
+) -> None:
+    path = tmp_path / "library.db"
+    made, worker = always_written(path, start)
     earlier = [worker.line() for _ in range(5)]
     done("restore", made, "--yes", "--library", path)
     with open_library(path) as library:
@@ -413,10 +419,7 @@ def test_all_that_was_acknowledged_is_in_the_kept_copy_or_in_what_was_restored(
     tmp_path: Path, start: Callable[..., Worker]
 ) -> None:
     path = tmp_path / "library.db"
-    with open_library(path) as library:
-        made = library.backup()
-    worker = start("write-forever", path, "writer")
-    worker.go()
+    made, worker = always_written(path, start)
     acknowledged = [worker.line()]
     kept = done("restore", made, "--yes", "--library", path)["copy"]
     worker.process.kill()
