@@ -22,16 +22,16 @@ from flex_mcp.arguments import (
     GetArguments,
     RecordArguments,
     ReportArguments,
-    SaveArguments,
     SearchArguments,
-    checked,
 )
+from flex_mcp.briefing import SaveArguments
 from flex_mcp.errors import FlexError
 from flex_mcp.exchange import import_text
 from flex_mcp.front import Opening, described
 from flex_mcp.library import Library
 from flex_mcp.sqlite import SqliteStore
 from flex_mcp.transports.limits import too_many_values
+from flex_mcp.validation import checked
 
 TAKES = (
     SearchArguments,

@@ -28,10 +28,11 @@ from testbed import ceiling, write
 
 from flex_mcp import open_library
 from flex_mcp.app import App
-from flex_mcp.arguments import RecordArguments, SearchArguments, checked
+from flex_mcp.arguments import RecordArguments, SearchArguments
 from flex_mcp.errors import FlexError
 from flex_mcp.sqlite import file, pages
 from flex_mcp.tools import Caller, record_trajectory, search_experience
+from flex_mcp.validation import checked
 
 SERVERS = 2
 SEARCHES = 0.8

@@ -1,349 +1,85 @@
-"""The tools' arguments, and checking what comes in from outside in our own words.
+"""The tools' arguments, as their published schemas say them."""
 
-Pydantic does the checking and makes the published schemas; this module turns what it finds into one
-sentence that names the argument, and takes the noise out of the schemas.
-"""
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-import contextlib
-import dataclasses
-import functools
-import json
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+from annotated_types import Interval, Len
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
-from pydantic_core import ErrorDetails
-
-from flex_mcp.errors import AnswerError, InputError
+from flex_mcp.briefing import Lessons
 from flex_mcp.models import (
-    LESSONS_LIMIT,
-    STEPS_LIMIT,
-    STRICT,
-    TRAJECTORY_LIMIT,
     Curation,
     Domain,
-    Examples,
-    Lesson,
-    LessonText,
+    Fields,
+    Id,
     Level,
     Outcome,
-    Priority,
-    Tags,
+    Strict,
     Task,
-    Title,
     Trajectory,
-    When,
     Zone,
 )
 
-T = TypeVar("T")
-
 Detail = Literal["concise", "detailed"]
-Id = Annotated[str, Field(max_length=100)]
 Ids = tuple[Id, ...]
 
 
-def adapter(kind: type[T]) -> TypeAdapter[T]:
-    """Pydantic's view of one of our frozen values; it checks, dumps and describes them."""
-    return _adapter(kind)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchArguments(Strict):
+    query: Task = field(metadata={"description": "The task at hand, in as many words as you have."})
+    domain: Domain | None = field(
+        default=None, metadata={"description": "Only this path and what lies below it."}
+    )
+    zones: Annotated[frozenset[Zone] | None, Len(1)] = None
+    levels: Annotated[frozenset[Level] | None, Len(1)] = None
+    limit: Annotated[int, Interval(ge=1, le=10)] = field(
+        default=3, metadata={"description": "Hits a level."}
+    )
+    detail: Detail = field(default="concise", metadata={"description": "detailed: whole lessons."})
 
 
-@functools.cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401  a cache loses the type
-    return TypeAdapter(kind)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetArguments(Strict):
+    ids: Annotated[Ids, Len(1, 10)] = field(metadata={"description": "Such as e_k3x5u2m7qa4c."})
 
 
-@functools.cache
-def schema_of(kind: type) -> dict[str, Any]:
-    """The JSON schema of a value, without generated titles, null defaults and references."""
-    schema = adapter(kind).json_schema()
-    definitions = schema.pop("$defs", {})
-    schema.pop("description", None)
-    return _plain(schema, definitions)
-
-
-def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401  any JSON
-    if isinstance(node, list):
-        return [_plain(item, definitions) for item in cast("list[Any]", node)]
-    if not isinstance(node, dict):
-        return node
-    schema = cast("dict[str, Any]", node)
-    if "$ref" in schema:
-        target = dict(definitions[schema["$ref"].rsplit("/", 1)[-1]])
-        target.pop("description", None)
-        schema = target | schema
-    noise = {"title", "$ref"}
-    if schema.get("default", 0) is None:
-        noise.add("default")
-    properties = schema.get("properties", {})
-    plain = {
-        key: _plain(value, definitions)
-        for key, value in schema.items()
-        if key not in noise and key != "properties"
-    }
-    if properties:
-        plain.setdefault("additionalProperties", False)
-        plain["properties"] = {key: _plain(value, definitions) for key, value in properties.items()}
-    return plain
-
-
-Lessons = Annotated[
-    tuple[Any, ...],  # each is checked by itself: one bad lesson never refuses the others
-    Field(max_length=LESSONS_LIMIT),
-    WithJsonSchema({"type": "array", "maxItems": LESSONS_LIMIT, "items": schema_of(Lesson)}),
-]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SearchArguments:
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    query: Annotated[Task, Field(description="The task at hand, in as many words as you have.")]
-    domain: Annotated[
-        Domain | None, Field(description="Only this path and what lies below it.")
-    ] = None
-    zones: Annotated[frozenset[Zone] | None, Field(min_length=1)] = None
-    levels: Annotated[frozenset[Level] | None, Field(min_length=1)] = None
-    limit: Annotated[int, Field(ge=1, le=10, description="Hits a level.")] = 3
-    detail: Annotated[Detail, Field(description="detailed: whole lessons.")] = "concise"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class GetArguments:
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    ids: Annotated[Ids, Field(min_length=1, max_length=10, description="Such as e_k3x5u2m7qa4c.")]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordArguments(Trajectory):
-    retrieval_ids: Annotated[
-        Annotated[Ids, Field(max_length=100)] | None,
-        Field(description="The searches that this work used."),
-    ] = None
-    lessons: Annotated[
-        Lessons | None, Field(description="Lessons, where you have them already.")
-    ] = None
-    key: Annotated[
-        Annotated[str, Field(min_length=1, max_length=200)] | None,
-        Field(description="Your own name for it; the same key is stored once."),
-    ] = None
+    retrieval_ids: Annotated[Ids, Len(0, 100)] | None = field(
+        default=None, metadata={"description": "The searches that this work used."}
+    )
+    lessons: Lessons | None = field(
+        default=None, metadata={"description": "Lessons, where you have them already."}
+    )
+    key: Annotated[str, Len(1, 200)] | None = field(
+        default=None, metadata={"description": "Your own name for it; the same key is stored once."}
+    )
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DistillArguments:
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    trajectory_ids: Annotated[
-        Annotated[Ids, Field(min_length=1, max_length=50)] | None,
-        Field(description="Default: those pending."),
-    ] = None
-    limit: Annotated[int, Field(ge=1, le=5, description="Trajectories in this brief.")] = 5
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SaveArguments:
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    brief_id: Id
-    lessons: Annotated[Lessons, Field(description="Empty when there is nothing to learn.")]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillArguments(Strict):
+    trajectory_ids: Annotated[Ids, Len(1, 50)] | None = field(
+        default=None, metadata={"description": "Default: those pending."}
+    )
+    limit: Annotated[int, Interval(ge=1, le=5)] = field(
+        default=5, metadata={"description": "Trajectories in this brief."}
+    )
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ReportArguments:
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportArguments(Strict):
     retrieval_id: Id
-    outcome: Annotated[Outcome, Field(description="How the task ended that it served.")]
-    helpful: Annotated[
-        Annotated[Ids, Field(max_length=100)] | None, Field(description="Experiences that helped.")
-    ] = None
-    harmful: Annotated[
-        Annotated[Ids, Field(max_length=100)] | None, Field(description="Those that misled.")
-    ] = None
+    outcome: Outcome = field(metadata={"description": "How the task ended that it served."})
+    helpful: Annotated[Ids, Len(0, 100)] | None = field(
+        default=None, metadata={"description": "Experiences that helped."}
+    )
+    harmful: Annotated[Ids, Len(0, 100)] | None = field(
+        default=None, metadata={"description": "Those that misled."}
+    )
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Fields:
-    """What an edit may set; and `revision`: a revert goes back to before it (default the last)."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    zone: Zone | None = None
-    level: Level | None = None
-    title: Title | None = None
-    when: When | None = None
-    lesson: LessonText | None = None
-    examples: Examples | None = None
-    domain: Domain | None = None
-    tags: Tags | None = None
-    priority: Priority | None = None
-    revision: Annotated[
-        Annotated[int, Field(ge=1)] | None,
-        Field(description="For revert: back to before this one."),
-    ] = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CurateArguments:
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurateArguments(Strict):
     id: Id
     action: Curation
-    reason: Annotated[Annotated[Task, Field(max_length=2_000)], Field(description="For history.")]
-    fields: Annotated[Fields | None, Field(description="For edit: new values.")] = None
-
-
-def checked(kind: type[T], value: object) -> T:
-    """`value`, a mapping as it came in, as one of the frozen values above.
-
-    Raises:
-        InputError: one sentence that names the argument and what is wrong with it.
-    """
-    if isinstance(value, Mapping):
-        value = _parsed(kind, cast("Mapping[str, Any]", value))
-        check_encodable(value)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        check_encodable(dataclasses.asdict(value))
-    try:
-        result = adapter(kind).validate_python(value)
-    except ValidationError as error:
-        raise InputError(_sentence(kind, error.errors(include_url=False)[0])) from error
-    _check_body(result)
-    return result
-
-
-def parsed(kind: type[T], text: str) -> T:
-    """An LLM's answer as one of the frozen values; a fence around its JSON is taken off.
-
-    Raises:
-        AnswerError: it is not that; the sentence says why.
-    """
-    bare = text.strip()
-    if bare.startswith("```") and bare.endswith("```"):
-        bare = bare[3:-3].removeprefix("json")
-    try:
-        content = json.loads(bare)
-    except (ValueError, RecursionError) as error:
-        raise AnswerError("it is no JSON") from error
-    if not isinstance(content, dict):
-        raise AnswerError("it is no JSON object")
-    try:
-        return checked(kind, cast("dict[str, object]", content))
-    except InputError as error:
-        raise AnswerError(str(error)) from error
-
-
-def _parsed(kind: type, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists and objects that a client sent as JSON text (Claude Desktop does) as what they are."""
-    properties: dict[str, Any] = schema_of(kind)["properties"]
-    parsed = dict(value)
-    for name, item in value.items():
-        if isinstance(item, str) and item[:1] in ("[", "{") and not _is_text(properties.get(name)):
-            with contextlib.suppress(ValueError, RecursionError):
-                parsed[name] = json.loads(item)
-    return parsed
-
-
-def _is_text(schema: dict[str, Any] | None) -> bool:
-    options: list[dict[str, Any]] = (schema or {}).get("anyOf", [schema or {}])
-    return any("string" in option.get("type", ()) for option in options)
-
-
-def check_encodable(value: object) -> None:
-    """Refuse text that is no Unicode, wherever in a value.
-
-    Raises:
-        InputError: a text holds half of a surrogate pair.
-    """
-    try:
-        json.dumps(value, ensure_ascii=False, default=str).encode()
-    except UnicodeEncodeError as error:
-        raise InputError("a text holds half of a surrogate pair: send valid Unicode") from error
-
-
-def _check_body(trajectory: object) -> None:
-    if not isinstance(trajectory, Trajectory):
-        return
-    if trajectory.steps is not None and trajectory.transcript is not None:
-        raise InputError("give steps or transcript, not both: they are two forms of the same text")
-    if len(trajectory.steps or ()) > STEPS_LIMIT:
-        raise InputError(
-            f"steps has {len(trajectory.steps or ()):,} items; the limit is {STEPS_LIMIT:,}: "
-            "put short ones together, or send a transcript"
-        )
-    texts = [trajectory.transcript, trajectory.answer, trajectory.feedback]
-    for step in trajectory.steps or ():
-        texts += [step.name, step.content]
-    size = sum(len(text.encode()) for text in texts if text)
-    if size > TRAJECTORY_LIMIT:
-        raise InputError(
-            f"the trajectory has {size:,} bytes; the limit is {TRAJECTORY_LIMIT:,} (5 MiB): "
-            "leave out long outputs that taught nothing"
-        )
-
-
-def _where(kind: type, location: tuple[int | str, ...]) -> str:
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return glance(path.removeprefix(".")) or ("the lesson" if kind is Lesson else "the object")
-
-
-def glance(text: str) -> str:
-    """So much of a text from outside as a sentence about it needs."""
-    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004
-
-
-def _shown(value: object) -> str:
-    return glance(repr(value))
-
-
-def _sentence(kind: type, error: ErrorDetails) -> str:
-    where, context, given = _where(kind, error["loc"]), error.get("ctx", {}), error["input"]
-    match error["type"]:
-        case "missing" | "missing_argument":
-            problem = "is missing: give it too"
-        case "unexpected_keyword_argument" | "extra_forbidden":
-            return f"there is no argument {where!r}{_known(kind, error['loc'])}"
-        case "enum" | "literal_error":
-            expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
-            problem = f"cannot be {_shown(given)}; it is one of: {expected}"
-        case other if other in BOUNDS:
-            problem = BOUNDS[other].format(size=len(str(given)), **context)
-        case other:
-            problem = f"cannot be {_shown(given)}; it must be {_expected(other)}"
-    return f"{where} {problem}"
-
-
-BOUNDS = {
-    "blank": "is empty: say it in words",
-    "string_too_short": "is empty: say it in words",
-    "string_too_long": "has {size:,} characters; the limit is {max_length:,}: shorten it",
-    "too_long": "has {actual_length} items; the limit is {max_length}: send fewer",
-    "too_short": "is an empty list: leave it out or name at least one",
-    "greater_than_equal": "is too small; it must be at least {ge}",
-    "less_than_equal": "is too large; it must be at most {le}",
-}
-
-
-def _known(kind: type, location: tuple[int | str, ...]) -> str:
-    schema: dict[str, Any] = schema_of(kind)
-    for part in location[:-1]:
-        inner = schema["items"] if isinstance(part, int) else schema["properties"][part]
-        schema = inner.get("anyOf", [inner])[0]  # it, or null
-    return f"; it takes {', '.join(schema.get('properties', ()))}"
-
-
-def _expected(error_type: str) -> str:
-    families = {
-        "string": "text",
-        "int": "a whole number",
-        "float": "a number",
-        "tuple": "a list",
-        "list": "a list",
-        "frozen": "a list",
-        "dataclass": "an object",
-        "bool": "true or false",
-    }
-    return families.get(error_type.split("_", 1)[0], "as the tool's schema says")
+    reason: Annotated[Task, Len(0, 2_000)] = field(metadata={"description": "For history."})
+    fields: Fields | None = field(default=None, metadata={"description": "For edit: new values."})

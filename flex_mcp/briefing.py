@@ -5,11 +5,13 @@ The same prompts as a model's critic and updater get, in one question: the assis
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from annotated_types import Len
+from pydantic import WithJsonSchema
 
 from flex_mcp import critic
-from flex_mcp.arguments import SaveArguments, adapter, schema_of
 from flex_mcp.excerpts import (
     SHORTEST,
     BriefTrajectory,
@@ -20,11 +22,34 @@ from flex_mcp.excerpts import (
     shown,
     trajectory_text,
 )
-from flex_mcp.models import Decision, Experience, Lesson, RecordedTrajectory, Road
+from flex_mcp.models import (
+    LESSONS_LIMIT,
+    Decision,
+    Experience,
+    Id,
+    Lesson,
+    RecordedTrajectory,
+    Road,
+    Strict,
+)
 from flex_mcp.prompting import Prompts
+from flex_mcp.validation import adapter, schema_of
 
 BRIEF_LIMIT = 20_000  # characters of a brief, in each of its forms
 ENVELOPE = 500  # what the answer of the tool adds to it
+
+
+Lessons = Annotated[
+    tuple[Any, ...],  # each is checked by itself: one bad lesson never refuses the others
+    Len(0, LESSONS_LIMIT),
+    WithJsonSchema({"type": "array", "maxItems": LESSONS_LIMIT, "items": schema_of(Lesson)}),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveArguments(Strict):
+    brief_id: Id
+    lessons: Lessons = field(metadata={"description": "Empty when there is nothing to learn."})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

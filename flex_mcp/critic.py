@@ -6,34 +6,32 @@ and successes side by side, and what made the difference.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from annotated_types import Len
 
-from flex_mcp.arguments import checked, parsed, schema_of
 from flex_mcp.errors import AnswerError, InputError
 from flex_mcp.excerpts import BriefTrajectory, shown_within, trajectory_text
 from flex_mcp.models import (
     LESSONS_LIMIT,
-    STRICT,
     Lesson,
     Level,
     Outcome,
     RecordedTrajectory,
+    Strict,
     Zone,
     values_of,
 )
 from flex_mcp.prompting import Prompts
 from flex_mcp.turns import Message, Prompt
+from flex_mcp.validation import checked, parsed, schema_of
 
 FRAME = 500  # characters that the question has besides the trajectories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnsweredLesson:
+class AnsweredLesson(Strict):
     """A lesson as the critic answers it: every field is there, empty where it says nothing."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     zone: Zone
     level: Level
@@ -47,12 +45,10 @@ class AnsweredLesson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CriticAnswer:
+class CriticAnswer(Strict):
     """What a model answers."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    lessons: Annotated[tuple[AnsweredLesson, ...], Field(max_length=LESSONS_LIMIT)]
+    lessons: Annotated[tuple[AnsweredLesson, ...], Len(0, LESSONS_LIMIT)]
 
 
 def instructions(prompts: Prompts, chosen: Sequence[RecordedTrajectory]) -> str:

@@ -6,7 +6,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from flex_mcp import briefing, critic, updater
-from flex_mcp.arguments import checked, schema_of
 from flex_mcp.llm import WINDOW
 from flex_mcp.models import (
     Experience,
@@ -19,6 +18,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.prompting import Prompts
 from flex_mcp.turns import Prompt
+from flex_mcp.validation import checked, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,17 +1,15 @@
 """Guides: what a prompt says to the assistant, and what it shows of the library as data."""
 
 import dataclasses
-from typing import ClassVar, NamedTuple
-
-from pydantic import ConfigDict
+from typing import NamedTuple
 
 from flex_mcp import uris
 from flex_mcp.answers import hit_alone, pages
 from flex_mcp.app import App
-from flex_mcp.arguments import checked
-from flex_mcp.models import STRICT, Domain, Found, Task
+from flex_mcp.models import Domain, Found, Strict, Task
 from flex_mcp.quoting import one_line, quoted
 from flex_mcp.uris import JSON, MARKDOWN
+from flex_mcp.validation import checked
 
 
 class Data(NamedTuple):
@@ -28,10 +26,8 @@ class Guide(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Arguments:
+class Arguments(Strict):
     """What a prompt takes; arguments that are not given are None."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     task: Task | None = None
     domain: Domain | None = None

@@ -1,6 +1,7 @@
 """The values of the product: frozen, and named as the vocabulary names them.
 
-Limits are part of the types: `arguments.checked` enforces them where a value comes in from outside.
+Limits are part of the types, as plain markers: `validation.checked` enforces them where a value
+comes in from outside. A field's `description` is what its published schema says of it.
 Times are aware datetimes in UTC. Ids are a prefix and 12 characters of a-z2-7 (60 random bits),
 short enough for a model to copy: t_ trajectory, e_ experience, r_ retrieval, b_ brief.
 """
@@ -15,8 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import AfterValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from annotated_types import Interval, Len, Predicate
 
 TASK_LIMIT = 20_000  # characters of a task, and of a query
 TRAJECTORY_LIMIT = 5 * 1024 * 1024  # bytes of one trajectory
@@ -136,69 +136,76 @@ class RevisionKind(StrEnum):
     APPROVE = "approve"
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise PydanticCustomError("blank", "blank")  # never shown: arguments words it
-    return text
+def _is_said(text: str) -> bool:
+    return bool(text.strip())
 
 
-NOT_BLANK = AfterValidator(_not_blank)
+NOT_BLANK = Predicate(_is_said)
 
-Task = Annotated[str, Field(min_length=1, max_length=TASK_LIMIT), NOT_BLANK]
-Title = Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT), NOT_BLANK]
-When = Annotated[str, Field(max_length=WHEN_LIMIT)]
-LessonText = Annotated[str, Field(min_length=1, max_length=LESSON_LIMIT), NOT_BLANK]
-Example = Annotated[str, Field(min_length=1, max_length=4_000), NOT_BLANK]
-Examples = Annotated[tuple[Example, ...], Field(max_length=20)]
-Domain = Annotated[str, Field(max_length=DOMAIN_LIMIT)]
-Tag = Annotated[str, Field(min_length=1, max_length=60), NOT_BLANK]
-Tags = Annotated[tuple[Tag, ...], Field(max_length=TAGS_LIMIT)]
-Priority = Annotated[int, Field(ge=1, le=5)]
+Id = Annotated[str, Len(0, 100)]
+Task = Annotated[str, Len(1, TASK_LIMIT), NOT_BLANK]
+Title = Annotated[str, Len(1, TITLE_LIMIT), NOT_BLANK]
+When = Annotated[str, Len(0, WHEN_LIMIT)]
+LessonText = Annotated[str, Len(1, LESSON_LIMIT), NOT_BLANK]
+Example = Annotated[str, Len(1, 4_000), NOT_BLANK]
+Examples = Annotated[tuple[Example, ...], Len(0, 20)]
+Domain = Annotated[str, Len(0, DOMAIN_LIMIT)]
+Tag = Annotated[str, Len(1, 60), NOT_BLANK]
+Tags = Annotated[tuple[Tag, ...], Len(0, TAGS_LIMIT)]
+Priority = Annotated[int, Interval(ge=1, le=5)]
 
-STRICT = ConfigDict(extra="forbid", revalidate_instances="always")
+
+class Strict:
+    """A value that takes no field it does not know, where it comes in from outside."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar = {"extra": "forbid", "revalidate_instances": "always"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step of a trajectory."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
     kind: StepKind
     content: str
-    name: Annotated[str | None, Field(max_length=200, description="Tool or actor.")] = None
+    name: Annotated[str | None, Len(0, 200)] = field(
+        default=None, metadata={"description": "Tool or actor."}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agent:
+class Agent(Strict):
     """Who did the work."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    name: Annotated[str | None, Field(max_length=200)] = None
-    model: Annotated[str | None, Field(max_length=200)] = None
+    name: Annotated[str | None, Len(0, 200)] = None
+    model: Annotated[str | None, Len(0, 200)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trajectory:
+class Trajectory(Strict):
     """What was tried for one task, and how it ended. Of steps and transcript at most one."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    task: Annotated[Task, Field(description="The task as it was given.")]
-    outcome: Annotated[Outcome, Field(description="How it ended, honestly.")]
-    steps: Annotated[
-        tuple[Step, ...] | None,
-        Field(description="What was done, in order, errors and dead ends included."),
-    ] = None
-    transcript: Annotated[str | None, Field(description="Instead of steps: the whole text.")] = None
-    answer: Annotated[str | None, Field(description="The result that was given.")] = None
-    feedback: Annotated[
-        str | None, Field(description="The verdict: test output, the user's words, right answer.")
-    ] = None
-    score: Annotated[float | None, Field(ge=0, le=1)] = None
-    verified_by: Annotated[VerifiedBy, Field(description="Who says so.")] = VerifiedBy.NONE
-    domain: Annotated[Domain | None, Field(description="A path such as python/packaging.")] = None
+    task: Task = field(metadata={"description": "The task as it was given."})
+    outcome: Outcome = field(metadata={"description": "How it ended, honestly."})
+    steps: tuple[Step, ...] | None = field(
+        default=None,
+        metadata={"description": "What was done, in order, errors and dead ends included."},
+    )
+    transcript: str | None = field(
+        default=None, metadata={"description": "Instead of steps: the whole text."}
+    )
+    answer: str | None = field(default=None, metadata={"description": "The result that was given."})
+    feedback: str | None = field(
+        default=None,
+        metadata={"description": "The verdict: test output, the user's words, right answer."},
+    )
+    score: Annotated[float | None, Interval(ge=0, le=1)] = None
+    verified_by: VerifiedBy = field(
+        default=VerifiedBy.NONE, metadata={"description": "Who says so."}
+    )
+    domain: Domain | None = field(
+        default=None, metadata={"description": "A path such as python/packaging."}
+    )
     agent: Agent | None = None
 
 
@@ -214,34 +221,54 @@ class RecordedTrajectory(Trajectory):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class Lesson(Strict):
     """A proposal, not yet an Experience."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    zone: Annotated[
-        Zone,
-        Field(description="golden: it worked. warning: it failed. mixed: failed, then worked."),
-    ]
-    level: Annotated[
-        Level, Field(description="principle: strategy. pattern: method. instance: concrete case.")
-    ]
+    zone: Zone = field(
+        metadata={
+            "description": "golden: it worked. warning: it failed. mixed: failed, then worked."
+        }
+    )
+    level: Level = field(
+        metadata={"description": "principle: strategy. pattern: method. instance: concrete case."}
+    )
     title: Title
-    when: Annotated[When, Field(description="When it applies, in words of the situation.")]
-    lesson: Annotated[LessonText, Field(description="What to do or avoid, and why.")]
-    examples: Annotated[Examples, Field(description="Short quotes from the trajectory.")] = ()
+    when: When = field(metadata={"description": "When it applies, in words of the situation."})
+    lesson: LessonText = field(metadata={"description": "What to do or avoid, and why."})
+    examples: Examples = field(
+        default=(), metadata={"description": "Short quotes from the trajectory."}
+    )
     domain: Domain | None = None
     tags: Tags = ()
-    action: Annotated[
-        Action | None, Field(description="What to do with it; without one it is placed.")
-    ] = None
-    into: Annotated[
-        str | None, Field(description="The experience that merge, discard, supersede name.")
-    ] = None
-    reason: Annotated[str | None, Field(max_length=2_000)] = None
-    trajectory_ids: Annotated[
-        tuple[str, ...] | None, Field(max_length=50, description="Its evidence; default: all.")
-    ] = None
+    action: Action | None = field(
+        default=None, metadata={"description": "What to do with it; without one it is placed."}
+    )
+    into: str | None = field(
+        default=None,
+        metadata={"description": "The experience that merge, discard, supersede name."},
+    )
+    reason: Annotated[str | None, Len(0, 2_000)] = None
+    trajectory_ids: Annotated[tuple[str, ...] | None, Len(0, 50)] = field(
+        default=None, metadata={"description": "Its evidence; default: all."}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields(Strict):
+    """What an edit may set; and `revision`: a revert goes back to before it (default the last)."""
+
+    zone: Zone | None = None
+    level: Level | None = None
+    title: Title | None = None
+    when: When | None = None
+    lesson: LessonText | None = None
+    examples: Examples | None = None
+    domain: Domain | None = None
+    tags: Tags | None = None
+    priority: Priority | None = None
+    revision: Annotated[int, Interval(ge=1)] | None = field(
+        default=None, metadata={"description": "For revert: back to before this one."}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ from flex_mcp.arguments import (
     GetArguments,
     RecordArguments,
     ReportArguments,
-    SaveArguments,
     SearchArguments,
 )
+from flex_mcp.briefing import SaveArguments
 from flex_mcp.consent import Person
 from flex_mcp.errors import NotFoundError
 from flex_mcp.llm import LLM

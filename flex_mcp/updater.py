@@ -7,17 +7,15 @@ library, so its question has the same size at a hundred experiences and at a mil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import ConfigDict
-
-from flex_mcp.arguments import checked, parsed, schema_of
 from flex_mcp.errors import AnswerError, InputError
 from flex_mcp.excerpts import cut
-from flex_mcp.models import STRICT, Action, Experience, Lesson, Placement, When
+from flex_mcp.models import Action, Experience, Lesson, Placement, Strict, When
 from flex_mcp.prompting import Prompts
 from flex_mcp.quoting import one_line, quoted
 from flex_mcp.turns import Message, Prompt, Shown
+from flex_mcp.validation import checked, parsed, schema_of
 
 NEAREST = 4  # experiences shown beside a lesson
 WHOLE = 6_000  # characters up to which an experience is shown whole, examples included
@@ -25,10 +23,8 @@ CUT = 1_000  # characters of one that is longer: enough to know it, not to merge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnsweredDecision:
+class AnsweredDecision(Strict):
     """What becomes of lesson `number`."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     number: int
     action: Action
@@ -42,10 +38,8 @@ class AnsweredDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpdaterAnswer:
+class UpdaterAnswer(Strict):
     """What a model answers."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     decisions: tuple[AnsweredDecision, ...]
 

@@ -12,13 +12,12 @@ from flex_mcp.arguments import (
     GetArguments,
     RecordArguments,
     ReportArguments,
-    SaveArguments,
     SearchArguments,
-    checked,
-    schema_of,
 )
+from flex_mcp.briefing import SaveArguments
 from flex_mcp.errors import InputError
 from flex_mcp.models import TRAJECTORY_LIMIT, Lesson, Level, Outcome, Step, StepKind, Zone
+from flex_mcp.validation import checked, schema_of
 
 TOOLS = [
     SearchArguments,

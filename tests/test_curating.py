@@ -9,13 +9,13 @@ from fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flex_mcp.arguments import Fields
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library import Library
 from flex_mcp.models import (
     Action,
     Curation,
     Experience,
+    Fields,
     Filter,
     Level,
     Revision,

@@ -19,13 +19,12 @@ from test_server import answer, connected, text_of
 from test_server import refusal as refused
 
 from flex_mcp import open_library
-from flex_mcp.arguments import Fields
 from flex_mcp.distiller import Distiller
 from flex_mcp.errors import ModelServiceError
 from flex_mcp.library import Library
 from flex_mcp.library.turns import Turns
 from flex_mcp.llm import AnthropicLLM
-from flex_mcp.models import Curation, Experience, Road
+from flex_mcp.models import Curation, Experience, Fields, Road
 from flex_mcp.prompting import Prompts
 from flex_mcp.turns import Reply, Turn
 

@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flex_mcp import open_library
-from flex_mcp.arguments import Fields
 from flex_mcp.errors import InputError, NotALibraryError
 from flex_mcp.exchange import Format, export_file, export_library, import_file, import_text
 from flex_mcp.library import Library
@@ -26,6 +25,7 @@ from flex_mcp.models import (
     Agent,
     Curation,
     Experience,
+    Fields,
     Lesson,
     Level,
     Outcome,

@@ -33,7 +33,6 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from flex_mcp import open_library
-from flex_mcp.arguments import Fields
 from flex_mcp.cli import main
 from flex_mcp.errors import FullDiskError, InputError, NotFoundError
 from flex_mcp.exchange import Format, export_library, import_file
@@ -44,6 +43,7 @@ from flex_mcp.models import (
     Action,
     Agent,
     Curation,
+    Fields,
     Filter,
     Level,
     Placement,

@@ -16,7 +16,6 @@ from fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, fake_library
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from flex_mcp.arguments import Fields
 from flex_mcp.errors import InputError
 from flex_mcp.library import Library
 from flex_mcp.library.placing import snapshot_of
@@ -25,6 +24,7 @@ from flex_mcp.models import (
     Curation,
     DecisionKind,
     Experience,
+    Fields,
     Filter,
     Lesson,
     Level,

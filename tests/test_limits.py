@@ -26,7 +26,7 @@ from test_stdio import served as served_on_pipes
 from flex_mcp import open_library
 from flex_mcp.answers import WHOLE_LIMIT, pages, plain
 from flex_mcp.app import App
-from flex_mcp.arguments import RecordArguments, checked
+from flex_mcp.arguments import RecordArguments
 from flex_mcp.errors import InputError, NotALibraryError
 from flex_mcp.library import Library
 from flex_mcp.server import build_server
@@ -34,6 +34,7 @@ from flex_mcp.server import limits as kept
 from flex_mcp.sqlite import rows
 from flex_mcp.transports import connections, room
 from flex_mcp.transports.limits import MAX_MESSAGE, MAX_VALUES, too_many_values
+from flex_mcp.validation import checked
 
 
 def message(size: int, *, id_first: bool = True) -> str:

@@ -30,7 +30,6 @@ from messages_api import (
 )
 
 from flex_mcp import critic
-from flex_mcp.arguments import parsed, schema_of
 from flex_mcp.critic import CriticAnswer
 from flex_mcp.distiller import Distiller
 from flex_mcp.errors import ModelError, ModelServiceError
@@ -40,6 +39,7 @@ from flex_mcp.models import Action, DecisionKind, Road
 from flex_mcp.prompting import Prompts
 from flex_mcp.turns import Message, Prompt, Reply, Stop, Turn
 from flex_mcp.updater import UpdaterAnswer
+from flex_mcp.validation import parsed, schema_of
 
 KEY = "sk-ant-api03-of-nobody"
 MODEL = "claude-haiku-5-5"

@@ -16,7 +16,6 @@ from mcp.client import ClientRequestContext
 from mcp.client.session import ClientSession
 
 from flex_mcp.app import App
-from flex_mcp.arguments import Fields
 from flex_mcp.cli import main
 from flex_mcp.errors import InputError
 from flex_mcp.exchange import export_library, import_text
@@ -27,6 +26,7 @@ from flex_mcp.models import (
     Curation,
     Decision,
     DecisionKind,
+    Fields,
     Lesson,
     Origin,
     Placement,

@@ -24,7 +24,6 @@ from mcp_types import Implementation
 
 from flex_mcp import open_library, redaction
 from flex_mcp.app import App
-from flex_mcp.arguments import Fields
 from flex_mcp.cli import main
 from flex_mcp.errors import SettingError
 from flex_mcp.exchange import Format, export_library, import_text
@@ -33,6 +32,7 @@ from flex_mcp.library.briefs import NewBrief
 from flex_mcp.models import (
     Agent,
     Curation,
+    Fields,
     Origin,
     Placement,
     RevisionKind,

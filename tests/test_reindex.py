@@ -21,7 +21,6 @@ from fakes import (
 )
 
 from flex_mcp import open_library
-from flex_mcp.arguments import Fields
 from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.errors import EmbedderError
 from flex_mcp.library import Library
@@ -30,6 +29,7 @@ from flex_mcp.models import (
     Action,
     Curation,
     DecisionKind,
+    Fields,
     Filter,
     TrajectoryState,
     new_id,

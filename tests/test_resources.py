@@ -360,7 +360,7 @@ async def test_the_older_era_hears_of_changes_by_whatever_process(
 
 
 def _fields(**values: str) -> Any:
-    from flex_mcp.arguments import Fields  # noqa: PLC0415
+    from flex_mcp.models import Fields  # noqa: PLC0415
 
     return Fields(**values)  # pyright: ignore[reportArgumentType]
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -265,3 +267,21 @@ def test_a_library_from_before_tokens_were_kept_ranks_the_same(tmp_path: Path) -
             kept = other.execute("SELECT count(*) FROM tokens").get
         assert scores(library.search(query, abstain=False)) == before
     assert kept == len(LESSONS)
+
+
+SEARCHES = """
+import sys
+from flex_mcp import open_library
+with open_library(sys.argv[1]) as library:
+    print(len(library.search("the release build fails in the image of the compiler").hits))
+print(sorted({"mcp", "mcp_types", "pydantic", "pydantic_core"} & sys.modules.keys()))
+"""
+
+
+def test_a_search_needs_neither_pydantic_nor_the_sdk(tmp_path: Path) -> None:
+    with open_library(tmp_path / "library.db") as library:
+        add(library, a_lesson("The release build fails: pin the compiler in the image."))
+    command = [sys.executable, "-c", SEARCHES, str(tmp_path / "library.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    hits, imported = done.stdout.splitlines()
+    assert (int(hits) > 0, imported) == (True, "[]")

@@ -14,10 +14,9 @@ from distilling import Desk
 from fakes import FakeEmbedder, a_brief, a_lesson, a_trajectory, add, fake_library, one, record
 from messages_api import lesson
 
-from flex_mcp.arguments import Fields
 from flex_mcp.exchange import export_library, import_text
 from flex_mcp.library import Library
-from flex_mcp.models import Action, Curation, Origin, Outcome, Placement, Road
+from flex_mcp.models import Action, Curation, Fields, Origin, Outcome, Placement, Road
 
 DISTILLER = Origin(kind="distilled", by="a model", road=Road.ANTHROPIC)
 

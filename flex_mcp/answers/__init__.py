@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from flex_mcp.arguments import Detail, adapter
+from flex_mcp.arguments import Detail
 from flex_mcp.briefing import Distillation
 from flex_mcp.excerpts import BriefTrajectory, Neighbour, cut
 from flex_mcp.models import (
@@ -35,6 +35,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.quoting import NATURE, all_visible, named, one_line, quoted, visible
 from flex_mcp.redaction import told
+from flex_mcp.validation import adapter
 
 CONCISE_LIMIT = 6_000  # characters of each form
 DETAILED_LIMIT = 40_000

@@ -9,7 +9,7 @@ import click
 from flex_mcp import tools
 from flex_mcp.answers import Answer, reports
 from flex_mcp.app import App
-from flex_mcp.arguments import CurateArguments, GetArguments, SearchArguments, checked
+from flex_mcp.arguments import CurateArguments, GetArguments, SearchArguments
 from flex_mcp.cli.commands import (
     CALLER,
     LEVELS,
@@ -19,6 +19,7 @@ from flex_mcp.cli.commands import (
     with_library_or_new,
 )
 from flex_mcp.models import Curation, Level, Status, Zone
+from flex_mcp.validation import checked
 
 
 @click.command()

@@ -11,7 +11,7 @@ import click
 from flex_mcp import tools
 from flex_mcp.answers import Answer, reports
 from flex_mcp.app import App
-from flex_mcp.arguments import RecordArguments, checked
+from flex_mcp.arguments import RecordArguments
 from flex_mcp.cli.commands import (
     CALLER,
     WorkFailedError,
@@ -22,6 +22,7 @@ from flex_mcp.cli.commands import (
 )
 from flex_mcp.errors import InputError
 from flex_mcp.models import TRAJECTORIES
+from flex_mcp.validation import checked
 
 
 @click.command()

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from flex_mcp.arguments import adapter
 from flex_mcp.errors import InputError
 from flex_mcp.library import Library
 from flex_mcp.library.importing import Bundle
@@ -31,6 +30,7 @@ from flex_mcp.models import (
     clean_domain,
 )
 from flex_mcp.store import Entry, Reading
+from flex_mcp.validation import adapter
 
 NAME, FORMAT = "flex-mcp", 1
 KINDS: dict[str, type[Any]] = {

@@ -12,7 +12,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
-from flex_mcp.arguments import Fields, check_encodable
 from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingError
 from flex_mcp.library import briefs, curating, recording, reindexing, settling
 from flex_mcp.library.background import BACKGROUND, KeptBackground
@@ -32,6 +31,7 @@ from flex_mcp.models import (
     Decision,
     DecisionKind,
     Experience,
+    Fields,
     Filter,
     Found,
     Hit,
@@ -58,6 +58,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.redaction import Redactor
 from flex_mcp.store import BACKUPS, Reading, Store, Writing
+from flex_mcp.validation import check_encodable
 
 if TYPE_CHECKING:
     from flex_mcp.forgotten import Choice, Cleaned  # late: few processes forget

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from flex_mcp.arguments import adapter
 from flex_mcp.errors import InputError, NotFoundError, StaleError
 from flex_mcp.library.lessons import RawLesson
 from flex_mcp.models import (
@@ -23,6 +22,7 @@ from flex_mcp.models import (
     fingerprint,
 )
 from flex_mcp.store import Reading, Writing
+from flex_mcp.validation import adapter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

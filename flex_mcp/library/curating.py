@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from flex_mcp.arguments import Fields
 from flex_mcp.embedder import Embedder
 from flex_mcp.errors import AnswerError, InputError, NotFoundError
 from flex_mcp.library.embedders import Embedders
@@ -15,6 +14,7 @@ from flex_mcp.library.quarantine import approved, held, needs_a_person, screened
 from flex_mcp.models import (
     Curation,
     Experience,
+    Fields,
     Origin,
     Revision,
     RevisionKind,

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from flex_mcp.arguments import checked
 from flex_mcp.embedder import Embedder
 from flex_mcp.errors import EmbedderError, FlexError, InputError
 from flex_mcp.library.embedders import Embedders
@@ -22,6 +21,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.redaction import Redactor, told
 from flex_mcp.store import Store, Writing
+from flex_mcp.validation import checked
 
 if TYPE_CHECKING:
     from flex_mcp.screening import Screened

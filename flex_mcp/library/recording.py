@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flex_mcp.arguments import checked
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library.retrievals import credited
 from flex_mcp.models import (
@@ -20,6 +19,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.redaction import Redactor, carried
 from flex_mcp.store import Writing
+from flex_mcp.validation import checked
 
 
 @dataclass(frozen=True, slots=True)

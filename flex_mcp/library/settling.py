@@ -6,12 +6,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
-from flex_mcp.arguments import Fields
 from flex_mcp.errors import AnswerError
 from flex_mcp.library import briefs, curating
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import PreparedLessons, place, prepare, source
-from flex_mcp.models import Brief, Curation, Decision, Origin, Placement
+from flex_mcp.models import Brief, Curation, Decision, Fields, Origin, Placement
 from flex_mcp.redaction import Redactor
 from flex_mcp.store import Store, Writing
 

@@ -19,11 +19,9 @@ from flex_mcp.arguments import (
     GetArguments,
     RecordArguments,
     ReportArguments,
-    SaveArguments,
     SearchArguments,
-    checked,
-    schema_of,
 )
+from flex_mcp.briefing import SaveArguments
 from flex_mcp.consent import Unasked
 from flex_mcp.errors import FlexError
 from flex_mcp.llm import Later
@@ -33,6 +31,7 @@ from flex_mcp.server.audience import Audience
 from flex_mcp.server.caller import client_name, only_reads
 from flex_mcp.server.limits import patient
 from flex_mcp.tools import Caller
+from flex_mcp.validation import checked, schema_of
 
 Call = Callable[[App, Any, Caller], Answer]
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import apsw
 
 from flex_mcp.analysis import expanded
-from flex_mcp.arguments import adapter
 from flex_mcp.models import (
     Agent,
     Brief,
@@ -37,6 +36,7 @@ from flex_mcp.models import (
 from flex_mcp.store import Scored, Standing
 from flex_mcp.tokens import tokens as known_tokens
 from flex_mcp.turns import Prompt, Reply, Turn
+from flex_mcp.validation import adapter
 
 if TYPE_CHECKING:
     import numpy as np  # late where it is used: most starts need no vectors of their own

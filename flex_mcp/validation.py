@@ -1,0 +1,225 @@
+"""Validation: what comes in from outside becomes our frozen values, or is refused in our own words.
+
+Pydantic does the checking and makes the published schemas; it is imported when it is first asked,
+so that a search does without it. What it finds becomes one sentence that names the argument; the
+noise goes out of the schemas.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from flex_mcp.errors import AnswerError, InputError
+from flex_mcp.models import STEPS_LIMIT, TRAJECTORY_LIMIT, Lesson, Trajectory
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+    from pydantic_core import ErrorDetails
+
+T = TypeVar("T")
+
+
+def adapter(kind: type[T]) -> "TypeAdapter[T]":
+    """Pydantic's view of one of our frozen values; it checks, dumps and describes them."""
+    return _adapter(kind)
+
+
+@functools.cache
+def _adapter(kind: Any) -> "TypeAdapter[Any]":  # noqa: ANN401  a cache loses the type
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+@functools.cache
+def schema_of(kind: type) -> dict[str, Any]:
+    """The JSON schema of a value, without generated titles, null defaults and references."""
+    schema = adapter(kind).json_schema()
+    definitions = schema.pop("$defs", {})
+    schema.pop("description", None)
+    return _plain(schema, definitions)
+
+
+def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401  any JSON
+    if isinstance(node, list):
+        return [_plain(item, definitions) for item in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    schema = cast("dict[str, Any]", node)
+    if "$ref" in schema:
+        target = dict(definitions[schema["$ref"].rsplit("/", 1)[-1]])
+        target.pop("description", None)
+        schema = target | schema
+    noise = {"title", "$ref"}
+    if schema.get("default", 0) is None:
+        noise.add("default")
+    properties = schema.get("properties", {})
+    plain = {
+        key: _plain(value, definitions)
+        for key, value in schema.items()
+        if key not in noise and key != "properties"
+    }
+    if properties:
+        plain.setdefault("additionalProperties", False)
+        plain["properties"] = {key: _plain(value, definitions) for key, value in properties.items()}
+    return plain
+
+
+def checked(kind: type[T], value: object) -> T:
+    """`value`, a mapping as it came in, as one of the frozen values above.
+
+    Raises:
+        InputError: one sentence that names the argument and what is wrong with it.
+    """
+    from pydantic import ValidationError
+
+    if isinstance(value, Mapping):
+        value = _parsed(kind, cast("Mapping[str, Any]", value))
+        check_encodable(value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        check_encodable(dataclasses.asdict(value))
+    try:
+        result = adapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise InputError(_sentence(kind, error.errors(include_url=False)[0])) from error
+    _check_body(result)
+    return result
+
+
+def parsed(kind: type[T], text: str) -> T:
+    """An LLM's answer as one of the frozen values; a fence around its JSON is taken off.
+
+    Raises:
+        AnswerError: it is not that; the sentence says why.
+    """
+    bare = text.strip()
+    if bare.startswith("```") and bare.endswith("```"):
+        bare = bare[3:-3].removeprefix("json")
+    try:
+        content = json.loads(bare)
+    except (ValueError, RecursionError) as error:
+        raise AnswerError("it is no JSON") from error
+    if not isinstance(content, dict):
+        raise AnswerError("it is no JSON object")
+    try:
+        return checked(kind, cast("dict[str, object]", content))
+    except InputError as error:
+        raise AnswerError(str(error)) from error
+
+
+def _parsed(kind: type, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists and objects that a client sent as JSON text (Claude Desktop does) as what they are."""
+    properties: dict[str, Any] = schema_of(kind)["properties"]
+    parsed = dict(value)
+    for name, item in value.items():
+        if isinstance(item, str) and item[:1] in ("[", "{") and not _is_text(properties.get(name)):
+            with contextlib.suppress(ValueError, RecursionError):
+                parsed[name] = json.loads(item)
+    return parsed
+
+
+def _is_text(schema: dict[str, Any] | None) -> bool:
+    options: list[dict[str, Any]] = (schema or {}).get("anyOf", [schema or {}])
+    return any("string" in option.get("type", ()) for option in options)
+
+
+def check_encodable(value: object) -> None:
+    """Refuse text that is no Unicode, wherever in a value.
+
+    Raises:
+        InputError: a text holds half of a surrogate pair.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError as error:
+        raise InputError("a text holds half of a surrogate pair: send valid Unicode") from error
+
+
+def _check_body(trajectory: object) -> None:
+    if not isinstance(trajectory, Trajectory):
+        return
+    if trajectory.steps is not None and trajectory.transcript is not None:
+        raise InputError("give steps or transcript, not both: they are two forms of the same text")
+    if len(trajectory.steps or ()) > STEPS_LIMIT:
+        raise InputError(
+            f"steps has {len(trajectory.steps or ()):,} items; the limit is {STEPS_LIMIT:,}: "
+            "put short ones together, or send a transcript"
+        )
+    texts = [trajectory.transcript, trajectory.answer, trajectory.feedback]
+    for step in trajectory.steps or ():
+        texts += [step.name, step.content]
+    size = sum(len(text.encode()) for text in texts if text)
+    if size > TRAJECTORY_LIMIT:
+        raise InputError(
+            f"the trajectory has {size:,} bytes; the limit is {TRAJECTORY_LIMIT:,} (5 MiB): "
+            "leave out long outputs that taught nothing"
+        )
+
+
+def _where(kind: type, location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return glance(path.removeprefix(".")) or ("the lesson" if kind is Lesson else "the object")
+
+
+def glance(text: str) -> str:
+    """So much of a text from outside as a sentence about it needs."""
+    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004
+
+
+def _shown(value: object) -> str:
+    return glance(repr(value))
+
+
+def _sentence(kind: type, error: "ErrorDetails") -> str:
+    where, context, given = _where(kind, error["loc"]), error.get("ctx", {}), error["input"]
+    match error["type"]:
+        case "missing" | "missing_argument":
+            problem = "is missing: give it too"
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            return f"there is no argument {where!r}{_known(kind, error['loc'])}"
+        case "enum" | "literal_error":
+            expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
+            problem = f"cannot be {_shown(given)}; it is one of: {expected}"
+        case other if other in BOUNDS:
+            problem = BOUNDS[other].format(size=len(str(given)), **context)
+        case other:
+            problem = f"cannot be {_shown(given)}; it must be {_expected(other)}"
+    return f"{where} {problem}"
+
+
+BOUNDS = {
+    "predicate_failed": "is empty: say it in words",
+    "string_too_short": "is empty: say it in words",
+    "string_too_long": "has {size:,} characters; the limit is {max_length:,}: shorten it",
+    "too_long": "has {actual_length} items; the limit is {max_length}: send fewer",
+    "too_short": "is an empty list: leave it out or name at least one",
+    "greater_than_equal": "is too small; it must be at least {ge}",
+    "less_than_equal": "is too large; it must be at most {le}",
+}
+
+
+def _known(kind: type, location: tuple[int | str, ...]) -> str:
+    schema: dict[str, Any] = schema_of(kind)
+    for part in location[:-1]:
+        inner = schema["items"] if isinstance(part, int) else schema["properties"][part]
+        schema = inner.get("anyOf", [inner])[0]  # it, or null
+    return f"; it takes {', '.join(schema.get('properties', ()))}"
+
+
+def _expected(error_type: str) -> str:
+    families = {
+        "string": "text",
+        "int": "a whole number",
+        "float": "a number",
+        "tuple": "a list",
+        "list": "a list",
+        "frozen": "a list",
+        "dataclass": "an object",
+        "bool": "true or false",
+    }
+    return families.get(error_type.split("_", 1)[0], "as the tool's schema says")
