@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flex_mcp import embedder, model_files
-from flex_mcp.answers.embedders import Offer, Switched
 from flex_mcp.embedder import FASTEMBED, STATIC, Embedder
 from flex_mcp.errors import EmbedderError, InputError, SettingError
+from flex_mcp.models import Vectors
 from flex_mcp.settings import absolute
 
 if TYPE_CHECKING:
@@ -17,6 +17,36 @@ if TYPE_CHECKING:
     from flex_mcp.library import Library, Progress
     from flex_mcp.library.switching import Trial
     from flex_mcp.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An embedder: what it costs and gives, as far as that was measured.
+
+    `query_ms` is a query of 100 tokens and `load_seconds` a process's first; `ndcg` is the mean
+    nDCG@10 in % of the five sets of docs/retrieval.md, with full text.
+    """
+
+    name: str
+    used: bool = False
+    where: str = "to be fetched"
+    megabytes: int | None = None
+    dimension: int | None = None
+    query_ms: float | None = None
+    load_seconds: float | None = None
+    ndcg: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    """A library that went over to an embedder, or had it already."""
+
+    vectors: Vectors
+    previous: str | None
+    experiences: int
+    embedded: bool
+    folder: Path | None
+
 
 SUGGESTED = (  # docs/retrieval.md; MiniLM's costs are of float32, as fetched, its nDCG of int8
     Offer(

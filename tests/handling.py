@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flex_mcp import open_library
-from flex_mcp.answers import pages, reports
+from flex_mcp.answers import pages
 from flex_mcp.errors import FlexError
 from flex_mcp.exchange import Format, export_library
 from flex_mcp.library import Library
@@ -30,7 +30,7 @@ def look(library: Library) -> None:
 
 
 def count(library: Library) -> None:
-    reports.statistics_answer("x", library.statistics(), library.last_revisions(5))
+    pages.statistics_answer("x", library.statistics(), library.last_revisions(5))
     pages.library_page(library)
     library.last_writes(20)
 

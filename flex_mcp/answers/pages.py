@@ -5,21 +5,33 @@ Text from outside is quoted, as in the tools' answers.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flex_mcp.answers import (
     DETAILED_LIMIT,
     WHOLE_LIMIT,
+    Answer,
     ExperienceAnswer,
     experience_answer,
     experience_text,
     origin_text,
-    reports,
+    plain,
+    revision_answer,
 )
 from flex_mcp.errors import NotFoundError
 from flex_mcp.excerpts import all_steps, shown, trajectory_text
-from flex_mcp.models import TRAJECTORY_LIMIT, Experience, Level, RecordedTrajectory, Status, Zone
+from flex_mcp.models import (
+    TRAJECTORY_LIMIT,
+    Experience,
+    Level,
+    RecordedTrajectory,
+    Revision,
+    Spent,
+    Statistics,
+    Status,
+    Zone,
+)
 from flex_mcp.quoting import NATURE, named, one_line, quoted
 
 if TYPE_CHECKING:
@@ -39,15 +51,56 @@ def whole(library: "Library", experience: Experience, room: int = WHOLE_LIMIT) -
 
 def library_page(library: "Library") -> str:
     """Counts by zone, level, domain and state, and the last changes, as JSON."""
-    answer = reports.statistics_answer(
-        library.name, library.statistics(), library.last_revisions(CHANGES)
-    )
+    answer = statistics_answer(library.name, library.statistics(), library.last_revisions(CHANGES))
     content = {name: value for name, value in answer.content.items() if name != "library"}
     domains = Counter[str](content["by_domain"]).most_common()
     content["by_domain"] = dict(domains[:DOMAINS])
     if len(domains) > DOMAINS:
         content["more_domains"] = f"{len(domains) - DOMAINS:,} smaller ones: run flex-mcp stats"
     return json.dumps(content, ensure_ascii=False, indent=2)  # its path is nobody else's business
+
+
+def statistics_answer(name: str, counts: Statistics, last: Sequence[Revision]) -> Answer:
+    """The counts of a library, and its last changes."""
+    vectors = counts.vectors
+    embedder = f"{vectors.embedder}, version {vectors.version}" if vectors else "none yet"
+    lines = [
+        f"Library {name} ({counts.library_id}, schema {counts.schema_version})",
+        f"Experiences   {counts.experiences}  {listed(counts.by_status)}",
+        f"  by level    {listed(counts.by_level)}",
+        f"  by zone     {listed(counts.by_zone)}",
+        f"  by domain   {listed(counts.by_domain)}",
+        f"Trajectories  {counts.trajectories}  {listed(counts.by_state)}",
+        f"Retrievals    {counts.retrievals}",
+        f"Revisions     {counts.revisions}",
+        f"Embedder      {embedder}",
+        f"In memory     {counts.held / 1_000_000:.1f} MB in each process that searches",
+        *(f"Asked         {_spent(one)}" for one in counts.spent),
+    ]
+    changes = [
+        f"  {one.at:%Y-%m-%d %H:%M}  {one.kind:<10}  {one.experience_id}  "
+        + one_line(one.after.title)
+        for one in last
+    ]
+    content = plain(counts) | {
+        "library": name,
+        "last_changes": [
+            {"experience_id": one.experience_id} | plain(revision_answer(one)) for one in last
+        ],
+    }
+    return Answer(content, "\n".join([*lines, *(["Last changes", *changes] if changes else [])]))
+
+
+def _spent(one: Spent) -> str:
+    cost = "tokens not counted"
+    if one.input_tokens is not None and one.output_tokens is not None:
+        cost = f"{one.input_tokens:,} tokens read, {one.output_tokens:,} written"
+    return f"{one_line(one.model)} by {one.road}: {one.questions} questions, {cost}"
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name or '(no domain)'} {count}" for name, count in ordered) or "-"
 
 
 def experience_page(library: "Library", id_: str) -> str:

@@ -4,7 +4,8 @@ import contextlib
 import platform
 import shlex
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flex_mcp import __version__, open_library, settings
+from flex_mcp.answers import Answer
 from flex_mcp.cli.commands import before_the_command, fail, json_option, show_answer
 from flex_mcp.clients.places import ClientName, Machine, Scope
 from flex_mcp.errors import ClientCommandError, FlexError, InputError
 
 if TYPE_CHECKING:
-    from flex_mcp.clients.installing import Clients, Report
+    from flex_mcp.clients.installing import Change, Clients, Report
+    from flex_mcp.doctor import Check
+    from flex_mcp.sqlite.repair import Mended
 
 CLIENTS, SCOPES = [*map(str, ClientName)], [*map(str, Scope)]
+SAID = {  # by `Made`
+    "added": "{0} is added to {1}",
+    "replaced": "the entry {0} is made anew in {1}",
+    "unchanged": "{0} is there already, as it should be, in {1}",
+    "removed": "{0} is taken out of {1}",
+    "absent": "{0} is not in {1}",
+}
 
 
 def on_client(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,7 +95,6 @@ def uninstall(*, client: str, scope: str, dry_run: bool, as_json: bool) -> None:
 
 
 def _show(work: "Callable[[Clients], Report]", *, dry_run: bool, as_json: bool) -> None:
-    from flex_mcp.answers.clients import client_answer
     from flex_mcp.clients.installing import Clients
 
     try:
@@ -92,6 +102,54 @@ def _show(work: "Callable[[Clients], Report]", *, dry_run: bool, as_json: bool) 
     except ClientCommandError as error:
         fail(str(error), 1)
     show_answer(client_answer(report), as_json)
+
+
+def client_answer(report: "Report") -> Answer:
+    """What became of a client's files, and how to see that it works."""
+    from flex_mcp.clients.configs import CLIENTS as CONFIGS
+    from flex_mcp.clients.entries import NAME
+
+    client = CONFIGS[report.client]
+    check = client.check
+    if report.scope is Scope.PROJECT and client.in_project:
+        check += f"; {client.in_project}"
+    lines = [line for one in report.changes for line in _change_lines(one, client.title)]
+    if report.dry_run:
+        lines = ["Dry run, nothing is changed.", *lines]
+    if report.entry is not None:
+        shown = client.format.put("", (client.root, NAME), report.entry)
+        lines += ["", textwrap.indent(shown.rstrip(), "    "), "", f"To check: {check}."]
+    elif any(one.made == "removed" for one in report.changes):
+        lines.append(f"{client.title} knows it when it is started anew.")
+    content: dict[str, Any] = {
+        "client": str(report.client),
+        "scope": str(report.scope),
+        "dry_run": report.dry_run,
+        "changes": [_change_content(one) for one in report.changes],
+        "entry": report.entry,
+        "check": None if report.entry is None else check,
+    }
+    return Answer(content, "\n".join(lines))
+
+
+def _change_lines(change: "Change", title: str) -> list[str]:
+    from flex_mcp.clients.entries import NAME
+
+    said = SAID[change.made].format(NAME, f"{title}: {change.file}")
+    lines = [said[0].upper() + said[1:] if not said.startswith(NAME) else said]
+    lines += [f"By: {shlex.join(words)}" for words in change.commands]
+    if change.backup is not None:
+        lines.append(f"The file as it was: {change.backup}")
+    return lines
+
+
+def _change_content(change: "Change") -> dict[str, Any]:
+    return {
+        "file": str(change.file),
+        "made": str(change.made),
+        "backup": None if change.backup is None else str(change.backup),
+        "commands": [list(words) for words in change.commands],
+    }
 
 
 @click.command()
@@ -115,7 +173,6 @@ def doctor(*, library: str | None, repair: bool, as_json: bool) -> None:
         path = settings.Settings.from_environment(library or before_the_command()).library
         _repair(path, as_json=as_json)
         return
-    from flex_mcp.answers.clients import doctor_answer
     from flex_mcp.doctor import Patient, examine
 
     patient = Patient(
@@ -131,8 +188,28 @@ def doctor(*, library: str | None, repair: bool, as_json: bool) -> None:
         fail(f"the doctor found {faults} fault{'s' if faults > 1 else ''}", 1)
 
 
+def doctor_answer(checks: "list[Check]") -> Answer:
+    """One line a check, and below it how to mend what is not sound."""
+    width = max(len(one.name) for one in checks)
+    lines: list[str] = []
+    for one in checks:
+        lines.append(f"{one.state:<7}  {one.name:<{width}}  {one.says}")
+        if one.mend is not None:
+            lines.append(f"{'':<7}  {'':<{width}}  → {one.mend}")
+    counts = {state: sum(one.state == state for one in checks) for state in ("fault", "warning")}
+    content: dict[str, Any] = {
+        "sound": not counts["fault"],
+        "faults": counts["fault"],
+        "warnings": counts["warning"],
+        "checks": [
+            {"name": one.name, "state": str(one.state), "says": one.says, "mend": one.mend}
+            for one in checks
+        ],
+    }
+    return Answer(content, "\n".join(lines))
+
+
 def _repair(path: Path, *, as_json: bool) -> None:
-    from flex_mcp.answers.copies import mended_answer
     from flex_mcp.sqlite.repair import mend
 
     mended = mend(path)
@@ -140,6 +217,44 @@ def _repair(path: Path, *, as_json: bool) -> None:
         with contextlib.suppress(FlexError), open_library(path) as library:
             library.calibrate()  # what was measured of the library may be lost too
     show_answer(mended_answer(path, mended), as_json)
+
+
+def mended_answer(path: Path, mended: "Mended") -> Answer:
+    """What was found, what was done about it, and what could not be saved."""
+    if not mended.found:
+        lines = [f"There is nothing to mend in {path}."]
+    elif mended.rebuilt:
+        lines = [f"Full text and the vectors' index of {path} are made anew from its tables."]
+    else:
+        lines = [f"{path} is a new file with what could be read of the damaged one."]
+        lines += [f"The damaged one is kept: {mended.damaged}"] if mended.damaged else []
+        lines.append(f"Saved: {_counts(mended.saved)}")
+        lines.append(f"Lost: {_counts(mended.lost) if mended.lost else 'no row that was seen'}")
+        if mended.pages_lost:
+            lines.append(
+                f"{mended.pages_lost:,} pages could not be read, and their rows are not counted: "
+                "if you have a backup, look whether it holds more."
+            )
+        if mended.unembedded:
+            lines.append(
+                f"{mended.unembedded:,} experiences have no vectors: run `flex-mcp reindex`."
+            )
+    lines += [f"Found: {one}" for one in mended.found if one.strip()]
+    content = {
+        "library": str(path),
+        "found": list(mended.found),
+        "rebuilt": mended.rebuilt,
+        "damaged": None if mended.damaged is None else str(mended.damaged),
+        "saved": dict(mended.saved),
+        "lost": dict(mended.lost),
+        "pages_lost": mended.pages_lost,
+        "unembedded": mended.unembedded,
+    }
+    return Answer(content, "\n".join(lines))
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
 
 
 def machine() -> Machine:

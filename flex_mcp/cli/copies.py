@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,9 @@ from flex_mcp.cli.commands import (
 from flex_mcp.errors import InputError
 from flex_mcp.settings import Settings, absolute
 
+if TYPE_CHECKING:
+    from flex_mcp.sqlite.restoring import Restored
+
 
 @click.command()
 @click.argument("file", required=False)
@@ -28,9 +32,12 @@ def backup(*, file: str | None, app: App) -> Answer:
     By default it goes beside the library, with the time in its name. The copy is checked, and whole
     or not there. It is a library itself: --library opens it.
     """
-    from flex_mcp.answers.copies import backup_answer
-
     return backup_answer(app.library.backup(file, client=CALLER.name))
+
+
+def backup_answer(made: Path) -> Answer:
+    text = f"Copied and checked: {made}\n`flex-mcp restore` with this file goes back to it."
+    return Answer({"file": str(made), "bytes": made.stat().st_size}, text)
 
 
 @click.command()
@@ -44,7 +51,6 @@ def restore(*, file: str, yes: bool, library: str | None, as_json: bool) -> None
     It is kept beside the library. Programs that have the library open go on with what was
     restored; a library that is damaged or missing must not be open anywhere.
     """
-    from flex_mcp.answers.copies import restored_answer
     from flex_mcp.sqlite.restoring import restore as restored
 
     path = Settings.from_environment(library or before_the_command()).library
@@ -60,3 +66,23 @@ def _ask(path: Path, backup: Path) -> None:
     question = f"Put what {backup} holds in the place of all of {path}?"
     if not click.confirm(question, err=True):
         raise InputError("nothing was restored: you said no")
+
+
+def restored_answer(path: Path, backup: Path, restored: "Restored") -> Answer:
+    lines = [f"Restored {path} from {backup}: {restored.experiences:,} experiences."]
+    if restored.copy:
+        lines.append(f"What was there before: {restored.copy}")
+    if restored.damaged:
+        lines.append(f"The file that could not be used: {restored.damaged}")
+    content = {
+        "library": str(path),
+        "backup": str(backup),
+        "experiences": restored.experiences,
+        "copy": _text(restored.copy),
+        "damaged": _text(restored.damaged),
+    }
+    return Answer(content, "\n".join(lines))
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

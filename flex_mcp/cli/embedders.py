@@ -1,10 +1,18 @@
 """Commands on the embedders: which there are, and going over to another."""
 
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
 import click
 
 from flex_mcp.answers import Answer
 from flex_mcp.app import App
 from flex_mcp.cli.commands import CALLER, progress_lines, say, with_library, with_library_or_new
+
+if TYPE_CHECKING:
+    from flex_mcp.choosing import Offer, Switched
+
+HEADS = "embedder", "where", "disk", "dimensions", "query", "load", "nDCG@10"
 
 
 @click.group(invoke_without_command=True)
@@ -23,7 +31,6 @@ def list_embedders(*, every: bool, app: App) -> Answer:
 
     No network is used.
     """
-    from flex_mcp.answers.embedders import offers_answer
     from flex_mcp.choosing import offers
 
     return offers_answer(str(app.settings.library), offers(app, every=every))
@@ -42,8 +49,66 @@ def use_embedder(model: str, *, path: str | None, app: App) -> Answer:
     embedded anew while searches go on with the old vectors, which serve until all is done. Stop it
     whenever you like: the next run goes on where it was. `flex-mcp embedder use static` goes back.
     """
-    from flex_mcp.answers.embedders import switched_answer
     from flex_mcp.choosing import Watcher, use
 
     with progress_lines("Embedding") as progress:
         return switched_answer(use(app, model, path, Watcher(say, progress, CALLER.name)))
+
+
+def offers_answer(library: str, offers: "list[Offer]") -> Answer:
+    """A table; the embedder that the library uses is marked."""
+    table = [HEADS, *map(_cells, offers)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    marks = [" ", *("*" if one.used else " " for one in offers)]
+    lines = [
+        f"{mark} {cells[0]:<{widths[0]}}  {cells[1]:<{widths[1]}}  "
+        + "  ".join(map(str.rjust, cells[2:], widths[2:]))
+        for mark, cells in zip(marks, table, strict=True)
+    ]
+    notes = (
+        f"* what {library} uses, or will when it is made.",
+        "query: one of 100 tokens; load: a process's first; both on two cores. nDCG@10: in %, the",
+        "mean of five sets, with full text (docs/retrieval.md). -: not measured.",
+        "`flex-mcp embedder use NAME` goes over to one; `--path FOLDER` where there is no network.",
+    )
+    content = {"library": library, "embedders": [asdict(one) for one in offers]}
+    return Answer(content, "\n".join([*lines, "", *notes]))
+
+
+def _cells(one: "Offer") -> tuple[str, ...]:
+    return (
+        one.name,
+        one.where,
+        _figure(one.megabytes, " MB"),
+        _figure(one.dimension, ""),
+        _figure(one.query_ms, " ms"),
+        _figure(one.load_seconds, " s"),
+        _figure(one.ndcg, ""),
+    )
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "-" if value is None else f"{value:,}{unit}"
+
+
+def switched_answer(switched: "Switched") -> Answer:
+    vectors = switched.vectors
+    about = f"{vectors.embedder} (version {vectors.version}, {vectors.dimension} dimensions)"
+    if switched.embedded:
+        text = f"The library uses {about} now: {switched.experiences:,} experiences are embedded."
+    else:
+        text = f"The library uses {about} already: nothing was embedded."
+    if switched.folder is not None:
+        text += f" The model is kept in {switched.folder}."
+    if switched.previous not in {None, vectors.embedder}:
+        text += f" `flex-mcp embedder use {switched.previous}` goes back."
+    content = {
+        "embedder": vectors.embedder,
+        "version": vectors.version,
+        "dimension": vectors.dimension,
+        "previous": switched.previous,
+        "experiences": switched.experiences,
+        "embedded": switched.embedded,
+        "folder": None if switched.folder is None else str(switched.folder),
+    }
+    return Answer(content, text)

@@ -7,9 +7,11 @@ from typing import Any
 import click
 
 from flex_mcp import tools
-from flex_mcp.answers import Answer, reports
+from flex_mcp.answers import Answer
+from flex_mcp.answers.pages import statistics_answer
 from flex_mcp.app import App
 from flex_mcp.arguments import CurateArguments, GetArguments, SearchArguments
+from flex_mcp.cli import reports
 from flex_mcp.cli.commands import (
     CALLER,
     LEVELS,
@@ -172,7 +174,7 @@ def log(*, about: str | None, limit: int, app: App) -> Answer:
 def stats(*, app: App) -> Answer:
     """Count what the library holds."""
     library = app.library
-    return reports.statistics_answer(library.name, library.statistics(), library.last_revisions(5))
+    return statistics_answer(library.name, library.statistics(), library.last_revisions(5))
 
 
 @click.command()

@@ -2,8 +2,8 @@
 
 import click
 
-from flex_mcp.answers import reports
 from flex_mcp.app import App
+from flex_mcp.cli import reports
 from flex_mcp.cli.commands import json_option, show_answer
 
 

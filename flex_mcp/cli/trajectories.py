@@ -9,9 +9,10 @@ from typing import cast
 import click
 
 from flex_mcp import tools
-from flex_mcp.answers import Answer, reports
+from flex_mcp.answers import Answer
 from flex_mcp.app import App
 from flex_mcp.arguments import RecordArguments
+from flex_mcp.cli import reports
 from flex_mcp.cli.commands import (
     CALLER,
     WorkFailedError,

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flex_mcp.answers import Answer, distill_answer, group_lines, plain, revision_answer
-from flex_mcp.models import Experience, Level, Revision, Road, Spent, Statistics, Vectors, Write
+from flex_mcp.answers import Answer, distill_answer, group_lines, plain
+from flex_mcp.answers.pages import listed
+from flex_mcp.models import Experience, Level, Road, Vectors, Write
 from flex_mcp.quoting import one_line
 from flex_mcp.redaction import told
 
@@ -44,7 +45,7 @@ def backlog_answer(report: "Report", *, dry_run: bool) -> Answer:
     for one in report.failures:
         by_reason.setdefault(one.reason, []).extend(one.trajectory_ids)
     pending = [f"{', '.join(ids)}: {reason}" for reason, ids in by_reason.items()]
-    became = _listed(counts) if counts else "no lesson"
+    became = listed(counts) if counts else "no lesson"
     whole = f"{done} {len(content['trajectories'])} trajectories{cost}: {became}."
     lines = [
         whole if report.made or pending or report.stopped else "Nothing is free to be distilled.",
@@ -124,37 +125,6 @@ def import_answer(imported: "Imported") -> Answer:
     return Answer(content, "\n".join([made, *lines]))
 
 
-def statistics_answer(name: str, counts: Statistics, last: Sequence[Revision]) -> Answer:
-    """The counts of a library, and its last changes."""
-    vectors = counts.vectors
-    embedder = f"{vectors.embedder}, version {vectors.version}" if vectors else "none yet"
-    lines = [
-        f"Library {name} ({counts.library_id}, schema {counts.schema_version})",
-        f"Experiences   {counts.experiences}  {_listed(counts.by_status)}",
-        f"  by level    {_listed(counts.by_level)}",
-        f"  by zone     {_listed(counts.by_zone)}",
-        f"  by domain   {_listed(counts.by_domain)}",
-        f"Trajectories  {counts.trajectories}  {_listed(counts.by_state)}",
-        f"Retrievals    {counts.retrievals}",
-        f"Revisions     {counts.revisions}",
-        f"Embedder      {embedder}",
-        f"In memory     {counts.held / 1_000_000:.1f} MB in each process that searches",
-        *(f"Asked         {_spent(one)}" for one in counts.spent),
-    ]
-    changes = [
-        f"  {one.at:%Y-%m-%d %H:%M}  {one.kind:<10}  {one.experience_id}  "
-        + one_line(one.after.title)
-        for one in last
-    ]
-    content = plain(counts) | {
-        "library": name,
-        "last_changes": [
-            {"experience_id": one.experience_id} | plain(revision_answer(one)) for one in last
-        ],
-    }
-    return Answer(content, "\n".join([*lines, *(["Last changes", *changes] if changes else [])]))
-
-
 def log_answer(
     writes: Sequence[Write], about: str | None = None, perhaps: Sequence[Write] = ()
 ) -> Answer:
@@ -177,18 +147,6 @@ def _write(one: Write) -> str:
     more = f" and {one.touched - len(one.ids)} more" if one.touched > len(one.ids) else ""
     who = f"{one_line(one.client)} ({one.process})"
     return f"{one.at:%Y-%m-%d %H:%M:%S}  {one.verb:<12}  {who}  {', '.join(one.ids)}{more}".rstrip()
-
-
-def _spent(one: Spent) -> str:
-    cost = "tokens not counted"
-    if one.input_tokens is not None and one.output_tokens is not None:
-        cost = f"{one.input_tokens:,} tokens read, {one.output_tokens:,} written"
-    return f"{one_line(one.model)} by {one.road}: {one.questions} questions, {cost}"
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{name or '(no domain)'} {count}" for name, count in ordered) or "-"
 
 
 def reindex_answer(vectors: Vectors, experiences: int) -> Answer:
