@@ -2,7 +2,7 @@
 
     python benchmarks/duplicates.py [SOURCE...] [--json FILE] [--model-path FOLDER] [--wrong]
 
-`tests/near_duplicates.jsonl` holds pairs of lessons, each read and labelled by hand (from the
+`tests/data/near_duplicates.jsonl` holds pairs of lessons, each read and labelled by hand (from the
 second draw on with its cosine unseen). Asked is what is lost when only one of the two is kept,
 examples, reasons, wording and details that a reader would see to anyway aside:
 
@@ -56,7 +56,7 @@ from flex_mcp.models import Level, Snapshot, Zone, fingerprint
 from flex_mcp.ranking import function_words
 from flex_mcp.sqlite import SqliteStore
 
-PAIRS = Path(__file__).parents[1] / "tests" / "near_duplicates.jsonl"
+PAIRS = Path(__file__).parents[1] / "tests" / "data" / "near_duplicates.jsonl"
 MODEL = FASTEMBED + "sentence-transformers/all-MiniLM-L6-v2"
 DRAWN = 0.6  # the cosine from which on pairs count for the goal
 LABELLED, TRUE = 200, 60  # such pairs, at least, and the true ones among them

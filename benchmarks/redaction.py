@@ -2,11 +2,11 @@
 
     python benchmarks/redaction.py [TEXT...] [--json FILE] [--wrong]
 
-`tests/labelled_secrets.py` holds the lines, about as many with a secret as look-alikes, each with
-the exact texts that must go. Found is a secret of which nothing is left. A redaction is right where
-it takes nothing but a secret (two characters of padding aside). The second half of the lines was
-not looked at while the patterns were made. Speed is measured on the lines, again and again, and on
-each TEXT: a file, of which no secret is known, so that what goes is shown as a count.
+`tests/support/labelled_secrets.py` holds the lines, about as many with a secret as look-alikes,
+each with the exact texts that must go. Found is a secret of which nothing is left. A redaction is
+right where it takes nothing but a secret (two characters of padding aside). The second half of the
+lines was not looked at while the patterns were made. Speed is measured on the lines, again and
+again, and on each TEXT: a file, of which no secret is known, so that what goes is shown as a count.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from testbed import goal, print_table, write
 from flex_mcp.redaction import found, redact
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-LINES: Sequence[Any] = tuple(import_module("labelled_secrets").lines())
+LINES: Sequence[Any] = tuple(import_module("support.labelled_secrets").lines())
 RECALL, PRECISION, LEAST = 0.98, 0.95, 300
 PADDING = 2
 SPEED_ON = 2_000_000  # characters

@@ -2,14 +2,14 @@
 
     python benchmarks/screening.py [FLEX...] [--json FILE] [--missed]
 
-The attacks of `tests/attacks.jsonl` and the harmless texts of `tests/harmless.jsonl` were written
-by hand. The first two draws, halves of one, were written before the phrases were: tuned was on the
-first, the second was only measured. The phrases came from the same head, so both flatter. The third
-and the fourth draw were written when the phrases were done, to be worded otherwise: at first sight
-47 % and 53 % of them were found, and then phrases were added from them. The fifth is of the hardest
-wordings, and nothing was tuned on it: it says what a new wording meets. Whoever knows the phrases
-gets round them: the screening catches the common, and the quotation is the wall. FLEX are FLEX
-libraries, all harmless.
+The attacks of `attacks.jsonl` and the harmless texts of `harmless.jsonl` (in `tests/data/`) were
+written by hand. The first two draws, halves of one, were written before the phrases were: tuned was
+on the first, the second was only measured. The phrases came from the same head, so both flatter.
+The third and the fourth draw were written when the phrases were done, to be worded otherwise: at
+first sight 47 % and 53 % of them were found, and then phrases were added from them. The fifth is of
+the hardest wordings, and nothing was tuned on it: it says what a new wording meets. Whoever knows
+the phrases gets round them: the screening catches the common, and the quotation is the wall. FLEX
+are FLEX libraries, all harmless.
 
 `outside` is the stricter threshold, for imports and for what tools and pages gave; `own` is that
 for lessons of one's own work.
@@ -27,7 +27,7 @@ from testbed import ceiling, goal, print_table, rows, write
 from flex_mcp.exchange.flex import flex_entries
 from flex_mcp.screening import OUTSIDE, OWN, screened
 
-TESTS = Path(__file__).parents[1] / "tests"
+TEXTS = Path(__file__).parents[1] / "tests" / "data"
 RECALL, HELD, HARD = 0.95, 0.01, 0.05
 HALVES = 2  # of the draw that the goal is about
 
@@ -60,7 +60,7 @@ def flex_lessons(files: Iterable[Path]) -> list[Sequence[str]]:
 
 
 def by_half(name: str, what: str) -> list[dict[str, Any]]:
-    listed = rows(TESTS / name)
+    listed = rows(TEXTS / name)
     halves = dict.fromkeys(row["half"] for row in listed)
     return [
         judged([row["text"]] for row in listed if row["half"] == half).row(what, half)
@@ -69,7 +69,7 @@ def by_half(name: str, what: str) -> list[dict[str, Any]]:
 
 
 def by_family() -> list[dict[str, Any]]:
-    listed = rows(TESTS / "attacks.jsonl")
+    listed = rows(TEXTS / "attacks.jsonl")
     families = dict.fromkeys(row["family"] for row in listed)
     return [
         judged([row["text"]] for row in listed if row["family"] == family).row(family, "all")
@@ -79,7 +79,7 @@ def by_family() -> list[dict[str, Any]]:
 
 def tell_missed() -> None:
     for name in ("attacks.jsonl", "harmless.jsonl"):
-        for row in rows(TESTS / name):
+        for row in rows(TEXTS / name):
             found = screened([row["text"]])
             if (found.score >= OUTSIDE) != (name == "attacks.jsonl"):
                 print(f"{found.score:.2f} {row['text']!r} {found.reasons}")

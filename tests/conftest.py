@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes import LESSONS, Clock, FakeEmbedder, a_lesson, add, fake_library
 from hypothesis import settings
+from support.fakes import LESSONS, Clock, FakeEmbedder, a_lesson, add, fake_library
 
 from flex_mcp import open_library
 from flex_mcp.library import Library

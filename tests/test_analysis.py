@@ -1,9 +1,9 @@
 """What full-text search finds: every word of a text, identifiers whole and in parts, CJK text."""
 
 import pytest
-from fakes import a_lesson, add
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fakes import a_lesson, add
 
 from flex_mcp import open_library
 from flex_mcp.analysis import expanded

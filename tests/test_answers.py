@@ -5,9 +5,9 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from fakes import long_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.fakes import long_texts
 
 from flex_mcp.answers import (
     Answer,

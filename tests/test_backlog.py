@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from distilling import (
+from support.distilling import (
     PATIENCE,
     STOPPED,
     Desk,
@@ -21,7 +21,7 @@ from distilling import (
     task_of,
     teaches,
 )
-from messages_api import Json, decision, nobody_listens
+from support.messages_api import Json, decision, nobody_listens
 
 from flex_mcp import backlog, open_library
 from flex_mcp.distiller import Distiller

@@ -15,7 +15,7 @@ from typing import Any
 import apsw
 import pytest
 from click.testing import CliRunner, Result
-from fakes import FakeEmbedder, a_lesson, add, ask, fake_library, ids, one, record
+from support.fakes import FakeEmbedder, a_lesson, add, ask, fake_library, ids, one, record
 from test_faults import open_folder
 from test_processes import Worker, start
 from test_stdio import initialized, served

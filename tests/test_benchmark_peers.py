@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import LESSONS
+from support.fakes import LESSONS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
-from fakes import long_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.fakes import long_texts
 
 from flex_mcp.answers import Answer, distill_answer
 from flex_mcp.briefing import BRIEF_LIMIT, Distillation, fitted, versions

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from fakes import (
+from support.fakes import (
     Clock,
     FakeEmbedder,
     a_brief,

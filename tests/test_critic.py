@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from fakes import long_texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
-from messages_api import lesson
+from support.fakes import long_texts
+from support.messages_api import lesson
 from test_briefing import EVIL, PIECES, a_trajectory
 
 from flex_mcp.critic import lessons, question

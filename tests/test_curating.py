@@ -5,9 +5,9 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, models
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, models
 
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library import Library

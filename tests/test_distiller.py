@@ -11,10 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import messages_api as service
 import pytest
-from fakes import LESSONS, Clock, FakeEmbedder, a_lesson, add, fake_library, one, record
-from messages_api import Api, Json, Reaction, Script, adds, critic_and_updater, decision, lesson
+from support import messages_api as service
+from support.fakes import LESSONS, Clock, FakeEmbedder, a_lesson, add, fake_library, one, record
+from support.messages_api import (
+    Api,
+    Json,
+    Reaction,
+    Script,
+    adds,
+    critic_and_updater,
+    decision,
+    lesson,
+)
 from test_server import answer, connected, text_of
 from test_server import refusal as refused
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from flex_mcp import duplicates
 
-PAIRS = Path(__file__).with_name("near_duplicates.jsonl")
+PAIRS = Path(__file__).parent / "data" / "near_duplicates.jsonl"
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "duplicates.py"
 LABELS = {"same", "covers", "near", "different"}
 WORDS = st.sets(st.sampled_from("abcdefgh"))

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from fakes import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fakes import FakeEmbedder
 
 from flex_mcp import open_library
 from flex_mcp.cli import main

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from fakes import LESSONS, a_lesson
 from mcp import Client
-from small_models import SMALL, WIDE, hub, write_model
+from support.fakes import LESSONS, a_lesson
+from support.small_models import SMALL, WIDE, hub, write_model
 from test_cli import locked
 from test_processes import Worker
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import a_lesson, a_trajectory, brief, one
-from messages_api import Json, lesson
+from support.fakes import a_lesson, a_trajectory, brief, one
+from support.messages_api import Json, lesson
 from test_server import answer, connected, text_of
 
 from flex_mcp.library import Library

@@ -12,9 +12,9 @@ from typing import Any
 
 import apsw
 import pytest
-from fakes import FakeEmbedder, models
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.fakes import FakeEmbedder, models
 
 from flex_mcp import open_library
 from flex_mcp.errors import InputError, NotALibraryError

@@ -42,7 +42,7 @@ from typing import Any
 import apsw
 import pytest
 import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
-from fakes import Clock, FakeEmbedder, a_brief, a_lesson, a_trajectory, add, models, record
+from support.fakes import Clock, FakeEmbedder, a_brief, a_lesson, a_trajectory, add, models, record
 from test_processes import Worker, check_whole, start
 from test_stdio import Pipes, initialized, served
 

@@ -18,7 +18,9 @@ from typing import Any
 import apsw
 import pytest
 from click.testing import CliRunner, Result
-from fakes import (
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from support.fakes import (
     Clock,
     FakeEmbedder,
     a_brief,
@@ -29,8 +31,6 @@ from fakes import (
     one,
     record,
 )
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
 from flex_mcp import open_library
 from flex_mcp.cli import main
@@ -57,7 +57,7 @@ from flex_mcp.sqlite import file as sqlite_file
 from flex_mcp.sqlite.reading import SCANNED
 from flex_mcp.sqlite.writing import SqliteWriting
 
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).parent / "support" / "worker.py"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 

@@ -16,7 +16,11 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from fuzzing import (
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp import Client
+from mcp_types import TextContent
+from support.fuzzing import (
     LEAKS,
     anything,
     as_json,
@@ -31,10 +35,6 @@ from fuzzing import (
     tables,
     texts,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from mcp import Client
-from mcp_types import TextContent
 from test_http import HANDSHAKE, Served, served
 from test_stdio import MODERN
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import apsw
 import pytest
-from fakes import (
+from hypothesis import given
+from hypothesis import strategies as st
+from support.fakes import (
     LESSONS,
     Clock,
     FakeEmbedder,
@@ -24,7 +26,7 @@ from fakes import (
     fake_library,
     models,
 )
-from fuzzing import (
+from support.fuzzing import (
     anything,
     check_sentence,
     chosen,
@@ -35,8 +37,6 @@ from fuzzing import (
     spoiled,
     tables,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.errors import InputError
@@ -101,7 +101,7 @@ class Handling:
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None:
-            script = Path(__file__).with_name("handling.py")
+            script = Path(__file__).parent / "support" / "handling.py"
             self._process = subprocess.Popen(
                 [sys.executable, str(script)],
                 stdin=subprocess.PIPE,

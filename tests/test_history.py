@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, fake_library
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from support.fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, fake_library
 
 from flex_mcp.errors import InputError
 from flex_mcp.library import Library

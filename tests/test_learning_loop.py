@@ -14,9 +14,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from distilling import Desk, groups, task_of
-from fakes import FakeEmbedder, a_lesson, fake_library, record
-from messages_api import Json, critic_and_updater, decision, lesson, messages_api, question_of
+from support.distilling import Desk, groups, task_of
+from support.fakes import FakeEmbedder, a_lesson, fake_library, record
+from support.messages_api import (
+    Json,
+    critic_and_updater,
+    decision,
+    lesson,
+    messages_api,
+    question_of,
+)
 
 from flex_mcp import open_library
 from flex_mcp.distiller import Distiller

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes import LESSONS, Clock, a_lesson, a_trajectory, add, ids, one, record
+from support.fakes import LESSONS, Clock, a_lesson, a_trajectory, add, ids, one, record
 
 from flex_mcp.errors import NotFoundError
 from flex_mcp.library import Library

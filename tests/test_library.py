@@ -7,7 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import LESSONS, Clock, FakeEmbedder, a_lesson, a_trajectory, add, ids, models, one
+from support.fakes import (
+    LESSONS,
+    Clock,
+    FakeEmbedder,
+    a_lesson,
+    a_trajectory,
+    add,
+    ids,
+    models,
+    one,
+)
 
 from flex_mcp import open_library
 from flex_mcp.errors import InputError, NotFoundError

@@ -16,9 +16,9 @@ from typing import Any
 
 import anyio
 import pytest
-from fakes import a_lesson, a_trajectory, add, one
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from support.fakes import a_lesson, a_trajectory, add, one
 from test_http import HANDSHAKE, Served, handshake, served
 from test_stdio import Pipes, initialized
 from test_stdio import served as served_on_pipes

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from anthropic import Anthropic, BadRequestError, Omit
-from fakes import record
-from messages_api import (
+from support.fakes import record
+from support.messages_api import (
     Answer,
     Fault,
     Json,

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from fakes import FakeEmbedder, a_lesson, a_trajectory, models
 from mcp import Client
+from support.fakes import FakeEmbedder, a_lesson, a_trajectory, models
 from test_cli import connected, done, done_json, refused
 from test_server import answer
 

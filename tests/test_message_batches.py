@@ -9,8 +9,27 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from distilling import PATIENCE, STOPPED, Desk, except_for, groups, numbered, task_of, teaches
-from messages_api import BATCHES, Api, Fault, Json, decision, expired, lesson, question_of, status
+from support.distilling import (
+    PATIENCE,
+    STOPPED,
+    Desk,
+    except_for,
+    groups,
+    numbered,
+    task_of,
+    teaches,
+)
+from support.messages_api import (
+    BATCHES,
+    Api,
+    Fault,
+    Json,
+    decision,
+    expired,
+    lesson,
+    question_of,
+    status,
+)
 
 from flex_mcp import backlog
 from flex_mcp.models import Level, Zone

@@ -15,7 +15,7 @@ from flex_mcp import open_library
 from flex_mcp.models import Filter
 
 CHANCE = random.Random()  # noqa: S311  no secret: when to kill
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).parent / "support" / "worker.py"
 
 
 class Worker:

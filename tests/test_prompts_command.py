@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from distilling import Desk, bodies, systems, teaches
-from messages_api import adds, critic_and_updater, messages_api, question_of
+from support.distilling import Desk, bodies, systems, teaches
+from support.messages_api import adds, critic_and_updater, messages_api, question_of
 
 from flex_mcp import open_library
 from flex_mcp.cli import main

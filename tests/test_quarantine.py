@@ -10,10 +10,20 @@ from typing import Any, Literal
 import mcp_types as types
 import pytest
 from click.testing import CliRunner
-from fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, add, brief, fake_library, ids, one
 from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp.client.session import ClientSession
+from support.fakes import (
+    Clock,
+    FakeEmbedder,
+    a_lesson,
+    a_trajectory,
+    add,
+    brief,
+    fake_library,
+    ids,
+    one,
+)
 
 from flex_mcp.app import App
 from flex_mcp.cli import main

@@ -4,10 +4,10 @@ import unicodedata
 
 import pytest
 from click.testing import CliRunner
-from fakes import a_lesson, a_trajectory, add, one
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
+from support.fakes import a_lesson, a_trajectory, add, one
 
 from flex_mcp.answers import hit_alone
 from flex_mcp.answers.pages import domain_page, experience_page, trajectory_page, zone_page

@@ -15,12 +15,13 @@ from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
-from fakes import FakeEmbedder, a_lesson, a_trajectory, fake_library
 from hypothesis import given
 from hypothesis import strategies as st
-from labelled_secrets import BASE64, PROVIDERS, Line, drawn, lines, pieces, private_key
 from mcp import Client
 from mcp_types import Implementation
+from support import labelled_secrets
+from support.fakes import FakeEmbedder, a_lesson, a_trajectory, fake_library
+from support.labelled_secrets import BASE64, PROVIDERS, Line, drawn, lines, pieces, private_key
 
 from flex_mcp import open_library, redaction
 from flex_mcp.app import App
@@ -75,7 +76,7 @@ def test_the_labelled_lines_are_enough_and_found_as_well_as_we_say(tmp_path: Pat
 
 
 def test_no_line_of_this_repository_holds_a_whole_secret() -> None:
-    for page in (Path(__file__), Path(__file__).with_name("labelled_secrets.py")):
+    for page in (Path(__file__), Path(labelled_secrets.__file__)):
         written = page.read_text(encoding="utf-8").splitlines()
         kinds = {span.kind for line in written for span in redaction.found(line)}
         assert not kinds & {kind for kind in PROVIDERS if kind != "jwt"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from fakes import (
+from support.fakes import (
     LESSONS,
     FakeEmbedder,
     a_lesson,

@@ -11,9 +11,9 @@ from typing import Any
 import apsw
 import pytest
 from click.testing import CliRunner, Result
-from fakes import LESSONS, FakeEmbedder, a_lesson, add, ask, brief, fake_library, record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.fakes import LESSONS, FakeEmbedder, a_lesson, add, ask, brief, fake_library, record
 from test_processes import Worker
 
 from flex_mcp import open_library

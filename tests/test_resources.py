@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import anyio
 import pytest
-from fakes import LESSONS, a_lesson, add
 from mcp import Client, MCPError
 from mcp.server import MCPServer
 from mcp.server.connection import Connection
@@ -28,6 +27,7 @@ from mcp_types import (
     TextContent,
     TextResourceContents,
 )
+from support.fakes import LESSONS, a_lesson, add
 from test_server import ERAS, Era, answer
 
 from flex_mcp import open_library

@@ -10,10 +10,10 @@ from typing import Any
 
 import mcp_types as types
 import pytest
-from fakes import a_lesson, add, brief, one, record
 from mcp import Client
 from mcp.client import ClientRequestContext
-from messages_api import Json, critic_and_updater, decision, lesson, messages_api
+from support.fakes import a_lesson, add, brief, one, record
+from support.messages_api import Json, critic_and_updater, decision, lesson, messages_api
 from test_server import Era, answer
 
 from flex_mcp import open_library

@@ -11,11 +11,11 @@ from typing import Any, Literal
 import anyio
 import mcp_types as types
 import pytest
-from fakes import LESSONS, Clock, FakeEmbedder, a_lesson, a_trajectory, fake_library, one
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client import ClientRequestContext
 from mcp.shared.exceptions import MCPError
-from messages_api import Json, decision, lesson, messages_api, status
+from support.fakes import LESSONS, Clock, FakeEmbedder, a_lesson, a_trajectory, fake_library, one
+from support.messages_api import Json, decision, lesson, messages_api, status
 
 from flex_mcp.app import App
 from flex_mcp.library import Library

@@ -20,7 +20,7 @@ HALVES = ("first", "second")
 
 
 def rows(name: str, half: str | None = None) -> list[dict[str, str]]:
-    text = (Path(__file__).parent / name).read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "data" / name).read_text(encoding="utf-8")
     found = [json.loads(line) for line in text.splitlines()]
     return [row for row in found if half in {None, row["half"]}]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import apsw
 import pytest
-from fakes import LESSONS, a_lesson, add, ids
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fakes import LESSONS, a_lesson, add, ids
 
 from flex_mcp import open_library
 from flex_mcp.library import Library

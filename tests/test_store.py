@@ -12,9 +12,9 @@ from typing import Any
 import apsw
 import numpy as np
 import pytest
-from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.fakes import FakeEmbedder
 
 from flex_mcp.errors import InputError, LibraryError
 from flex_mcp.models import (

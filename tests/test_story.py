@@ -21,7 +21,9 @@ from mcp_types import ResourceListChangedNotification, ResourceUpdatedNotificati
 
 pytestmark = pytest.mark.anyio
 
-STORY: dict[str, Any] = json.loads(Path(__file__).with_name("story.json").read_text("utf-8"))
+STORY: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "data" / "story.json").read_text("utf-8")
+)
 ERAS = [pytest.param("auto", id="2026-07-28"), pytest.param("legacy", id="2025-11-25")]
 WHOLE_LIST = "the list"
 

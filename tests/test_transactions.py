@@ -10,9 +10,18 @@ from pathlib import Path
 
 import apsw
 import pytest
-from distilling import Desk
-from fakes import FakeEmbedder, a_brief, a_lesson, a_trajectory, add, fake_library, one, record
-from messages_api import lesson
+from support.distilling import Desk
+from support.fakes import (
+    FakeEmbedder,
+    a_brief,
+    a_lesson,
+    a_trajectory,
+    add,
+    fake_library,
+    one,
+    record,
+)
+from support.messages_api import lesson
 
 from flex_mcp.exchange import export_library, import_text
 from flex_mcp.library import Library

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes import a_lesson, long_texts
 from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
-from messages_api import Json, decision
+from support.fakes import a_lesson, long_texts
+from support.messages_api import Json, decision
 from test_briefing import EVIL, PIECES, an_experience
 
 from flex_mcp.errors import AnswerError

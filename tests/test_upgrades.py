@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import apsw
 import pytest
-from fakes import a_lesson, add, ask, record
+from support.fakes import a_lesson, add, ask, record
 from test_backups import spoil
 from test_processes import Worker, start
 from test_stdio import initialized, served

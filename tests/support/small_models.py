@@ -13,11 +13,11 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
-from fakes import LESSONS
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from flex_mcp.library.switching import QUESTION, RELATED, UNRELATED
+from support.fakes import LESSONS
 
 Rows = NDArray[np.float32]
 SMALL = "minishlab/potion-base-8M"

@@ -16,7 +16,11 @@ from typing import Any
 import apsw
 import pytest
 from click.testing import CliRunner, Result
-from messages_api import (
+
+from flex_mcp import open_library
+from flex_mcp.cli import main
+from flex_mcp.models import TrajectoryState
+from support.messages_api import (
     Api,
     Json,
     Reaction,
@@ -27,10 +31,6 @@ from messages_api import (
     messages_api,
     question_of,
 )
-
-from flex_mcp import open_library
-from flex_mcp.cli import main
-from flex_mcp.models import TrajectoryState
 
 STOPPED = "flex-mcp: stopped; run it again to go on, a batch goes on by itself\n"
 PATIENCE = 120  # seconds that a test waits for what another process does
