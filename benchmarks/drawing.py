@@ -17,7 +17,7 @@ def panels(count: int) -> tuple[Any, list[Any]]:
     return figure, list(axes[0])
 
 
-def save(figure: Any, path: Path) -> None:  # noqa: ANN401  a figure of matplotlib
+def save(figure: Any, path: Path) -> None:
     for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)

@@ -69,7 +69,7 @@ def check_sentence(error: FlexError) -> None:
     said = str(error)
     assert said.strip()
     assert "\n" not in said
-    assert len(said) < 2_000  # noqa: PLR2004  a sentence
+    assert len(said) < 2_000
 
 
 def front(raw: bytes) -> None:
@@ -100,7 +100,7 @@ def importing(name: str) -> Callable[[bytes], None]:
     return taken
 
 
-def no_model(name: str, fetch: bool) -> Any:  # noqa: ANN401, ARG001, FBT001  the seam's own
+def no_model(name: str, fetch: bool) -> Any:  # noqa: ARG001, FBT001  the seam's own
     from flex_mcp.embedder import StaticEmbedder  # noqa: PLC0415  only where files are imported
 
     return StaticEmbedder()

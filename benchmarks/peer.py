@@ -163,7 +163,7 @@ class Qdrant:
         return [point.id for point in found.points]
 
 
-def equals(models: Any, key: str, value: str | None) -> Any:  # noqa: ANN401  the package's own
+def equals(models: Any, key: str, value: str | None) -> Any:
     if value is None:
         return None
     match = models.MatchValue(value=value)

@@ -59,7 +59,7 @@ def scored(name: str, lines: Iterable[Any]) -> Score:
     return Score(name, len(chosen), secrets, gone, len(judged), sum(judged))
 
 
-def _is_gone(line: Any, secret: str) -> bool:  # noqa: ANN401  a line of the tests' own module
+def _is_gone(line: Any, secret: str) -> bool:
     """Whether neither the secret is left nor a third of it."""
     third = max(4, len(secret) // 3)
     pieces = {secret[:third], secret[-third:]}
@@ -68,7 +68,7 @@ def _is_gone(line: Any, secret: str) -> bool:  # noqa: ANN401  a line of the tes
     return not any(piece in left and piece not in without for piece in pieces)
 
 
-def _is_right(line: Any, taken: str) -> bool:  # noqa: ANN401  the same
+def _is_right(line: Any, taken: str) -> bool:
     if any(taken in secret for secret in line.secrets):
         return True
     rest = taken

@@ -230,4 +230,4 @@ def _duration(seconds: float) -> str:
     for unit, length in (("hour", 3600), ("minute", 60)):
         if seconds >= 1.5 * length:
             return f"{round(seconds / length)} {unit}s"
-    return "a minute" if seconds >= 45 else f"{max(round(seconds), 1)} s"  # noqa: PLR2004  as said
+    return "a minute" if seconds >= 45 else f"{max(round(seconds), 1)} s"

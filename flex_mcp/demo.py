@@ -85,7 +85,7 @@ class Demonstration:
             await self.unrelated(client, scenario["unrelated_task"])
         self.end()
 
-    def say(self, *parts: Any, end: str = "\n", soft_wrap: bool = False) -> None:  # noqa: ANN401  rich's
+    def say(self, *parts: Any, end: str = "\n", soft_wrap: bool = False) -> None:
         self.console.print(*parts, end=end, soft_wrap=soft_wrap)
 
     def line(self, text: str) -> None:

@@ -101,7 +101,7 @@ def _interpreter(patient: Patient) -> Check:
             says += f", in {cache}'s cache, which does not last"
             return Check("interpreter", State.WARNING, says, LASTING[cache])
         says += f", in uv's cache; clients are given {uvx}"
-    if bits < 64:  # noqa: PLR2004  the wheels of what we need are made for no less
+    if bits < 64:
         return Check("interpreter", State.WARNING, says, "use a Python of 64 bit")
     return Check("interpreter", State.OK, f"{NAME} {patient.version}, {says}")
 

@@ -152,7 +152,7 @@ def listed() -> list[Model]:
     return [_model(one) for one in _text_embedding().list_supported_models()]
 
 
-def _text_embedding() -> Any:  # noqa: ANN401  fastembed is imported late
+def _text_embedding() -> Any:
     no_telemetry()
     try:
         with contextlib.redirect_stdout(sys.stderr):  # it prints, and stdout is the protocol's
@@ -223,7 +223,7 @@ def _unknown(name: str, models: Sequence[Model]) -> str:
     )
 
 
-def _opened(model: Model, folder: Path) -> Any:  # noqa: ANN401  fastembed is imported late
+def _opened(model: Model, folder: Path) -> Any:
     text_embedding = _text_embedding()
     try:
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():

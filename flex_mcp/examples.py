@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def data(name: str) -> Any:  # noqa: ANN401  JSON of ours
+def data(name: str) -> Any:
     """A file of the demonstration's data."""
     return json.loads((files("flex_mcp") / "demo_data" / name).read_text(encoding="utf-8"))
 

@@ -117,7 +117,7 @@ def steps_text(steps: Sequence[Step], room: int) -> str:
     telling = [
         line
         for number, (line, step) in enumerate(zip(lines, steps, strict=True))
-        if number < 2 or number >= len(steps) - 3 or TROUBLE.search(step.content)  # noqa: PLR2004
+        if number < 2 or number >= len(steps) - 3 or TROUBLE.search(step.content)
     ]
     return cut("\n".join(telling), room)
 

@@ -108,7 +108,7 @@ class AnthropicLLM:
             middleware=[self._no_long_wait],
         )
 
-    def _no_long_wait(self, request: Any, call_next: "CallNext") -> "APIResponse[Any]":  # noqa: ANN401  the SDK's
+    def _no_long_wait(self, request: Any, call_next: "CallNext") -> "APIResponse[Any]":
         """A limit may ask for days; the SDK would sleep as long."""
         response = call_next(request)
         headers = response.http_response.headers
@@ -232,7 +232,7 @@ class AnthropicLLM:
             case 429:
                 why = f"{at} takes no more questions for now (429)"
                 what = "wait, and work on fewer at once"
-            case other if other >= 500:  # noqa: PLR2004  the servers' faults, 529 overloaded among them
+            case other if other >= 500:
                 why = f"{at} is overloaded or has a fault ({status})"
                 what = f"try again later, {OTHERWISE}"
             case _:

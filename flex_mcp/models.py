@@ -591,6 +591,6 @@ def clean_domain(domain: str | None) -> str | None:
     return "/".join(segment for segment in segments if segment) or None
 
 
-def fingerprint(*parts: Any) -> str:  # noqa: ANN401  its parts are hashed by their repr
+def fingerprint(*parts: Any) -> str:
     """A stable hash of some texts, numbers and None."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()

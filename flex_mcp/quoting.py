@@ -88,7 +88,7 @@ def _is_needed(text: str, place: int) -> bool:
     return one == "\u200d" and bool(EMOJI.match(before) and EMOJI.match(after))
 
 
-def all_visible(value: Any) -> Any:  # noqa: ANN401  any JSON
+def all_visible(value: Any) -> Any:
     """JSON whose texts, names included, are `visible`."""
     match value:
         case str():

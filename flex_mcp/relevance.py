@@ -119,7 +119,7 @@ def relevance_alone(best: float, overlap: float, experiences: int) -> float:
 def is_rare(term: Term) -> bool:
     """A word that says something by itself: not a common one, nor `x`, `n` or `10`."""
     stem = term.stem
-    if len(stem) < 3 or stem in word_list("common_stems.txt"):  # noqa: PLR2004
+    if len(stem) < 3 or stem in word_list("common_stems.txt"):
         return False
     return stem.isdigit() or any(letter.isalpha() for letter in stem)
 

@@ -106,7 +106,7 @@ def screened(texts: Iterable[str]) -> Screened:
         by_sentence.setdefault(sign.sentence, []).append(sign)
     heaviest = [_together(signs) for signs in by_sentence.values()]
     heaviest.sort(key=lambda sign: -sign.weight)
-    shown = [sign for sign in heaviest if sign.weight > 0.2][:REASONS]  # noqa: PLR2004  the rest is noise
+    shown = [sign for sign in heaviest if sign.weight > 0.2][:REASONS]
     return Screened(_any(sign.weight for sign in heaviest), tuple(map(_reason, shown)))
 
 
@@ -249,9 +249,9 @@ def _zero_width(text: str) -> Iterator[Sign]:
     if INVISIBLE_RUN.search(text):
         yield Sign(HIDING, 0.9, "a run of zero-width characters")
     if count := len(INSIDE_WORD.findall(text)):
-        yield Sign(HIDING, 0.75 if count > 2 else 0.45, "zero-width characters inside words")  # noqa: PLR2004
+        yield Sign(HIDING, 0.75 if count > 2 else 0.45, "zero-width characters inside words")
     if (count := len(SOFT.findall(text))) > 1:
-        yield Sign(HIDING, 0.45 if count < 4 else 0.6, "soft hyphens inside words")  # noqa: PLR2004
+        yield Sign(HIDING, 0.45 if count < 4 else 0.6, "soft hyphens inside words")
 
 
 def _directions(text: str) -> Iterator[Sign]:
@@ -259,7 +259,7 @@ def _directions(text: str) -> Iterator[Sign]:
         yield Sign(HIDING, 0.75, "text that runs backwards")
     found = DIRECTION.findall(text)
     if found and not any(unicodedata.bidirectional(one) in {"R", "AL"} for one in text):
-        marks = 0.6 if len(found) > 2 else 0.3  # noqa: PLR2004  one may come from a copied name
+        marks = 0.6 if len(found) > 2 else 0.3
         yield Sign(HIDING, marks, "marks of a direction without such a script")
 
 

@@ -28,7 +28,7 @@ def adapter(kind: type[T]) -> "TypeAdapter[T]":
 
 
 @functools.cache
-def _adapter(kind: Any) -> "TypeAdapter[Any]":  # noqa: ANN401  a cache loses the type
+def _adapter(kind: Any) -> "TypeAdapter[Any]":
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
@@ -43,7 +43,7 @@ def schema_of(kind: type) -> dict[str, Any]:
     return _plain(schema, definitions)
 
 
-def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401  any JSON
+def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
     if isinstance(node, list):
         return [_plain(item, definitions) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
@@ -168,7 +168,7 @@ def _where(kind: type, location: tuple[int | str, ...]) -> str:
 
 def glance(text: str) -> str:
     """So much of a text from outside as a sentence about it needs."""
-    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _shown(value: object) -> str:

@@ -146,7 +146,7 @@ def _objects(file: TextIO, kind: str) -> Iterator[str]:
                     yield from _strings(item)
 
 
-def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401  any JSON
+def _strings(value: Any) -> Iterator[str]:
     inner: Iterable[Any] = ()
     match value:
         case str():

@@ -30,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Commands(click.Group):
     """Shows our errors as one sentence on stderr, with exit code 2."""
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  click's signature
+    def invoke(self, ctx: click.Context) -> Any:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
@@ -100,7 +100,7 @@ def _on_library(function: Callable[..., Any], *, new: bool) -> Callable[..., Any
     @library_option
     @json_option
     @functools.wraps(function)
-    def command(*args: Any, library: str | None, as_json: bool, **kwargs: Any) -> None:  # noqa: ANN401
+    def command(*args: Any, library: str | None, as_json: bool, **kwargs: Any) -> None:
         app = App(library=library or before_the_command(), new=new)
         log = logging.getLogger("flex_mcp")
         log.setLevel(logging.INFO)

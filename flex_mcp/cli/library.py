@@ -107,7 +107,7 @@ def curate(
     *,
     reason: str,
     app: App,
-    **fields: Any,  # noqa: ANN401
+    **fields: Any,
 ) -> Answer:
     """Approve, quarantine, retire, restore, edit or revert one experience."""
     given = {name: value for name, value in fields.items() if value not in {None, ()}}

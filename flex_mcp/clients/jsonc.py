@@ -38,7 +38,7 @@ class Json:
     comments: bool
     name: str = "JSON"
 
-    def data(self, text: str) -> Any:  # noqa: ANN401  whatever the file holds
+    def data(self, text: str) -> Any:
         """What the text holds; an empty one holds an empty object.
 
         Raises:

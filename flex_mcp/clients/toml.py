@@ -18,7 +18,7 @@ class Toml:
 
     name = "TOML"
 
-    def data(self, text: str) -> Any:  # noqa: ANN401  whatever the file holds
+    def data(self, text: str) -> Any:
         """What the text holds.
 
         Raises:
@@ -115,7 +115,7 @@ def _table(keys: Sequence[str], value: Mapping[str, Any]) -> str:
     return tomlkit.dumps(document)  # pyright: ignore[reportUnknownMemberType]  as tomlkit has it
 
 
-def _item(value: object, *, inline: bool) -> Any:  # noqa: ANN401  tomlkit's own
+def _item(value: object, *, inline: bool) -> Any:
     """A table of ours; what lies in it is inline, so that it is one block."""
     import tomlkit
 

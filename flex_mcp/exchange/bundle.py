@@ -206,7 +206,7 @@ def _sound_origin(value: Origin | None) -> bool:
 def _sound_text(value: Snapshot) -> bool:
     texts = bool(value.title.strip()) and bool(value.lesson.strip()) and _short_enough(value)
     named = [*value.evidence, *([value.superseded_by] if value.superseded_by else [])]
-    ranked = 1 <= value.priority <= 5  # noqa: PLR2004  as an edit may set it
+    ranked = 1 <= value.priority <= 5
     return texts and ranked and _ids(*named) and value.domain == clean_domain(value.domain)
 
 

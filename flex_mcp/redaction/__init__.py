@@ -164,7 +164,7 @@ def told(count: int) -> str:
     return "1 secret was redacted" if count == 1 else f"{count} secrets were redacted"
 
 
-def _walked(value: Any, mode: Redacting) -> tuple[Any, int]:  # noqa: ANN401  any value of ours
+def _walked(value: Any, mode: Redacting) -> tuple[Any, int]:
     if type(value) is str:  # not an enum, which is a str too
         return (value, 0) if OWN.fullmatch(value) else redact(value, mode)
     if isinstance(value, Mapping):
@@ -176,7 +176,7 @@ def _walked(value: Any, mode: Redacting) -> tuple[Any, int]:  # noqa: ANN401  an
     return value, 0
 
 
-def _sequence(value: Any, mode: Redacting) -> tuple[Any, int]:  # noqa: ANN401  the same
+def _sequence(value: Any, mode: Redacting) -> tuple[Any, int]:
     walked = [_walked(item, mode) for item in value]
     if not (count := sum(found for _, found in walked)):
         return value, 0
@@ -198,7 +198,7 @@ def _mapping(value: Mapping[Any, Any], mode: Redacting) -> tuple[Any, int]:
     return (clean, total) if total else (value, 0)
 
 
-def _name(value: Mapping[Any, Any], key: Any) -> Any:  # noqa: ANN401  any JSON
+def _name(value: Mapping[Any, Any], key: Any) -> Any:
     """What names the item of a key: the key, or in {"name": …, "value": …} the other item."""
     if key not in {"value", "Value"}:
         return key
@@ -215,7 +215,7 @@ def _keyed(key: str, item: str) -> tuple[str, int]:
     return item, 0
 
 
-def _dataclass(value: Any, mode: Redacting) -> tuple[Any, int]:  # noqa: ANN401  the same
+def _dataclass(value: Any, mode: Redacting) -> tuple[Any, int]:
     total, changed = 0, dict[str, Any]()
     for field in fields(value):
         walk = _json if field.name in JSON_FIELDS else _walked
@@ -226,7 +226,7 @@ def _dataclass(value: Any, mode: Redacting) -> tuple[Any, int]:  # noqa: ANN401 
     return (replace(value, **changed), total) if total else (value, 0)
 
 
-def _json(value: Any, mode: Redacting) -> tuple[Any, int]:  # noqa: ANN401  a text, or None
+def _json(value: Any, mode: Redacting) -> tuple[Any, int]:
     """A text of JSON: its strings without secrets; it is written anew only where it had one."""
     try:
         content = json.loads(value)

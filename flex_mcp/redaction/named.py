@@ -114,7 +114,7 @@ class Name(NamedTuple):
     @property
     def is_variable(self) -> bool:
         """Whether it is written as variables of an environment are."""
-        return self.text.isupper() and len(self.text) > 3  # noqa: PLR2004  not an abbreviation
+        return self.text.isupper() and len(self.text) > 3
 
 
 def secrets(text: str) -> Iterator[Span]:
@@ -338,7 +338,7 @@ def _is_filler(value: str, name: Name) -> bool:
     """Whether it is what examples put in a secret's place."""
     words = [word.lower() for word in PARTS.findall(value)]
     letters = [word for word in words if not word.isdigit()]
-    if len({*value}) < 3:  # noqa: PLR2004  "aaaa", "----"
+    if len({*value}) < 3:
         return True
     digits = "".join(word for word in words if word.isdigit())
     if not letters:

@@ -55,7 +55,7 @@ class Load:
                 del self._under_way[connection]
 
 
-def check_hello(params: Any) -> None:  # noqa: ANN401  any JSON
+def check_hello(params: Any) -> None:
     """Refuse a client that says too much of itself.
 
     Raises:

@@ -153,7 +153,7 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
     for count in range(8):
         byte = data[place + count]
         value = value << 7 | byte & 0x7F
-        if byte < 0x80:  # noqa: PLR2004  the last byte has no high bit
+        if byte < 0x80:
             return value, place + count + 1
     value = value << 8 | data[place + 8]
     return value - (1 << 64) if value >> 63 else value, place + 9

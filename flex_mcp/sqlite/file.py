@@ -251,7 +251,7 @@ def _configure(connection: apsw.Connection) -> None:
 def runner(connection: apsw.Connection) -> Callable[..., Iterator[tuple[Any, ...]]]:
     """Named queries on this connection: rows as tuples, as they come."""
 
-    def run(query: str, /, **values: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401  bound
+    def run(query: str, /, **values: Any) -> Iterator[tuple[Any, ...]]:
         return connection.execute(QUERIES[query], values)
 
     return run

@@ -53,14 +53,14 @@ class SqliteReading:
         self._held = index
         self._tuples = runner(connection)
 
-    def _run(self, query: str, /, **values: Any) -> list[dict[str, Any]]:  # noqa: ANN401  bound
+    def _run(self, query: str, /, **values: Any) -> list[dict[str, Any]]:
         cursor = self._connection.execute(QUERIES[query], values)
         if (first := next(cursor, None)) is None:
             return []
         names = [column[0] for column in cursor.get_description()]
         return [dict(zip(names, row, strict=True)) for row in (first, *cursor)]
 
-    def _one(self, query: str, /, **values: Any) -> dict[str, Any] | None:  # noqa: ANN401  bound
+    def _one(self, query: str, /, **values: Any) -> dict[str, Any] | None:
         found = self._run(query, **values)
         return found[0] if found else None
 

@@ -147,7 +147,7 @@ class _Answer:
             return
         if message["type"] == "http.response.start" and message["status"] in {400, 503}:
             self._start = message
-            self._ours = FULL if message["status"] == 503 else None  # noqa: PLR2004
+            self._ours = FULL if message["status"] == 503 else None
         elif self._start is None:
             await self._send(message)
         else:
