@@ -865,6 +865,14 @@ def test_tables_in_one_line_and_dotted_ones_are_changed_as_well(text: str) -> No
     assert "# c" in path.read_text(encoding="utf-8") or "flex-mcp" in text
 
 
+def test_toml_whose_tables_would_change_places_is_left_as_it_is() -> None:
+    tables = "[mcp_servers.a]\n[[list]]\n[mcp_servers.b]\n"
+    text = tables + "[mcp_servers]\nflex-mcp = {command = 'q'}\n"
+    path = put("codex", text)
+    assert "cannot change safely" in refused("uninstall", "codex")
+    assert path.read_text(encoding="utf-8") == text
+
+
 # Claude Code's own command
 
 

@@ -1,16 +1,20 @@
-"""Changing one table of a TOML file: everything else keeps its every character."""
+"""Edit one table of a TOML file in place: everything else keeps its every character.
+
+Blocks of lines are moved as text, since tomlkit writes some files' tables in another order; it
+serves where our table is part of another one, inline or dotted.
+"""
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from flex_mcp.clients.jsonc import SyntaxFaultError
 
-LINE = re.compile(r"[^\n]*\n|[^\n]+")
-HEADER = re.compile(r"[ \t]*\[")
-LONG = re.compile(r'"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'')  # a header in such a string is none
-IDLE = re.compile(r"[ \t]*(?:#[^\n]*)?\r?\n?")
+HEADER = re.compile(r"^[ \t]*\[.*\n?", re.MULTILINE)
+FOREIGN = re.compile(r"(?:^[ \t]*(?:#.*)?\r?(?:\n|\Z))*\Z", re.MULTILINE)  # heads the next table
+HOLE = "\0"  # where our table stood; no TOML holds it
+GAP = re.compile(r"(?<=\n)\r?\n\0(?=\r?\n|\Z)|\0")  # the hole, with the empty line before it
 
 
 class Toml:
@@ -36,108 +40,84 @@ class Toml:
 
         Where that cannot be, since the first key is an inline or a dotted table, it becomes part of
         that one.
+
+        Raises:
+            SyntaxFaultError: nor can that be.
         """
-        rest = self.drop(text, keys)
-        newline = "\r\n" if "\r\n" in text else "\n"
-        gap = newline if rest.strip() else ""
-        added = gap + _table(keys, value).replace("\n", newline)
+        import tomlkit
+
+        rest, newline = self.drop(text, keys), "\r\n" if "\r\n" in text else "\n"
+        table = tomlkit.table()
+        table.update({name: _inline(part) for name, part in value.items()})
+        added = tomlkit.dumps({keys[0]: {keys[1]: table}}).replace("\n", newline)
+        if rest.strip():
+            added = newline + added
         if rest and not rest.endswith("\n"):  # nor will the whole
             added = newline + added.removesuffix(newline)
-        try:
-            tomllib.loads(rest + added)
-        except tomllib.TOMLDecodeError:
-            return _into(rest, keys, value)
-        return rest + added
+        return rest + added if _loads(rest + added) else _edited(rest, keys, value)
 
     def drop(self, text: str, keys: Sequence[str]) -> str:
-        """The text without the table under two keys."""
-        data = tomllib.loads(text)
-        if keys[1] not in data.get(keys[0], {}):
-            return text
-        del data[keys[0]][keys[1]]
-        rest = "".join(_without_blocks(text, _header_of(keys)))
-        if not text.endswith("\n"):  # nor will what is left
-            rest = rest.removesuffix("\n").removesuffix("\r")
-        if _same(rest, data):
-            return rest
-        return _out_of(text, keys)
+        """The text without the table under two keys.
+
+        Raises:
+            SyntaxFaultError: it cannot be.
+        """
+        rest = text
+        for start, end in reversed([*_blocks(text, keys)]):
+            foreign = cast("re.Match[str]", FOREIGN.search(text[start:end]))[0]
+            rest = rest[:start] + HOLE + foreign + rest[end:]
+        rest = GAP.sub("", rest)
+        if _holds(rest, keys):
+            rest = _edited(rest, keys, None)
+        return rest if text.endswith("\n") else rest.removesuffix("\n").removesuffix("\r")
 
 
-def _header_of(keys: Sequence[str]) -> re.Pattern[str]:
-    names = (rf"(?:{re.escape(key)}|\"{re.escape(key)}\"|'{re.escape(key)}')" for key in keys)
-    path = r"[ \t]*\.[ \t]*".join(names)
-    return re.compile(rf"[ \t]*\[[ \t]*{path}[ \t]*(?:\.[^\n]*)?\][ \t]*(?:#[^\n]*)?\r?\n?")
+def _blocks(text: str, keys: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where our tables are, from a header to the next; one within a string or a list is none."""
+    headers = [*HEADER.finditer(text)]
+    ends = [*(header.start() for header in headers), len(text)]
+    for header in headers:
+        start = header.start()
+        if _holds(header[0], keys) and _loads(text[:start]) is not None:
+            yield start, next(end for end in ends if end > start and _loads(text[start:end]))
 
 
-def _without_blocks(text: str, ours: re.Pattern[str]) -> list[str]:
-    """The lines but those of our tables; what follows the last setting is somebody else's."""
-    blind = LONG.sub(lambda found: re.sub(r"[^\n]", "x", found[0]), text)
-    kept: list[str] = []
-    block: list[str] = []
-    for line, shown in zip(LINE.findall(text), LINE.findall(blind), strict=True):
-        if HEADER.match(shown):
-            _end_block(kept, block)
-            block = [line] if ours.fullmatch(shown) else []
-        elif block:
-            block.append(line)
-        if not block:
-            kept.append(line)
-    _end_block(kept, block)
-    return kept
+def _holds(text: str, keys: Sequence[str]) -> bool:
+    servers = (_loads(text) or {}).get(keys[0])
+    return isinstance(servers, dict) and keys[1] in servers
 
 
-def _end_block(kept: list[str], block: Sequence[str]) -> None:
-    end = len(block)
-    while end > 1 and IDLE.fullmatch(block[end - 1]):
-        end -= 1
-    after = block[end:]
-    if block and kept and not kept[-1].strip() and not (after and after[0].strip()):
-        kept.pop()  # the gap that stood before our table
-    kept += after
-
-
-def _same(text: str, data: Mapping[str, Any]) -> bool:
-    """Whether a text holds this; a table that is empty now may be gone with its last entry."""
+def _loads(text: str) -> dict[str, Any] | None:
     try:
-        found = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
-        return False
-    return found == data or found == {name: value for name, value in data.items() if value != {}}
+        return None
 
 
-def _table(keys: Sequence[str], value: Mapping[str, Any]) -> str:
+def _edited(text: str, keys: Sequence[str], value: Mapping[str, Any] | None) -> str:
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document: Any = tomlkit.parse(text)
+        if tomlkit.dumps(document) != text:
+            raise SyntaxFaultError("its tables would change places")
+        if value is None:
+            del document[keys[0]][keys[1]]
+        else:
+            document[keys[0]][keys[1]] = _inline(value)
+        return tomlkit.dumps(document)
+    except TOMLKitError as error:
+        raise SyntaxFaultError(str(error)) from error
+
+
+def _inline(value: object) -> Any:
+    """A value as tomlkit has it, on one line."""
     import tomlkit
 
-    document = tomlkit.document()
-    outer = tomlkit.table(is_super_table=True)
-    outer[keys[1]] = _item(value, inline=False)
-    document[keys[0]] = outer
-    return tomlkit.dumps(document)  # pyright: ignore[reportUnknownMemberType]  as tomlkit has it
-
-
-def _item(value: object, *, inline: bool) -> Any:
-    """A table of ours; what lies in it is inline, so that it is one block."""
-    import tomlkit
-
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         return value
-    table = tomlkit.inline_table() if inline else tomlkit.table()
-    for name, part in cast("dict[str, object]", value).items():
-        table[name] = _item(part, inline=True)
+    table = tomlkit.inline_table()
+    for name, part in cast("Mapping[str, object]", value).items():
+        table[name] = _inline(part)
     return table
-
-
-def _into(text: str, keys: Sequence[str], value: Mapping[str, Any]) -> str:
-    import tomlkit
-
-    document: Any = tomlkit.parse(text)
-    document[keys[0]][keys[1]] = _item(value, inline=True)
-    return tomlkit.dumps(document)  # pyright: ignore[reportUnknownMemberType]
-
-
-def _out_of(text: str, keys: Sequence[str]) -> str:
-    import tomlkit
-
-    document: Any = tomlkit.parse(text)
-    del document[keys[0]][keys[1]]
-    return tomlkit.dumps(document)  # pyright: ignore[reportUnknownMemberType]
