@@ -8,6 +8,7 @@ short enough for a model to copy: t_ trajectory, e_ experience, r_ retrieval, b_
 
 import base64
 import hashlib
+import re
 import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,8 @@ TRAJECTORIES = 5  # in one brief
 TITLE_LIMIT = 120
 WHEN_LIMIT = 2_000
 DOMAIN_LIMIT = 200
+NAME_LIMIT = 300  # characters; a client's name has 200 at most, a file's 255 bytes
+TAG_LIMIT = 60
 TAGS_LIMIT = 20
 
 
@@ -136,8 +139,32 @@ class RevisionKind(StrEnum):
     APPROVE = "approve"
 
 
+def fold(text: str) -> str:
+    """Unicode, case and white space folded: what makes two texts identical."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def clean_domain(domain: str | None) -> str | None:
+    """A path of folded, non-empty segments, or None: `" Math//Geometry/"` is `math/geometry`."""
+    segments = [fold(segment) for segment in (domain or "").split("/")]
+    return "/".join(segment for segment in segments if segment) or None
+
+
 def _is_said(text: str) -> bool:
     return bool(text.strip())
+
+
+def _is_clean(domain: str | None) -> bool:
+    return domain == clean_domain(domain)
+
+
+def _is_id(text: str) -> bool:
+    return re.fullmatch(r"[etr]_[a-z2-7]{12}", text) is not None
+
+
+def _is_short(origin: "Origin | None") -> bool:
+    names = (origin.by, origin.model, origin.prompts) if origin else ()
+    return all(len(name or "") <= NAME_LIMIT for name in names)
 
 
 NOT_BLANK = Predicate(_is_said)
@@ -150,9 +177,15 @@ LessonText = Annotated[str, Len(1, LESSON_LIMIT), NOT_BLANK]
 Example = Annotated[str, Len(1, 4_000), NOT_BLANK]
 Examples = Annotated[tuple[Example, ...], Len(0, 20)]
 Domain = Annotated[str, Len(0, DOMAIN_LIMIT)]
-Tag = Annotated[str, Len(1, 60), NOT_BLANK]
+Tag = Annotated[str, Len(1, TAG_LIMIT), NOT_BLANK]
 Tags = Annotated[tuple[Tag, ...], Len(0, TAGS_LIMIT)]
 Priority = Annotated[int, Interval(ge=1, le=5)]
+
+# Of what a library keeps; a text there may be longer than what comes in by a tool: FLEX's are.
+OurId = Annotated[str, Predicate(_is_id)]
+CleanDomain = Annotated[Domain | None, Predicate(_is_clean)]
+SHORT_NAMES = Predicate(_is_short)
+Count = Annotated[int, Interval(ge=0, lt=2**53)]
 
 
 class Strict:
@@ -213,7 +246,8 @@ class Trajectory(Strict):
 class RecordedTrajectory(Trajectory):
     """A trajectory as the library holds it."""
 
-    id: str
+    domain: CleanDomain = None
+    id: OurId
     key: str
     state: TrajectoryState
     recorded_at: datetime
@@ -306,16 +340,16 @@ class Snapshot:
 
     zone: Zone
     level: Level
-    title: str
-    when: str
-    lesson: str
+    title: Title
+    when: When
+    lesson: Annotated[str, NOT_BLANK]
     examples: tuple[str, ...] = ()
-    domain: str | None = None
-    tags: tuple[str, ...] = ()
-    priority: int = 3
+    domain: CleanDomain = None
+    tags: Annotated[tuple[Annotated[str, Len(0, TAG_LIMIT)], ...], Len(0, TAGS_LIMIT)] = ()
+    priority: Priority = 3
     status: Status = Status.ACTIVE
-    superseded_by: str | None = None
-    evidence: tuple[str, ...] = ()
+    superseded_by: OurId | None = None
+    evidence: tuple[OurId, ...] = ()
 
     @property
     def text(self) -> str:
@@ -333,14 +367,14 @@ class Snapshot:
 class Experience(Snapshot):
     """A lesson that the library keeps."""
 
-    id: str
-    origin: Origin
-    revision: int
+    id: OurId
+    origin: Annotated[Origin, SHORT_NAMES]
+    revision: Count
     created_at: datetime
     updated_at: datetime
-    served: int = 0
-    successes: int = 0
-    failures: int = 0
+    served: Count = 0
+    successes: Count = 0
+    failures: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,16 +384,16 @@ class Revision:
     `origin` says who wrote the lesson that changed it.
     """
 
-    experience_id: str
+    experience_id: OurId
     revision: int
     kind: RevisionKind
     before: Snapshot | None
     after: Snapshot
-    actor: str
+    actor: Annotated[str, Len(0, NAME_LIMIT)]
     at: datetime
-    reason: str | None = None
-    trajectory_id: str | None = None
-    origin: Origin | None = None
+    reason: Annotated[str, Len(0, 4_000)] | None = None  # two that are joined
+    trajectory_id: OurId | None = None
+    origin: Annotated[Origin | None, SHORT_NAMES] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -439,11 +473,11 @@ class Found:
 class Retrieval:
     """One search and what it served, by rank; `credits` is what its outcome counted for each."""
 
-    id: str
+    id: OurId
     query: str
     at: datetime
     client: str
-    served: tuple[str, ...]
+    served: tuple[OurId, ...]
     scores: tuple[float, ...]
     credits: tuple[int, ...] = ()
     outcome: Outcome | None = None
@@ -578,17 +612,6 @@ def values_of(value: object, kind: type) -> dict[str, Any]:
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def fold(text: str) -> str:
-    """Unicode, case and white space folded: what makes two texts identical."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def clean_domain(domain: str | None) -> str | None:
-    """A path of folded, non-empty segments, or None: `" Math//Geometry/"` is `math/geometry`."""
-    segments = [fold(segment) for segment in (domain or "").split("/")]
-    return "/".join(segment for segment in segments if segment) or None
 
 
 def fingerprint(*parts: Any) -> str:

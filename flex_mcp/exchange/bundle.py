@@ -5,7 +5,6 @@ the format), trajectory, experience, revision, retrieval or entry.
 """
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -15,19 +14,13 @@ from flex_mcp.errors import InputError
 from flex_mcp.library import Library
 from flex_mcp.library.importing import Bundle
 from flex_mcp.models import (
-    DOMAIN_LIMIT,
-    TAGS_LIMIT,
-    TITLE_LIMIT,
     TRAJECTORY_LIMIT,
-    WHEN_LIMIT,
     Experience,
     Filter,
-    Origin,
     RecordedTrajectory,
     Retrieval,
     Revision,
     Snapshot,
-    clean_domain,
 )
 from flex_mcp.store import Entry, Reading
 from flex_mcp.validation import adapter
@@ -41,11 +34,6 @@ KINDS: dict[str, type[Any]] = {
     "entry": Entry,
 }
 BATCH = 500
-TAGS = 60  # characters of one
-NAME_LIMIT = 300  # characters; a client's name has 200 at most, a file's 255 bytes
-REASON_LIMIT = 4_000  # two that are joined
-ID = re.compile(r"[etr]_[a-z2-7]{12}")
-MOST = 2**53
 
 
 def export_bundle(library: Library) -> Iterator[str]:
@@ -168,60 +156,20 @@ def _value(kind: str, content: dict[str, Any], where: str) -> object:
         value = adapter(KINDS[kind]).validate_python(content)
     except ValidationError as error:
         raise InputError(f"{where} is no {kind}: nothing was imported") from error
-    if not isinstance(content_hash, str) or not _sound(value):
+    if not isinstance(content_hash, str) or not _is_sound(value):
         raise InputError(f"{where} is no {kind}: nothing was imported")
     return (value, content_hash) if kind == "trajectory" else value
 
 
-def _sound(value: object) -> bool:
-    """Whether a value is one that a library could have made: a bundle may come from anyone."""
+def _is_sound(value: object) -> bool:
+    """What the types of a value cannot say: how long its texts are together, lists in step."""
     match value:
-        case Experience():
-            counted = (value.served, value.successes, value.failures, value.revision)
-            sound = _sound_text(value) and _sound_origin(value.origin)
-            return _ids(value.id) and sound and all(0 <= n < MOST for n in counted)
+        case Snapshot():
+            return sum(map(len, (value.lesson, *value.examples))) <= 2 * TRAJECTORY_LIMIT
         case Revision():
-            texts = [value.after, *([value.before] if value.before else [])]
-            return all(map(_sound_text, texts)) and _sound_revision(value)
-        case RecordedTrajectory():
-            return _ids(value.id) and value.domain == clean_domain(value.domain)
+            return _is_sound(value.after) and (value.before is None or _is_sound(value.before))
         case Retrieval():
-            even = {len(value.scores), len(value.credits or value.served)} == {len(value.served)}
-            return _ids(value.id, *value.served) and even
+            credits_ = value.credits or value.served
+            return len(value.scores) == len(credits_) == len(value.served)
         case _:
             return True
-
-
-def _sound_revision(value: Revision) -> bool:
-    named = [value.experience_id, *([value.trajectory_id] if value.trajectory_id else [])]
-    said = len(value.actor) <= NAME_LIMIT and len(value.reason or "") <= REASON_LIMIT
-    return _ids(*named) and said and _sound_origin(value.origin)
-
-
-def _sound_origin(value: Origin | None) -> bool:
-    names = (value.by, value.model, value.prompts) if value else ()
-    return all(len(name or "") <= NAME_LIMIT for name in names)
-
-
-def _sound_text(value: Snapshot) -> bool:
-    texts = bool(value.title.strip()) and bool(value.lesson.strip()) and _short_enough(value)
-    named = [*value.evidence, *([value.superseded_by] if value.superseded_by else [])]
-    ranked = 1 <= value.priority <= 5
-    return texts and ranked and _ids(*named) and value.domain == clean_domain(value.domain)
-
-
-def _short_enough(value: Snapshot) -> bool:
-    """As long as what a library takes in by any other door; a lesson may be FLEX's."""
-    tags = len(value.tags) <= TAGS_LIMIT and all(len(tag) <= TAGS for tag in value.tags)
-    texts = (value.lesson, *value.examples)
-    return (
-        tags
-        and len(value.title) <= TITLE_LIMIT
-        and len(value.when) <= WHEN_LIMIT
-        and len(value.domain or "") <= DOMAIN_LIMIT
-        and sum(map(len, texts)) <= 2 * TRAJECTORY_LIMIT
-    )
-
-
-def _ids(*ids: str) -> bool:
-    return all(ID.fullmatch(id_) for id_ in ids)

@@ -166,6 +166,21 @@ def tokens(value: Snapshot) -> bytes:
     return known_tokens().kept(value.title, f"{value.when}\n{value.lesson}")
 
 
+def _snapshot(text: str) -> Snapshot:
+    """As it was kept: the limits of what comes in may have been others then."""
+    content = json.loads(text)
+    for name in ("title", "when", "lesson"):
+        if not isinstance(content[name], str):
+            raise TypeError(name)
+    kinds: dict[str, Callable[[Any], Any]] = {"zone": Zone, "level": Level, "status": Status}
+    kinds |= dict.fromkeys(("examples", "tags", "evidence"), tuple)
+    return Snapshot(**{name: kinds.get(name, _same)(value) for name, value in content.items()})
+
+
+def _same(value: T) -> T:
+    return value
+
+
 @_sound
 def revision(row: Row) -> Revision:
     before = row["before"]
@@ -173,8 +188,8 @@ def revision(row: Row) -> Revision:
         experience_id=row["experience_id"],
         revision=row["revision"],
         kind=RevisionKind(row["kind"]),
-        before=None if before is None else adapter(Snapshot).validate_json(before),
-        after=adapter(Snapshot).validate_json(row["after"]),
+        before=None if before is None else _snapshot(before),
+        after=_snapshot(row["after"]),
         actor=row["actor"],
         at=datetime.fromisoformat(row["at"]),
         reason=row["reason"],
