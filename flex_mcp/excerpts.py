@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from flex_mcp.models import TRAJECTORY_LIMIT, Experience, RecordedTrajectory, Step
-from flex_mcp.quoting import one_line, quoted
+from flex_mcp.quoting import facts, quoted, quoted_lesson
 
 T = TypeVar("T")
 
@@ -160,15 +160,16 @@ def neighbour(experience: Experience) -> Neighbour:
 
 
 def trajectory_text(trajectory: BriefTrajectory) -> str:
-    about = [trajectory.id, trajectory.outcome, f"verified by {trajectory.verified_by}"]
-    about += [one_line(trajectory.domain)] if trajectory.domain else []
-    about += ["shortened to fit"] if trajectory.shortened else []
-    return quoted(f"### {' · '.join(about)}", f"Task: {trajectory.task}", trajectory.text)
+    about = facts(
+        trajectory.id,
+        trajectory.outcome,
+        f"verified by {trajectory.verified_by}",
+        trajectory.domain,
+        "shortened to fit" if trajectory.shortened else "",
+    )
+    return quoted(f"### {about}", f"Task: {trajectory.task}", trajectory.text)
 
 
 def neighbour_text(one: Neighbour) -> str:
-    return quoted(
-        f"### {one.id} · {one.zone} {one.level} · {one_line(one.title)}",
-        f"When: {one.when}",
-        one.lesson,
-    )
+    heading = f"### {facts(one.id, f'{one.zone} {one.level}', one.title)}"
+    return quoted_lesson(heading, when=one.when, lesson=one.lesson)

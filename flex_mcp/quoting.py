@@ -6,7 +6,7 @@ it is there unseen.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 NAME_SHOWN = 60  # characters of a name
@@ -117,3 +117,22 @@ def quoted(heading: str, *texts: str) -> str:
     """`heading`, made of our words and single lines, then the texts with `>` before every line."""
     lines = visible("\n".join(text for text in texts if text)).splitlines()
     return "\n".join((heading, *(f"> {line}" for line in lines)))
+
+
+def quoted_lesson(
+    heading: str, *about: str, when: str, lesson: str, examples: Iterable[str] = ()
+) -> str:
+    """A lesson as text from outside: what is said about it, when it applies, its text, examples."""
+    when = f"When: {when}" if when else ""
+    return quoted(heading, *about, when, lesson, *(f"- {example}" for example in examples))
+
+
+def facts(*parts: str | None) -> str:
+    """What is known of a thing, in one line; a part that says nothing is left out."""
+    return " · ".join(one_line(part) for part in parts if part)
+
+
+def tags_line(tags: Iterable[str]) -> str:
+    """The tags of a lesson, as one line about it; nothing where it has none."""
+    named_tags = ", ".join(map(one_line, tags))
+    return f"Tags: {named_tags}" if named_tags else ""

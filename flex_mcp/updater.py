@@ -13,7 +13,7 @@ from flex_mcp.errors import AnswerError, InputError
 from flex_mcp.excerpts import cut
 from flex_mcp.models import Action, Experience, Lesson, Placement, Strict, When
 from flex_mcp.prompting import Prompts
-from flex_mcp.quoting import one_line, quoted
+from flex_mcp.quoting import one_line, quoted, quoted_lesson
 from flex_mcp.turns import Message, Prompt, Shown
 from flex_mcp.validation import checked, parsed, schema_of
 
@@ -96,11 +96,11 @@ def _question(
 
 
 def _lesson_text(number: int, lesson: Lesson) -> str:
-    return quoted(
+    return quoted_lesson(
         f"## Lesson {number} ({lesson.zone} {lesson.level}): {one_line(lesson.title)}",
-        f"When: {lesson.when}" if lesson.when else "",
-        lesson.lesson,
-        *(f"- {example}" for example in lesson.examples),
+        when=lesson.when,
+        lesson=lesson.lesson,
+        examples=lesson.examples,
     )
 
 

@@ -33,7 +33,17 @@ from flex_mcp.models import (
     Zone,
     values_of,
 )
-from flex_mcp.quoting import NATURE, all_visible, named, one_line, quoted, visible
+from flex_mcp.quoting import (
+    NATURE,
+    all_visible,
+    facts,
+    named,
+    one_line,
+    quoted,
+    quoted_lesson,
+    tags_line,
+    visible,
+)
 from flex_mcp.redaction import told
 from flex_mcp.validation import adapter
 
@@ -321,7 +331,7 @@ def _hit_text(hit: HitAnswer) -> str:
     about += ["truncated"] if hit.truncated else []
     heading = f"**{one_line(hit.title)}** ({', '.join(filter(None, about))})"
     origin = origin_text(hit.origin) if hit.origin else ""
-    return quoted(heading, origin, f"When: {hit.when}" if hit.when else "", hit.lesson)
+    return quoted_lesson(heading, origin, when=hit.when, lesson=hit.lesson)
 
 
 # Looking up
@@ -399,22 +409,17 @@ def get_answer(experiences: Sequence[ExperienceAnswer], missing: Sequence[str]) 
 
 def experience_text(one: ExperienceAnswer) -> str:
     """One experience, whole."""
-    about = [
-        f"{one.zone} {one.level}",
-        one_line(one.domain or ""),
-        f"{one.status}" + (f", superseded by {one.superseded_by}" if one.superseded_by else ""),
-        f"priority {one.priority}",
-    ]
+    status = f"{one.status}" + (f", superseded by {one.superseded_by}" if one.superseded_by else "")
     lines = [
-        quoted(
+        quoted_lesson(
             f"**{one_line(one.title)}** ({one.id})",
             origin_text(one.origin),
-            f"Tags: {', '.join(map(one_line, one.tags))}" if one.tags else "",
-            f"When: {one.when}" if one.when else "",
-            one.lesson,
-            *(f"- {example}" for example in one.examples),
+            tags_line(one.tags),
+            when=one.when,
+            lesson=one.lesson,
+            examples=one.examples,
         ),
-        " · ".join(filter(None, about)),
+        facts(f"{one.zone} {one.level}", one.domain, status, f"priority {one.priority}"),
         f"Evidence: {', '.join(one.evidence) or 'none'}{_independent(one.independent)}",
         f"Served {one.served}, successes {one.successes}, failures {one.failures}",
         f"Made {one.created_at.isoformat()}, revision {one.revision}, {one.updated_at.isoformat()}",
@@ -565,10 +570,10 @@ def group_lines(made: Distillation) -> list[str]:
     ]
     none = ["- there was nothing to learn from it"]
     quotes = [
-        quoted(
+        quoted_lesson(
             f"  {one.zone} {one.level}: {one_line(one.title)}",
-            f"When: {one_line(one.when)}" if one.when else "",
-            shortened(one.lesson, LESSON_SHOWN),
+            when=one_line(one.when),
+            lesson=shortened(one.lesson, LESSON_SHOWN),
         )
         for one in made.lessons
     ]

@@ -7,7 +7,7 @@ from flex_mcp.arguments import CurateArguments
 from flex_mcp.consent import Consent
 from flex_mcp.errors import InputError
 from flex_mcp.models import Experience, Revision, Status
-from flex_mcp.quoting import one_line, quoted
+from flex_mcp.quoting import one_line, quoted, quoted_lesson, tags_line
 
 SHOWN = 20_000  # characters of a form that a person may be expected to read
 
@@ -48,12 +48,12 @@ def consent(
 
 def _shown(one: Experience) -> str:
     """All that would be served of it."""
-    return quoted(
+    return quoted_lesson(
         f"**{one_line(one.title)}** ({one.id}, {one.zone}, {one.level})",
         origin_text(one.origin),
         f"Domain: {one_line(one.domain)}" if one.domain else "",
-        f"Tags: {', '.join(map(one_line, one.tags))}" if one.tags else "",
-        f"When: {one.when}" if one.when else "",
-        one.lesson,
-        *(f"- {example}" for example in one.examples),
+        tags_line(one.tags),
+        when=one.when,
+        lesson=one.lesson,
+        examples=one.examples,
     )

@@ -32,7 +32,7 @@ from flex_mcp.models import (
     Status,
     Zone,
 )
-from flex_mcp.quoting import NATURE, named, one_line, quoted
+from flex_mcp.quoting import NATURE, facts, named, one_line, quoted, quoted_lesson
 
 if TYPE_CHECKING:
     from flex_mcp.library import Library
@@ -138,21 +138,20 @@ def _trajectory_text(one: RecordedTrajectory) -> str:
 def _whole_trajectory(one: RecordedTrajectory) -> str:
     steps = all_steps(one.steps, TRAJECTORY_LIMIT) if one.steps else one.transcript or ""
     ends = {"Answer": one.answer, "Feedback": one.feedback}
-    facts = [
+    known = facts(
         f"Recorded {one.recorded_at.isoformat()}",
         str(one.state),
         f"score {one.score}" if one.score is not None else "",
         f"searches {', '.join(one.retrieval_ids)}" if one.retrieval_ids else "",
-    ]
-    about = [one.id, str(one.outcome), f"verified by {one.verified_by}", one_line(one.domain or "")]
+    )
     text = quoted(
-        f"### {' · '.join(filter(None, about))}",
+        f"### {facts(one.id, one.outcome, f'verified by {one.verified_by}', one.domain)}",
         f"By: {named(one.agent.name)}" if one.agent and one.agent.name else "",
         f"Task: {one.task}",
         steps,
         *(f"{name}: {text}" for name, text in ends.items() if text),
     )
-    return f"{NATURE}\n\n{text}\n{' · '.join(filter(None, facts))}"
+    return f"{NATURE}\n\n{text}\n{known}"
 
 
 def zone_page(library: "Library", name: str) -> str:
@@ -195,7 +194,6 @@ def _list(heading: str, found: Sequence[Experience]) -> str:
 
 
 def _entry(one: Experience) -> str:
-    about = [f"{one.zone} {one.level}", one_line(one.domain or "")]
-    heading = f"**{one_line(one.title)}** ({one.id}) · {' · '.join(filter(None, about))}"
-    when = f"When: {one.when}" if one.when else ""
-    return quoted(heading, origin_text(one.origin), when, one.lesson)
+    about = facts(f"{one.zone} {one.level}", one.domain)
+    heading = f"**{one_line(one.title)}** ({one.id}) · {about}"
+    return quoted_lesson(heading, origin_text(one.origin), when=one.when, lesson=one.lesson)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from flex_mcp.answers import DETAILED_LIMIT, origin_text
 from flex_mcp.models import Experience
-from flex_mcp.quoting import one_line, quoted
+from flex_mcp.quoting import facts, one_line, quoted_lesson
 
 NAME_LIMIT = 64  # characters, by the Agent Skills specification
 GENERAL = "general"  # the skill of experiences without a domain
@@ -76,11 +76,10 @@ def _skill(name: str, found: Sequence[Experience]) -> Skill:
 
 
 def _lesson(one: Experience) -> str:
-    about = [one.id, str(one.level), one_line(one.domain or "")]
-    return quoted(
-        f"## {one_line(one.title)}\n\n{' · '.join(filter(None, about))}\n",
+    return quoted_lesson(
+        f"## {one_line(one.title)}\n\n{facts(one.id, one.level, one.domain)}\n",
         origin_text(one.origin),
-        f"When: {one.when}" if one.when else "",
-        one.lesson,
-        *(f"- {example}" for example in one.examples),
+        when=one.when,
+        lesson=one.lesson,
+        examples=one.examples,
     )

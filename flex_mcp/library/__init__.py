@@ -19,7 +19,7 @@ from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.candidates import Search
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.embedders import Embedders, LoadEmbedder
-from flex_mcp.library.lessons import PreparedLessons, RawLesson, place, prepare, source
+from flex_mcp.library.lessons import PreparedLessons, RawLesson, place, prepare
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.library.searching import Searcher
 from flex_mcp.library.switching import Switching
@@ -354,7 +354,7 @@ class Library:
                 road=Road.AGENT,
                 model=new.trajectory.agent and new.trajectory.agent.model,
             )
-            decisions = place(writing, prepared, source(found, origin, self._now()))
+            decisions = place(writing, prepared, found, origin=origin, now=self._now())
             if _any_accepted(decisions):
                 writing.set_state([id_], TrajectoryState.DISTILLED)
             state = writing.trajectories([id_])[0].state
@@ -412,7 +412,7 @@ class Library:
         with self._writing("apply", client) as writing:
             found = briefs.known_trajectories(writing, evidence)
             origin = Origin(kind="distilled", by=client, road=Road.AGENT)
-            return place(writing, prepared, source(found, origin, self._now()))
+            return place(writing, prepared, found, origin=origin, now=self._now())
 
     def claimable(self, wanted: Wanted) -> list[RecordedTrajectory]:
         """The trajectories that a brief may be about.
@@ -505,7 +505,7 @@ class Library:
             if brief.answer_hash is not None:
                 return list(brief.decisions)
             found = writing.trajectories(brief.trajectory_ids)
-            decisions = place(writing, prepared, source(found, origin, self._now()))
+            decisions = place(writing, prepared, found, origin=origin, now=self._now())
             if _any_accepted(decisions) or not lessons:
                 briefs.close(writing, brief, answer_hash, decisions)
             return decisions

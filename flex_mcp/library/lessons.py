@@ -1,9 +1,8 @@
 """Lessons on their way in: checked and embedded first, then placed in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from flex_mcp.embedder import Embedder
 from flex_mcp.errors import EmbedderError, FlexError, InputError
@@ -23,35 +22,19 @@ from flex_mcp.redaction import Redactor, told
 from flex_mcp.store import Store, Writing
 from flex_mcp.validation import checked
 
-if TYPE_CHECKING:
-    from flex_mcp.screening import Screened
-
 RawLesson = Lesson | Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """One lesson with its vectors (None: words alone), or why it is refused.
-
-    `redacted` is how many secrets it came with.
-    """
-
-    lesson: Lesson | FlexError
-    vectors: Sequence[bytes] | None = None
-    redacted: int = 0
-    screened: "Screened | None" = None
-
-
-@dataclass(frozen=True, slots=True)
 class PreparedLessons:
-    """The lessons of a call, made ready outside any transaction."""
+    """The lessons of a call, made ready outside any transaction; or why one is refused."""
 
-    lessons: Sequence[Prepared]
+    lessons: Sequence[Proposal | FlexError]
     embedder: Embedder | None
 
     @property
     def redacted(self) -> int:
-        return sum(one.redacted for one in self.lessons)
+        return sum(one.redacted for one in self.lessons if isinstance(one, Proposal))
 
 
 def prepare(
@@ -64,14 +47,19 @@ def prepare(
             made_by = reading.vectors_made_by()
         embedder, _ = embedders.serving(made_by)
     except EmbedderError as error:
-        return PreparedLessons([Prepared(error)] * len(lessons), None)
+        return PreparedLessons([error] * len(lessons), None)
     clean = [_clean(raw, redactor) for raw in lessons]
     good = [one for one, _ in clean if isinstance(one, Lesson)]
     vectors = iter(embedder.passages([_text(one) for one in good]) if embedder else ())
     prepared = [
-        Prepared(one, next(vectors, None), redacted, screened_lesson(one))
+        Proposal(
+            lesson=one,
+            vectors=next(vectors, None),
+            redacted=redacted,
+            screened=screened_lesson(one),
+        )
         if isinstance(one, Lesson)
-        else Prepared(one)
+        else one
         for one, redacted in clean
     ]
     return PreparedLessons(prepared, embedder)
@@ -97,54 +85,30 @@ def _text(lesson: Lesson) -> str:
     ).text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where the lessons of a call come from, and who wrote them.
-
-    `evidence` holds the trajectories by their ids; `seen` the fingerprints of the experiences that
-    the lessons were compared with: one that changed since is not changed again unseen.
-    """
-
-    evidence: Mapping[str, RecordedTrajectory]
-    actor: str
-    origin: Origin
-    now: datetime
-    seen: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-def source(
+def place(
+    writing: Writing,
+    prepared: PreparedLessons,
     trajectories: Sequence[RecordedTrajectory],
+    *,
     origin: Origin,
     now: datetime,
     seen: Mapping[str, str] | None = None,
-) -> Source:
-    """What lessons of these trajectories have in common."""
-    return Source(
-        evidence={trajectory.id: trajectory for trajectory in trajectories},
-        actor=origin.by,
-        origin=origin,
-        now=now,
-        seen=seen or {},
-    )
+) -> list[Decision]:
+    """Decide on every lesson of these trajectories; a malformed one is refused alone.
 
-
-def place(writing: Writing, prepared: PreparedLessons, source: Source) -> list[Decision]:
-    """Decide on every lesson; a malformed one is refused alone."""
+    `seen` is what `Placing` knows by that name.
+    """
     embedder = prepared.embedder
-    if embedder is not None and any(isinstance(one.lesson, Lesson) for one in prepared.lessons):
+    if embedder is not None and any(isinstance(one, Proposal) for one in prepared.lessons):
         name_embedder(writing, embedder)
-    placing = Placing(
-        writing=writing,
-        embedder=embedder,
-        actor=source.actor,
-        origin=source.origin,
-        now=source.now,
-        seen=source.seen,
-    )
+    placing = Placing(writing=writing, embedder=embedder, origin=origin, now=now, seen=seen or {})
+    known = {trajectory.id: trajectory for trajectory in trajectories}
     decisions: list[Decision] = []
     for index, one in enumerate(prepared.lessons):
         try:
-            decided = placing.decide(_proposal(index, one, source))
+            if isinstance(one, FlexError):
+                raise one
+            decided = placing.decide(_completed(index, one, known, origin))
             decisions.append(_told(decided, one.redacted))
         except (InputError, EmbedderError) as error:
             refused = Decision(index=index, decision=DecisionKind.REFUSED, reason=str(error))
@@ -173,28 +137,27 @@ def name_embedder(writing: Writing, embedder: Embedder) -> None:
         raise EmbedderError("this library was reindexed a moment ago: try again")
 
 
-def _proposal(index: int, one: Prepared, source: Source) -> Proposal:
-    if isinstance(one.lesson, FlexError):
-        raise one.lesson
+def _completed(
+    index: int, one: Proposal, known: Mapping[str, RecordedTrajectory], origin: Origin
+) -> Proposal:
+    """The lesson with what follows from the trajectories that are known to its call."""
     named = one.lesson.trajectory_ids
-    evidence = tuple(dict.fromkeys(source.evidence if named is None else named))
-    if strangers := [id_ for id_ in evidence if id_ not in source.evidence]:
+    evidence = tuple(dict.fromkeys(known if named is None else named))
+    if strangers := [id_ for id_ in evidence if id_ not in known]:
         raise InputError(
             f"trajectory_ids names {', '.join(strangers)}, which is none of "
-            f"{', '.join(source.evidence) or 'the trajectories of this call'}"
+            f"{', '.join(known) or 'the trajectories of this call'}"
         )
-    trajectories = [source.evidence[id_] for id_ in evidence]
+    trajectories = [known[id_] for id_ in evidence]
     domains = {trajectory.domain for trajectory in trajectories}
     domain = domains.pop() if len(domains) == 1 else None
-    outside = any(map(from_outside, source.evidence.values()))  # whatever the lesson names
-    beside = screened(domain or "", *names(source.origin))
-    within = one.screened.held(outside=outside) if one.screened else None
-    return Proposal(
+    outside = any(map(from_outside, known.values()))  # whatever the lesson names
+    beside = screened(domain or "", *names(origin))
+    return replace(
+        one,
         index=index,
-        lesson=one.lesson,
         evidence=evidence,
-        vectors=one.vectors,
         domain=domain,
         priority=starting_priority(trajectories),
-        held=within or beside.held(outside=outside),
+        held=one.screened.held(outside=outside) or beside.held(outside=outside),
     )

@@ -8,7 +8,7 @@ of them seems to give the same advice.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from flex_mcp import duplicates, ranking
 from flex_mcp.embedder import Embedder
@@ -36,22 +36,29 @@ from flex_mcp.models import (
 )
 from flex_mcp.store import Writing
 
+if TYPE_CHECKING:
+    from flex_mcp.screening import Screened
+
 CANDIDATES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A lesson on its way in: its vectors are None where words alone must do.
+    """A lesson on its way in: checked and embedded outside the transaction, completed inside.
 
-    `held` says why it is held back, where it is.
+    Its vectors are None where words alone must do; `redacted` is how many secrets it came with.
+    Inside it gets its number, its evidence and what follows from that; `held` says why it is held
+    back, where it is.
     """
 
-    index: int
     lesson: Lesson
-    evidence: tuple[str, ...]
     vectors: Sequence[bytes] | None
-    domain: str | None
-    priority: int
+    redacted: int
+    screened: "Screened"
+    index: int = 0
+    evidence: tuple[str, ...] = ()
+    domain: str | None = None
+    priority: int = 3
     held: str | None = None
 
 
@@ -59,12 +66,13 @@ class Proposal:
 class Placing:
     """What all lessons of a call share.
 
-    `changed` are the experiences that they changed so far, `rewritten` those with another text.
+    `seen` holds the fingerprints of the experiences that they were compared with: one that changed
+    since is not changed again unseen. `changed` are the experiences that they changed so far,
+    `rewritten` those with another text.
     """
 
     writing: Writing
     embedder: Embedder | None
-    actor: str
     origin: Origin
     now: datetime
     seen: Mapping[str, str]
@@ -277,7 +285,7 @@ class Placing:
                 kind=kind,
                 before=before and snapshot_of(before),
                 after=snapshot_of(after),
-                actor=self.actor,
+                actor=self.origin.by,
                 at=self.now,
                 reason=reason or (proposal.held and held(proposal.held)) or proposal.lesson.reason,
                 trajectory_id=proposal.evidence[0] if proposal.evidence else None,

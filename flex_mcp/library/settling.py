@@ -9,7 +9,7 @@ from datetime import datetime
 from flex_mcp.errors import AnswerError
 from flex_mcp.library import briefs, curating
 from flex_mcp.library.embedders import Embedders
-from flex_mcp.library.lessons import PreparedLessons, place, prepare, source
+from flex_mcp.library.lessons import PreparedLessons, place, prepare
 from flex_mcp.models import Brief, Curation, Decision, Fields, Origin, Placement
 from flex_mcp.redaction import Redactor
 from flex_mcp.store import Store, Writing
@@ -94,7 +94,7 @@ def _placed(writing: Writing, brief: Brief, given: Ready) -> list[Decision]:
     seen = given.placement.seen
     briefs.check_unchanged(writing, given.placement)
     found = writing.trajectories(brief.trajectory_ids)
-    decisions = place(writing, given.lessons, source(found, given.origin, given.now, seen))
+    decisions = place(writing, given.lessons, found, origin=given.origin, now=given.now, seen=seen)
     for change in given.narrowed:
         curating.narrowed(writing, change, seen)
     if problems := briefs.refusals(decisions):
