@@ -10,19 +10,17 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import apsw
 import pytest
-from click.testing import CliRunner, Result
 from support.fakes import FakeEmbedder, a_lesson, add, ask, fake_library, ids, one, record
+from support.terminal import done_json, refused, run
 from test_faults import open_folder
 from test_processes import Worker, start
 from test_stdio import initialized, served
 
 from flex_mcp import library as core
 from flex_mcp import open_library
-from flex_mcp.cli import main
 from flex_mcp.errors import (
     BusyLibraryError,
     FullDiskError,
@@ -43,22 +41,6 @@ HAMMER = "Hold the hammer at the end of its handle"
 ANCHOR = "Let the anchor go when the boat stands still"
 
 
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [*map(str, arguments)])
-
-
-def done(*arguments: str | Path) -> dict[str, Any]:
-    result = run(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
-
-
-def refused(*arguments: str | Path) -> str:
-    result = run(*arguments)
-    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    return result.stderr
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A library with one lesson."""
@@ -74,7 +56,7 @@ def path(tmp_path: Path) -> Path:
 def backup(path: Path, tmp_path: Path) -> Path:
     """A backup of it, after which it got a second lesson."""
     made = tmp_path / "backup.db"
-    done("backup", made, "--library", path)
+    done_json("backup", made, "--library", path)
     with fake_library(path.parent, FakeEmbedder()) as library:
         add(library, a_lesson(ANCHOR))
     return made
@@ -103,7 +85,7 @@ def test_a_backup_holds_all_that_was_acknowledged_before_it_began_while_others_w
     worker.go()
     acknowledged = [worker.line() for _ in range(5)]
     for number in range(4):
-        made = Path(done("backup", tmp_path / f"{number}.db", "--library", path)["file"])
+        made = Path(done_json("backup", tmp_path / f"{number}.db", "--library", path)["file"])
         connection = sqlite_file.connect_unchanged(made)
         for line in acknowledged:
             for table, id_ in (("trajectories", "trajectory"), ("experiences", "experience")):
@@ -129,7 +111,7 @@ def test_a_backup_is_one_file_that_opens_by_itself_and_is_its_owners_alone(
 
 
 def test_a_backup_goes_beside_the_library_under_a_name_of_its_own(path: Path) -> None:
-    made = {Path(done("backup", "--library", path)["file"]) for _ in range(2)}
+    made = {Path(done_json("backup", "--library", path)["file"]) for _ in range(2)}
     assert len(made) == 2
     assert all(one.parent == path.parent for one in made)
     assert all(one.name.startswith("library.backup-2") and one.suffix == ".db" for one in made)
@@ -234,18 +216,18 @@ def test_a_library_that_may_not_be_written_can_be_backed_up(
 
 
 def test_restoring_brings_back_what_was_and_keeps_what_is(path: Path, backup: Path) -> None:
-    answer = done("restore", backup, "--yes", "--library", path)
+    answer = done_json("restore", backup, "--yes", "--library", path)
     assert lessons(path) == [HAMMER]
     assert lessons(Path(answer["copy"])) == [HAMMER, ANCHOR]
     assert (answer["experiences"], answer["damaged"]) == (1, None)
     assert copies.copies_of(path) == [Path(answer["copy"])]
-    done("restore", answer["copy"], "--yes", "--library", path)
+    done_json("restore", answer["copy"], "--yes", "--library", path)
     assert lessons(path) == [HAMMER, ANCHOR]
     assert health(path) == Health()
 
 
 def test_restoring_often_keeps_the_last_three_copies(path: Path, backup: Path) -> None:
-    made = [done("restore", backup, "--yes", "--library", path)["copy"] for _ in range(5)]
+    made = [done_json("restore", backup, "--yes", "--library", path)["copy"] for _ in range(5)]
     assert sorted(map(str, copies.copies_of(path))) == sorted(made[-3:])
 
 
@@ -255,13 +237,13 @@ def test_a_copy_of_the_users_own_is_never_among_those_that_go(path: Path, backup
         shutil.copy(path, each)
         os.utime(each, (0, 0))
     for _ in range(4):
-        done("restore", backup, "--yes", "--library", path)
+        done_json("restore", backup, "--yes", "--library", path)
     assert all(each.exists() for each in own)
 
 
 def test_a_library_that_was_restored_still_knows_all_its_backups(path: Path, backup: Path) -> None:
-    later = done("backup", "--library", path)["file"]
-    done("restore", backup, "--yes", "--library", path)
+    later = done_json("backup", "--library", path)["file"]
+    done_json("restore", backup, "--yes", "--library", path)
     with fake_library(path.parent, FakeEmbedder()) as library, library.reading() as reading:
         assert json.loads(reading.setting("backups") or "") == [str(backup), later]
 
@@ -287,7 +269,7 @@ def test_a_process_that_has_the_library_open_goes_on_with_what_was_restored(
         assert len(library.search(ANCHOR, abstain=False).hits) == 2
         moment = library.catalogue.last_change()
         for number in range(3):
-            done("restore", backup, "--yes", "--library", path)
+            done_json("restore", backup, "--yes", "--library", path)
             changes = library.catalogue.changes(moment)
             assert (changes.whole, list(changes.revisions)) == (False, [])
             moment = changes.last
@@ -311,7 +293,7 @@ def test_what_was_restored_from_another_library_outlives_a_kill_of_who_has_it_op
     worker = start("idle", path)
     worker.go()
     assert worker.line() == {"opened": True}
-    done("restore", str(other), "--yes", "--library", path)
+    done_json("restore", str(other), "--yes", "--library", path)
     worker.process.kill()
     worker.process.wait()
     assert path.with_name("library.db-wal").stat().st_size
@@ -326,7 +308,7 @@ def test_a_change_of_the_same_number_after_a_restore_is_another_one(
 ) -> None:
     with fake_library(path.parent, FakeEmbedder()) as library:
         before = library.catalogue.last_change()
-        done("restore", backup, "--yes", "--library", path)
+        done_json("restore", backup, "--yes", "--library", path)
         add(library, a_lesson("Something else entirely"))
         after = library.catalogue.last_change()
         assert before.number == after.number
@@ -353,7 +335,7 @@ def test_a_running_server_answers_from_what_was_restored_and_tells_its_client(
 
         assert len(pipes.ask("resources/list")["result"]["resources"]) == 3
         assert ANCHOR in found()
-        done("restore", made, "--yes", "--library", path)
+        done_json("restore", made, "--yes", "--library", path)
         assert pipes.process.stdout is not None
         while "list_changed" not in pipes.process.stdout.readline():
             pass
@@ -380,7 +362,7 @@ def test_processes_that_write_all_the_time_do_not_stop_a_restore_and_lose_nothin
     path = tmp_path / "library.db"
     made, worker = always_written(path, start)
     earlier = [worker.line() for _ in range(5)]
-    done("restore", made, "--yes", "--library", path)
+    done_json("restore", made, "--yes", "--library", path)
     with open_library(path) as library:
         assert not library.get([line["experience"] for line in earlier])
         while not library.get([worker.line()["experience"]]):
@@ -421,7 +403,7 @@ def test_all_that_was_acknowledged_is_in_the_kept_copy_or_in_what_was_restored(
     path = tmp_path / "library.db"
     made, worker = always_written(path, start)
     acknowledged = [worker.line()]
-    kept = done("restore", made, "--yes", "--library", path)["copy"]
+    kept = done_json("restore", made, "--yes", "--library", path)["copy"]
     worker.process.kill()
     acknowledged += worker.rest()
     held: set[str] = set()
@@ -463,7 +445,7 @@ def test_a_damaged_library_is_moved_aside_whole_when_a_backup_takes_its_place(
     spoil_it(path)
     path.with_name("library.db-wal").write_bytes(b"what was left")
     before = path.read_bytes()
-    answer = done("restore", backup, "--yes", "--library", path)
+    answer = done_json("restore", backup, "--yes", "--library", path)
     assert lessons(path) == [HAMMER]
     kept = Path(answer["damaged"])
     assert kept.read_bytes() == before
@@ -487,7 +469,7 @@ def test_a_damaged_library_that_is_open_elsewhere_is_not_replaced(
 
 def test_a_library_that_is_gone_is_restored_with_its_folder(tmp_path: Path, backup: Path) -> None:
     path = tmp_path / "a" / "new" / "folder" / "library.db"
-    assert done("restore", backup, "--yes", "--library", path)["damaged"] is None
+    assert done_json("restore", backup, "--yes", "--library", path)["damaged"] is None
     assert lessons(path) == [HAMMER]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -495,7 +477,7 @@ def test_a_library_that_is_gone_is_restored_with_its_folder(tmp_path: Path, back
 def test_what_a_deleted_library_left_in_its_wal_is_kept(path: Path, backup: Path) -> None:
     path.unlink()
     path.with_name("library.db-wal").write_bytes(b"what was left")
-    kept = done("restore", backup, "--yes", "--library", path)["damaged"]
+    kept = done_json("restore", backup, "--yes", "--library", path)["damaged"]
     assert Path(kept).read_bytes() == b"what was left"
     assert lessons(path) == [HAMMER]
 
@@ -599,7 +581,7 @@ def test_a_backup_with_another_page_size_is_restored(path: Path, backup: Path) -
     connection.execute("VACUUM")
     assert connection.pragma("page_size") == 4096
     connection.close()
-    done("restore", backup, "--yes", "--library", path)
+    done_json("restore", backup, "--yes", "--library", path)
     assert lessons(path) == [HAMMER]
     assert health(path) == Health()
     with fake_library(path.parent, FakeEmbedder()) as library:
@@ -656,7 +638,7 @@ def test_the_half_of_a_copy_that_is_a_day_old_is_swept_away(path: Path) -> None:
     shutil.copy(path, half)
     yesterday = path.stat().st_mtime - 2 * 86_400
     os.utime(half, (yesterday, yesterday))
-    done("backup", "--library", path)
+    done_json("backup", "--library", path)
     assert not half.exists()
 
 

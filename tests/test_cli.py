@@ -1,10 +1,8 @@
 """The terminal's door: what it prints, where, and with which exit code; and what it refuses."""
 
 import json
-import subprocess
-import sys
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,16 +10,13 @@ import apsw
 import click
 import platformdirs
 import pytest
-from click.testing import CliRunner, Result
 from inline_snapshot import snapshot
-from mcp import Client
-from mcp_types import CallToolResult, TextContent
+from support.client import connected, text_of
+from support.terminal import done, done_json, process, refused, run
 
 from flex_mcp import __version__, open_library
-from flex_mcp.app import App
 from flex_mcp.cli import main
 from flex_mcp.models import Curation, Level, Zone
-from flex_mcp.server import build_server
 from flex_mcp.sqlite.file import MIGRATIONS
 
 LESSON = {
@@ -33,58 +28,6 @@ LESSON = {
 }
 WORK = {"task": "Release the compiler → now", "outcome": "success", "lessons": [LESSON]}
 QUERY = "Which compiler version builds the release?"
-
-
-def run(*arguments: str, stdin: str | None = None) -> Result:
-    result = CliRunner().invoke(main, arguments, input=stdin, prog_name="flex-mcp")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-def done(*arguments: str, stdin: str | None = None) -> str:
-    """What a command says on stdout; it must go well, and say nothing else."""
-    result = run(*arguments, stdin=stdin)
-    assert (result.exit_code, result.stderr) == (0, "")
-    return result.stdout
-
-
-def done_json(*arguments: str, stdin: str | None = None) -> dict[str, Any]:
-    return json.loads(done(*arguments, "--json", stdin=stdin))
-
-
-def refused(*arguments: str, stdin: str | None = None) -> str:
-    """The sentence with which a command is refused: one line on stderr, exit code 2."""
-    result = run(*arguments, stdin=stdin)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("flex-mcp: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr.removeprefix("flex-mcp: ").strip()
-
-
-def process(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flex_mcp", *arguments],
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-
-
-@asynccontextmanager
-async def connected(path: Path) -> AsyncGenerator[Client]:
-    app = App(library=str(path))
-    try:
-        async with Client(build_server(app)) as client:
-            yield client
-    finally:
-        app.close()
-
-
-def text_of(result: CallToolResult) -> str:
-    (part,) = result.content
-    assert isinstance(part, TextContent)
-    return part.text
 
 
 @pytest.fixture

@@ -13,11 +13,10 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, cast
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from support.terminal import done_json, refused, run
 
-from flex_mcp.cli import main
 from flex_mcp.clients import claude
 from flex_mcp.clients.configs import CLIENTS
 from flex_mcp.clients.entries import Start, entry, start, started
@@ -56,27 +55,8 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-def run(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, arguments, prog_name="flex-mcp")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-def done(*arguments: str) -> dict[str, Any]:
-    result = run(*arguments, "--json")
-    assert (result.exit_code, result.stderr) == (0, "")
-    return json.loads(result.stdout)
-
-
-def refused(*arguments: str) -> str:
-    result = run(*arguments)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.count("\n") == 1
-    return result.stderr.removeprefix("flex-mcp: ").strip()
-
-
 def the_file(client: str, *options: str) -> Path:
-    (change,) = done("install", client, "--dry-run", *options)["changes"]
+    (change,) = done_json("install", client, "--dry-run", *options)["changes"]
     return Path(change["file"])
 
 
@@ -89,7 +69,7 @@ def put(client: str, text: str | bytes) -> Path:
 
 
 def made(client: str, *options: str, verb: str = "install") -> str:
-    (change,) = done(verb, client, *options)["changes"]
+    (change,) = done_json(verb, client, *options)["changes"]
     return change["made"]
 
 
@@ -333,7 +313,7 @@ def test_a_tool_that_uv_installed_lasts_and_starts_itself(tmp_path: Path) -> Non
 
 
 def test_the_library_of_an_entry_has_its_full_path(folder: Path) -> None:
-    path = Path(done("install", "cursor", "--library", "mine.db")["changes"][0]["file"])
+    path = Path(done_json("install", "cursor", "--library", "mine.db")["changes"][0]["file"])
     server = data(path)["mcpServers"]["flex-mcp"]
     assert server["env"] == {"FLEX_MCP_LIBRARY": str(folder / "mine.db")}
     assert made("cursor", "--library", "~/yours.db") == "replaced"
@@ -377,7 +357,7 @@ def test_an_entry_that_was_switched_off_stays_so(client: str, switch: dict[str, 
 @pytest.mark.parametrize("value", [None, [], 3])
 def test_variables_that_no_client_can_read_go(value: object) -> None:
     path = put("cursor", json.dumps({"mcpServers": {"flex-mcp": {"env": value}}}))
-    done("install", "cursor")
+    done_json("install", "cursor")
     assert "env" not in data(path)["mcpServers"]["flex-mcp"]
 
 
@@ -460,7 +440,7 @@ def test_all_else_in_the_file_stays_and_taking_us_out_brings_back_every_characte
 
 def test_what_is_added_looks_like_what_is_there() -> None:
     path = put("vscode", VSCODE)
-    done("install", "vscode")
+    done_json("install", "vscode")
     lines = path.read_text(encoding="utf-8").splitlines()
     place = lines.index('\t\t"flex-mcp": {')
     assert lines[place - 1].endswith("}, // kept")
@@ -471,7 +451,7 @@ def test_what_is_added_looks_like_what_is_there() -> None:
 @pytest.mark.parametrize("client", NAMED)
 def test_installing_twice_changes_nothing(client: str) -> None:
     path = put(client, KEPT[client])
-    done("install", client)
+    done_json("install", client)
     content, copies = path.read_bytes(), backups(path)
     assert [copy.read_bytes().decode() for copy in copies] == [KEPT[client]]
     os.utime(path, ns=(1, 1))
@@ -512,19 +492,19 @@ def test_a_dry_run_shows_our_entry_and_no_others_and_changes_nothing(client: str
     assert {str(path), sys.executable} <= set(said.replace('"', " ").replace(",", " ").split())
     assert "secret" not in said
     assert path.read_bytes().decode() == KEPT[client]
-    done("install", client)
+    done_json("install", client)
     content = path.read_bytes()
     assert "taken out" in run("uninstall", client, "--dry-run").stdout
     assert path.read_bytes() == content
 
 
 def test_every_client_says_how_to_check() -> None:
-    checks = {client: done("install", client, "--dry-run")["check"] for client in NAMED}
+    checks = {client: done_json("install", client, "--dry-run")["check"] for client in NAMED}
     assert "quit Claude Desktop" in checks["claude-desktop"]
     assert "MCP: List Servers" in checks["vscode"]
     for client in ("claude", "codex", "gemini", "opencode"):
         assert any(f"`{client} mcp list`" in check for check in checks.values())
-    assert "trust" in done("install", "codex", "--scope", "project")["check"]
+    assert "trust" in done_json("install", "codex", "--scope", "project")["check"]
 
 
 def test_the_file_that_opencode_has_is_taken_whichever_it_is() -> None:
@@ -536,16 +516,16 @@ def test_the_file_that_opencode_has_is_taken_whichever_it_is() -> None:
     assert the_file("opencode") == commented
     usual.write_text("{}", encoding="utf-8")
     assert the_file("opencode") == commented
-    done("install", "opencode")
+    done_json("install", "opencode")
     assert "/* mine */" in commented.read_text(encoding="utf-8")
     usual.write_text('{"mcp": {"flex-mcp": {}}}', encoding="utf-8")
-    changes = done("uninstall", "opencode")["changes"]
+    changes = done_json("uninstall", "opencode")["changes"]
     assert [one["file"] for one in changes] == [str(commented), str(usual)]
 
 
 def test_opencode_2_has_its_servers_a_level_deeper() -> None:
     path = put("opencode", '{"mcp": {"servers": {"a": {"type": "local", "command": ["b"]}}}}')
-    done("install", "opencode")
+    done_json("install", "opencode")
     assert data(path)["mcp"]["servers"]["flex-mcp"]["type"] == "local"
     assert made("opencode") == "unchanged"
     assert made("opencode", verb="uninstall") == "removed"
@@ -664,8 +644,8 @@ def test_a_new_file_of_the_users_is_private_and_one_of_a_project_is_not(
 ) -> None:
     before = os.umask(0o022)
     try:
-        done("install", "cursor")
-        done("install", "cursor", "--scope", "project")
+        done_json("install", "cursor")
+        done_json("install", "cursor", "--scope", "project")
     finally:
         os.umask(before)
     assert stat.S_IMODE(the_file("cursor").stat().st_mode) == 0o600
@@ -857,10 +837,10 @@ def test_any_toml_keeps_all_else(parts: Sequence[str], newline: str) -> None:
 )
 def test_tables_in_one_line_and_dotted_ones_are_changed_as_well(text: str) -> None:
     path = put("codex", text)
-    done("install", "codex")
+    done_json("install", "codex")
     assert started(data(path)["mcp_servers"]["flex-mcp"]) is not None
     assert made("codex") == "unchanged"
-    done("uninstall", "codex")
+    done_json("uninstall", "codex")
     assert data(path) == {"b": 1, "mcp_servers": {"a": {"x": 1}}}
     assert "# c" in path.read_text(encoding="utf-8") or "flex-mcp" in text
 
@@ -934,7 +914,7 @@ def test_claude_codes_user_file_is_changed_by_its_own_command(
     assert heard(said) == []  # a dry run asks nobody
     adding = ["mcp", "add", "--scope", "user", "flex-mcp"]
     command = ["--", str(Path(sys.executable).absolute()), "-m", "flex_mcp"]
-    (change,) = done("install", "claude-code")["changes"]
+    (change,) = done_json("install", "claude-code")["changes"]
     assert change["commands"] == [[str(tmp_path / "bin" / "claude"), *adding, *command]]
     assert heard(said) == [[*adding, *command]]
     assert len(backups(path)) == 1
@@ -1017,7 +997,7 @@ def test_a_claude_that_cannot_be_started_is_named(tmp_path: Path, said: Path) ->
 
 
 def test_a_projects_file_of_claude_code_is_changed_by_us(said: Path, folder: Path) -> None:
-    done("install", "claude-code", "--scope", "project")
+    done_json("install", "claude-code", "--scope", "project")
     assert data(folder / ".mcp.json")["mcpServers"]["flex-mcp"]["type"] == "stdio"
     assert heard(said) == []
 
@@ -1031,8 +1011,8 @@ def test_a_batch_file_is_not_given_words_that_its_shell_would_read(
         return str(Path(path or "", f"{name}.cmd"))
 
     monkeypatch.setattr("shutil.which", which)  # as it finds it on Windows
-    assert done("install", "claude-code", "--dry-run")["changes"][0]["commands"]
-    (change,) = done("install", "claude-code", "--library", "a&b.db")["changes"]
+    assert done_json("install", "claude-code", "--dry-run")["changes"][0]["commands"]
+    (change,) = done_json("install", "claude-code", "--library", "a&b.db")["changes"]
     assert (change["made"], change["commands"]) == ("added", [])
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import jsonschema
 import pytest
 from support import messages_api as service
+from support.client import answer, connected, text_of
+from support.client import refusal as refused
 from support.fakes import LESSONS, Clock, FakeEmbedder, a_lesson, add, fake_library, one, record
 from support.messages_api import (
     Api,
@@ -24,8 +26,6 @@ from support.messages_api import (
     decision,
     lesson,
 )
-from test_server import answer, connected, text_of
-from test_server import refusal as refused
 
 from flex_mcp import open_library
 from flex_mcp.distiller import Distiller

@@ -11,7 +11,8 @@ from typing import Any
 
 import apsw
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from support.terminal import run
 
 from flex_mcp import __version__, embedder, open_library
 from flex_mcp.cli import main
@@ -43,14 +44,8 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def run(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, ["doctor", *arguments], prog_name="flex-mcp")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
 def examined(*arguments: str) -> dict[str, Any]:
-    result = run(*arguments, "--json")
+    result = run("doctor", *arguments, "--json")
     answer = json.loads(result.stdout)
     assert result.exit_code == (0 if answer["sound"] else 1)
     assert all(one["mend"] for one in answer["checks"] if one["state"] != "ok")
@@ -77,7 +72,7 @@ def configure(client_file: str, root: str, entry: object) -> Path:
 
 
 def test_a_fresh_installation_is_sound(tmp_path: Path) -> None:
-    result = run()
+    result = run("doctor")
     assert (result.exit_code, result.stderr) == (0, "")
     assert (
         "library.db is not there yet: the first record, import or call of a client makes it"
@@ -292,7 +287,7 @@ def test_the_road_to_a_model_is_named_and_no_key_is_shown(
     assert found("model")[1].startswith("the client's model, where it is lent, or your assistant")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://ada:secret@127.0.0.1:9/v1")
-    said = run().stdout
+    said = run("doctor").stdout
     assert "claude-haiku-5-5 at 127.0.0.1 writes lessons; ANTHROPIC_API_KEY is set" in said
     assert "secret" not in said
     monkeypatch.setenv("FLEX_MCP_DISTILLER", "assistant")
@@ -365,7 +360,7 @@ def test_an_entry_of_another_version_or_in_uvs_cache_is_warned_of(tmp_path: Path
 def test_a_clients_file_that_cannot_be_read_is_a_warning_without_its_secrets() -> None:
     file = configure(".gemini/settings.json", "mcpServers", {})
     file.write_text('{"key": secret', encoding="utf-8")
-    said = run().stdout
+    said = run("doctor").stdout
     assert "secret" not in said
     assert "→ mend it first" in said
     assert found("clients")[0] == "warning"
@@ -393,6 +388,6 @@ def test_run_by_uvx_it_says_what_clients_are_given(tmp_path: Path) -> None:
 
 def test_faults_end_with_one_sentence_and_exit_code_1(path: Path) -> None:
     shutil.copy(__file__, path)
-    result = run()
+    result = run("doctor")
     assert (result.exit_code, result.stderr) == (1, "flex-mcp: the doctor found 1 fault\n")
     assert "fault    library" in result.stdout

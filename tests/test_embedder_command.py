@@ -1,9 +1,7 @@
 """`flex-mcp embedder`: which embedders there are, and going over to one and back."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,28 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from mcp import Client
 from support.fakes import LESSONS, a_lesson
 from support.small_models import SMALL, WIDE, hub, write_model
+from support.terminal import process, run
 from test_cli import locked
 from test_processes import Worker
 
 from flex_mcp import open_library
 from flex_mcp.app import App
-from flex_mcp.cli import main
 from flex_mcp.models import Action
 from flex_mcp.server import build_server
 
 MINILM = "fastembed:sentence-transformers/all-MiniLM-L6-v2"
 QUERY = "pin the compiler version in the build image"
 MANY = 150  # three batches
-
-
-def run(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
 
 
 def done(*arguments: str) -> dict[str, Any]:
@@ -47,16 +38,6 @@ def refused(*arguments: str) -> str:
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     return result.stderr.splitlines()[-1].removeprefix("flex-mcp: ")
-
-
-def process(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flex_mcp", *arguments],
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        env=dict(os.environ) | variables,  # noqa: TID251  a child's
-    )
 
 
 def serving(path: Path) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.client import answer, connected, text_of
 from support.fakes import a_lesson, a_trajectory, brief, one
 from support.messages_api import Json, lesson
-from test_server import answer, connected, text_of
 
 from flex_mcp.library import Library
 from flex_mcp.models import Action, Agent, Outcome, VerifiedBy, Zone

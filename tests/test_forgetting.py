@@ -17,7 +17,6 @@ from typing import Any
 
 import apsw
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.fakes import (
@@ -31,9 +30,9 @@ from support.fakes import (
     one,
     record,
 )
+from support.terminal import run
 
 from flex_mcp import open_library
-from flex_mcp.cli import main
 from flex_mcp.errors import FullDiskError, InputError, NotFoundError
 from flex_mcp.exchange import Format, export_library, import_file
 from flex_mcp.forgotten import Choice, Pieces
@@ -160,12 +159,6 @@ def everything(library: Library, ids: Sequence[str]) -> list[object]:
                 for found in experiences
             ],
         ]
-
-
-def run(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, arguments, prog_name="flex-mcp")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
 
 
 def done(path: Path, *arguments: str) -> dict[str, Any]:

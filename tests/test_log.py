@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from mcp import Client
+from support.client import answer, connected
 from support.fakes import FakeEmbedder, a_lesson, a_trajectory, models
-from test_cli import connected, done, done_json, refused
-from test_server import answer
+from support.terminal import done, done_json, refused
 
 from flex_mcp.errors import InputError
 from flex_mcp.library import Library

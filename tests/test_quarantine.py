@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import mcp_types as types
 import pytest
-from click.testing import CliRunner
 from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp.client.session import ClientSession
+from support.client import text_of
 from support.fakes import (
     Clock,
     FakeEmbedder,
@@ -24,9 +24,9 @@ from support.fakes import (
     ids,
     one,
 )
+from support.terminal import done
 
 from flex_mcp.app import App
-from flex_mcp.cli import main
 from flex_mcp.errors import InputError
 from flex_mcp.exchange import export_library, import_text
 from flex_mcp.library import Library
@@ -387,10 +387,6 @@ def both(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Process]:
         yield process
 
 
-def text_of(result: types.CallToolResult) -> str:
-    return "".join(part.text for part in result.content if isinstance(part, types.TextContent))
-
-
 @pytest.mark.anyio
 async def test_a_person_who_says_yes_approves(both: Process) -> None:
     id_ = both.poison()
@@ -545,12 +541,6 @@ def test_a_decision_on_an_older_revision_is_refused(quick: Library) -> None:
 
 
 # At the terminal
-
-
-def done(*arguments: str) -> str:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def test_a_person_at_the_terminal_sees_why_and_approves(tmp_path: Path) -> None:

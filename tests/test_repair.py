@@ -10,14 +10,13 @@ from typing import Any
 
 import apsw
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.fakes import LESSONS, FakeEmbedder, a_lesson, add, ask, brief, fake_library, record
+from support.terminal import run
 from test_processes import Worker
 
 from flex_mcp import open_library
-from flex_mcp.cli import main
 from flex_mcp.library import Library
 from flex_mcp.models import Action, Curation
 from flex_mcp.sqlite import copies
@@ -35,10 +34,6 @@ MAIN = {
     "entries": "1",
 }  # tables whose rows need no other, and which of their rows are no derived ones
 PAGE = sqlite_file.PAGE_SIZE
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [*map(str, arguments)])
 
 
 def repaired(path: Path) -> dict[str, Any]:

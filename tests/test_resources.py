@@ -4,8 +4,6 @@ import hashlib
 import inspect
 import json
 import threading
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,8 +25,8 @@ from mcp_types import (
     TextContent,
     TextResourceContents,
 )
+from support.client import ERAS, Era, answer, connected
 from support.fakes import LESSONS, a_lesson, add
-from test_server import ERAS, Era, answer
 
 from flex_mcp import open_library
 from flex_mcp.app import App
@@ -66,18 +64,6 @@ class Heard:
                 self._more = anyio.Event()
                 await self._more.wait()
         self.said.clear()
-
-
-@asynccontextmanager
-async def connected(
-    path: Path, era: Era = "auto", heard: Heard | None = None, *, skills: bool = False
-) -> AsyncGenerator[Client]:
-    app = App(Settings(library=path, skills=skills))
-    try:
-        async with Client(build_server(app), mode=era, message_handler=heard) as client:
-            yield client
-    finally:
-        app.close()
 
 
 @pytest.fixture
@@ -342,7 +328,7 @@ async def test_the_older_era_hears_of_changes_by_whatever_process(
 ) -> None:
     (id_,) = add(library, a_lesson(domain="build/images"))
     heard = Heard()
-    async with connected(path, "legacy", heard) as client:
+    async with connected(path, "legacy", heard=heard) as client:
         assert client.server_capabilities.resources is not None
         assert client.server_capabilities.resources.list_changed
         await listed(client)
@@ -395,7 +381,7 @@ async def test_the_newer_era_hears_on_its_stream_and_never_of_counters(
 
 async def test_a_library_that_another_process_makes_is_heard_of(tmp_path: Path) -> None:
     heard = Heard()
-    async with connected(tmp_path / "new.db", "legacy", heard) as client:
+    async with connected(tmp_path / "new.db", "legacy", heard=heard) as client:
         await listed(client)
         with open_library(tmp_path / "new.db") as other:
             add(other, a_lesson())
@@ -543,7 +529,7 @@ async def test_nothing_else_reaches_under_the_sdk() -> None:
 
 async def test_a_call_of_a_tool_is_heard_of_by_the_one_who_made_it(tmp_path: Path) -> None:
     heard = Heard()
-    async with connected(tmp_path / "new.db", "legacy", heard) as client:
+    async with connected(tmp_path / "new.db", "legacy", heard=heard) as client:
         lesson = {"zone": "golden", "level": "principle", "title": "T", "when": "", "lesson": "L"}
         kept = await answer(
             client, "record_trajectory", task="x", outcome="success", lessons=[lesson]

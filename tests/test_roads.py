@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,13 @@ import mcp_types as types
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
+from support.client import Era, answer, connected
 from support.fakes import a_lesson, add, brief, one, record
 from support.messages_api import Json, critic_and_updater, decision, lesson, messages_api
-from test_server import Era, answer
 
 from flex_mcp import open_library
-from flex_mcp.app import App
 from flex_mcp.library import Library
 from flex_mcp.models import Action
-from flex_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
 
@@ -184,16 +182,6 @@ class Model:
         return types.CreateMessageResult(role="assistant", content=content, model="lent")
 
 
-@asynccontextmanager
-async def connected(path: Path, era: Era, model: Model | None = None) -> AsyncGenerator[Client]:
-    app, lent = App(library=str(path)), model.lent if model else None
-    try:
-        async with Client(build_server(app), mode=era, sampling_callback=lent) as client:
-            yield client
-    finally:
-        app.close()
-
-
 ROADS: dict[str, Drive] = {
     "agent": by_agent,
     "anthropic": by_model,
@@ -215,7 +203,8 @@ async def learned(
             api = stack.enter_context(messages_api(model.answers))
             monkeypatch.setenv("ANTHROPIC_BASE_URL", api.url)
             monkeypatch.setenv("ANTHROPIC_API_KEY", "a key")
-        async with connected(path, era, model if kind == "sampling" else None) as client:
+        lent = model.lent if kind == "sampling" else None
+        async with connected(path, era, model=lent) as client:
             for number, group in enumerate(plan):
                 found = await answer(client, "search_experience", query=QUERIES[number])
                 done = work(number) | {"retrieval_ids": [found["retrieval_id"]]}

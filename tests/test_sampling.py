@@ -14,6 +14,7 @@ import pytest
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client import ClientRequestContext
 from mcp.shared.exceptions import MCPError
+from support.client import answer, content_of, text_of
 from support.fakes import LESSONS, Clock, FakeEmbedder, a_lesson, a_trajectory, fake_library, one
 from support.messages_api import Json, decision, lesson, messages_api, status
 
@@ -104,20 +105,6 @@ def conversation(asked: Asked) -> list[tuple[str, str]]:
     return [(role, part.text) for role, part in parts if isinstance(part, types.TextContent)]
 
 
-def text_of(result: types.CallToolResult) -> str:
-    return "".join(part.text for part in result.content if isinstance(part, types.TextContent))
-
-
-def content(result: Result) -> Json:
-    assert isinstance(result, types.CallToolResult), "it asks"
-    assert not result.is_error, text_of(result)
-    return result.structured_content
-
-
-async def answer(client: Client, tool: str, **arguments: Any) -> Json:
-    return content(await client.call_tool(tool, arguments))
-
-
 def all_of(made: Json, name: str) -> list[Any]:
     return [each[name] for each in made["decisions"]]
 
@@ -131,7 +118,7 @@ async def test_the_clients_model_is_asked_and_every_trace_says_so(both: Process)
     ids = [record(both.library, "Build\n# Obey", outcome=each) for each in list(Outcome)[:2]]
     async with both.client(model := Model(lessons(*LESSONS[:2]))) as client:
         result = await client.call_tool("distill", {})
-        made = content(result)
+        made = content_of(result)
         id_ = made["decisions"][0]["experience_id"]
         (shown,) = (await answer(client, "get_experience", ids=[id_]))["experiences"]
     assert all_of(made, "decision") == ["add", "add"]
@@ -322,7 +309,7 @@ async def test_a_question_is_rendered_once_whatever_happens_meanwhile(
         merge = decision(0, "merge", into=known, title="T", when="", lesson="Both.")
         end, again = await asked(client, last, decisions(merge))
         assert "> It knows more." in conversation(again)[0][1], "it looks again"
-        assert all_of(content(await called(client, end, ADDED)), "decision") == ["add"]
+        assert all_of(content_of(await called(client, end, ADDED)), "decision") == ["add"]
     assert texts(library) == ["B", "It knows more.", "Mine."]
     after.close()
 
@@ -337,7 +324,7 @@ async def test_a_round_that_is_sent_again_or_at_once_is_applied_once(newer: Proc
         made: list[Json] = []
 
         async def send() -> None:
-            made.append(content(await called(client, then, ADDED)))
+            made.append(content_of(await called(client, then, ADDED)))
 
         async with anyio.create_task_group() as group:
             for _ in range(4):
@@ -345,7 +332,7 @@ async def test_a_round_that_is_sent_again_or_at_once_is_applied_once(newer: Proc
         assert [all_of(each, "decision") for each in made] == [["add"]] * 4
         before = newer.library.statistics()
         for sent, reply in ((then, ADDED), (then, GOOD), (key, lessons("Other."))):
-            again = content(await called(client, sent, reply))
+            again = content_of(await called(client, sent, reply))
             assert (again["road"], all_of(again, "decision")) == ("sampling", ["add"])
     assert newer.library.statistics() == before
     assert before.revisions == before.experiences == 2
@@ -359,7 +346,7 @@ async def test_one_call_works_on_one_group_of_one_task(newer: Process, named: ob
         key, question = await asked(client, **arguments)
         then, _ = await asked(client, **arguments)
         assert key[:-2] != then[:-2], "a new call takes what is left"
-        made = [content(await called(client, each, lessons())) for each in (key, then)]
+        made = [content_of(await called(client, each, lessons())) for each in (key, then)]
     assert [about(each, "sampling") for each in made] == [[ids[0], ids[2]], ids[1:2]]
     assert ids[1] not in conversation(question)[0][1]
 
@@ -379,7 +366,7 @@ async def test_a_reply_that_is_late_or_fits_no_question_ends_as_a_brief(
         if how == "a round":
             clock.advance(minutes=10)
             then, _ = await asked(client)
-            content(await called(client, then, said(json.dumps(theirs))))
+            content_of(await called(client, then, said(json.dumps(theirs))))
         elif how == "record_trajectory":
             await answer(client, how, task="a", outcome="success", **theirs)
         elif how == "save_lessons":
@@ -389,8 +376,8 @@ async def test_a_reply_that_is_late_or_fits_no_question_ends_as_a_brief(
                 await answer(other, how, brief_id=taken["brief_id"], **theirs)
         key = {"unknown": "b_aaaaaaaaaaaa-1", "garbage": "../b 🦜"}.get(how, key)
         reply = no_sample if how == "no sample" else GOOD
-        made = content(await called(client, key, reply, trajectory_ids=ids))
-        late = content(await called(client, key, GOOD, trajectory_ids=ids))
+        made = content_of(await called(client, key, reply, trajectory_ids=ids))
+        late = content_of(await called(client, key, GOOD, trajectory_ids=ids))
     assert about(made) == (ids if how == "no sample" else ids[1:])
     assert (late["brief_id"], late["road"]) == (None, "assistant")
     assert None not in (made["notice"], late["notice"])

@@ -1,56 +1,21 @@
 """The seven tools, through an in-memory client of both protocol eras."""
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jsonschema
 import pytest
 from inline_snapshot import snapshot
 from mcp import Client
-from mcp_types import CallToolResult, TextContent
+from support.client import ERAS, Era, answer, connected, refusal, text_of
 
-from flex_mcp.app import App
 from flex_mcp.demo import data
-from flex_mcp.server import INSTRUCTIONS, build_server
+from flex_mcp.server import INSTRUCTIONS
 
 pytestmark = pytest.mark.anyio
 
-Era = Literal["auto", "legacy"]
-ERAS = [pytest.param("auto", id="2026-07-28"), pytest.param("legacy", id="2025-11-25")]
 TASK = data("trajectories.json")[0]["task"]
-
-
-@asynccontextmanager
-async def connected(path: Path, era: Era = "auto") -> AsyncGenerator[Client]:
-    app = App(library=str(path))
-    try:
-        async with Client(build_server(app), mode=era) as client:
-            yield client
-    finally:
-        app.close()
-
-
-def text_of(result: CallToolResult) -> str:
-    (part,) = result.content
-    assert isinstance(part, TextContent)
-    return part.text
-
-
-async def answer(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, text_of(result)
-    content: dict[str, Any] = result.structured_content
-    return content
-
-
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error
-    assert result.structured_content is None
-    return text_of(result)
 
 
 async def learn(client: Client) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from mcp import Client, MCPDeprecationWarning, StdioServerParameters
 from mcp.client.sse import sse_client
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
 from mcp_types import ResourceListChangedNotification, ResourceUpdatedNotification
+from support.client import answer
 
 pytestmark = pytest.mark.anyio
 
@@ -75,13 +76,6 @@ async def correct(client: Client, heard: Next, learned: str) -> None:
         )
         assert await next_change() == uri
     assert STORY["edit"] in await read(client, uri)
-
-
-async def answer(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    content: dict[str, Any] = result.structured_content
-    return content
 
 
 async def read(client: Client, uri: str) -> str:
