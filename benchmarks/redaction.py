@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from testbed import goal, print_table, write
 
-from flex_mcp.redaction import found, redact
+from flex_mcp.redaction import find_secrets, redact
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 LINES: Sequence[Any] = tuple(import_module("support.labelled_secrets").lines())
@@ -53,7 +53,7 @@ def scored(name: str, lines: Iterable[Any]) -> Score:
     judged = [
         _is_right(line, line.text[span.start : span.end])
         for line in chosen
-        for span in found(line.text)
+        for span in find_secrets(line.text)
     ]
     secrets = sum(len(line.secrets) for line in chosen)
     return Score(name, len(chosen), secrets, gone, len(judged), sum(judged))
@@ -81,7 +81,7 @@ def told_wrong(lines: Iterable[Any]) -> None:
     for line in lines:
         wrong = [
             text
-            for span in found(line.text)
+            for span in find_secrets(line.text)
             if not _is_right(line, text := line.text[span.start : span.end])
         ]
         left = [secret for secret in line.secrets if not _is_gone(line, secret)]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flex_mcp.library import Library
     from flex_mcp.llm import AnthropicLLM
     from flex_mcp.prompting import Prompts
+    from flex_mcp.redaction import Redactor
 
 
 class App:
@@ -131,7 +132,6 @@ def build(settings: Settings, *, new: bool = True) -> "Library":
     """
     from flex_mcp import embedder
     from flex_mcp.library import Library
-    from flex_mcp.redaction import Redactor
     from flex_mcp.sqlite import SqliteStore
 
     def load(name: str, fetch: bool) -> embedder.Embedder:  # noqa: FBT001  a seam of two words
@@ -143,8 +143,18 @@ def build(settings: Settings, *, new: bool = True) -> "Library":
         SqliteStore(settings.library, new=new),
         load,
         wanted=settings.embedder,
-        redactor=Redactor(lambda: settings.redacting),
+        redactor=_redactor(settings),
     )
+
+
+def _redactor(settings: Settings) -> "Redactor":
+    """The redactor of the mode that is set; one that refuses where that is none."""
+    from flex_mcp.redaction import Redactor
+
+    try:
+        return Redactor(settings.redacting)
+    except SettingError as error:
+        return Redactor(refusal=str(error))  # whoever writes is told; the handshake goes on
 
 
 def own_llm(settings: Settings) -> "AnthropicLLM | None":

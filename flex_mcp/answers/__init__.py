@@ -44,7 +44,7 @@ from flex_mcp.quoting import (
     tags_line,
     visible,
 )
-from flex_mcp.redaction import told
+from flex_mcp.redaction import redaction_note
 from flex_mcp.validation import adapter
 
 CONCISE_LIMIT = 6_000  # characters of each form
@@ -478,7 +478,7 @@ def record_answer(recorded: Recorded) -> Answer:
     known = "Recorded" if recorded.new else "Recorded before, stored once"
     lines = [
         f"{known}: {recorded.trajectory_id} ({recorded.state}).",
-        *([f"{told(recorded.redacted)}."] if recorded.redacted else []),
+        *([f"{redaction_note(recorded.redacted)}."] if recorded.redacted else []),
         *_decisions(answer.decisions),
     ]
     return Answer(plain(answer), "\n".join([*lines, answer.next]))

@@ -9,7 +9,7 @@ from flex_mcp.answers import Answer, distill_answer, group_lines, plain
 from flex_mcp.answers.pages import listed
 from flex_mcp.models import Experience, Level, Road, Vectors, Write
 from flex_mcp.quoting import one_line
-from flex_mcp.redaction import told
+from flex_mcp.redaction import redaction_note
 
 if TYPE_CHECKING:
     from flex_mcp.backlog import Report
@@ -107,7 +107,7 @@ def import_answer(imported: "Imported") -> Answer:
     if imported.trajectories:
         made += f" Took in {imported.trajectories} trajectories."
     if imported.redacted:
-        made += f" {told(imported.redacted)}."
+        made += f" {redaction_note(imported.redacted)}."
     if imported.held:
         lines.append(
             f"{imported.held} of them are held back as quarantined: "

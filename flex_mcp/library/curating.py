@@ -23,7 +23,7 @@ from flex_mcp.models import (
     clean_domain,
     values_of,
 )
-from flex_mcp.redaction import Redactor, told
+from flex_mcp.redaction import Redactor, redaction_note
 from flex_mcp.store import Reading, Store, Writing
 
 EDITABLE = ("zone", "level", "title", "when", "lesson", "examples", "domain", "tags", "priority")
@@ -139,7 +139,7 @@ class Change:
 def redacted(change: Change, redactor: Redactor) -> Change:
     """The change without secrets; its reason says how many there were."""
     clean, count = redactor.clean(change)
-    return replace(clean, reason=f"{clean.reason} ({told(count)})") if count else change
+    return replace(clean, reason=f"{clean.reason} ({redaction_note(count)})") if count else change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from flex_mcp.models import (
     RecordedTrajectory,
     Snapshot,
 )
-from flex_mcp.redaction import Redactor, told
+from flex_mcp.redaction import Redactor, redaction_note
 from flex_mcp.store import Store, Writing
 from flex_mcp.validation import checked
 
@@ -120,7 +120,7 @@ def _told(decision: Decision, redacted: int) -> Decision:
     """The decision, saying how many secrets its lesson came with."""
     if not redacted:
         return decision
-    said = told(redacted)
+    said = redaction_note(redacted)
     return replace(decision, reason=f"{decision.reason}; {said}" if decision.reason else said)
 
 

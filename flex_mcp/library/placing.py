@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 from flex_mcp import duplicates, ranking
 from flex_mcp.embedder import Embedder
 from flex_mcp.errors import InputError
-from flex_mcp.library.quarantine import held, same, screened_snapshot, told
+from flex_mcp.library.quarantine import held, quarantine_note, same, screened_snapshot
 from flex_mcp.models import (
     MERGED_EXAMPLES_LIMIT,
     MERGED_LESSON_LIMIT,
@@ -115,7 +115,7 @@ class Placing:
             index=proposal.index,
             decision=DecisionKind.ADD,
             experience_id=added.id,
-            reason=told(added.id, proposal.held or "", instead),
+            reason=quarantine_note(added.id, proposal.held or "", instead),
         )
 
     def _target(self, lesson: Lesson) -> Experience:

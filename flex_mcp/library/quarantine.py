@@ -60,7 +60,7 @@ def held(why: str) -> str:
     return f"held back: {why}"
 
 
-def told(experience_id: str, why: str, instead: str = "") -> str:
+def quarantine_note(experience_id: str, why: str, instead: str = "") -> str:
     """The reason in a decision."""
     return (
         f"held back as quarantined{instead}: {why}; a person approves it with "

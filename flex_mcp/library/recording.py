@@ -17,7 +17,7 @@ from flex_mcp.models import (
     new_id,
     values_of,
 )
-from flex_mcp.redaction import Redactor, carried
+from flex_mcp.redaction import Redactor, spread_private
 from flex_mcp.store import Writing
 from flex_mcp.validation import checked
 
@@ -49,7 +49,7 @@ def recorded(
     """
     given = checked(Trajectory, Trajectory(**values_of(trajectory, Trajectory)))
     if given.steps:
-        contents = carried([step.content for step in given.steps])
+        contents = spread_private([step.content for step in given.steps])
         steps = zip(given.steps, contents, strict=True)
         given = replace(given, steps=tuple(replace(step, content=text) for step, text in steps))
     (given, key), redacted = redactor.clean((given, key))

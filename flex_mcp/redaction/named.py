@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from flex_mcp.redaction.entropy import is_random
-from flex_mcp.redaction.spans import Span
-from flex_mcp.redaction.vocabulary import EXEMPT, EXEMPT_LAST, FILLERS, KEY_QUALIFIERS, VERBS
+from flex_mcp.redaction.spans import Span, is_random
+from flex_mcp.redaction.vocabulary import word_set
 
 NAME_LIMIT = 60  # characters of a name
 VALUE_LIMIT = 512  # characters of a value; a longer one is no password, but may be a token
@@ -166,7 +165,7 @@ def named(text: str) -> Name | None:
     bare = text.strip("-_")
     parts = [part.lower() for part in PARTS.findall(bare)]
     parts = [part for part in parts if not part.isdigit()]
-    if not parts or parts[-1] in EXEMPT_LAST or EXEMPT & {*parts}:
+    if not parts or parts[-1] in word_set("EXEMPT_LAST") or word_set("EXEMPT") & {*parts}:
         return None
     joined, first, last = "".join(parts), parts[0], parts[-1]
     if "pubkey" in joined or "publickey" in joined:
@@ -174,7 +173,8 @@ def named(text: str) -> Name | None:
     kind = _kind(joined, parts)
     if STRONG.search(joined) or STRONG_LAST.fullmatch(last):
         return Name(bare, kind, Strength.STRONG, first, "phrase" in joined)
-    if GLUED_KEY.search(joined) or (last in {"key", "keys"} and KEY_QUALIFIERS & {*parts[:-1]}):
+    qualified = last in {"key", "keys"} and word_set("KEY_QUALIFIERS") & {*parts[:-1]}
+    if GLUED_KEY.search(joined) or qualified:
         return Name(bare, kind, Strength.STRONG, first)
     if WEAK.search(last):
         return Name(bare, kind, Strength.WEAK, first)
@@ -281,7 +281,7 @@ class Given(NamedTuple):
             case "said" | "space":
                 return name.text.lower() != "pass" or self.flag
             case "call":
-                return name.first not in VERBS
+                return name.first not in word_set("VERBS")
             case "element":
                 return self.after == "<"
             case _:
@@ -343,5 +343,5 @@ def _is_filler(value: str, name: Name) -> bool:
     digits = "".join(word for word in words if word.isdigit())
     if not letters:
         return False
-    told = {*letters} <= FILLERS or value.lower() == name.text.lower()
+    told = {*letters} <= word_set("FILLERS") or value.lower() == name.text.lower()
     return told and len(digits) <= (0 if "pass" in name.kind else 2)
