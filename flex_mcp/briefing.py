@@ -31,6 +31,7 @@ from flex_mcp.models import (
     RecordedTrajectory,
     Road,
     Strict,
+    about,
 )
 from flex_mcp.prompting import Prompts
 from flex_mcp.validation import adapter, schema_of
@@ -49,7 +50,7 @@ Lessons = Annotated[
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveArguments(Strict):
     brief_id: Id
-    lessons: Lessons = field(metadata={"description": "Empty when there is nothing to learn."})
+    lessons: Lessons = field(metadata=about("Empty when there is nothing to learn."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import NamedTuple
 
 from flex_mcp import briefing, critic, updater
 from flex_mcp.briefing import Distillation, Question
@@ -47,11 +46,7 @@ LOOKS = 5  # at what the library has, when it changes while the updater decides
 ATTEMPTS = 20  # when other processes claim the same trajectories at the same time
 
 
-class Settled(NamedTuple):
-    """The decisions on a brief, and the lessons as they were placed."""
-
-    decisions: Sequence[Decision]
-    lessons: Sequence[Lesson] = ()
+Settled = tuple[Sequence[Decision], Sequence[Lesson]]  # on a brief; the lessons as they were placed
 
 
 class Distiller:
@@ -137,7 +132,7 @@ class Distiller:
         """What the lessons became, where the brief is settled by this road."""
         if brief is None or brief.road is not llm.road or brief.answer_hash is None:
             return None
-        return self._distillation(brief, llm, Settled(brief.decisions))
+        return self._distillation(brief, llm, (brief.decisions, ()))
 
     def open(self, wanted: Wanted, llm: LLM, *, client: str = "python") -> Brief | None:
         """A brief for a model, about trajectories of one task; None where none is free."""
@@ -208,7 +203,7 @@ class Distiller:
             decisions = self._library.settle_brief(
                 brief.id, placement, origin=origin, dry_run=dry_run
             )
-            return Settled(decisions, placement.lessons)
+            return decisions, placement.lessons
 
         lessons = talk.answered(
             lambda: critic.question(self._prompts, found, llm.window),
@@ -247,6 +242,7 @@ class Distiller:
         )
 
     def _distillation(self, brief: Brief, llm: LLM, settled: Settled) -> Distillation:
+        decisions, lessons = settled
         found = self._library.trajectories(brief.trajectory_ids)
         seen = critic.excerpts(self._prompts, found, llm.window)
         tokens, model = self._library.turns.cost(brief.id)
@@ -254,8 +250,8 @@ class Distiller:
             road=brief.road,
             brief_id=brief.id,
             trajectories=tuple(replace(one, task=cut(one.task, SHORTEST), text="") for one in seen),
-            decisions=tuple(settled.decisions),
-            lessons=tuple(settled.lessons),
+            decisions=tuple(decisions),
+            lessons=tuple(lessons),
             model=model,
             prompts=brief.prompts,
             tokens=tokens,

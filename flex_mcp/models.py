@@ -1,7 +1,7 @@
 """The values of the product: frozen, and named as the vocabulary names them.
 
 Limits are part of the types, as plain markers: `validation.checked` enforces them where a value
-comes in from outside. A field's `description` is what its published schema says of it.
+comes in from outside. `about` describes a field in its published schema.
 Times are aware datetimes in UTC. Ids are a prefix and 12 characters of a-z2-7 (60 random bits),
 short enough for a model to copy: t_ trajectory, e_ experience, r_ retrieval, b_ brief.
 """
@@ -188,6 +188,11 @@ SHORT_NAMES = Predicate(_is_short)
 Count = Annotated[int, Interval(ge=0, lt=2**53)]
 
 
+def about(text: str) -> dict[str, str]:
+    """What the published schema says of a field, as its metadata."""
+    return {"description": text}
+
+
 class Strict:
     """A value that takes no field it does not know, where it comes in from outside."""
 
@@ -201,9 +206,7 @@ class Step:
 
     kind: StepKind
     content: str
-    name: Annotated[str | None, Len(0, 200)] = field(
-        default=None, metadata={"description": "Tool or actor."}
-    )
+    name: Annotated[str | None, Len(0, 200)] = field(default=None, metadata=about("Tool or actor."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,27 +221,21 @@ class Agent(Strict):
 class Trajectory(Strict):
     """What was tried for one task, and how it ended. Of steps and transcript at most one."""
 
-    task: Task = field(metadata={"description": "The task as it was given."})
-    outcome: Outcome = field(metadata={"description": "How it ended, honestly."})
+    task: Task = field(metadata=about("The task as it was given."))
+    outcome: Outcome = field(metadata=about("How it ended, honestly."))
     steps: tuple[Step, ...] | None = field(
-        default=None,
-        metadata={"description": "What was done, in order, errors and dead ends included."},
+        default=None, metadata=about("What was done, in order, errors and dead ends included.")
     )
     transcript: str | None = field(
-        default=None, metadata={"description": "Instead of steps: the whole text."}
+        default=None, metadata=about("Instead of steps: the whole text.")
     )
-    answer: str | None = field(default=None, metadata={"description": "The result that was given."})
+    answer: str | None = field(default=None, metadata=about("The result that was given."))
     feedback: str | None = field(
-        default=None,
-        metadata={"description": "The verdict: test output, the user's words, right answer."},
+        default=None, metadata=about("The verdict: test output, the user's words, right answer.")
     )
     score: Annotated[float | None, Interval(ge=0, le=1)] = None
-    verified_by: VerifiedBy = field(
-        default=VerifiedBy.NONE, metadata={"description": "Who says so."}
-    )
-    domain: Domain | None = field(
-        default=None, metadata={"description": "A path such as python/packaging."}
-    )
+    verified_by: VerifiedBy = field(default=VerifiedBy.NONE, metadata=about("Who says so."))
+    domain: Domain | None = field(default=None, metadata=about("A path such as python/packaging."))
     agent: Agent | None = None
 
 
@@ -259,31 +256,26 @@ class Lesson(Strict):
     """A proposal, not yet an Experience."""
 
     zone: Zone = field(
-        metadata={
-            "description": "golden: it worked. warning: it failed. mixed: failed, then worked."
-        }
+        metadata=about("golden: it worked. warning: it failed. mixed: failed, then worked.")
     )
     level: Level = field(
-        metadata={"description": "principle: strategy. pattern: method. instance: concrete case."}
+        metadata=about("principle: strategy. pattern: method. instance: concrete case.")
     )
     title: Title
-    when: When = field(metadata={"description": "When it applies, in words of the situation."})
-    lesson: LessonText = field(metadata={"description": "What to do or avoid, and why."})
-    examples: Examples = field(
-        default=(), metadata={"description": "Short quotes from the trajectory."}
-    )
+    when: When = field(metadata=about("When it applies, in words of the situation."))
+    lesson: LessonText = field(metadata=about("What to do or avoid, and why."))
+    examples: Examples = field(default=(), metadata=about("Short quotes from the trajectory."))
     domain: Domain | None = None
     tags: Tags = ()
     action: Action | None = field(
-        default=None, metadata={"description": "What to do with it; without one it is placed."}
+        default=None, metadata=about("What to do with it; without one it is placed.")
     )
     into: str | None = field(
-        default=None,
-        metadata={"description": "The experience that merge, discard, supersede name."},
+        default=None, metadata=about("The experience that merge, discard, supersede name.")
     )
     reason: Annotated[str | None, Len(0, 2_000)] = None
     trajectory_ids: Annotated[tuple[str, ...] | None, Len(0, 50)] = field(
-        default=None, metadata={"description": "Its evidence; default: all."}
+        default=None, metadata=about("Its evidence; default: all.")
     )
 
 
@@ -301,7 +293,7 @@ class Fields(Strict):
     tags: Tags | None = None
     priority: Priority | None = None
     revision: Annotated[int, Interval(ge=1)] | None = field(
-        default=None, metadata={"description": "For revert: back to before this one."}
+        default=None, metadata=about("For revert: back to before this one.")
     )
 
 

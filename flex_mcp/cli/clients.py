@@ -6,6 +6,7 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flex_mcp import __version__, open_library, settings
-from flex_mcp.answers import Answer
+from flex_mcp.answers import Answer, plain
 from flex_mcp.cli.commands import before_the_command, fail, json_option, show_answer
 from flex_mcp.clients.places import ClientName, Machine, Scope
 from flex_mcp.errors import ClientCommandError, FlexError, InputError
@@ -121,14 +122,7 @@ def client_answer(report: "Report") -> Answer:
         lines += ["", textwrap.indent(shown.rstrip(), "    "), "", f"To check: {check}."]
     elif any(one.made == "removed" for one in report.changes):
         lines.append(f"{client.title} knows it when it is started anew.")
-    content: dict[str, Any] = {
-        "client": str(report.client),
-        "scope": str(report.scope),
-        "dry_run": report.dry_run,
-        "changes": [_change_content(one) for one in report.changes],
-        "entry": report.entry,
-        "check": None if report.entry is None else check,
-    }
+    content = plain(report) | {"check": None if report.entry is None else check}
     return Answer(content, "\n".join(lines))
 
 
@@ -141,15 +135,6 @@ def _change_lines(change: "Change", title: str) -> list[str]:
     if change.backup is not None:
         lines.append(f"The file as it was: {change.backup}")
     return lines
-
-
-def _change_content(change: "Change") -> dict[str, Any]:
-    return {
-        "file": str(change.file),
-        "made": str(change.made),
-        "backup": None if change.backup is None else str(change.backup),
-        "commands": [list(words) for words in change.commands],
-    }
 
 
 @click.command()
@@ -201,10 +186,7 @@ def doctor_answer(checks: "list[Check]") -> Answer:
         "sound": not counts["fault"],
         "faults": counts["fault"],
         "warnings": counts["warning"],
-        "checks": [
-            {"name": one.name, "state": str(one.state), "says": one.says, "mend": one.mend}
-            for one in checks
-        ],
+        "checks": [asdict(one) for one in checks],
     }
     return Answer(content, "\n".join(lines))
 

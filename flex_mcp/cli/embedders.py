@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flex_mcp.answers import Answer
+from flex_mcp.answers import Answer, plain
 from flex_mcp.app import App
 from flex_mcp.cli.commands import CALLER, progress_lines, say, with_library, with_library_or_new
 
@@ -102,13 +102,5 @@ def switched_answer(switched: "Switched") -> Answer:
         text += f" The model is kept in {switched.folder}."
     if switched.previous not in {None, vectors.embedder}:
         text += f" `flex-mcp embedder use {switched.previous}` goes back."
-    content = {
-        "embedder": vectors.embedder,
-        "version": vectors.version,
-        "dimension": vectors.dimension,
-        "previous": switched.previous,
-        "experiences": switched.experiences,
-        "embedded": switched.embedded,
-        "folder": None if switched.folder is None else str(switched.folder),
-    }
-    return Answer(content, text)
+    content = plain(switched)
+    return Answer(content.pop("vectors") | content, text)

@@ -9,7 +9,7 @@ from flex_mcp.embedder import Embedder
 from flex_mcp.errors import AnswerError, InputError, NotFoundError
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import name_embedder
-from flex_mcp.library.placing import snapshot_of
+from flex_mcp.library.placing import revision_of, snapshot_of
 from flex_mcp.library.quarantine import approved, held, needs_a_person, screened_snapshot
 from flex_mcp.models import (
     Curation,
@@ -254,17 +254,8 @@ def changed(writing: Writing, prepared: PreparedChange) -> tuple[Experience, Rev
     number = before.revision + 1
     now = replace(before, **values_of(after, Snapshot), revision=number, updated_at=change.now)
     writing.put_experience(now, prepared.vectors)
-    revision = Revision(
-        experience_id=seen.id,
-        revision=number,
-        kind=kind,
-        before=snapshot_of(before),
-        after=after,
-        actor=change.actor,
-        at=change.now,
-        reason=_reason(prepared, history),
-        origin=change.origin,
-    )
+    revision = revision_of(kind, before, now, change.actor, _reason(prepared, history))
+    revision = replace(revision, origin=change.origin)
     writing.add_revision(revision)
     return now, revision
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from flex_mcp.embedder import Embedder
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import name_embedder
-from flex_mcp.library.placing import snapshot_of
+from flex_mcp.library.placing import revision_of
 from flex_mcp.library.quarantine import held, screened_snapshot
 from flex_mcp.library.recording import content_hash
 from flex_mcp.models import (
@@ -200,16 +200,7 @@ def _add(writing: Writing, part: NewPart, vectors: Sequence[bytes], history: Beg
     )
     writing.put_experience(experience, vectors)
     writing.add_revision(
-        Revision(
-            experience_id=experience.id,
-            revision=1,
-            kind=RevisionKind.ADD,
-            before=None,
-            after=snapshot_of(experience),
-            actor=history.actor,
-            at=history.now,
-            reason=history.reason,
-        )
+        revision_of(RevisionKind.ADD, None, experience, history.actor, history.reason)
     )
     return experience.id
 
@@ -278,18 +269,7 @@ def _hold_back(writing: Writing, one: Experience, why: str, now: datetime) -> No
     last = max(one.revision, *(each.revision for each in writing.revisions(one.id)), 1)
     after = replace(one, status=Status.QUARANTINED, revision=last + 1, updated_at=now)
     writing.put_experience(after, None)
-    writing.add_revision(
-        Revision(
-            experience_id=one.id,
-            revision=after.revision,
-            kind=RevisionKind.QUARANTINE,
-            before=snapshot_of(one),
-            after=snapshot_of(after),
-            actor="import",
-            at=now,
-            reason=held(why),
-        )
-    )
+    writing.add_revision(revision_of(RevisionKind.QUARANTINE, one, after, "import", held(why)))
 
 
 def _add_experiences(

@@ -278,16 +278,10 @@ class Placing:
         proposal: Proposal,
         reason: str | None = None,
     ) -> None:
+        reason = reason or (proposal.held and held(proposal.held)) or proposal.lesson.reason
         self.writing.add_revision(
-            Revision(
-                experience_id=after.id,
-                revision=after.revision,
-                kind=kind,
-                before=before and snapshot_of(before),
-                after=snapshot_of(after),
-                actor=self.origin.by,
-                at=self.now,
-                reason=reason or (proposal.held and held(proposal.held)) or proposal.lesson.reason,
+            replace(
+                revision_of(kind, before, after, self.origin.by, reason),
                 trajectory_id=proposal.evidence[0] if proposal.evidence else None,
                 origin=self.origin,
             )
@@ -297,6 +291,26 @@ class Placing:
 def snapshot_of(experience: Snapshot) -> Snapshot:
     """The part of an experience that revisions keep."""
     return Snapshot(**values_of(experience, Snapshot))
+
+
+def revision_of(
+    kind: RevisionKind,
+    before: Experience | None,
+    after: Experience,
+    actor: str,
+    reason: str | None,
+) -> Revision:
+    """What makes the one out of the other, by whom and why."""
+    return Revision(
+        experience_id=after.id,
+        revision=after.revision,
+        kind=kind,
+        before=before and snapshot_of(before),
+        after=snapshot_of(after),
+        actor=actor,
+        at=after.updated_at,
+        reason=reason,
+    )
 
 
 def _without_reason(proposal: Proposal) -> Proposal:
