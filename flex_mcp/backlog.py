@@ -18,7 +18,7 @@ from flex_mcp.distiller import Distiller
 from flex_mcp.errors import FlexError, InputError, ModelError, ModelServiceError
 from flex_mcp.library import Library, Progress, silent
 from flex_mcp.library.turns import Turns
-from flex_mcp.llm import LLM, Later
+from flex_mcp.llm import LLM, ReplyPending
 from flex_mcp.models import TRAJECTORIES, Brief, Road, Wanted
 from flex_mcp.turns import Reply, Turn
 
@@ -119,7 +119,7 @@ class _Run:
         """Distil one group; what goes wrong with it goes into the report.
 
         Raises:
-            Later: its reply comes later.
+            ReplyPending: its reply comes later.
         """
         job = self._job
         try:
@@ -215,7 +215,7 @@ class _BatchLLM:
     def ask(self, turn: Turn) -> Reply:
         match self.replies.pop(turn.key, None):
             case None:
-                raise Later(turn)
+                raise ReplyPending(turn)
             case ModelError() as error:
                 raise error
             case Reply() as reply:
@@ -279,8 +279,8 @@ def _asked(
     for brief in list(briefs.values()):
         try:
             run.work(brief, llm, progress)
-        except Later as later:
-            yield later.turn
+        except ReplyPending as pending:
+            yield pending.turn
         else:
             del briefs[brief.id]
 

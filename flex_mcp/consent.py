@@ -16,7 +16,7 @@ class Consent(NamedTuple):
     command: str
 
 
-class Unasked(Exception):  # noqa: N818  no error: the yes or no comes from elsewhere
+class ConsentPending(Exception):
     """The reply comes with a later run."""
 
     def __init__(self, consent: Consent) -> None:
@@ -31,7 +31,7 @@ class Person(Protocol):
         """Return where the person said yes.
 
         Raises:
-            Unasked: the person must be asked first.
+            ConsentPending: the person must be asked first.
             InputError: the person said no, or cannot be asked; the sentence says what to do.
         """
         ...

@@ -24,7 +24,7 @@ from flex_mcp.excerpts import SHORTEST, cut
 from flex_mcp.library import Library
 from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.turns import Turns
-from flex_mcp.llm import LLM, STAY, Later
+from flex_mcp.llm import LLM, STAY, ReplyPending
 from flex_mcp.models import (
     Brief,
     Decision,
@@ -88,7 +88,7 @@ class Distiller:
             InputError: all those named are distilled, or claimed by another brief.
             EmbedderError: the lessons could not be placed now.
             ModelError: no answer could be used; the trajectories stay pending.
-            Later: the lent model's reply comes with a later run: see `resume`.
+            ReplyPending: the lent model's reply comes with a later run: see `resume`.
         """
         self._library.check_embedder()
         wanted = wanted or Wanted()
@@ -175,7 +175,7 @@ class Distiller:
         try:
             with _claimed(turns, brief, llm):
                 settled = self._settled(brief, llm, client, dry_run=dry_run)
-        except Later:
+        except ReplyPending:
             raise
         except BaseException:
             with suppress(LibraryError):

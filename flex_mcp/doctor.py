@@ -130,7 +130,7 @@ def _sqlite_vec() -> Check:
         return Check(name, State.FAULT, f"it cannot be imported ({error})", REINSTALL)
     connection = apsw.Connection(":memory:")
     try:
-        connection.enable_load_extension(True)  # noqa: FBT003  apsw's own signature
+        connection.enable_load_extension(enable=True)
         connection.load_extension(EXTENSION)
         version = connection.execute("SELECT vec_version()").get
     except (apsw.Error, OSError) as error:

@@ -91,14 +91,14 @@ def _leave(_number: int, _frame: object) -> None:
 
 def described() -> "Results | None":
     """The results that this very server gives; None where that cannot be said, or is not wanted."""
-    variables = os.environ  # noqa: TID251  settings.py starts slowly
+    variables = os.environ
     if variables.get("FLEX_MCP_FAST_START") == "0":
         return None
     if variables.get("FLEX_MCP_SKILLS", "") not in {"", "0"}:
         return None  # it has more capabilities then
-    path = os.path.join(os.path.dirname(__file__), "front.json")  # noqa: PTH118, PTH120  pathlib starts slowly
+    path = os.path.join(os.path.dirname(__file__), "front.json")
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        with open(path, encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
         fits = found["version"] == __version__ and all(
             _installed(*one) for one in found["with"].items()
@@ -120,8 +120,8 @@ def _installed(package: str, version: str) -> bool:
     spec = PathFinder.find_spec(package)
     if spec is None or spec.origin is None:
         return False
-    folder = os.path.dirname(os.path.dirname(spec.origin))  # noqa: PTH120
-    return os.path.isdir(os.path.join(folder, f"{package}-{version}.dist-info"))  # noqa: PTH112, PTH118
+    folder = os.path.dirname(os.path.dirname(spec.origin))
+    return os.path.isdir(os.path.join(folder, f"{package}-{version}.dist-info"))
 
 
 def _claimed() -> "tuple[io.FileIO, io.BufferedWriter] | None":

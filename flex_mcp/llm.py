@@ -39,7 +39,7 @@ ASSISTANT = "set FLEX_MCP_DISTILLER=assistant to have your assistant write the l
 OTHERWISE = f"or {ASSISTANT}"
 
 
-class Later(Exception):  # noqa: N818  no error: the reply to `turn` comes from elsewhere
+class ReplyPending(Exception):
     """The reply comes with a later run; what was said so far is kept with the brief until then."""
 
     def __init__(self, turn: Turn) -> None:
@@ -59,7 +59,7 @@ class LLM(Protocol):
 
         Raises:
             ModelError: there is none.
-            Later: it comes with a later run.
+            ReplyPending: it comes with a later run.
         """
         ...
 

@@ -87,9 +87,6 @@ class Screened(NamedTuple):
         return "; ".join(self.reasons)
 
 
-CLEAN = Screened(0.0, ())
-
-
 class Sign(NamedTuple):
     """One thing found: what it is said to be, how much it weighs, and what shows it."""
 

@@ -105,7 +105,7 @@ class Settings:
         Raises:
             SettingError: a path names a home that is not here.
         """
-        variables = _said(os.environ if environment is None else environment)  # noqa: TID251  the one place
+        variables = _said(os.environ if environment is None else environment)
         path = library or variables.get("FLEX_MCP_LIBRARY")
         embedder = variables.get("FLEX_MCP_EMBEDDER") or None
         folder = variables.get("FLEX_MCP_EMBEDDER_PATH") or None
@@ -185,7 +185,7 @@ def _said(environment: Mapping[str, str]) -> dict[str, str]:
 
 def environment() -> Mapping[str, str]:
     """All variables as they are now, for those who look for other programs and their files."""
-    return dict(os.environ)  # noqa: TID251  the one place
+    return dict(os.environ)
 
 
 BLAS_THREADS = "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"
@@ -197,8 +197,8 @@ def one_thread() -> None:
     Our products are small: where other programs keep the cores busy, waiting for another thread
     made a search three times as slow. It begins when NumPy is imported, so this comes first.
     """
-    if not any(name in os.environ for name in BLAS_THREADS):  # noqa: TID251  the one place
-        os.environ[BLAS_THREADS[0]] = "1"  # noqa: TID251  as above
+    if not any(name in os.environ for name in BLAS_THREADS):
+        os.environ[BLAS_THREADS[0]] = "1"
 
 
 def no_telemetry() -> None:
@@ -207,7 +207,7 @@ def no_telemetry() -> None:
     ONNX Runtime begins when it is imported, so this comes first; what the user set stays.
     """
     for name in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
-        os.environ.setdefault(name, "1")  # noqa: TID251  the one place
+        os.environ.setdefault(name, "1")
 
 
 def absolute(path: str) -> Path:

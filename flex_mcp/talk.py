@@ -53,7 +53,7 @@ class Talk:
             ModelError: no answer, or malformed twice.
             StaleError: what the question shows has changed.
             DeclinedError: whoever lends the model does not want it asked.
-            Later: the reply comes with a later run.
+            ReplyPending: the reply comes with a later run.
         """
         first = self._next()
         if first is None:

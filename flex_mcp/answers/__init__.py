@@ -223,19 +223,21 @@ def search_answer(found: Found, detail: Detail) -> Answer:
     limit = DETAILED_LIMIT if whole else CONCISE_LIMIT
     lengths = (limit,) if whole else LESSON_LENGTHS
     hits = list(found.hits)
-    answer = _search_answer(found, hits, lengths[0], whole)
+    answer = _search_answer(found, hits, lengths[0], whole=whole)
     longest = max((_longest(hit) for hit in hits), default=0)
     for length in (length for length in lengths[1:] if length < longest):
         if _size(answer) <= limit:
             break
-        answer = _search_answer(found, hits, length, whole)
+        answer = _search_answer(found, hits, length, whole=whole)
     while _size(answer) > limit and len(hits) > 1:
         hits.remove(_least(hits))
-        answer = _search_answer(found, hits, lengths[-1], whole)
+        answer = _search_answer(found, hits, lengths[-1], whole=whole)
     for length in (limit // 2, limit // 4, *LESSON_LENGTHS):
         if _size(answer) <= limit:
             break
-        answer = _search_answer(found, hits, length, whole)  # one hit alone, longer than all may be
+        answer = _search_answer(
+            found, hits, length, whole=whole
+        )  # one hit alone, longer than all may be
     return answer
 
 
@@ -254,7 +256,7 @@ def _least(hits: Sequence[Hit]) -> Hit:
     return max(reversed(levels), key=len)[-1]
 
 
-def _search_answer(found: Found, hits: Sequence[Hit], length: int, whole: bool) -> Answer:  # noqa: FBT001  as detailed
+def _search_answer(found: Found, hits: Sequence[Hit], length: int, *, whole: bool) -> Answer:
     shown = tuple(_hit_answer(hit, length, whole=whole) for hit in hits)
     notices = [*found.notices]
     notices += [SHORTENED] if any(hit.truncated for hit in shown) else []

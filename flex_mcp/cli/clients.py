@@ -102,7 +102,7 @@ def _show(work: "Callable[[Clients], Report]", *, dry_run: bool, as_json: bool) 
         report = work(Clients(machine(), None if dry_run else datetime.now(UTC)))
     except ClientCommandError as error:
         fail(str(error), 1)
-    show_answer(client_answer(report), as_json)
+    show_answer(client_answer(report), as_json=as_json)
 
 
 def client_answer(report: "Report") -> Answer:
@@ -168,7 +168,7 @@ def doctor(*, library: str | None, repair: bool, as_json: bool) -> None:
         library=library or before_the_command(),
     )
     answer = doctor_answer(examine(patient))
-    show_answer(answer, as_json)
+    show_answer(answer, as_json=as_json)
     if faults := answer.content["faults"]:
         fail(f"the doctor found {faults} fault{'s' if faults > 1 else ''}", 1)
 
@@ -198,7 +198,7 @@ def _repair(path: Path, *, as_json: bool) -> None:
     if mended.found:
         with contextlib.suppress(FlexError), open_library(path) as library:
             library.calibrate()  # what was measured of the library may be lost too
-    show_answer(mended_answer(path, mended), as_json)
+    show_answer(mended_answer(path, mended), as_json=as_json)
 
 
 def mended_answer(path: Path, mended: "Mended") -> Answer:

@@ -108,9 +108,9 @@ def _on_library(function: Callable[..., Any], *, new: bool) -> Callable[..., Any
         try:
             answer: Answer | None = function(*args, app=app, **kwargs)
             if answer is not None:
-                show_answer(answer, as_json)
+                show_answer(answer, as_json=as_json)
         except WorkFailedError as failed:
-            show_answer(failed.answer, as_json)
+            show_answer(failed.answer, as_json=as_json)
             fail(str(failed), 1)
         finally:
             app.close()  # may wait for the file: a search has answered by then
@@ -123,7 +123,7 @@ def before_the_command() -> str | None:
     return click.get_current_context().find_root().params.get("library")
 
 
-def show_answer(answer: Answer, as_json: bool) -> None:  # noqa: FBT001  what the option says
+def show_answer(answer: Answer, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer.content, ensure_ascii=False, indent=2))
     else:

@@ -57,7 +57,7 @@ def restore(*, file: str, yes: bool, library: str | None, as_json: bool) -> None
     backup = absolute(file)
     if not yes:
         _ask(path, backup)
-    show_answer(restored_answer(path, backup, restored(path, backup)), as_json)
+    show_answer(restored_answer(path, backup, restored(path, backup)), as_json=as_json)
 
 
 def _ask(path: Path, backup: Path) -> None:

@@ -43,7 +43,7 @@ LINE = 100  # characters of a task or title
     help="Seconds that other programs are waited for.",
 )
 @with_library
-def forget(  # noqa: PLR0913  its options
+def forget(
     ids: Sequence[str],
     *,
     domain: str | None,

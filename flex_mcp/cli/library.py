@@ -32,7 +32,7 @@ from flex_mcp.validation import checked
 @click.option("--limit", type=int, default=3, show_default=True, help="Hits a level, at most 10.")
 @click.option("--detailed", is_flag=True, help="Whole lessons.")
 @with_library
-def search(  # noqa: PLR0913  its options
+def search(
     query: Sequence[str],
     *,
     domain: str | None,

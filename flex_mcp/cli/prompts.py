@@ -21,7 +21,7 @@ def list_prompts(*, as_json: bool) -> None:
     """List the prompts with their versions."""
     found = App().prompts
     versions = {name: found.version(name) for name in found.names()}
-    show_answer(reports.prompts_answer(versions, found.strays()), as_json)
+    show_answer(reports.prompts_answer(versions, found.strays()), as_json=as_json)
 
 
 @prompts.command("show")
@@ -34,4 +34,4 @@ def show_prompt(name: str, *, raw: bool, as_json: bool) -> None:
 
     found = App().prompts
     text = found.raw(name) if raw else prompt(found, name)
-    show_answer(reports.prompt_answer(name, text, found.version(name)), as_json)
+    show_answer(reports.prompt_answer(name, text, found.version(name)), as_json=as_json)

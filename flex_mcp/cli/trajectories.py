@@ -108,7 +108,7 @@ def _json_line(number: int, line: str) -> object:
     help="Groups at a time.",
 )
 @with_library
-def distill(  # noqa: PLR0913  its options
+def distill(
     trajectory_ids: Sequence[str],
     *,
     everything: bool,

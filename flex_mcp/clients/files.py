@@ -125,7 +125,7 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), mode
     )
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  it is open already
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -703,7 +703,7 @@ class Library:
 
         return importing.import_entries(
             entries,
-            self._into(client, trust, progress),
+            self._into(client, progress, trust=trust),
             source=source,
             document=document,
             actor=client,
@@ -726,9 +726,9 @@ class Library:
         """
         from flex_mcp.library import importing  # late: as above
 
-        return importing.import_bundle(bundle, self._into(client, trust, progress))
+        return importing.import_bundle(bundle, self._into(client, progress, trust=trust))
 
-    def _into(self, client: str, trust: bool, progress: Progress) -> "Into":  # noqa: FBT001  as named
+    def _into(self, client: str, progress: Progress, *, trust: bool) -> "Into":
         from flex_mcp.library.importing import Into  # late: as above
 
         return Into(

@@ -15,7 +15,7 @@ from flex_mcp.redaction import Redactor
 from flex_mcp.store import Store, Writing
 
 
-class _DryRun(Exception):  # noqa: N818  no error: it takes a transaction back
+class _DryRun(Exception):
     """Everything was decided; nothing shall stay."""
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from mcp_types import ElicitRequest, ElicitRequestFormParams, ElicitResult
 
-from flex_mcp.consent import Consent, Unasked
+from flex_mcp.consent import Consent, ConsentPending
 from flex_mcp.errors import InputError
 from flex_mcp.server.asking import Question, Replies, Unanswered, can_be_asked
 
@@ -38,7 +38,7 @@ class AskedPerson:
                 f"let the person run `{consent.command}`"
             )
         if consent.key not in self._replies:
-            raise Unasked(consent)
+            raise ConsentPending(consent)
         reply = self._replies[consent.key]
         if isinstance(reply, ElicitResult) and _agrees(reply):
             return

@@ -1,4 +1,4 @@
-"""The client's own model, by sampling. A question ends the run of the tool (`Later`)."""
+"""The client's own model, by sampling. A question ends the run of the tool (`ReplyPending`)."""
 
 import re
 from datetime import timedelta
@@ -14,7 +14,7 @@ from mcp_types import (
     TextContent,
 )
 
-from flex_mcp.llm import Later
+from flex_mcp.llm import ReplyPending
 from flex_mcp.models import Road
 from flex_mcp.server.asking import PATIENCE, Question, Replies, Unanswered, can_be_asked
 from flex_mcp.turns import Reply, Stop, Turn
@@ -45,7 +45,7 @@ class LentLLM:
     def ask(self, turn: Turn) -> Reply:
         if turn.key in self._replies:
             return self._replies[turn.key]
-        raise Later(turn)
+        raise ReplyPending(turn)
 
 
 def lent(context: Context[Any, Any], replies: Replies) -> LentLLM | None:

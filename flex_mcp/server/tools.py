@@ -22,9 +22,9 @@ from flex_mcp.arguments import (
     SearchArguments,
 )
 from flex_mcp.briefing import SaveArguments
-from flex_mcp.consent import Unasked
+from flex_mcp.consent import ConsentPending
 from flex_mcp.errors import FlexError
-from flex_mcp.llm import Later
+from flex_mcp.llm import ReplyPending
 from flex_mcp.quoting import visible
 from flex_mcp.server import asking, elicitation, sampling
 from flex_mcp.server.audience import Audience
@@ -64,10 +64,10 @@ class LibraryTool(Tool):
                 answer: Answer = await anyio.to_thread.run_sync(
                     self.fn, arguments, caller, limiter=threads
                 )
-            except Later as later:
-                question = sampling.question(later.turn)
-            except Unasked as unasked:
-                question = elicitation.question(unasked.consent)
+            except ReplyPending as pending:
+                question = sampling.question(pending.turn)
+            except ConsentPending as pending:
+                question = elicitation.question(pending.consent)
             except FlexError as error:
                 return _refusal(str(error))
             else:

@@ -239,9 +239,9 @@ def _opened(name: str, flags: int, patience: Patience | None = None) -> apsw.Con
 
 
 def _configure(connection: apsw.Connection) -> None:
-    connection.enable_load_extension(True)  # noqa: FBT003  apsw's own signature
+    connection.enable_load_extension(enable=True)
     connection.load_extension(EXTENSION)
-    connection.enable_load_extension(False)  # noqa: FBT003
+    connection.enable_load_extension(enable=False)
     connection.execute(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
         "PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY;"
