@@ -235,9 +235,8 @@ def search_answer(found: Found, detail: Detail) -> Answer:
     for length in (limit // 2, limit // 4, *LESSON_LENGTHS):
         if _size(answer) <= limit:
             break
-        answer = _search_answer(
-            found, hits, length, whole=whole
-        )  # one hit alone, longer than all may be
+        # one hit alone, longer than all may be
+        answer = _search_answer(found, hits, length, whole=whole)
     return answer
 
 
