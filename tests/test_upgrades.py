@@ -282,7 +282,7 @@ def test_a_damaged_library_of_an_old_schema_is_mended(old: Path) -> None:
     before = rows_of(old)
     spoil(old, "retrievals")
     mended = mend(old)
-    assert (mended.pages_lost, mended.unembedded) == (1, 0)
+    assert (mended.gaps, mended.unembedded) == (1, 0)
     assert health(old) == Health()
     after = rows_of(old)
     for table in ("experiences", "trajectories", "revisions", "evidence", "briefs", "entry_parts"):

@@ -212,9 +212,9 @@ def mended_answer(path: Path, mended: "Mended") -> Answer:
         lines += [f"The damaged one is kept: {mended.damaged}"] if mended.damaged else []
         lines.append(f"Saved: {_counts(mended.saved)}")
         lines.append(f"Lost: {_counts(mended.lost) if mended.lost else 'no row that was seen'}")
-        if mended.pages_lost:
+        if mended.gaps:
             lines.append(
-                f"{mended.pages_lost:,} pages could not be read, and their rows are not counted: "
+                f"{mended.gaps:,} places could not be read, and their rows are not counted: "
                 "if you have a backup, look whether it holds more."
             )
         if mended.unembedded:
@@ -229,7 +229,7 @@ def mended_answer(path: Path, mended: "Mended") -> Answer:
         "damaged": None if mended.damaged is None else str(mended.damaged),
         "saved": dict(mended.saved),
         "lost": dict(mended.lost),
-        "pages_lost": mended.pages_lost,
+        "gaps": mended.gaps,
         "unembedded": mended.unembedded,
     }
     return Answer(content, "\n".join(lines))

@@ -31,7 +31,7 @@ class Mended:
     damaged: Path | None = None
     saved: Mapping[str, int] = field(default_factory=dict[str, int])
     lost: Mapping[str, int] = field(default_factory=dict[str, int])
-    pages_lost: int = 0
+    gaps: int = 0
     unembedded: int = 0
 
 
@@ -112,7 +112,7 @@ def _said(
         damaged=damaged,
         saved=+rescued.saved,
         lost=+rescued.lost,
-        pages_lost=rescued.pages_lost,
+        gaps=rescued.gaps,
         unembedded=unembedded,
     )
 

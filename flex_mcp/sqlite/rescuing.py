@@ -1,57 +1,83 @@
-"""What can be read of a damaged library, taken into a new one."""
+"""Salvage of a damaged library: the rows that SQLite can still read, taken into a new file.
+
+A copy of the damaged file is read, -wal and all. In place of its first page it has one that names
+our tables by their first pages, without indexes and constraints: so what is lost of the header, of
+the schema or of an index costs no row.
+"""
 
 import contextlib
 import mmap
 import re
+import shutil
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from flex_mcp.models import Experience, Origin, Snapshot, values_of
-from flex_mcp.sqlite import file, rows
-from flex_mcp.sqlite.carving import HEADER, MAGIC, Carver, Row
+from flex_mcp.sqlite import copies, file, rows
 from flex_mcp.sqlite.health import DERIVED, as_mappings, unreadable
+from flex_mcp.sqlite.sentences import beside
 
 Values = tuple[Any, ...]
+Key = int | str
 
-OUR_ID = re.compile("[et]_[a-z2-7]{12}")  # tells a library that has lost its header
-STRAYS = {"experiences": "e_", "revisions": "e_", "trajectories": "t_"}  # how their rows are known
-LATER = 6  # columns that a migration has added to a table, at most
+HEADER = 100  # bytes at the start of a file (sqlite.org/fileformat2.html)
+MAGIC = b"SQLite format 3\x00"
+PAGE_SIZES = tuple(2**power for power in range(9, 16))
+ROOT = re.compile(
+    rb"(?s)table(\w+?)\1(.{1,4}?)CREATE TABLE \1 "
+)  # a row of sqlite_schema; `bare` has no such space
+OURS = re.compile(
+    rb"(?s)e_[a-z2-7]{12}(?:golden|warning|mixed)(?:principle|pattern|instance)"
+    rb"|tabletrajectoriestrajectories.{1,4}?CREATE TABLE trajectories "
+)  # a lesson's row, or the schema's
+LEAST_ROW = 16  # bytes, or more: a b-tree that leads to itself has no end
+NEAR = 16  # numbers beyond a gap that are all tried
+LARGEST = 2**62  # number that a table of ours has, and far more
+DIGITS = "234567abcdefghijklmnopqrstuvwxyz"
+STARTS = [f"{kind}_{one}{two}" for kind in "bert" for one in DIGITS for two in DIGITS[::8]]
+FAILURES = len(STARTS)  # tries beyond a gap, until a table has come to its end
+UNREAD = (apsw.Error, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """Rows by table: what was saved, and of what was seen what could not be."""
+    """Rows by table: what was saved, and of what was seen what could not be.
+
+    `gaps` are the places where rows could not be read: how many were there, nobody knows.
+    """
 
     saved: Counter[str] = field(default_factory=Counter[str])
     lost: Counter[str] = field(default_factory=Counter[str])
-    pages_lost: int = 0
+    gaps: int = 0
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a damaged file was a library: by its mark, or by rows that only we write."""
+    """Whether a damaged file was a library: by its mark, or by bytes that only we write."""
     with path.open("rb") as held:
         head = held.read(HEADER)
     if head.startswith(MAGIC) and head[68:72] == file.APPLICATION_ID.to_bytes(4, "big"):
         return True
-    if len(head) < HEADER:
-        return False
-    with _opened(path) as carver:
-        return any(OUR_ID.fullmatch(_id(row)) for row in carver.stray())
+    return any(_matches(OURS, one) for one in (path, beside(path, "-wal")))
 
 
 def rescue(path: Path, new: apsw.Connection) -> Rescued:
     """Take all rows that can be read into a new library, which is left without what is derived."""
     new.execute("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE; DELETE FROM meta")
     tables = {name: _Table(new, name) for name in _names(new)}
-    with _opened(path) as carver:
-        lost = _take_all(carver, tables)
-        pages_lost = carver.lost
+    lost = Counter[str]()
+    most = path.stat().st_size // LEAST_ROW
+    with _opened(path, tables) as damaged:
+        for name in _names(damaged):
+            read = tables[name].rows(damaged, most)
+            lost[name] += len({hash(row) for row in read if not tables[name].take(row)})
     new.execute(file.QUERIES["clear_background"])
     for name in tables:
         lost[name] += _drop_unreadable(new, name)
@@ -60,87 +86,131 @@ def rescue(path: Path, new: apsw.Connection) -> Rescued:
     lost += _drop_orphans(new)
     saved = Counter({name: _asked(new, f"SELECT count(*) FROM {name}")[0][0] for name in tables})  # noqa: S608  ours
     new.execute("COMMIT; PRAGMA foreign_keys = ON")
-    return Rescued(saved, lost, pages_lost)
+    return Rescued(saved, lost, sum(table.gaps for table in tables.values()))
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Generator[Carver]:
-    wal = path.with_name(path.name + "-wal")
-    newer = wal.read_bytes() if wal.exists() else b""
-    with (
-        path.open("rb") as held,
-        mmap.mmap(held.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        contextlib.closing(Carver(data, newer)) as carver,
-    ):
-        yield carver
+def _opened(path: Path, tables: "Mapping[str, _Table]") -> Generator[apsw.Connection]:
+    """A copy of the damaged file, with its -wal folded in and our first page."""
+    with copies.temporary(path) as made:
+        shutil.copyfile(path, made)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(beside(path, "-wal"), beside(made, "-wal"))
+        usual = _usual_roots(made)
+        _put_first_page(made, tables, usual)
+        with contextlib.suppress(apsw.Error), contextlib.closing(apsw.Connection(str(made))) as one:
+            one.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        _put_first_page(made, tables, usual | _roots(made))
+        with contextlib.closing(apsw.Connection(str(made))) as damaged:
+            yield damaged
 
 
-def _take_all(carver: Carver, tables: "Mapping[str, _Table]") -> Counter[str]:
-    """Each table from its root, then what no root leads to: how many rows could not be taken."""
-    lost = Counter[str]()
-    roots = _usual_roots(carver.page(1)) | _roots(carver)
-    for name, table in tables.items():
-        if name in roots:
-            lost[name] += sum(not table.take(row) for row in carver.rows(roots[name]))
-    for row in carver.stray():
-        for name, start in STRAYS.items():
-            if tables[name].looks_alike(row, start):
-                tables[name].take(row)
-    return lost
-
-
-def _roots(carver: Carver) -> dict[str, int]:
-    """Where the tables begin, as the file says."""
-    found: dict[str, int] = {}
-    for row in carver.rows(1):
-        match row.values:
-            case ("table", str(name), _, int(root), *_) if root > 0:
-                found[name] = root
-            case _:
-                pass
-    return found
-
-
-def _usual_roots(header: bytes) -> dict[str, int]:
+def _usual_roots(path: Path) -> dict[str, int]:
     """Where they begin in every library that was not vacuumed: for what the file cannot say."""
-    newest, version = len(file.MIGRATIONS), int.from_bytes(header[60:64], "big")
+    with path.open("rb") as held:
+        version = int.from_bytes(held.read(HEADER)[60:64])
+    newest = len(file.MIGRATIONS)
     usual = file.usual_schema(version if 0 < version <= newest else newest)
-    return {name: root for kind, name, root, _ in usual if kind == "table" and root}
+    return {name: root for kind, name, root, _ in usual if kind == "table"}
 
 
-def _id(row: Row) -> str:
-    """Where our tables with numbers have their ids."""
-    id_ = row.values[1] if len(row.values) > 1 else None
-    return id_ if isinstance(id_, str) else ""
+def _roots(path: Path) -> dict[str, int]:
+    """Where the tables begin, as the rows of the schema that are left say."""
+    roots = [(name.decode(), int.from_bytes(root)) for name, root in _matches(ROOT, path)]
+    return dict(reversed(roots))  # the first of each: the schema lies at the beginning
+
+
+def _matches(pattern: re.Pattern[bytes], path: Path) -> list[Any]:
+    if not path.exists() or not path.stat().st_size:
+        return []
+    with path.open("rb") as held, mmap.mmap(held.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return pattern.findall(data)
+
+
+def _put_first_page(path: Path, tables: "Mapping[str, _Table]", roots: Mapping[str, int]) -> None:
+    """Write one that leads to the first pages of our tables, and says nothing else."""
+    with path.open("r+b") as held:
+        said = int.from_bytes(held.read(HEADER)[16:18], "big")
+        size = said if said in PAGE_SIZES else file.PAGE_SIZE
+        with contextlib.closing(apsw.Connection(":memory:")) as made:
+            made.execute(f"PRAGMA page_size = {size}; PRAGMA writable_schema = ON")
+            for name in tables.keys() & roots.keys():
+                made.execute(tables[name].bare)
+                values = (roots[name], name)
+                made.execute("UPDATE sqlite_schema SET rootpage = ? WHERE name = ?", values)
+            page = bytearray(made.serialize("main")[:size])
+        page[18:20] = b"\x02\x02"  # it may have a -wal
+        page[28:32] = bytes(4)  # as many pages as there are
+        held.seek(0)
+        held.write(page)
 
 
 class _Table:
-    """A table of the new library that takes rows of the damaged one."""
+    """A table of the new library that takes rows of the damaged one; `gaps` as in `Rescued`."""
 
     def __init__(self, new: apsw.Connection, name: str) -> None:
         self._new = new
-        columns = _asked(new, "SELECT type, pk, dflt_value FROM pragma_table_info(?)", name)
-        numbers = [place for place, one in enumerate(columns) if one[:2] == ("INTEGER", 1)]
-        self._number = numbers[0] if numbers else None
-        self._defaults = [_asked(new, f"SELECT {one[2] or 'NULL'}")[0][0] for one in columns]
+        columns = _asked(new, "SELECT name, type, pk, dflt_value FROM pragma_table_info(?)", name)
+        key = [f'"{column}"' for column, _, number, _ in columns if number]
+        listed = [f'"{one[0]}" DEFAULT {one[3] or "NULL"}' for one in columns]
+        self._place, self._is_integer = next(
+            (place, one[1] == "INTEGER") for place, one in enumerate(columns) if one[2]
+        )
+        is_numbered = self._is_integer and len(key) == 1
+        if is_numbered:
+            listed[self._place] = f"{key[0]} INTEGER PRIMARY KEY"
+        made = "" if is_numbered else f", PRIMARY KEY ({', '.join(key)})) WITHOUT ROWID"
+        self.bare = f"CREATE TABLE {name}({', '.join(listed)}{made or ')'}"
+        chosen = f"SELECT * FROM {name}"  # noqa: S608  ours
+        self._upward = f"{chosen} WHERE {key[0]} >= ? ORDER BY {', '.join(key)}"
+        self._downward = f"{chosen} ORDER BY {', '.join(f'{one} DESC' for one in key)}"
         marks = ", ".join("?" * len(columns))
         self._insert = f"INSERT OR IGNORE INTO {name} VALUES ({marks})"  # noqa: S608  ours
+        self.gaps = 0
 
-    def looks_alike(self, row: Row, start: str) -> bool:
-        most = len(self._defaults)
-        fits = most - LATER <= len(row.values) <= most and row.values[0] is None
-        return fits and _id(row).startswith(start)
+    def rows(self, damaged: apsw.Connection, most: int) -> Iterator[Values]:
+        """What can be read from the front, beyond each gap, and from the back; some come twice.
 
-    def take(self, row: Row) -> bool:
-        """Whether it could be taken; columns that came later have their defaults."""
-        values = [*row.values, *self._defaults[len(row.values) :]]
-        if row.number is not None and self._number is not None:
-            values[self._number] = row.number
+        Beyond a gap, numbers are tried one by one and ids by their beginnings.
+        """
+        start, left, failures = 0 if self._is_integer else "", most, 0
+        while start is not None and failures < FAILURES:
+            furthest = start
+            try:
+                for row in islice(damaged.execute(self._upward, (start,)), left):
+                    yield row
+                    left -= 1
+                    furthest = _later(furthest, row[self._place])
+                break
+            except UNREAD:
+                failures = 0 if furthest != start else failures
+                self.gaps += not failures
+                failures += 1
+                start = _next(furthest, failures)
+        with contextlib.suppress(*UNREAD):
+            yield from islice(damaged.execute(self._downward), most)
+
+    def take(self, row: Values) -> bool:
+        """Whether it could be taken."""
         try:
-            self._new.execute(self._insert, values)
+            self._new.execute(self._insert, row)
         except apsw.Error:
             return False
         return True
+
+
+def _later(key: Key, value: object) -> Key:
+    """What is read of damaged bytes may be of another type."""
+    if isinstance(key, int):
+        return max(key, value) if isinstance(value, int) else key
+    return max(key, value) if isinstance(value, str) else key
+
+
+def _next(key: Key, failures: int) -> Key | None:
+    """Where to go on after a gap: at each number first, with longer steps in a long one."""
+    if isinstance(key, int):
+        return key + 1 + failures // NEAR if key < LARGEST else None
+    return next(iter(STARTS[bisect_right(STARTS, key) :]), None)
 
 
 def _names(new: apsw.Connection) -> list[str]:
