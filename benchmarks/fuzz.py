@@ -5,7 +5,7 @@
 
 Targets: arguments (a tool's arguments), front (what a client opens with), limits (messages and
 their values), bundle and flex (files to import). What follows is libFuzzer's own. The fuzz tests
-need nothing but hypothesis: `FUZZ=20 python -m pytest tests/test_fuzz.py tests/test_fuzz_files.py`.
+need nothing but hypothesis: `FUZZ=20 python -m pytest -m "" tests/test_fuzz_*.py`.
 """
 
 import importlib.util

@@ -1,18 +1,39 @@
 """What all tests share: no test can reach the user's own library, settings or models."""
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from support.examples import load_profile
 from support.fakes import LESSONS, Clock, FakeEmbedder, a_lesson, add, fake_library
 
 from flex_mcp import open_library
 from flex_mcp.library import Library
 
-settings.register_profile("house", deadline=None, database=None, max_examples=60)
-settings.load_profile("house")  # nothing asserts on time, and a test run leaves no files
+load_profile()
+STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"}  # events of sys.audit
+_unmarked = ""  # the test that runs, where it may start no process
+
+
+def _refuse_processes(event: str, _: object) -> None:
+    if _unmarked and event in STARTS:
+        pytest.fail(f"{_unmarked} starts a process: mark it with `pytest.mark.process`")
+
+
+sys.addaudithook(_refuse_processes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """The default list runs in this process alone, with all fixtures of its tests."""
+    global _unmarked  # noqa: PLW0603  an audit hook takes no argument of ours
+    _unmarked = "" if item.get_closest_marker("process") else item.nodeid
+    try:
+        return (yield)
+    finally:
+        _unmarked = ""
 
 
 @pytest.fixture(autouse=True)

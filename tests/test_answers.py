@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.fakes import long_texts
 
 from flex_mcp.answers import (
@@ -97,7 +98,7 @@ def as_json(answer: Answer) -> str:
 
 
 @given(found=founds(), detail=st.sampled_from(list(LIMITS)))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_search_answer_keeps_its_limit_in_both_forms(found: Found, detail: Detail) -> None:
     answer = search_answer(found, detail)
     assert len(answer.text) <= LIMITS[detail]
@@ -105,7 +106,7 @@ def test_a_search_answer_keeps_its_limit_in_both_forms(found: Found, detail: Det
 
 
 @given(found=founds(), detail=st.sampled_from(list(LIMITS)))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_both_forms_of_a_search_answer_say_the_same(found: Found, detail: Detail) -> None:
     answer = search_answer(found, detail)
     hits = answer.content["hits"]
@@ -125,7 +126,7 @@ def test_both_forms_of_a_search_answer_say_the_same(found: Found, detail: Detail
 
 
 @given(found=founds(), detail=st.sampled_from(list(LIMITS)))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_what_does_not_fit_goes_from_the_end_of_its_level_and_is_counted(
     found: Found, detail: Detail
 ) -> None:
@@ -141,7 +142,7 @@ def test_what_does_not_fit_goes_from_the_end_of_its_level_and_is_counted(
 
 
 @given(found=founds())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_what_is_shortened_is_marked_and_the_answer_says_where_it_is_whole(found: Found) -> None:
     answer = search_answer(found, "concise")
     abouts = {hit.experience.id: hit.experience for hit in found.hits}

@@ -276,6 +276,7 @@ class Gate:
         self._open.set()
 
 
+@pytest.mark.process
 def test_a_kill_loses_what_is_in_work_and_that_stays_pending(desk: Desk) -> None:
     ids = desk.pend(*numbered(6))
     gate = Gate("Task number 3")
@@ -316,6 +317,7 @@ def test_all_waits_for_what_a_dead_process_had_claimed(
     desk.check_whole(ids)
 
 
+@pytest.mark.process
 def test_ctrl_c_ends_what_is_in_work_and_begins_nothing_more(desk: Desk) -> None:
     ids = desk.pend(*numbered(4))
     gate = Gate("Task number 1")
@@ -332,6 +334,7 @@ def test_ctrl_c_ends_what_is_in_work_and_begins_nothing_more(desk: Desk) -> None
     desk.check_whole(ids)
 
 
+@pytest.mark.process
 def test_two_processes_at_once_never_distil_one_trajectory_twice(desk: Desk) -> None:
     ids = desk.pend(*numbered(12))
     both = threading.Barrier(2)

@@ -77,6 +77,7 @@ def names(folder: Path) -> set[str]:
 # Backups
 
 
+@pytest.mark.process
 def test_a_backup_holds_all_that_was_acknowledged_before_it_began_while_others_write(
     tmp_path: Path, start: Callable[..., Worker]
 ) -> None:
@@ -195,6 +196,7 @@ def spoil(path: Path, table: str) -> None:
         held.write(b"\xee" * 4_000)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
 def test_a_library_that_may_not_be_written_can_be_backed_up(
     open_folder: Path, start: Callable[..., Worker]
@@ -284,6 +286,7 @@ def test_a_process_that_has_the_library_open_goes_on_with_what_was_restored(
             assert library.report(retrieval_id or "", Outcome.SUCCESS)
 
 
+@pytest.mark.process
 def test_what_was_restored_from_another_library_outlives_a_kill_of_who_has_it_open(
     path: Path, tmp_path: Path, start: Callable[..., Worker]
 ) -> None:
@@ -316,6 +319,7 @@ def test_a_change_of_the_same_number_after_a_restore_is_another_one(
         assert not library.catalogue.changes(Moment()).whole
 
 
+@pytest.mark.process
 def test_a_running_server_answers_from_what_was_restored_and_tells_its_client(
     tmp_path: Path,
 ) -> None:
@@ -356,6 +360,7 @@ def always_written(path: Path, start: Callable[..., Worker]) -> tuple[Path, Work
     return made, worker
 
 
+@pytest.mark.process
 def test_processes_that_write_all_the_time_do_not_stop_a_restore_and_lose_nothing_after_it(
     tmp_path: Path, start: Callable[..., Worker]
 ) -> None:
@@ -397,6 +402,7 @@ def test_nobody_writes_between_the_copy_of_what_is_there_and_the_restore(
     assert lessons(path) == [HAMMER]
 
 
+@pytest.mark.process
 def test_all_that_was_acknowledged_is_in_the_kept_copy_or_in_what_was_restored(
     tmp_path: Path, start: Callable[..., Worker]
 ) -> None:
@@ -454,6 +460,7 @@ def test_a_damaged_library_is_moved_aside_whole_when_a_backup_takes_its_place(
     assert answer["copy"] is None
 
 
+@pytest.mark.process
 def test_a_damaged_library_that_is_open_elsewhere_is_not_replaced(
     path: Path, backup: Path, start: Callable[..., Worker]
 ) -> None:
@@ -606,6 +613,7 @@ def test_a_restore_that_is_stopped_changes_nothing_and_leaves_no_half(
     assert kept.startswith("library.db.before-restore-")
 
 
+@pytest.mark.process
 def test_a_kill_at_any_moment_of_a_restore_leaves_the_one_or_the_other(
     path: Path, backup: Path
 ) -> None:

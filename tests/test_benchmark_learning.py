@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 LEARNING = Path(__file__).parents[1] / "benchmarks" / "learning.py"
 STREAM = {
     "card_arrival": [

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from support.fakes import LESSONS
 
+pytestmark = pytest.mark.process
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 

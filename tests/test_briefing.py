@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.fakes import long_texts
 
 from flex_mcp.answers import Answer, distill_answer
@@ -138,7 +139,7 @@ def as_json(answer: Answer) -> str:
 
 
 @given(question=questions())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_brief_keeps_its_limit_in_both_forms(
     question: tuple[list[RecordedTrajectory], list[Experience]],
 ) -> None:
@@ -149,7 +150,7 @@ def test_a_brief_keeps_its_limit_in_both_forms(
 
 
 @given(question=questions())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_brief_says_of_each_trajectory_whether_it_was_shortened(
     question: tuple[list[RecordedTrajectory], list[Experience]],
 ) -> None:

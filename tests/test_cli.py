@@ -753,6 +753,7 @@ def test_a_home_that_nobody_has_is_refused() -> None:
 # Real processes
 
 
+@pytest.mark.process
 def test_a_process_records_searches_and_answers_on_stdout_only(tmp_path: Path) -> None:
     at = ("--library", str(tmp_path / "library.db"))
     recorded = process("record", "--json", *at, stdin=json.dumps(WORK))
@@ -763,6 +764,7 @@ def test_a_process_records_searches_and_answers_on_stdout_only(tmp_path: Path) -
     assert json.loads(found.stdout)["hits"][0]["title"] == "Pin the compiler"
 
 
+@pytest.mark.process
 def test_a_process_that_is_refused_says_so_in_one_line_on_stderr(tmp_path: Path) -> None:
     file = tmp_path / "library.db"
     file.write_text("no library", encoding="utf-8")
@@ -772,6 +774,7 @@ def test_a_process_that_is_refused_says_so_in_one_line_on_stderr(tmp_path: Path)
     assert refusal.stderr.count("\n") == 1
 
 
+@pytest.mark.process
 def test_a_terminal_that_cannot_show_a_letter_is_no_obstacle(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -907,6 +907,7 @@ def heard(said: Path) -> list[list[str]]:
     return [json.loads(line) for line in said.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.process
 def test_claude_codes_user_file_is_changed_by_its_own_command(
     said: Path, folder: Path, tmp_path: Path
 ) -> None:
@@ -930,6 +931,7 @@ def test_claude_codes_user_file_is_changed_by_its_own_command(
     assert len(backups(path)) == 3
 
 
+@pytest.mark.process
 def test_what_was_added_to_claude_codes_entry_goes_the_same_way(said: Path) -> None:
     own: dict[str, Any] = {"type": "stdio", "command": "/old", "env": {"K": "secret"}, "timeout": 9}
     path = put("claude-code", json.dumps({"mcpServers": {"flex-mcp": own}}))
@@ -944,6 +946,7 @@ def test_what_was_added_to_claude_codes_entry_goes_the_same_way(said: Path) -> N
     assert data(path)["mcpServers"]["flex-mcp"]["env"] == {"K": "secret"}
 
 
+@pytest.mark.process
 def test_what_claude_code_does_not_know_of_our_entry_stays_as_well(said: Path) -> None:
     own = {"type": "stdio", "command": "/old", "args": [], "disabled": True, "note": [1]}
     path = put("claude-code", json.dumps({"mcpServers": {"flex-mcp": own}, "theme": 1}))
@@ -955,6 +958,7 @@ def test_what_claude_code_does_not_know_of_our_entry_stays_as_well(said: Path) -
     assert len(backups(path)) == 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("mood", ["fails", "cannot add", "lies"])
 def test_where_claude_code_does_not_do_it_our_entry_is_as_before(
     said: Path, mood: str, monkeypatch: pytest.MonkeyPatch
@@ -970,6 +974,7 @@ def test_where_claude_code_does_not_do_it_our_entry_is_as_before(
     assert len(heard(said)) == (1 if mood == "fails" else 2)
 
 
+@pytest.mark.process
 def test_stopped_between_its_commands_our_entry_is_as_before(
     said: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -988,6 +993,7 @@ def test_stopped_between_its_commands_our_entry_is_as_before(
     assert data(path) == before
 
 
+@pytest.mark.process
 def test_a_claude_that_cannot_be_started_is_named(tmp_path: Path, said: Path) -> None:
     (tmp_path / "bin" / "claude").write_text("#!/no/such/interpreter\n", encoding="utf-8")
     result = run("install", "claude-code")
@@ -1019,6 +1025,7 @@ def test_a_batch_file_is_not_given_words_that_its_shell_would_read(
 # Real processes
 
 
+@pytest.mark.process
 def test_installed_the_server_starts_as_the_entry_says(tmp_path: Path) -> None:
     def process(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(words, input=stdin, capture_output=True, encoding="utf-8", check=True)

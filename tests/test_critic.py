@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
+from support.examples import examples
 from support.fakes import long_texts
 from support.messages_api import lesson
 from test_briefing import EVIL, PIECES, a_trajectory
@@ -156,7 +157,7 @@ WORST = [
 ]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(group=groups(), window=st.sampled_from([sampling.WINDOW, WINDOW]))
 @example(group=WORST, window=sampling.WINDOW)
 def test_a_question_fits_its_window_and_says_what_is_shortened(

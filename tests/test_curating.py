@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, models
 
 from flex_mcp.errors import InputError, NotFoundError
@@ -276,7 +277,7 @@ def a_change(action: Curation) -> st.SearchStrategy[Change]:
 CHANGES: st.SearchStrategy[Change] = st.sampled_from(Curation).flatmap(a_change)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.lists(CHANGES, max_size=6))
 def test_every_change_leaves_a_revision_and_any_revision_can_be_reverted(
     library: Library, changes: list[Change]

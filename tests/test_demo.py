@@ -14,6 +14,7 @@ from flex_mcp.demo import data, run_demo
 from flex_mcp.errors import InputError
 
 
+@pytest.mark.process
 def test_it_runs_from_end_to_end_and_keeps_the_library(tmp_path: Path) -> None:
     file = tmp_path / "new folder" / "[new].db"
     done = subprocess.run(
@@ -37,6 +38,7 @@ def test_it_runs_from_end_to_end_and_keeps_the_library(tmp_path: Path) -> None:
         assert library.statistics().by_state == {"distilled": 2}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("change", "failures"),
     [
@@ -66,6 +68,7 @@ def test_what_does_not_go_as_it_should_is_a_failure(
     assert json.loads(capsys.readouterr().out)["failures"] == failures
 
 
+@pytest.mark.process
 def test_a_lesson_that_is_refused_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

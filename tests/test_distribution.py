@@ -19,6 +19,8 @@ from flex_mcp import __version__
 from flex_mcp.server import TOOLS
 from flex_mcp.settings import MODEL, Distilling
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parent.parent
 REGISTRY = json.loads((ROOT / "server.json").read_text(encoding="utf-8"))
 LISTED = [

@@ -93,6 +93,7 @@ def test_it_says_what_the_parts_are(path: Path) -> None:
     assert found("embedder")[1].startswith("static, version ")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["apsw", "sqlite_vec", "numpy", "tokenizers"])
 def test_a_package_that_cannot_be_imported_is_a_fault_and_the_rest_is_looked_at(
     name: str, path: Path

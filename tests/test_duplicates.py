@@ -96,6 +96,7 @@ def test_the_labelled_pairs_are_distinct_and_enough_and_hold_no_text_of_flex() -
     assert counts["same"] + counts["covers"] >= 60
 
 
+@pytest.mark.process
 def test_the_labelled_rules_are_there_and_told_apart_as_well_as_we_say(
     shared: Path, tmp_path: Path
 ) -> None:

@@ -136,6 +136,7 @@ def test_the_list_makes_no_library_and_needs_no_fastembed(
         assert refused("embedder", *command, *at).startswith("fastembed cannot be imported here")
 
 
+@pytest.mark.process
 def test_all_that_fastembed_knows_can_be_listed_and_nobody_is_told(
     at: tuple[str, str], nobodys_machine: Path
 ) -> None:
@@ -156,6 +157,7 @@ def test_the_list_of_what_is_no_library_is_refused(tmp_path: Path) -> None:
 # There and back
 
 
+@pytest.mark.process
 def test_a_library_goes_over_to_a_model_from_a_folder_that_may_go_then(
     at: tuple[str, str], path: Path, folder: str, kept: Path
 ) -> None:
@@ -389,6 +391,7 @@ def test_a_locked_library_is_refused_before_the_model_is_looked_for(
 # Over the network
 
 
+@pytest.mark.process
 def test_a_model_is_fetched_once_and_needs_no_network_afterwards(
     at: tuple[str, str], path: Path, folder: str, kept: Path
 ) -> None:
@@ -406,6 +409,7 @@ def test_a_model_is_fetched_once_and_needs_no_network_afterwards(
     assert done("embedder", "use", SMALL, *at)["embedded"]
 
 
+@pytest.mark.process
 def test_without_a_network_it_says_how_to_do_without(at: tuple[str, str], path: Path) -> None:
     result = process("embedder", "use", SMALL, *at, HF_ENDPOINT="http://127.0.0.1:9")
     assert (result.returncode, result.stdout) == (2, "")
@@ -422,6 +426,7 @@ def test_without_a_network_it_says_how_to_do_without(at: tuple[str, str], path: 
 # Killed, and beside others
 
 
+@pytest.mark.process
 def test_killed_in_the_middle_the_old_one_serves_and_the_next_run_goes_on(
     at: tuple[str, str], path: Path, folder: str, start: Callable[..., Worker]
 ) -> None:
@@ -438,6 +443,7 @@ def test_killed_in_the_middle_the_old_one_serves_and_the_next_run_goes_on(
     assert serving(path) == f"fastembed:{WIDE}"
 
 
+@pytest.mark.process
 def test_who_changes_their_mind_leaves_nothing_behind(
     at: tuple[str, str], path: Path, folder: str, start: Callable[..., Worker]
 ) -> None:
@@ -450,6 +456,7 @@ def test_who_changes_their_mind_leaves_nothing_behind(
         assert reading.unstaged() == MANY
 
 
+@pytest.mark.process
 @pytest.mark.anyio
 async def test_a_running_server_goes_on_and_then_uses_the_new_one(
     path: Path, folder: str, start: Callable[..., Worker]
@@ -488,6 +495,7 @@ async def test_a_running_server_goes_on_and_then_uses_the_new_one(
     assert serving(path) == f"fastembed:{WIDE}"
 
 
+@pytest.mark.process
 def test_of_two_that_go_different_ways_the_later_goes_on(
     path: Path, folder: str, tmp_path: Path, start: Callable[..., Worker]
 ) -> None:

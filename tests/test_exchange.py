@@ -14,6 +14,7 @@ import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.fakes import FakeEmbedder, models
 
 from flex_mcp import open_library
@@ -432,7 +433,7 @@ DEEDS = st.one_of(
 
 
 @given(done=st.lists(DEEDS, min_size=1, max_size=6))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_bundle_brings_a_whole_library_over(done: list[Deed]) -> None:
     with TemporaryDirectory() as folder:
         with fake_library(Path(folder) / "a.db") as first:

@@ -59,6 +59,8 @@ if sys.platform == "win32":
 
 import resource
 
+pytestmark = pytest.mark.process
+
 __all__ = ["start"]  # a fixture
 CHANCE = random.Random()  # noqa: S311  no secret: when to kill, and what to write
 WORK = json.dumps({"task": "x", "outcome": "failure"})

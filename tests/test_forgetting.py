@@ -19,6 +19,7 @@ import apsw
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.fakes import (
     Clock,
     FakeEmbedder,
@@ -174,7 +175,9 @@ def done(path: Path, *arguments: str) -> dict[str, Any]:
     st.lists(st.sampled_from(["steps", "long", "bare"]), min_size=1, max_size=4),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=12, phases=[Phase.generate])  # each makes a file or two: no shrinking
+@settings(
+    max_examples=examples(12), phases=[Phase.generate]
+)  # each makes a file or two: no shrinking
 def test_no_byte_of_a_forgotten_trajectory_is_left_and_all_else_is_as_it_was(
     shapes: list[str], chance: random.Random
 ) -> None:
@@ -621,6 +624,7 @@ def stocked(path: Path, *seeds: int) -> list[tuple[Markers, tuple[str, str]]]:
         return [(mark, remember(library, mark)) for mark in marks]
 
 
+@pytest.mark.process
 def test_a_reader_elsewhere_leaves_the_job_unfinished_until_it_lets_go(
     tmp_path: Path, start: Callable[..., Process]
 ) -> None:
@@ -647,6 +651,7 @@ def test_a_reader_elsewhere_leaves_the_job_unfinished_until_it_lets_go(
     check_sound(path)
 
 
+@pytest.mark.process
 def test_the_next_forgetting_finishes_what_was_left(
     tmp_path: Path, start: Callable[..., Process]
 ) -> None:
@@ -663,6 +668,7 @@ def test_the_next_forgetting_finishes_what_was_left(
     check_sound(path)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("point", ["_forget_indexed", "_put_mark"])
 def test_one_who_is_killed_before_the_rows_are_committed_has_forgotten_nothing(
     tmp_path: Path, start: Callable[..., Process], point: str
@@ -681,6 +687,7 @@ def test_one_who_is_killed_before_the_rows_are_committed_has_forgotten_nothing(
     check_sound(path)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("point", ["_rewrite", "_fold", "proof", "_unmark"])
 def test_one_who_is_killed_while_cleaning_leaves_the_rest_to_the_next(
     tmp_path: Path, start: Callable[..., Process], point: str
@@ -702,6 +709,7 @@ def test_one_who_is_killed_while_cleaning_leaves_the_rest_to_the_next(
     check_sound(path)
 
 
+@pytest.mark.process
 def test_a_process_that_goes_on_searching_no_longer_finds_it(
     tmp_path: Path, start: Callable[..., Process]
 ) -> None:
@@ -756,6 +764,7 @@ def test_a_retrieval_that_waits_elsewhere_and_names_it_is_written_without_it(
         assert retrieval.served == (stays,)
 
 
+@pytest.mark.process
 def test_others_go_on_writing_and_searching_while_a_library_forgets(
     tmp_path: Path, start: Callable[..., Process]
 ) -> None:
@@ -816,6 +825,7 @@ def test_without_a_terminal_it_wants_yes(tmp_path: Path) -> None:
     assert held_in(path) == before
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("said", "code"), [("y\n", 0), ("n\n", 2)])
 def test_on_a_terminal_it_shows_and_asks(tmp_path: Path, said: str, code: int) -> None:
     path = tmp_path / "library.db"
@@ -871,6 +881,7 @@ def test_ages_and_dates_choose(tmp_path: Path) -> None:
     assert [one["id"] for one in json.loads(shown.stdout)["trajectories"]] == [trajectory_id]
 
 
+@pytest.mark.process
 def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
     path, folder = tmp_path / "library.db", tmp_path / "temporary"
     folder.mkdir()

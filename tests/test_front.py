@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
+from support.examples import examples
 from test_stdio import MODERN, Pipes, initialized
 
 import flex_mcp
@@ -273,7 +274,7 @@ messages = st.one_of(
 )
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(st.lists(messages, min_size=1, max_size=6))
 def test_any_mixture_is_answered_as_the_server_answers_it(mixture: list[Any]) -> None:
     agree([json.dumps(message).encode() for message in mixture])
@@ -340,6 +341,8 @@ def test_the_real_process_answers_as_without_a_front(
 SLOW = """
 import os, sys
 from flex_mcp import __main__, front
+
+pytestmark = pytest.mark.process
 def load():
     print("not for the client")
     if os.read(int(sys.argv[1]), 1) != b"1":

@@ -155,10 +155,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.process
 def test_a_sound_library_is_handled_without_a_word(handling: Handling, sound: Path) -> None:
     assert not any(handling.handled(sound.read_bytes()).values())
 
 
+@pytest.mark.process
 @fuzzed(60)
 @given(drawn=damages, page=st.one_of(st.none(), st.tuples(st.integers(0, 999), chosen([0, 1, 20]))))
 def test_a_library_with_flipped_bytes_is_read_or_refused_in_a_sentence(
@@ -258,6 +260,7 @@ def test_a_bundle_with_anything_in_it_comes_in_whole_or_not_at_all(
 # What the above has found, each by itself
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -21,6 +21,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 from flex_mcp import open_library
 
+pytestmark = pytest.mark.process
+
 WRITE, READ = "may-write", "may-read"
 TOKENS = {"FLEX_MCP_TOKEN": WRITE, "FLEX_MCP_READ_TOKEN": READ}
 MIB = 1024 * 1024

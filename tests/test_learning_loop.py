@@ -33,6 +33,8 @@ from flex_mcp.models import Action, Status, TrajectoryState
 from flex_mcp.prompting import Prompts
 from flex_mcp.updater import NEAREST
 
+pytestmark = pytest.mark.process
+
 ROUND = 10  # problems between two distillations
 LESSON_LIMIT, EXAMPLES_LIMIT = 4_000, 8
 TOPICS = [

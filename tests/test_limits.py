@@ -55,6 +55,7 @@ def answer_to(pipes: Pipes, id_: int | None) -> dict[str, Any]:
             return said
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("id_first", [True, False])
 def test_a_line_that_is_too_long_is_refused_by_its_id_and_the_next_one_is_answered(
     tmp_path: Path,
@@ -69,6 +70,7 @@ def test_a_line_that_is_too_long_is_refused_by_its_id_and_the_next_one_is_answer
         assert len(pipes.ask("tools/list")["result"]["tools"]) == 7
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="/proc tells how much is held")
 def test_a_line_without_an_end_takes_no_more_memory_than_the_longest(tmp_path: Path) -> None:
     with served_on_pipes(tmp_path / "library.db") as pipes:
@@ -85,6 +87,7 @@ def test_a_line_without_an_end_takes_no_more_memory_than_the_longest(tmp_path: P
         assert pipes.ask("tools/list")["result"]
 
 
+@pytest.mark.process
 def test_a_message_of_too_many_values_is_refused_and_long_texts_are_not(tmp_path: Path) -> None:
     many = '{"jsonrpc":"2.0","id":77,"method":"x","params":{"a":[' + "{}," * MAX_VALUES + "{}]}}"
     assert too_many_values(many)
@@ -210,6 +213,7 @@ async def test_subscriptions_of_one_connection_are_bounded(tmp_path: Path) -> No
         app.close()
 
 
+@pytest.mark.process
 def test_a_client_that_says_too_much_of_itself_is_refused(tmp_path: Path) -> None:
     with served_on_pipes(tmp_path / "library.db") as pipes:
         much = HANDSHAKE | {"capabilities": {"experimental": {"x": {"y": "z" * 70_000}}}}
@@ -241,6 +245,7 @@ def refusal(server: Served, body: bytes, **headers: str) -> tuple[int, str]:
         wire.close()
 
 
+@pytest.mark.process
 def test_a_body_that_is_too_long_or_holds_too_much_is_refused_in_our_words(server: Served) -> None:
     status, said = refusal(server, b'{"x":[' + b"{}," * MAX_VALUES + b"{}]}")
     assert (status, "more than 250,000 JSON values" in said) == (413, True)
@@ -251,6 +256,7 @@ def test_a_body_that_is_too_long_or_holds_too_much_is_refused_in_our_words(serve
     assert handshake(server)
 
 
+@pytest.mark.process
 def test_a_head_that_is_too_long_is_refused(server: Served) -> None:
     with contextlib.suppress(ConnectionResetError):  # it does not hear us out
         status, _ = refusal(server, b"{}", Accept="x" * (connections.MAX_HEAD * 8))
@@ -258,6 +264,7 @@ def test_a_head_that_is_too_long_is_refused(server: Served) -> None:
     assert handshake(server)
 
 
+@pytest.mark.process
 def test_streams_are_bounded_and_requests_get_through_all_the_same(tmp_path: Path) -> None:
     with served(tmp_path) as server, contextlib.ExitStack() as open_streams:
         for _ in range(room.MAX_STREAMS):
@@ -273,6 +280,7 @@ def test_streams_are_bounded_and_requests_get_through_all_the_same(tmp_path: Pat
         assert handshake(server)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="no so many sockets at once")
 def test_connections_that_say_nothing_are_bounded_and_closed(tmp_path: Path) -> None:
     with served(tmp_path) as server, contextlib.ExitStack() as idle:
@@ -322,6 +330,7 @@ def hostile(server: Served, number: int) -> None:
         assert stream.status == 200  # and goes away
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="/proc tells how much is held")
 def test_a_hostile_client_in_a_loop_makes_the_server_grow_within_bounds(tmp_path: Path) -> None:
     with served(tmp_path) as server:

@@ -397,6 +397,7 @@ def test_a_blank_answer_is_asked_for_once_more(quick: Library) -> None:
     assert quick.remaining() == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "code",
     [

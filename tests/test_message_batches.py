@@ -163,6 +163,7 @@ def interrupted(desk: Desk, process: "subprocess.Popen[str]") -> None:  # noqa: 
     assert (process.returncode, out, err) == (1, "", STOPPED)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("stop", [killed, interrupted])
 def test_a_run_that_was_stopped_while_it_waited_is_taken_up_without_asking_again(
     desk: Desk, stop: Callable[[Desk, "subprocess.Popen[str]"], None]
@@ -181,6 +182,7 @@ def test_a_run_that_was_stopped_while_it_waited_is_taken_up_without_asking_again
     desk.check_whole(ids)
 
 
+@pytest.mark.process
 def test_a_run_that_still_waits_keeps_its_batch_to_itself(desk: Desk) -> None:
     ids = desk.pend(*numbered(3))
     with desk.asking(apart, polls=UNENDING) as api, desk.started(*NOW, "--json") as process:
@@ -264,6 +266,7 @@ def test_a_batch_that_is_gone_leaves_its_trajectories_pending_and_free(
     desk.check_whole(ids)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_stopped_before_its_batch_was_taken_claims_nothing_for_a_day(
     desk: Desk, stop: signal.Signals

@@ -14,6 +14,8 @@ import pytest
 from flex_mcp import open_library
 from flex_mcp.models import Filter
 
+pytestmark = pytest.mark.process
+
 CHANCE = random.Random()  # noqa: S311  no secret: when to kill
 WORKER = Path(__file__).parent / "support" / "worker.py"
 

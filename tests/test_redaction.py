@@ -63,6 +63,7 @@ def plain(text: str) -> str:
 # What is found
 
 
+@pytest.mark.process
 def test_the_labelled_lines_are_enough_and_found_as_well_as_we_say(tmp_path: Path) -> None:
     file = tmp_path / "found.json"
     ran = subprocess.run(

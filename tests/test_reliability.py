@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 RELIABILITY = Path(__file__).parents[1] / "benchmarks" / "reliability.py"
 
 

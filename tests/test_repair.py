@@ -367,6 +367,7 @@ def test_a_file_that_never_was_a_library_is_refused_and_left(
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.process
 def test_a_damaged_file_that_is_open_elsewhere_is_not_replaced(path: Path) -> None:
     pytest.importorskip("fcntl")
     worker = Worker("hold", path)

@@ -384,6 +384,7 @@ async def test_a_reply_that_is_late_or_fits_no_question_ends_as_a_brief(
     assert set(texts(newer.library)) <= {"T"}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("era", ["auto", "legacy"])
 async def test_the_real_process_samples_and_warns_of_nothing(tmp_path: Path, era: Era) -> None:
     arguments = ["-W", "error", "-m", "flex_mcp", "serve", "--library", str(tmp_path / "l.db")]

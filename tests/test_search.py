@@ -278,6 +278,7 @@ print(sorted({"mcp", "mcp_types", "pydantic", "pydantic_core"} & sys.modules.key
 """
 
 
+@pytest.mark.process
 def test_a_search_needs_neither_pydantic_nor_the_sdk(tmp_path: Path) -> None:
     with open_library(tmp_path / "library.db") as library:
         add(library, a_lesson("The release build fails: pin the compiler in the image."))

@@ -17,6 +17,8 @@ from mcp import Client, StdioServerParameters
 
 from flex_mcp import open_library
 
+pytestmark = pytest.mark.process
+
 MODERN: dict[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {"roots": {}, "elicitation": {"form": {}}},

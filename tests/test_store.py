@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.fakes import FakeEmbedder
 
 from flex_mcp.errors import InputError, LibraryError
@@ -425,7 +426,7 @@ WORDS = ("parse", "walk", "sort", "draw", "date", "list", "tree", "time", "file"
 
 
 @given(CHANGES)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_a_large_library_finds_what_comparing_all_finds_whoever_wrote_it(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:

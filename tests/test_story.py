@@ -20,7 +20,7 @@ from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
 from mcp_types import ResourceListChangedNotification, ResourceUpdatedNotification
 from support.client import answer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.process, pytest.mark.anyio]
 
 STORY: dict[str, Any] = json.loads(
     (Path(__file__).parent / "data" / "story.json").read_text("utf-8")

@@ -314,6 +314,7 @@ def test_a_copy_of_what_it_was_stays_beside_a_library_that_was_brought_up_to_dat
         assert connection.pragma("journal_mode") == "delete"
 
 
+@pytest.mark.process
 def test_the_terminal_is_told_once_that_a_library_was_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "library.db"
     an_old_library(path, 2)
@@ -329,6 +330,7 @@ def test_the_terminal_is_told_once_that_a_library_was_brought_up_to_date(tmp_pat
     assert (again.stdout, again.stderr) == (first.stdout, "")
 
 
+@pytest.mark.process
 def test_a_server_logs_that_it_brought_a_library_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "library.db"
     an_old_library(path, 2)
@@ -408,6 +410,7 @@ def test_a_copy_that_cannot_be_made_whole_stops_the_migration(
     assert version_of(path) == len(ALL)
 
 
+@pytest.mark.process
 def test_processes_that_open_an_old_library_at_once_bring_it_up_to_date_once(
     tmp_path: Path, start: Callable[..., Worker]
 ) -> None:
@@ -423,6 +426,7 @@ def test_processes_that_open_an_old_library_at_once_bring_it_up_to_date_once(
     assert health(path) == Health()
 
 
+@pytest.mark.process
 def test_a_kill_at_any_moment_of_a_migration_leaves_a_library_that_opens_and_whole_copies(
     tmp_path: Path, start: Callable[..., Worker]
 ) -> None:
@@ -488,6 +492,7 @@ main(["stats", "--library", sys.argv[1]])
 """
 
 
+@pytest.mark.process
 def test_todays_library_in_yesterdays_program_is_refused_and_left_to_the_byte(
     tmp_path: Path, start: Callable[..., Worker]
 ) -> None:
@@ -579,6 +584,7 @@ WORK = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("version", range(1, len(ALL)))
 def test_what_a_program_of_each_schema_wrote_is_here_today(
     tmp_path: Path, program: Callable[[int], Path], version: int
@@ -602,6 +608,7 @@ def test_what_a_program_of_each_schema_wrote_is_here_today(
     assert health(path) == Health()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("version", range(1, len(ALL)))
 def test_a_program_of_each_earlier_schema_refuses_todays_library_and_leaves_it(
     tmp_path: Path, program: Callable[[int], Path], version: int

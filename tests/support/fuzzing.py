@@ -1,7 +1,7 @@
 """What the fuzz tests share: hostile values, and what must be true of every answer.
 
-`FUZZ=20 python -m pytest tests/test_fuzz.py` runs twenty times as many examples, other ones each
-time; without it they are the same everywhere, and few.
+`FUZZ=20 python -m pytest -m "" tests/test_fuzz_*.py` runs twenty times as many examples, other ones
+each time; without it they are the same everywhere, and few.
 """
 
 import copy
@@ -16,6 +16,8 @@ from typing import Any, cast
 import apsw
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+
+from support.examples import examples
 
 TIMES = int(os.environ.get("FUZZ", "0"))  # noqa: TID251  of the tests, not of the product
 ASIDE = {
@@ -55,10 +57,10 @@ anything = st.recursive(
 )
 
 
-def fuzzed(examples: int) -> Callable[[Any], Any]:
+def fuzzed(number: int) -> Callable[[Any], Any]:
     """So many examples; `FUZZ` times as many, and other ones each time, where that is set."""
     return settings(
-        max_examples=examples * max(TIMES, 1),
+        max_examples=number * TIMES if TIMES else examples(number),
         derandomize=not TIMES,
         deadline=None,
         database=None,
