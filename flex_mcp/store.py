@@ -433,7 +433,7 @@ class Store(Protocol):
         ...
 
     def finish(self, seconds: float, say: Callable[[str], None]) -> "Cleaned":
-        """Clean the file of what was forgotten, delete its automatic copies, and prove it.
+        """Clean the file of what was forgotten, delete its automatic copies, and check it.
 
         Other programs are waited for so many seconds; `say` hears of it.
         """

@@ -17,7 +17,7 @@ from flex_mcp.errors import InputError
 from flex_mcp.quoting import one_line
 
 if TYPE_CHECKING:
-    from flex_mcp.forgotten import Choice, Cleaned, Proof, Stems
+    from flex_mcp.forgotten import Checked, Choice, Cleaned, Stems
     from flex_mcp.library.forgetting import Forgotten, Plan
 
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -57,7 +57,7 @@ def forget(
     wait: float,
     app: App,
 ) -> Answer:
-    """Delete trajectories (t_…) or experiences (e_…) for good, and prove it.
+    """Delete trajectories (t_…) or experiences (e_…) for good, and check that they are gone.
 
     With a trajectory goes all that stems from it: experiences, their history, searches, briefs.
     Ids stand alone; of the options all that are given must fit. An experience takes no trajectory
@@ -239,7 +239,7 @@ def forgotten_answer(done: "Forgotten", shown: "Plan") -> Answer:
 
 
 def finished_answer(cleaned: "Cleaned") -> Answer:
-    idle = cleaned.proof is None and cleaned.unfinished is None
+    idle = cleaned.checked is None and cleaned.unfinished is None
     lines = ["Nothing was left unfinished."] if idle else _lines(cleaned)
     return Answer(_cleaning(cleaned), "\n".join(lines))
 
@@ -248,16 +248,16 @@ def _cleaning(cleaned: "Cleaned") -> dict[str, Any]:
     return {
         "done": cleaned.unfinished is None,
         "unfinished": cleaned.unfinished,
-        "proof": None if cleaned.proof is None else dataclasses.asdict(cleaned.proof),
+        "checked": None if cleaned.checked is None else dataclasses.asdict(cleaned.checked),
         "copies_deleted": list(cleaned.copies),
         "backups": list(cleaned.backups),
     }
 
 
 def _lines(cleaned: "Cleaned") -> list[str]:
-    lines = [_proved(cleaned.proof)] if cleaned.proof else []
-    if cleaned.proof and cleaned.proof.named:
-        named = ", ".join(cleaned.proof.named)
+    lines = [_checked(cleaned.checked)] if cleaned.checked else []
+    if cleaned.checked and cleaned.checked.named:
+        named = ", ".join(cleaned.checked.named)
         lines.append(
             f"What stays and quotes an id of it: {named}. Forget that too if it should go."
         )
@@ -266,13 +266,11 @@ def _lines(cleaned: "Cleaned") -> list[str]:
     return [*lines, *(["The file is not clean yet."] if cleaned.unfinished else [])]
 
 
-def _proved(proof: "Proof") -> str:
-    looked = (
-        f"{_counted(proof.rows, 'row', 'rows')} of {proof.tables} tables decoded, "
-        f"{_counted(proof.terms, 'word', 'words')} of the full-text index, "
-        f"{proof.size:,} bytes of the file and its -wal"
+def _checked(checked: "Checked") -> str:
+    looked = f"{_counted(checked.rows, 'row', 'rows')} of {checked.tables} tables"
+    if checked.found:
+        return f"Checked {looked}; still found: {'; '.join(checked.found)}."
+    return (
+        f"Checked: none of {looked} names what went, the file was written anew without a free "
+        "page, and its -wal was emptied."
     )
-    if proof.found:
-        return f"Looked at {looked}; still found: {'; '.join(proof.found)}."
-    pieces = _counted(proof.pieces, "piece", "pieces")
-    return f"Proved: nothing of it is left in {looked} ({pieces} looked for)."

@@ -616,7 +616,7 @@ class Library:
         patience: float = PATIENCE,
         say: Callable[[str], None] = quiet,
     ) -> "Forgotten":
-        """Delete trajectories or experiences and all that stems from them, for good, and prove it.
+        """Delete trajectories or experiences and all that stems from them, for good, and check it.
 
         Args:
             choice: what goes.
@@ -627,8 +627,8 @@ class Library:
             say: hears of waiting.
 
         The rows go in one transaction. Then the file is cleaned, its automatic copies are deleted,
-        and both are searched for what went; where that is not possible, the answer says why and
-        `finish_forgetting` goes on.
+        and it is checked that nothing names what went; where that is not possible, the answer says
+        why and `finish_forgetting` goes on.
 
         Raises:
             NotFoundError: an id is not here.
@@ -639,7 +639,7 @@ class Library:
     def finish_forgetting(
         self, *, patience: float = PATIENCE, say: Callable[[str], None] = quiet
     ) -> "Cleaned":
-        """Go on with a cleaning that was stopped; its proof is None where there was none."""
+        """Go on with a cleaning that was stopped; `checked` is None where there was none."""
         return self._forgetting("", patience, say).finished()
 
     def _forgetting(self, client: str, patience: float, say: Callable[[str], None]) -> "Job":

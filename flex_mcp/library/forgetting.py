@@ -177,7 +177,7 @@ class Job:
             return self.store.finish(self.patience, self.say)
         except LibraryError as error:
             return Cleaned(
-                proof=None,
+                checked=None,
                 unfinished=f"{error}; what was forgotten may still lie in free pages of the file, "
                 "so run `flex-mcp forget --finish` then",
             )

@@ -1,37 +1,36 @@
-"""Cleaning the file of what was forgotten, and proving it: words, free pages, the -wal file.
+"""Purge of the file after forgetting: the words' index, free pages and the -wal file.
 
-Until the file was cleaned and searched for what went, the mark of a forgetting stays, and any later
-run goes on from there.
+What is deleted is overwritten (secure_delete), the index of words is merged, and the file is
+written anew (VACUUM). Then it is checked: no table names an id of what went, there is no free page,
+and the -wal is empty. Until all is well, the mark of the forgetting stays, and any later run goes
+on from there.
 """
 
 import json
 import random
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from string import Template
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 import apsw
 
-from flex_mcp.analysis import expanded
-from flex_mcp.forgotten import BLOCK, WIDTH, Cleaned, Pieces, Proof, encoded
-from flex_mcp.sqlite import file, rows
+from flex_mcp.forgotten import Checked, Cleaned
+from flex_mcp.sqlite import file
 from flex_mcp.sqlite.copies import copies_of
 from flex_mcp.sqlite.file import QUERIES, runner
-from flex_mcp.sqlite.forgetting import Mark, inflated, mark_in
-from flex_mcp.sqlite.opened import new_index
-from flex_mcp.sqlite.reading import TOKENIZER
-from flex_mcp.sqlite.writing import SqliteWriting
+from flex_mcp.sqlite.forgetting import ID, mark_in
+from flex_mcp.sqlite.sentences import beside
 from flex_mcp.store import BACKUPS, FORGETTING
 
-LOOKS = 3  # at what is left, while others write
+TRIES = 3  # at cleaning the file, while others write
 ATTEMPT = 0.5  # seconds that one try may hold off others
 SAID = 5  # seconds between two words to whoever waits
 FIRST = 1  # seconds before the first
 IN_MEMORY = 256 * 1024 * 1024  # bytes of a file up to which VACUUM works in memory
-GATHERED = 1 << 20  # bytes of rows that are looked at together
 QUOTING = {"trajectories": 1, "experiences": 1, "revisions": 1, "retrievals": 0}
 # Tables whose texts may quote an id, with the column of whose they are.
 SHOWN = 10  # remnants named
@@ -65,35 +64,40 @@ class Cleaning(NamedTuple):
     patience: Patience
 
     def done(self) -> Cleaned:
-        """Clean the file and prove it; nothing to do where there is no mark."""
-        mark = mark_in(runner(self.connection))
-        if mark is None:
-            return Cleaned(proof=None)
+        """Clean the file and check it; nothing to do where there is no mark."""
+        ids = mark_in(runner(self.connection))
+        if ids is None:
+            return Cleaned(checked=None)
+        self.connection.pragma("secure_delete", 1)
         copies = tuple(map(str, copies_of(self.path)))
         backups = self._backups()
         for copy in copies:
             Path(copy).unlink(missing_ok=True)
-        steps = (self._renew_words, self._rewrite, self._fold)
-        if not all(map(self._held_off, steps)):
+        checked = self._checked(ids)
+        if checked is None:
             unfinished = BUSY + self._finishing()
-            return Cleaned(proof=None, unfinished=unfinished, copies=copies, backups=backups)
-        proof = self._proof(mark)
+            return Cleaned(checked=None, unfinished=unfinished, copies=copies, backups=backups)
         left = tuple(str(one) for one in copies_of(self.path) if str(one) in copies)
-        if proof.found or left:
-            found = f"{FOUND}{', '.join((*proof.found, *left))}: {self._finishing()}"
-            return Cleaned(proof=proof, unfinished=found, copies=copies, backups=backups)
+        if checked.found or left:
+            found = f"{FOUND}{', '.join((*checked.found, *left))}: {self._finishing()}"
+            return Cleaned(checked=checked, unfinished=found, copies=copies, backups=backups)
         self._held_off(self._unmark)
         self._held_off(self._fold)
-        return Cleaned(proof=proof, copies=copies, backups=backups)
+        return Cleaned(checked=checked, copies=copies, backups=backups)
 
-    def _proof(self, mark: Mark) -> Proof:
-        """What is found is looked for again: another process may have written it in between."""
-        proving = Proving(self.path, self.connection, mark)
-        proof = proving.proof()
-        for _ in range(LOOKS - 1):
-            if proof.found:
-                proof = proving.proof()
-        return proof
+    def _checked(self, ids: frozenset[str]) -> Checked | None:
+        """What is found once the file is clean; None where others are in the way.
+
+        Another process may have written in between: then it is cleaned again.
+        """
+        checked = None
+        for _ in range(TRIES):
+            if not all(map(self._held_off, (self._rewrite, self._fold))):
+                return None
+            checked = check(self.connection, ids)
+            if not checked.found:
+                break
+        return checked
 
     def _backups(self) -> tuple[str, ...]:
         found = next(runner(self.connection)("setting", name=BACKUPS), None)
@@ -117,19 +121,6 @@ class Cleaning(NamedTuple):
     def _finishing(self) -> str:
         return f"run `flex-mcp forget --finish --library {shlex.quote(str(self.path))}`"
 
-    def _renew_words(self) -> None:
-        """Older versions kept other words of a text, which a proof would take for remnants."""
-        if not strange_words(self.connection)[1]:
-            return
-        self.connection.execute("BEGIN IMMEDIATE")
-        try:
-            SqliteWriting(self.connection, new_index).rebuild_words()
-            self.connection.execute("COMMIT")
-        except BaseException:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-            raise
-
     def _rewrite(self) -> None:
         """Merge the words, then write what stays in new pages."""
         self.connection.execute(QUERIES["optimize_words"])
@@ -141,8 +132,14 @@ class Cleaning(NamedTuple):
             self.connection.pragma("temp_store", "memory")
 
     def _fold(self) -> None:
-        """Fold the -wal file in, and leave nothing of it."""
+        """Fold the -wal file in, and see that nothing of it is left.
+
+        Raises:
+            BusyError: others read or write it.
+        """
         self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        if beside(self.path, "-wal").stat().st_size:
+            raise apsw.BusyError
 
     def _unmark(self) -> None:
         value = next(runner(self.connection)("setting", name=FORGETTING))[0]
@@ -156,118 +153,49 @@ BUSY = (
 FOUND = "something of what was forgotten was still found, "
 
 
-class Proving(NamedTuple):
-    """Looking for what was forgotten, in tables, vocabulary and bytes."""
-
-    path: Path
-    connection: apsw.Connection
-    mark: Mark
-
-    def proof(self) -> Proof:
-        tables = [name for (name,) in runner(self.connection)("source_tables")]
-        common, quoted, found, count = set[int](), dict[str, set[int]](), list[str](), 0
-        for table in tables:
-            for content, number in self._gathered(table):
-                count += number
-                common.update(place for place, _ in self.mark.pieces.within(content))
-                ids = {place for place, _ in self.mark.ids.within(content)}
-                if ids and table in QUOTING:
-                    quoted.setdefault(table, set()).update(ids)
-                elif ids:
-                    found.append(f"an id in the table {table}")
-        terms, strangers = strange_words(self.connection)
-        found += [f"{len(strangers)} words in the full-text index"] if strangers else []
-        unquoted = self.mark.ids.without(set[int]().union(*quoted.values()))
-        distinct = self.mark.pieces.without(common) | unquoted
-        size, places = self._bytes(distinct)
-        return Proof(
-            tables=len(tables),
-            rows=count,
-            terms=terms,
-            size=size,
-            pieces=len(distinct),
-            common=len(common),
-            found=(*dict.fromkeys(found), *places),
-            named=tuple(dict.fromkeys(self._naming(quoted)))[:SHOWN],
-        )
-
-    def _naming(self, tables: Iterable[str]) -> Iterator[str]:
-        """Whose rows of these tables quote an id."""
-        for table in tables:
-            for row in self.connection.execute(_rows_of(table)):
-                values = encoded(row)
-                texts = (*values, *inflated(values))
-                if any(True for text in texts for _ in self.mark.ids.within(text)):
-                    yield str(row[QUOTING[table]])
-
-    def _gathered(self, table: str) -> Iterator[tuple[bytes, int]]:
-        """The rows of a table as bytes, many at a time, with everything decoded."""
-        gathered, count = bytearray(), 0
-        for row in self.connection.execute(_rows_of(table)):
-            values = encoded(row)
-            if table == "meta" and row[0] == FORGETTING:
-                continue
-            if table in {"embeddings", "staged"}:
-                values = [*values, rows.single(cast("bytes", row[-1]))]
-            count += 1
-            gathered += b"".join(values)  # as they lie in the row
-            gathered += b"\xff".join((b"", *inflated(values), b""))
-            if len(gathered) >= GATHERED:
-                yield bytes(gathered), count
-                gathered, count = bytearray(), 0
-        yield bytes(gathered), count
-
-    def _bytes(self, wanted: Pieces) -> tuple[int, list[str]]:
-        """How many bytes were searched, and where something was found."""
-        size, found = 0, list[str]()
-        for one in (self.path, self.path.with_name(f"{self.path.name}-wal")):
-            for start, block in _blocks(one):
-                found += [f"byte {start + at:,} of {one}" for _, at in wanted.within(block)]
-            size += one.stat().st_size if one.exists() else 0
-        return size, found[:SHOWN]
-
-
-def _rows_of(table: str) -> str:
-    return Template(QUERIES["rows_of"]).substitute(table=table)
-
-
-def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
-    """A file in parts, each with its place, that overlap by what a piece needs.
-
-    Read as SQLite reads it: closing a file otherwise would take this process's locks on it away.
-    """
-    if not path.exists():
-        return
-    flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
-    content = apsw.VFSFile("", str(path), flags)
+def check(connection: apsw.Connection, ids: frozenset[str]) -> Checked:
+    """Look for ids of what was forgotten in all tables, and for free pages."""
+    connection.execute("BEGIN")  # one snapshot
     try:
-        size, tail = content.xFileSize(), b""
-        for start in range(0, size, BLOCK):
-            part = content.xRead(min(BLOCK, size - start), start)
-            yield start - len(tail), tail + part
-            tail = (tail + part)[1 - WIDTH :]
+        return _check(connection, ids)
     finally:
-        content.xClose()
+        connection.execute("COMMIT")
 
 
-def strange_words(connection: apsw.Connection) -> tuple[int, set[str]]:
-    """How many terms the full-text index has, and those that no active experience holds."""
-    run = runner(connection)
-    listed = {term for (term,) in run("all_terms")}
-    left = set(listed)
-    tokenizer = connection.fts5_tokenizer(*TOKENIZER)
-    for text in _indexed(connection):
-        found = tokenizer(text.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None)
-        left.difference_update(term for _, _, *terms in found for term in terms)
-    return len(listed), left
+def _check(connection: apsw.Connection, ids: frozenset[str]) -> Checked:
+    tables = [name for (name,) in runner(connection)("source_tables")]
+    free = int(connection.pragma("freelist_count"))
+    found = [f"{free:,} free pages"] if free else []
+    count, named = 0, list[str]()
+    for table in tables:
+        for row in connection.execute(Template(QUERIES["rows_of"]).substitute(table=table)):
+            count += 1
+            is_mark = table == "meta" and row[0] == FORGETTING
+            if is_mark or ids.isdisjoint(_ids_in(row)):
+                continue
+            if table in QUOTING:
+                named.append(str(row[QUOTING[table]]))
+            else:
+                found.append(f"an id in the table {table}")
+    return Checked(
+        tables=len(tables),
+        rows=count,
+        found=tuple(dict.fromkeys(found)),
+        named=tuple(dict.fromkeys(named))[:SHOWN],
+    )
 
 
-def _indexed(connection: apsw.Connection) -> Iterator[str]:
-    query = Template(QUERIES["rows_of"]).substitute(table="experiences")
-    cursor = connection.execute(query)
-    for row in cursor:
-        named = dict(zip((name for name, _ in cursor.get_description()), row, strict=True))
-        if named["status"] == "active":
-            listed = (*rows.texts(named["examples"]), *rows.texts(named["tags"]))
-            texts = (named["title"], named["when"], named["lesson"], named["domain"] or "")
-            yield expanded("\n".join((*texts, *listed)))
+def _ids_in(row: tuple[Any, ...]) -> Iterator[str]:
+    """All ids that stand in a row, in what is compressed as well."""
+    for value in row:
+        text = _inflated(value) if isinstance(value, bytes) else value
+        if isinstance(text, str):
+            yield from ID.findall(text)
+
+
+def _inflated(value: bytes) -> str:
+    try:
+        content = zlib.decompress(value)
+    except zlib.error:
+        content = value
+    return content.decode("latin-1")  # an id is ASCII

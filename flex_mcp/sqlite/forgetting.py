@@ -1,21 +1,19 @@
 """Forgetting in the file: the rows, and what is made of them.
 
-The rows go in one transaction, which leaves a mark: fingerprints of what went. Until the file was
-cleaned and searched for these, the mark stays, and any later run goes on from there.
+The rows go in one transaction, which leaves a mark: the ids of what went. Until the file was
+cleaned and checked for these, the mark stays, and any later run goes on from there.
 """
 
-import contextlib
-import itertools
 import json
 import re
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import apsw
 
-from flex_mcp.forgotten import Held, Kind, Pieces, Stems, encoded
+from flex_mcp.forgotten import Held, Kind, Stems
 from flex_mcp.sqlite import rows
 from flex_mcp.sqlite.file import runner
 from flex_mcp.store import FORGETTING
@@ -83,9 +81,6 @@ def forget(connection: apsw.Connection, stems: Stems) -> None:
     connection.pragma("secure_delete", 1)
     run = runner(connection)
     numbers = [number for (number,) in run("numbers", ids=rows.as_json(stems.experiences))]
-    texts = itertools.chain(_texts(run, stems, numbers), encoded(stems.clients))
-    gone = Pieces.of(texts, len(stems.ids | stems.cleaned | stems.clients))
-    ids = Pieces.of(encoded(stems.ids))
     _forget_indexed(run, numbers)
     for verb, chosen in (
         ("empty_entries", stems.entries),
@@ -106,8 +101,7 @@ def forget(connection: apsw.Connection, stems: Stems) -> None:
             name="flex_document",
             value=next(run("setting", name="flex_document"))[0],
         )
-    earlier = mark_in(run)
-    _put_mark(run, Mark(ids | earlier.ids, gone | earlier.pieces) if earlier else Mark(ids, gone))
+    _put_mark(run, stems.ids | (mark_in(run) or frozenset()))
 
 
 def _forget_indexed(run: Run, numbers: Collection[int]) -> None:
@@ -122,48 +116,11 @@ def _forget_indexed(run: Run, numbers: Collection[int]) -> None:
     pages.clear(run, numbers, chunks)
 
 
-def _texts(run: Run, stems: Stems, numbers: Collection[int]) -> Iterator[bytes]:
-    """All texts and bytes of the rows that go, as the file holds them and decoded."""
-    rewritten = stems.experiences | stems.cleaned
-    for query, chosen in (
-        ("gone_trajectories", stems.trajectories),
-        ("gone_experiences", rewritten),
-        ("gone_revisions", rewritten),
-        ("gone_retrievals", stems.retrievals),
-        ("gone_briefs", stems.briefs),
-        ("gone_entries", stems.entries),
-    ):
-        for row in run(query, ids=rows.as_json(chosen)):
-            values = encoded(row)
-            yield from (*values, *inflated(values))
-    for (half,) in run("gone_vectors", numbers=rows.as_json(numbers)):
-        yield from (half, rows.single(half))
-    for (kept,) in run("gone_tokens", numbers=rows.as_json(numbers)):
-        yield kept
-    if stems.document:
-        yield from encoded(next(run("setting", name="flex_document")))
-
-
-def inflated(values: Iterable[bytes]) -> Iterator[bytes]:
-    """What is in those of the values that are compressed."""
-    for value in values:
-        if value[:1] == b"\x78":  # zlib's
-            with contextlib.suppress(zlib.error):
-                yield zlib.decompress(value)
-
-
-class Mark(NamedTuple):
-    """What is looked for: ids, which may stand nowhere, and pieces of what went."""
-
-    ids: Pieces
-    pieces: Pieces
-
-
-def mark_in(run: Run) -> Mark | None:
+def mark_in(run: Run) -> frozenset[str] | None:
+    """The ids that a forgetting left behind which has not ended."""
     found = next(run("setting", name=FORGETTING), None)
-    return Mark(*map(Pieces.loads, json.loads(found[0]))) if found else None
+    return frozenset(json.loads(found[0])) if found else None
 
 
-def _put_mark(run: Run, mark: Mark) -> None:
-    value = json.dumps([pieces.dumps() for pieces in mark])
-    run("set_setting", name=FORGETTING, value=value)
+def _put_mark(run: Run, ids: Collection[str]) -> None:
+    run("set_setting", name=FORGETTING, value=rows.as_json(ids))

@@ -194,7 +194,7 @@ def forget_and_die(path: Path, point: str, id_: str) -> None:
         "_put_mark": sqlite_forgetting,
         "_rewrite": sqlite_cleaning.Cleaning,
         "_fold": sqlite_cleaning.Cleaning,
-        "proof": sqlite_cleaning.Proving,
+        "check": sqlite_cleaning,
         "_unmark": sqlite_cleaning.Cleaning,
     }
     setattr(where[point], point, dying)

@@ -630,32 +630,6 @@ SELECT number FROM experiences WHERE id IN (SELECT value FROM json_each(:ids));
 -- name: chunks_of
 SELECT chunk FROM embeddings WHERE experience IN (SELECT value FROM json_each(:numbers));
 
--- name: gone_trajectories
-SELECT * FROM trajectories WHERE id IN (SELECT value FROM json_each(:ids));
-
--- name: gone_experiences
-SELECT * FROM experiences WHERE id IN (SELECT value FROM json_each(:ids));
-
--- name: gone_revisions
-SELECT * FROM revisions WHERE experience_id IN (SELECT value FROM json_each(:ids));
-
--- name: gone_retrievals
-SELECT * FROM retrievals WHERE id IN (SELECT value FROM json_each(:ids));
-
--- name: gone_briefs
-SELECT * FROM briefs LEFT JOIN brief_turns ON brief_id = id
-WHERE id IN (SELECT value FROM json_each(:ids));
-
--- name: gone_entries
-SELECT * FROM entries WHERE CAST(number AS TEXT) IN (SELECT value FROM json_each(:ids));
-
--- name: gone_vectors
-SELECT vector FROM embeddings WHERE experience IN (SELECT value FROM json_each(:numbers))
-UNION ALL SELECT vector FROM staged WHERE experience IN (SELECT value FROM json_each(:numbers));
-
--- name: gone_tokens
-SELECT tokens FROM tokens WHERE experience IN (SELECT value FROM json_each(:numbers));
-
 -- name: forget_trajectories
 DELETE FROM trajectories WHERE id IN (SELECT value FROM json_each(:ids));
 
@@ -718,6 +692,3 @@ UNION ALL SELECT 'sqlite_schema';
 -- name: rows_of
 -- $table is the name of one of our own tables.
 SELECT * FROM "$table";
-
--- name: all_terms
-SELECT term FROM vocabulary;
