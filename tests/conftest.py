@@ -1,13 +1,20 @@
 """What all tests share: no test can reach the user's own library, settings or models."""
 
+import contextlib
 import os
+import shutil
 import sys
-from collections.abc import Generator, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 from support.examples import load_profile
 from support.fakes import LESSONS, Clock, FakeEmbedder, a_lesson, add, fake_library
+from support.faults import Server
+from support.processes import Worker
+from support.stdio_server import served
 
 from flex_mcp import open_library
 from flex_mcp.library import Library
@@ -70,11 +77,66 @@ def quick(tmp_path: Path, clock: Clock) -> Iterator[Library]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def stocked_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test that asks for `stocked` leaves one, for the others to copy."""
+    return tmp_path_factory.mktemp("stocked") / "library.db"
+
+
 @pytest.fixture
-def stocked(library: Library) -> Library:
+def stocked(tmp_path: Path, stocked_file: Path) -> Iterator[Library]:
     """A library of eight lessons from eight fields."""
-    add(library, *(a_lesson(text) for text in LESSONS))
-    return library
+    if not stocked_file.exists():
+        with open_library(stocked_file) as made:
+            add(made, *(a_lesson(text) for text in LESSONS))
+    with open_library(shutil.copy(stocked_file, tmp_path / "library.db")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Worker]]:
+    """Start a worker, which waits until it is told to go, and ends with the test."""
+    workers: list[Worker] = []
+
+    def started(*arguments: str | Path) -> Worker:
+        workers.append(Worker(*arguments))
+        return workers[-1]
+
+    yield started
+    for worker in workers:
+        worker.process.kill()
+        worker.process.communicate()
+
+
+@pytest.fixture
+def begin(start: Callable[..., Worker]) -> Callable[..., Worker]:
+    """The same, and it begins at once."""
+
+    def begun(*arguments: str | Path) -> Worker:
+        worker = start(*arguments)
+        worker.go()
+        return worker
+
+    return begun
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], Server]]:
+    with contextlib.ExitStack() as stack:
+        yield lambda path: Server(stack.enter_context(served(path)), path)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that another user can reach: pytest's own are closed to all but their owner."""
+    extension = Path(sqlite_vec.__file__)
+    if os.getuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in extension.parents):
+        pytest.skip(f"{extension.parent} is closed to the other user that the test becomes")
+    folder = Path(tempfile.mkdtemp(prefix="flex-mcp-test-"))
+    folder.chmod(0o777)
+    yield folder
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,9 @@ from pathlib import Path
 import apsw
 import pytest
 from support.fakes import FakeEmbedder, a_lesson, add, ask, fake_library, ids, one, record
+from support.processes import Worker
+from support.stdio_server import initialized, served
 from support.terminal import done_json, refused, run
-from test_faults import open_folder
-from test_processes import Worker, start
-from test_stdio import initialized, served
 
 from flex_mcp import library as core
 from flex_mcp import open_library
@@ -35,7 +34,6 @@ from flex_mcp.sqlite import file as sqlite_file
 from flex_mcp.sqlite import reading as sqlite_reading
 from flex_mcp.sqlite.health import Health, health
 
-__all__ = ["open_folder", "start"]  # fixtures
 CHANCE = random.Random()  # noqa: S311  no secret: when to kill
 HAMMER = "Hold the hammer at the end of its handle"
 ANCHOR = "Let the anchor go when the boat stands still"

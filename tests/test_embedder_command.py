@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from mcp import Client
 from support.fakes import LESSONS, a_lesson
+from support.processes import Worker
 from support.small_models import SMALL, WIDE, hub, write_model
 from support.terminal import process, run
 from test_cli import locked
-from test_processes import Worker
 
 from flex_mcp import open_library
 from flex_mcp.app import App
@@ -75,21 +75,6 @@ def folder(tmp_path: Path) -> str:
 @pytest.fixture
 def kept(nobodys_machine: Path) -> Path:
     return nobodys_machine / "cache" / "flex-mcp" / "models"
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Worker]]:
-    workers: list[Worker] = []
-
-    def started(*arguments: str | Path) -> Worker:
-        workers.append(Worker(*arguments))
-        workers[-1].go()
-        return workers[-1]
-
-    yield started
-    for worker in workers:
-        worker.process.kill()
-        worker.process.communicate()
 
 
 def until(worker: Worker, count: int) -> None:
@@ -428,9 +413,9 @@ def test_without_a_network_it_says_how_to_do_without(at: tuple[str, str], path: 
 
 @pytest.mark.process
 def test_killed_in_the_middle_the_old_one_serves_and_the_next_run_goes_on(
-    at: tuple[str, str], path: Path, folder: str, start: Callable[..., Worker]
+    at: tuple[str, str], path: Path, folder: str, begin: Callable[..., Worker]
 ) -> None:
-    worker = start("go-over", path, WIDE, str(write_model(Path(folder), WIDE)))
+    worker = begin("go-over", path, WIDE, str(write_model(Path(folder), WIDE)))
     until(worker, 64)
     worker.process.kill()
     worker.process.communicate()
@@ -445,9 +430,9 @@ def test_killed_in_the_middle_the_old_one_serves_and_the_next_run_goes_on(
 
 @pytest.mark.process
 def test_who_changes_their_mind_leaves_nothing_behind(
-    at: tuple[str, str], path: Path, folder: str, start: Callable[..., Worker]
+    at: tuple[str, str], path: Path, folder: str, begin: Callable[..., Worker]
 ) -> None:
-    worker = start("go-over", path, SMALL, folder)
+    worker = begin("go-over", path, SMALL, folder)
     until(worker, 64)
     worker.process.kill()
     worker.process.communicate()
@@ -459,7 +444,7 @@ def test_who_changes_their_mind_leaves_nothing_behind(
 @pytest.mark.process
 @pytest.mark.anyio
 async def test_a_running_server_goes_on_and_then_uses_the_new_one(
-    path: Path, folder: str, start: Callable[..., Worker]
+    path: Path, folder: str, begin: Callable[..., Worker]
 ) -> None:
     app = App(library=str(path))
 
@@ -473,7 +458,7 @@ async def test_a_running_server_goes_on_and_then_uses_the_new_one(
 
     async with Client(build_server(app)) as client:
         assert await search(client) is None
-        worker = start("go-over", path, WIDE, str(write_model(Path(folder), WIDE)))
+        worker = begin("go-over", path, WIDE, str(write_model(Path(folder), WIDE)))
         until(worker, 64)
         assert await search(client) is None
         recorded: dict[str, Any] = {"task": "Repair the bicycle", "outcome": "success"}
@@ -497,11 +482,11 @@ async def test_a_running_server_goes_on_and_then_uses_the_new_one(
 
 @pytest.mark.process
 def test_of_two_that_go_different_ways_the_later_goes_on(
-    path: Path, folder: str, tmp_path: Path, start: Callable[..., Worker]
+    path: Path, folder: str, tmp_path: Path, begin: Callable[..., Worker]
 ) -> None:
-    earlier = start("go-over", path, SMALL, folder)
+    earlier = begin("go-over", path, SMALL, folder)
     until(earlier, 64)
-    later = start("go-over", path, WIDE, str(write_model(tmp_path / "wide", WIDE)))
+    later = begin("go-over", path, WIDE, str(write_model(tmp_path / "wide", WIDE)))
     until(later, 64)
     assert "another reindex of this library is under way" in finish(earlier)["error"]
     assert serving(path) == "static"

@@ -26,25 +26,32 @@ nothing that was acknowledged is lost.
 """
 
 import contextlib
-import hashlib
-import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
-import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 from support.fakes import Clock, FakeEmbedder, a_brief, a_lesson, a_trajectory, add, models, record
-from test_processes import Worker, check_whole, start
-from test_stdio import Pipes, initialized, served
+from support.faults import (
+    CHANCE,
+    QUERY,
+    SAYS,
+    WORK,
+    Server,
+    a_library,
+    check_kept,
+    command,
+    hashes,
+    noise,
+    says,
+)
+from support.processes import Worker, check_whole
 
 from flex_mcp import __version__, open_library
 from flex_mcp.errors import BusyLibraryError, FullDiskError
@@ -61,138 +68,7 @@ import resource
 
 pytestmark = pytest.mark.process
 
-__all__ = ["start"]  # a fixture
-CHANCE = random.Random()  # noqa: S311  no secret: when to kill, and what to write
-WORK = json.dumps({"task": "x", "outcome": "failure"})
-QUERY = "pin the compiler version in the build image"
 DOCS = Path(__file__).parents[1] / "docs" / "faults.md"
-
-SAYS = {  # ~/library.db is its path
-    "FULL": "no room is left on the disk of ~/library.db: free some space and try again; nothing was stored",
-    "DISK": "the disk of ~/library.db failed (disk I/O error): check it, its room, and any limit on the size of files, then try again; nothing was stored",
-    "READ_ONLY": "the library ~/library.db cannot be written: make the file and its folder writable, or name another with --library or FLEX_MCP_LIBRARY",
-    "UNREACHABLE": "the library ~/library.db cannot be reached (Permission denied): check that its folder can be read",
-    "GONE": "the library ~/library.db was deleted or moved while it was in use: put it back, or start flex-mcp again to begin a new one",
-    "NONE": "~/library.db is damaged or no library of flex-mcp; it was left as it is: mend it with `flex-mcp doctor --repair --library ~/library.db`, go back to a copy with `flex-mcp restore`, or name another with --library or FLEX_MCP_LIBRARY",
-    "FOREIGN": "~/library.db is an SQLite file of another program; it was left as it is: name another with --library or FLEX_MCP_LIBRARY",
-    "MISSING": "there is no library ~/library.db yet: begin one with `flex-mcp record`, `flex-mcp import` or a client (`flex-mcp install`), or check --library and FLEX_MCP_LIBRARY",
-    "FOLDER": "the library ~/library.db is a folder: name a file in it",
-    "ORPHAN": "~/library.db-wal holds the last changes of a library that is not there: put the library back beside it, or delete it to begin a new one",
-    "UNFIT": "~/library.db-wal does not fit ~/library.db: one of them is damaged or of another library, and both were left as they are: move library.db-wal away, or restore a copy",
-    "NEWER": f"the library ~/library.db has schema 99, and this is {__version__}, which knows up to schema {len(MIGRATIONS)}: upgrade flex-mcp",
-    "LOCKED": "the library ~/library.db is locked by another process (WHO) (waited 10 s): end that, or try again in a moment",
-    "FILES": "the library ~/library.db cannot be opened: too many files are open; close some, or raise the limit (ulimit -n)",
-}
-
-
-def says(name: str, path: Path) -> str:
-    return SAYS[name].replace("~/library.db", str(path))
-
-
-def noise(size: int) -> str:
-    """Text that hardly compresses."""
-    return CHANCE.randbytes(size).hex()
-
-
-class Server:
-    """A real server on its pipes, and what it acknowledged."""
-
-    def __init__(self, pipes: Pipes, path: Path) -> None:
-        initialized(pipes)
-        self.pid = pipes.process.pid
-        self._pipes = pipes
-        self._path = path
-        self.acknowledged: list[str] = []
-
-    def call(self, name: str, **arguments: Any) -> tuple[bool, Any]:
-        result = self._pipes.ask("tools/call", name=name, arguments=arguments)["result"]
-        if result.get("isError"):
-            return False, result["content"][0]["text"]
-        return True, result["structuredContent"]
-
-    def record(self, size: int = 10) -> None:
-        """Something new, which is taken."""
-        recorded, answer = self._record(size)
-        assert recorded, answer
-        self.acknowledged.append(answer["trajectory_id"])
-
-    def record_until_refused(self, size: int) -> str:
-        while True:
-            recorded, answer = self._record(size)
-            if not recorded:
-                return answer
-            self.acknowledged.append(answer["trajectory_id"])
-
-    def _record(self, size: int) -> tuple[bool, Any]:
-        task = {"task": noise(10), "outcome": "failure", "transcript": noise(size)}
-        return self.call("record_trajectory", **task)
-
-    def refuses(self, fault: str, *, searches: bool = True, size: int = 10) -> None:
-        """A record gets this sentence, and so does a search, unless that goes on."""
-        sentence = says(fault, self._path)
-        assert self._record(size) == (False, sentence)
-        if searches:
-            self.search()
-        else:
-            assert self.call("search_experience", query=QUERY) == (False, sentence)
-
-    def search(self) -> None:
-        found, answer = self.call("search_experience", query=QUERY, limit=1)
-        assert found, answer
-        assert [hit["title"] for hit in answer["hits"]] == [a_lesson().title]
-
-    def works(self) -> None:
-        self.record()
-        self.search()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Path], Server]]:
-    with contextlib.ExitStack() as stack:
-        yield lambda path: Server(stack.enter_context(served(path)), path)
-
-
-def a_library(path: Path) -> Path:
-    """One with one lesson, closed."""
-    with open_library(path) as library:
-        add(library, a_lesson())
-    return path
-
-
-def check_kept(path: Path, *trajectory_ids: str) -> None:
-    """The file is sound, and these are in it."""
-    with open_library(path) as library:
-        found = [one.id for one in library.trajectories(trajectory_ids)]
-    assert found == list(trajectory_ids)
-    connection = apsw.Connection(str(path))
-    connection.set_busy_timeout(30_000)  # a server may be writing its log
-    assert connection.execute("PRAGMA integrity_check").get == "ok"
-    connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
-    connection.close()
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    """Of every file but the -shm, which SQLite makes anew from the others."""
-    found = (path for path in folder.iterdir() if path.is_file() and path.suffix != ".db-shm")
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
-
-
-def command(*arguments: str | Path, stdin: str = "") -> tuple[int, str]:
-    """`flex-mcp` as a process of its own: how it ended, and its sentence."""
-    line = [sys.executable, "-m", "flex_mcp", *map(str, arguments)]
-    ended = subprocess.run(line, input=stdin, capture_output=True, text=True, check=False)
-    return ended.returncode, ended.stderr.removeprefix("flex-mcp: ").strip()
-
-
-def killed(path: Path, records: int = 5) -> list[str]:
-    """What a process acknowledged that was killed: its -wal is left."""
-    with served(path) as pipes:
-        server = Server(pipes, path)
-        for _ in range(records):
-            server.record(2_000)
-        pipes.process.kill()
-        pipes.process.wait()
-    return server.acknowledged
 
 
 def test_the_page_on_faults_has_every_sentence() -> None:
@@ -244,19 +120,6 @@ def test_a_transaction_that_was_killed_half_way_was_never_there(
 
 
 # Without the right to write
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that another user can reach: pytest's own are closed to all but their owner."""
-    extension = Path(sqlite_vec.__file__)
-    if os.getuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in extension.parents):
-        pytest.skip(f"{extension.parent} is closed to the other user that the test becomes")
-    folder = Path(tempfile.mkdtemp(prefix="flex-mcp-test-"))
-    folder.chmod(0o777)
-    yield folder
-    folder.chmod(0o700)
-    shutil.rmtree(folder)
 
 
 def a_closed_library(folder: Path) -> tuple[Path, str]:
@@ -601,335 +464,6 @@ def test_a_file_at_its_limit_refuses_a_record_and_goes_on_searching(tmp_path: Pa
         writer.pragma("max_page_count", 1_000_000)
         assert library.record(a_trajectory("room again")).new
         assert library.statistics().by_status == {Status.ACTIVE: 1}
-
-
-# Deleted, moved, replaced, changed under us
-
-
-def test_a_library_that_is_deleted_is_missed_and_not_made_anew(
-    tmp_path: Path, serve: Callable[[Path], Server]
-) -> None:
-    path = a_library(tmp_path / "library.db")
-    server = serve(path)
-    server.works()
-    path.unlink()
-    server.refuses("GONE", searches=False)
-    assert command("list", "--library", path) == (2, says("MISSING", path))
-    server.refuses("GONE", searches=False)
-    assert list(tmp_path.iterdir()) == []  # its -wal, which is of no use to anybody, went with it
-    a_library(path)
-    server.works()
-
-
-def test_a_library_that_is_moved_takes_all_along_and_is_served_when_it_is_back(
-    tmp_path: Path, serve: Callable[[Path], Server]
-) -> None:
-    path, away = a_library(tmp_path / "library.db"), tmp_path / "away" / "library.db"
-    away.parent.mkdir()
-    server = serve(path)
-    server.works()
-    path.rename(away)
-    server.refuses("GONE", searches=False)
-    shutil.copy(away, tmp_path / "copy.db")
-    check_kept(tmp_path / "copy.db", *server.acknowledged)
-    away.rename(path)
-    server.works()
-    check_kept(path, *server.acknowledged)
-
-
-def test_a_library_that_is_moved_is_whole_when_the_server_ends(tmp_path: Path) -> None:
-    path, away = a_library(tmp_path / "library.db"), tmp_path / "away.db"
-    with served(path) as pipes:
-        server = Server(pipes, path)
-        server.works()
-        path.rename(away)
-        assert pipes.process.stdin
-        pipes.process.stdin.close()
-        assert pipes.process.wait(30) == 0
-    assert [one.name for one in tmp_path.iterdir()] == ["away.db"]
-    check_kept(away, *server.acknowledged)
-
-
-def test_a_folder_that_is_moved_and_back_makes_no_difference(
-    tmp_path: Path, serve: Callable[[Path], Server]
-) -> None:
-    (tmp_path / "here").mkdir()
-    path = a_library(tmp_path / "here" / "library.db")
-    server = serve(path)
-    server.works()
-    path.parent.rename(tmp_path / "there")
-    server.refuses("GONE", searches=False)
-    (tmp_path / "there").rename(path.parent)
-    server.works()
-    check_kept(path, *server.acknowledged)
-
-
-def test_a_library_that_is_replaced_by_another_is_left_whole_and_the_other_one_served(
-    tmp_path: Path, serve: Callable[[Path], Server]
-) -> None:
-    path, other = a_library(tmp_path / "library.db"), a_library(tmp_path / "other.db")
-    servers = [serve(path), serve(path)]
-    for server in servers:
-        server.works()
-    before = [id_ for server in servers for id_ in server.acknowledged]
-    path.rename(tmp_path / "old.db")
-    other.rename(path)
-    for server in servers:
-        server.acknowledged.clear()
-        server.works()
-        server.works()
-    check_kept(tmp_path / "old.db", *before)
-    check_kept(path, *(id_ for server in servers for id_ in server.acknowledged))
-    with open_library(path) as library:
-        assert library.statistics().trajectories == 4
-
-
-def idle(start: Callable[..., Worker], path: Path) -> Worker:
-    """A process that has the library open, and looks at it only when it is told to."""
-    worker = start("idle", path)
-    worker.go()
-    assert worker.line() == {"opened": True}
-    return worker
-
-
-@pytest.mark.parametrize("then", ["search", "end", "be killed"])
-@pytest.mark.parametrize("instead", ["another library", "a new one"])
-def test_who_has_the_old_library_open_takes_nothing_from_the_one_that_came_in_its_place(
-    tmp_path: Path, start: Callable[..., Worker], instead: str, then: str
-) -> None:
-    path, other = a_library(tmp_path / "library.db"), a_library(tmp_path / "other.db")
-    old = idle(start, path)
-    if instead == "another library":
-        other.replace(path)
-    else:
-        path.unlink()
-    new, acknowledged = idle(start, path), list[str]()
-    for _ in range(5):
-        new.tell("record")
-        acknowledged.append(new.line()["trajectory"])
-    if then == "search":
-        old.tell("search")
-        assert old.line() == {"trajectories": 5}
-    elif then == "end":
-        old.end()
-    else:
-        old.process.kill()
-    check_kept(path, *acknowledged)
-    new.tell("record")
-    check_kept(path, *acknowledged, new.line()["trajectory"])
-
-
-def test_a_library_that_is_moved_in_place_takes_on_nothing_that_the_old_one_stored(
-    tmp_path: Path, start: Callable[..., Worker]
-) -> None:
-    if sys.platform != "linux":
-        pytest.skip("only Linux says who has which file open")
-    path, other = a_library(tmp_path / "library.db"), a_library(tmp_path / "other.db")
-    worker = idle(start, path)
-    worker.tell("record")
-    kept = worker.line()["trajectory"]
-    path.rename(tmp_path / "old.db")
-    other.rename(path)
-    before = hashes(tmp_path)
-    for arguments in (["stats"], ["doctor", "--repair"], ["stats"]):
-        assert command(*arguments, "--library", path) == (2, says("UNFIT", path))
-        assert hashes(tmp_path) == before
-    examined = [sys.executable, "-m", "flex_mcp", "doctor", "--library", str(path)]
-    assert "library.db-wal does not fit" in subprocess.run(
-        examined, capture_output=True, text=True, check=False
-    ).stdout.replace("\n", " ")
-    worker.tell("search")
-    assert worker.line() == {"trajectories": 0}
-    assert command("stats", "--library", path) == (0, "")
-    check_kept(tmp_path / "old.db", kept)
-
-
-def text(path: Path) -> str:
-    path.write_text("These are my notes.\n" * 100, encoding="utf-8")
-    return "NONE"
-
-
-def of_another_program(path: Path) -> str:
-    connection = apsw.Connection(str(path))
-    connection.execute("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('pie')")
-    connection.close()
-    return "FOREIGN"
-
-
-def of_another_program_in_wal_mode(path: Path) -> str:
-    connection = apsw.Connection(str(path))
-    connection.pragma("journal_mode", "wal")
-    connection.execute("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('pie')")
-    connection.close()
-    return "FOREIGN"
-
-
-def one_byte(path: Path) -> str:
-    path.write_text("x", encoding="utf-8")
-    return "NONE"
-
-
-def cut_off(path: Path) -> str:
-    os.truncate(a_library(path), 3 * 8192 + 100)
-    return "NONE"
-
-
-def cut_off_in_its_header(path: Path) -> str:
-    os.truncate(a_library(path), 60)
-    return "NONE"
-
-
-def of_a_newer_version(path: Path) -> str:
-    with apsw.Connection(str(a_library(path))) as connection:
-        connection.pragma("user_version", 99)
-    connection.close()
-    return "NEWER"
-
-
-NO_LIBRARIES = pytest.mark.parametrize(
-    "make",
-    [
-        text,
-        one_byte,
-        of_another_program,
-        of_another_program_in_wal_mode,
-        cut_off,
-        cut_off_in_its_header,
-        of_a_newer_version,
-    ],
-)
-
-
-@NO_LIBRARIES
-def test_what_is_no_library_is_refused_and_left_as_it_is(
-    tmp_path: Path, make: Callable[[Path], str]
-) -> None:
-    fault = make(path := tmp_path / "library.db")
-    before = hashes(tmp_path)
-    for arguments in (["stats"], ["search", QUERY], ["record"]):
-        refused = command(*arguments, "--library", path, stdin=WORK)
-        assert refused == (2, says(fault, path))
-        assert hashes(tmp_path) == before
-
-
-@NO_LIBRARIES
-def test_what_takes_the_place_of_a_library_is_left_as_it_is_until_a_library_is_back(
-    tmp_path: Path, serve: Callable[[Path], Server], make: Callable[[Path], str]
-) -> None:
-    path, other = a_library(tmp_path / "library.db"), tmp_path / "other.db"
-    fault = make(other)
-    server = serve(path)
-    server.works()
-    path.rename(tmp_path / "old.db")
-    other.rename(path)
-    before = hashlib.sha256(path.read_bytes()).digest()
-    server.refuses(fault, searches=False)
-    assert hashlib.sha256(path.read_bytes()).digest() == before
-    (tmp_path / "old.db").rename(path)
-    server.works()
-    check_kept(path, *server.acknowledged)
-
-
-def test_a_folder_is_no_library_and_an_empty_file_becomes_one(tmp_path: Path) -> None:
-    assert command("stats", "--library", tmp_path) == (2, says("FOLDER", tmp_path))
-    path = tmp_path / "library.db"
-    path.touch()
-    assert command("stats", "--library", path) == (2, says("MISSING", path))
-    assert path.stat().st_size == 0
-    assert command("record", "--library", path, stdin=WORK) == (0, "")
-    check_kept(path)
-
-
-def test_a_library_that_is_cut_off_while_it_is_served_is_said_to_be_damaged(
-    tmp_path: Path, serve: Callable[[Path], Server]
-) -> None:
-    path = a_library(tmp_path / "library.db")
-    shutil.copy(path, copy := tmp_path / "copy.db")
-    server = serve(path)
-    server.search()
-    os.truncate(path, 3 * 8192 + 100)
-    server.refuses("NONE", searches=False)
-    copy.rename(path)
-    server.works()
-
-
-@pytest.mark.parametrize("ends", [["-wal"], ["-shm"], ["-wal", "-shm"]])
-def test_what_sqlite_keeps_beside_a_library_may_be_taken_away_while_it_is_served(
-    tmp_path: Path, serve: Callable[[Path], Server], ends: list[str]
-) -> None:
-    path = a_library(tmp_path / "library.db")
-    servers = [serve(path), serve(path)]
-    for server in servers:
-        server.record()  # and no log of a search is on its way
-    for end in ends:
-        path.with_name(path.name + end).unlink()
-    for server in servers:
-        server.works()
-        os.kill(server.pid, signal.SIGKILL)
-    check_kept(path, *(id_ for server in servers for id_ in server.acknowledged))
-
-
-def test_a_library_without_its_shm_after_a_kill_is_whole(tmp_path: Path) -> None:
-    path = a_library(tmp_path / "library.db")
-    kept = killed(path)
-    path.with_name("library.db-shm").unlink()
-    check_kept(path, *kept)
-
-
-def test_a_wal_without_its_library_is_not_thrown_away(tmp_path: Path) -> None:
-    path = a_library(tmp_path / "library.db")
-    kept = killed(path)
-    away = path.rename(tmp_path / "away.db")
-    before = hashes(tmp_path)
-    for _ in range(2):
-        assert command("stats", "--library", path) == (2, says("ORPHAN", path))
-        assert hashes(tmp_path) == before
-        path.touch()
-        before = hashes(tmp_path)
-    away.rename(path)
-    check_kept(path, *kept)
-
-
-@pytest.mark.parametrize("which", ["an earlier copy", "another library"])
-def test_a_wal_that_does_not_fit_a_library_is_not_folded_into_it(
-    tmp_path: Path, which: str
-) -> None:
-    path, other = a_library(tmp_path / "library.db"), tmp_path / "other.db"
-    if which == "an earlier copy":
-        shutil.copy(path, other)
-    grow(path if which == "an earlier copy" else a_library(other))
-    killed(path)
-    other.replace(path)
-    before = hashes(tmp_path)
-    for _ in range(2):
-        assert command("stats", "--library", path) == (2, says("UNFIT", path))
-        assert hashes(tmp_path) == before
-    path.with_name("library.db-wal").unlink()
-    check_kept(path)
-
-
-def grow(path: Path) -> None:
-    with open_library(path) as library:
-        for _ in range(20):
-            library.record(a_trajectory(noise(9)), lessons=[a_lesson(noise(50))])
-
-
-def test_a_newer_version_that_brings_a_library_up_to_date_is_noticed_in_the_same_transaction(
-    tmp_path: Path, serve: Callable[[Path], Server]
-) -> None:
-    path = a_library(tmp_path / "library.db")
-    server = serve(path)
-    server.works()
-    with apsw.Connection(str(path)) as newer:
-        newer.execute("CREATE TABLE colours (name TEXT)")
-        newer.pragma("user_version", 99)
-    server.refuses("NEWER", searches=False)
-    with open_library(tmp_path / "yardstick.db") as library:  # so much it had before
-        assert library.statistics().trajectories == 0
-    assert newer.execute("SELECT count(*) FROM trajectories").get == 1
-    newer.pragma("user_version", len(MIGRATIONS))
-    newer.close()
-    server.works()
 
 
 # Locks, files, time

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from support.fakes import (
     one,
     record,
 )
+from support.processes import Worker
 from support.terminal import run
 
 from flex_mcp import open_library
@@ -58,7 +59,6 @@ from flex_mcp.sqlite import file as sqlite_file
 from flex_mcp.sqlite.reading import SCANNED
 from flex_mcp.sqlite.writing import SqliteWriting
 
-WORKER = Path(__file__).parent / "support" / "worker.py"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -587,46 +587,6 @@ def test_the_log_tells_who_forgot_and_no_longer_names_what_went(quick: Library) 
 # Other processes
 
 
-class Process:
-    """A started worker.py that has said it is ready."""
-
-    def __init__(self, *arguments: str | Path) -> None:
-        command = [sys.executable, "-W", "error", str(WORKER), *map(str, arguments)]
-        pipe = subprocess.PIPE
-        self.started = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-        assert self.line() == {"ready": True}
-        self.go()
-
-    def line(self) -> dict[str, Any]:
-        assert self.started.stdout
-        text = self.started.stdout.readline()
-        if not text:
-            pytest.fail(f"the worker ended: {self.started.communicate()[1]}")
-        return json.loads(text)
-
-    def go(self) -> None:
-        assert self.started.stdin
-        self.started.stdin.write("go\n")
-        self.started.stdin.flush()
-
-    def end(self) -> str:
-        return self.started.communicate()[1]
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Process]]:
-    processes: list[Process] = []
-
-    def started(*arguments: str | Path) -> Process:
-        processes.append(Process(*arguments))
-        return processes[-1]
-
-    yield started
-    for process in processes:
-        process.started.kill()
-        process.started.communicate()
-
-
 def stocked(path: Path, *seeds: int) -> list[tuple[Markers, tuple[str, str]]]:
     marks = [Markers(seed) for seed in seeds]
     with open_library(path) as library:
@@ -635,11 +595,11 @@ def stocked(path: Path, *seeds: int) -> list[tuple[Markers, tuple[str, str]]]:
 
 @pytest.mark.process
 def test_a_reader_elsewhere_leaves_the_job_unfinished_until_it_lets_go(
-    tmp_path: Path, start: Callable[..., Process]
+    tmp_path: Path, begin: Callable[..., Worker]
 ) -> None:
     path = tmp_path / "library.db"
     (mark, gone), (other, _) = stocked(path, 10, 11)
-    reader = start("read-on", path)
+    reader = begin("read-on", path)
     assert reader.line() == {"held": 2}
     result = run("forget", gone[0], "--yes", "--json", "--wait", "2", "--library", str(path))
     assert result.exit_code == 1
@@ -651,7 +611,7 @@ def test_a_reader_elsewhere_leaves_the_job_unfinished_until_it_lets_go(
     with open_library(path) as library:
         assert library.trajectories(gone[:1]) == library.get(gone[1:]) == []
     reader.go()
-    assert reader.end() == ""
+    reader.end()
     result = run("forget", "--finish", "--library", str(path))
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("Checked: none of ")
@@ -662,11 +622,11 @@ def test_a_reader_elsewhere_leaves_the_job_unfinished_until_it_lets_go(
 
 @pytest.mark.process
 def test_the_next_forgetting_finishes_what_was_left(
-    tmp_path: Path, start: Callable[..., Process]
+    tmp_path: Path, begin: Callable[..., Worker]
 ) -> None:
     path = tmp_path / "library.db"
     (one_mark, first), (other_mark, second), _ = stocked(path, 12, 13, 14)
-    reader = start("read-on", path)
+    reader = begin("read-on", path)
     reader.line()
     arguments = ["--yes", "--wait", "0", "--library", str(path)]
     assert run("forget", first[0], *arguments).exit_code == 1
@@ -680,13 +640,13 @@ def test_the_next_forgetting_finishes_what_was_left(
 @pytest.mark.process
 @pytest.mark.parametrize("point", ["_forget_indexed", "_put_mark"])
 def test_one_who_is_killed_before_the_rows_are_committed_has_forgotten_nothing(
-    tmp_path: Path, start: Callable[..., Process], point: str
+    tmp_path: Path, begin: Callable[..., Worker], point: str
 ) -> None:
     path = tmp_path / "library.db"
     ((mark, gone),) = stocked(path, 15)
-    victim = start("forget-and-die", path, point, gone[0])
-    victim.end()
-    assert victim.started.returncode == -signal.SIGKILL
+    victim = begin("forget-and-die", path, point, gone[0])
+    victim.rest()
+    assert victim.process.returncode == -signal.SIGKILL
     with open_library(path) as library:
         assert library.trajectories(gone[:1])
         assert library.get(gone[1:])
@@ -699,13 +659,13 @@ def test_one_who_is_killed_before_the_rows_are_committed_has_forgotten_nothing(
 @pytest.mark.process
 @pytest.mark.parametrize("point", ["_rewrite", "_fold", "check", "_unmark"])
 def test_one_who_is_killed_while_cleaning_leaves_the_rest_to_the_next(
-    tmp_path: Path, start: Callable[..., Process], point: str
+    tmp_path: Path, begin: Callable[..., Worker], point: str
 ) -> None:
     path = tmp_path / "library.db"
     (mark, gone), (other, stay) = stocked(path, 16, 17)
-    victim = start("forget-and-die", path, point, gone[0])
-    victim.end()
-    assert victim.started.returncode == -signal.SIGKILL
+    victim = begin("forget-and-die", path, point, gone[0])
+    victim.rest()
+    assert victim.process.returncode == -signal.SIGKILL
     result = run("forget", "--finish", "--json", "--library", str(path))
     assert (result.exit_code, result.stderr) == (0, "")
     answer = json.loads(result.stdout)
@@ -720,12 +680,12 @@ def test_one_who_is_killed_while_cleaning_leaves_the_rest_to_the_next(
 
 @pytest.mark.process
 def test_a_process_that_goes_on_searching_no_longer_finds_it(
-    tmp_path: Path, start: Callable[..., Process]
+    tmp_path: Path, begin: Callable[..., Worker]
 ) -> None:
     path = tmp_path / "library.db"
     (mark, gone), (_, stay) = stocked(path, 18, 19)
     text = f"{mark.made[-4]} lesson title example"
-    searching = start("search-again", path, text)
+    searching = begin("search-again", path, text)
     assert gone[1] in searching.line()["hits"]
     assert done(path, gone[0])["done"]
     searching.go()
@@ -734,7 +694,7 @@ def test_a_process_that_goes_on_searching_no_longer_finds_it(
     assert stay[1] in found["hits"]
     assert found["retrieval_id"]
     assert found["notices"] == []
-    assert searching.end() == ""
+    searching.end()
 
 
 def test_a_search_in_an_older_snapshot_leaves_out_what_went_meanwhile(tmp_path: Path) -> None:
@@ -775,17 +735,15 @@ def test_a_retrieval_that_waits_elsewhere_and_names_it_is_written_without_it(
 
 @pytest.mark.process
 def test_others_go_on_writing_and_searching_while_a_library_forgets(
-    tmp_path: Path, start: Callable[..., Process]
+    tmp_path: Path, begin: Callable[..., Worker]
 ) -> None:
     path = tmp_path / "library.db"
     forgetful = stocked(path, 30, 31, 32)
-    busy = start("churn", path, "busy", "60")
+    busy = begin("churn", path, "busy", "60")
     written = [busy.line()]
     for _, (trajectory_id, _) in forgetful:
         assert run("forget", trajectory_id, "--yes", "--library", str(path)).exit_code == 0
-    out, err = busy.started.communicate()
-    assert (busy.started.returncode, err) == (0, "")
-    written += [json.loads(line) for line in out.splitlines()]
+    written += busy.end()
     assert len(written) == 120
     assert not [line for line in written if "search_error" in line or line.get("notices")]
     words = [word for mark, gone in forgetful for word in (*mark.made, *gone)]

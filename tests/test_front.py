@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 from support.examples import examples
-from test_stdio import MODERN, Pipes, initialized
+from support.stdio_server import MODERN, Pipes, initialized
 
 import flex_mcp
 from flex_mcp import front, open_library

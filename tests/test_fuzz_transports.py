@@ -30,8 +30,8 @@ from support.fuzzing import (
     spoiled,
     texts,
 )
-from test_http import HANDSHAKE, Served, served
-from test_stdio import MODERN
+from support.http_server import HANDSHAKE, Served, served
+from support.stdio_server import MODERN
 
 from flex_mcp.server.tools import TOOLS
 from flex_mcp.uris import DOMAIN, EXPERIENCE, TRAJECTORY, ZONE

@@ -19,9 +19,9 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from support.fakes import a_lesson, a_trajectory, add, one
-from test_http import HANDSHAKE, Served, handshake, served
-from test_stdio import Pipes, initialized
-from test_stdio import served as served_on_pipes
+from support.http_server import HANDSHAKE, Served, handshake, served
+from support.stdio_server import Pipes, initialized
+from support.stdio_server import served as served_on_pipes
 
 from flex_mcp import open_library
 from flex_mcp.answers import WHOLE_LIMIT, pages, plain

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.fakes import LESSONS, FakeEmbedder, a_lesson, add, ask, brief, fake_library, record
+from support.processes import Worker
 from support.terminal import run
-from test_processes import Worker
 
 from flex_mcp import open_library
 from flex_mcp.library import Library

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import apsw
 import pytest
 from support.fakes import a_lesson, add, ask, record
+from support.processes import Worker
+from support.stdio_server import initialized, served
 from test_backups import spoil
-from test_processes import Worker, start
-from test_stdio import initialized, served
 from test_store import an_experience, keep
 
 from flex_mcp import __version__, open_library
@@ -40,7 +40,6 @@ from flex_mcp.sqlite.restoring import restore
 from flex_mcp.sqlite.rows import half, single
 from flex_mcp.store import migrations
 
-__all__ = ["start"]  # a fixture
 ALL = migrations(files("flex_mcp") / "sql" / "sqlite")
 RELEASED = range(1, 6)
 AT = "2026-01-02T03:04:05+00:00"
