@@ -1,11 +1,9 @@
-"""The first answer at once: what clients open with, answered while the server still loads.
+"""Fast start over stdio: a client's opening requests, answered while the server is still imported.
 
 Importing the SDK takes most of a second. Until that is done, a thread reads what the client sends
-and answers it from `front.json`, which `scripts/describe` made of this very server; then the server
-takes the streams over. It reads all that was read so far once more, and the answers that were given
-are not written again. What does not look quite usual is left to the server, and all that follows it
-too, so the two cannot be told apart. Where the description is of other versions, or anything looks
-odd, there is no front at all.
+and answers whole, plain lines from the description, which the live server serves too. The first
+line that is anything else, and all that follow it, are the server's. It reads what was read so far
+once more, and the answers that were given are not written again.
 
 Nothing but the standard library is imported here, and of that what starts fast.
 """
@@ -16,112 +14,66 @@ import os
 import signal
 import sys
 import threading
-from importlib.machinery import PathFinder
 
-from flex_mcp import __version__
+from flex_mcp.description import description
 
 TYPE_CHECKING = False  # see `flex_mcp`
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection
     from typing import Any
 
     from _typeshed import WriteableBuffer
 
-    Results = Mapping[str, Mapping[str, object]]  # by protocol version and method
+    from flex_mcp.description import Results
+
     Server = Callable[..., None]  # takes stdin and stdout; without them it claims the process's
 
-LONGEST = 65_536  # bytes of a line that is still usual
-MOST = 1_048_576  # bytes that are kept until the server is there: no client opens with more
+LONGEST = 65_536  # bytes of a plain line
 DEEPEST = 100  # brackets in it; parsers differ in how deep they go
 
-# What usual messages hold: text, a type, the members of an object (`?` marks those that may be
-# absent, `*?` stands for any name), or in a list the shape of its items. None is anything.
-EMPTY: "Mapping[str, Any]" = {}
-CLIENT = {
-    "name": str,
-    "version": str,
-    "title?": str,
-    "description?": str,
-    "websiteUrl?": str,
-    "icons?": [{"src": str, "mimeType?": str, "sizes?": [str]}],
+# What plain objects hold: members of these names and types; `*` stands for any name.
+CAPABILITIES: "dict[str, Any]" = {
+    "roots": {"listChanged": bool},
+    "sampling": {"context": {}, "tools": {}},
+    "elicitation": {"form": {}, "url": {}},
+    "experimental": {"*": dict},
+    "extensions": {"*": dict},
 }
-CAPABILITIES = {
-    "roots?": {"listChanged?": bool},
-    "sampling?": {"context?": EMPTY, "tools?": EMPTY},
-    "elicitation?": {"form?": EMPTY, "url?": EMPTY},
-    "experimental?": {"*?": dict},
-    "extensions?": {"*?": dict},
-}
-VERSION = "io.modelcontextprotocol/protocolVersion"
-ENVELOPE = {
-    VERSION: str,
-    "io.modelcontextprotocol/clientCapabilities": CAPABILITIES,
-    "io.modelcontextprotocol/clientInfo?": CLIENT,
-}
+CLIENT = dict.fromkeys(("name", "version", "title", "description", "websiteUrl"), str)
 INITIALIZE = {"protocolVersion": str, "capabilities": CAPABILITIES, "clientInfo": CLIENT}
-INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized", "params?": EMPTY}
-REQUEST = {"jsonrpc": "2.0", "id": None, "method": str, "params?": dict}
+VERSION = "io.modelcontextprotocol/protocolVersion"
+CLIENT_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
+CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
+NOTIFICATION = "notifications/initialized"
+INITIALIZED: "list[dict[str, Any]]" = [
+    {"method": NOTIFICATION},
+    {"method": NOTIFICATION, "params": {}},
+]
+ENVELOPE = {VERSION: str, CLIENT_CAPABILITIES: CAPABILITIES, CLIENT_INFO: CLIENT}
 
 
 def serve(load: "Callable[[], Server]") -> None:
     """Serve one client on stdin and stdout; `load` brings the server, and takes its time."""
-    known, wire = described(), _claimed()
-    if wire is None:
+    streams = _claimed() if _is_wanted() else None
+    if streams is None:
         load()()
         return
-    if known is None:
-        load()(_text(wire[0]), io.TextIOWrapper(wire[1], encoding="utf-8"))
-        return
-    front = Front(Opening(known), *wire)
     if sys.platform != "win32":
         for number in (signal.SIGTERM, signal.SIGINT):  # until the server has its own
             signal.signal(number, _leave)
-    front.start()
+    start = FastStart(*streams)
     server = load()
-    server(*front.hand_over())
-
-
-def _text(stdin: io.RawIOBase) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BufferedReader(stdin), encoding="utf-8", errors="replace")
+    server(*start.hand_over())
 
 
 def _leave(_number: int, _frame: object) -> None:
     os._exit(0)  # nothing was opened, and nothing acknowledged that could be lost
 
 
-def described() -> "Results | None":
-    """The results that this very server gives; None where that cannot be said, or is not wanted."""
+def _is_wanted() -> bool:
     variables = os.environ
-    if variables.get("FLEX_MCP_FAST_START") == "0":
-        return None
-    if variables.get("FLEX_MCP_SKILLS", "") not in {"", "0"}:
-        return None  # it has more capabilities then
-    path = os.path.join(os.path.dirname(__file__), "front.json")
-    try:
-        with open(path, encoding="utf-8") as file:
-            found: dict[str, Any] = json.load(file)
-        fits = found["version"] == __version__ and all(
-            _installed(*one) for one in found["with"].items()
-        )
-        return results(found) if fits else None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None  # it is not there, or not what we wrote
-
-
-def results(description: "Mapping[str, Any]") -> "Results":
-    return {
-        version: {method: description["results"][index] for method, index in indexes.items()}
-        for version, indexes in description["openings"].items()
-    }
-
-
-def _installed(package: str, version: str) -> bool:
-    """Whether this is the version that an import will find; `importlib.metadata` starts slowly."""
-    spec = PathFinder.find_spec(package)
-    if spec is None or spec.origin is None:
-        return False
-    folder = os.path.dirname(os.path.dirname(spec.origin))
-    return os.path.isdir(os.path.join(folder, f"{package}-{version}.dist-info"))
+    skills = variables.get("FLEX_MCP_SKILLS", "") not in {"", "0"}  # more capabilities then
+    return variables.get("FLEX_MCP_FAST_START") != "0" and not skills
 
 
 def _claimed() -> "tuple[io.FileIO, io.BufferedWriter] | None":
@@ -130,16 +82,13 @@ def _claimed() -> "tuple[io.FileIO, io.BufferedWriter] | None":
     None for a terminal, and where some of the three are missing.
     """
     try:
-        for descriptor in (0, 1, 2):
-            os.fstat(descriptor)
+        os.fstat(2)
+        stdin, stdout = os.dup(0), os.dup(1)
     except OSError:
         return None
-    if os.isatty(0) or os.isatty(1):
+    if os.isatty(stdin) or os.isatty(stdout):
         return None
-    stdin, stdout = os.dup(0), os.dup(1)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     return (
         io.FileIO(stdin, "rb", closefd=False),  # a thread may still read when all else has ended
@@ -147,33 +96,25 @@ def _claimed() -> "tuple[io.FileIO, io.BufferedWriter] | None":
     )
 
 
-class Front:
-    """Reads what comes, and answers it as long as the server is not there and nothing is odd."""
+class FastStart:
+    """A thread that reads and answers until the server is there or a line is not plain."""
 
-    def __init__(self, opening: "Opening", stdin: io.FileIO, stdout: io.BufferedWriter) -> None:
-        self._opening, self._stdin, self._stdout = opening, stdin, stdout
-        self._thread = threading.Thread(target=self._read, name="front", daemon=True)
+    def __init__(self, stdin: io.FileIO, stdout: io.BufferedWriter) -> None:
+        self._opening, self._stdin, self._stdout = Opening(description()), stdin, stdout
         self._lock = threading.Lock()
-        self._seen = bytearray()  # all that was read
+        self._read = bytearray()  # all that was read
         self._over = False  # the rest is the server's
-        self._ended = False  # the client has said all
-
-    def start(self) -> None:
+        self._thread = threading.Thread(target=self._serve, name="fast start", daemon=True)
         self._thread.start()
 
-    def _read(self) -> None:
-        start = 0
-        while not self._over:
-            chunk = self._stdin.read(LONGEST)
+    def _serve(self) -> None:
+        line = b""
+        while not self._over and (chunk := self._stdin.read(LONGEST)):
             with self._lock:
-                self._seen += chunk or b""
-                self._ended = chunk == b""
-                self._over |= not chunk
-                while not self._over and (end := self._seen.find(b"\n", start)) >= 0:
-                    line = bytes(self._seen[start:end])
-                    self._over = len(line) > LONGEST or not self._answer(line)
-                    start = end + 1
-                self._over |= len(self._seen) - start > LONGEST or len(self._seen) > MOST
+                self._read += chunk
+                *lines, line = (line + chunk).split(b"\n")
+                plain = not self._over and len(line) <= LONGEST and all(map(self._answer, lines))
+                self._over = not plain
 
     def _answer(self, line: bytes) -> bool:
         answer = self._opening.answer(line)
@@ -181,39 +122,39 @@ class Front:
             try:
                 self._stdout.write(answer + os.linesep.encode())
                 self._stdout.flush()
-            except BrokenPipeError:
-                os._exit(0)  # the client went away before its answer: nobody is left to tell
             except OSError:
-                return False
+                os._exit(0)  # the client went away before its answer: nobody is left to tell
         return answer is not None
 
     def hand_over(self) -> "tuple[io.TextIOWrapper, io.TextIOWrapper]":
-        """The streams for the server, which is there now."""
+        """Stdin from its beginning and stdout, for the server, which is there now."""
         with self._lock:
             self._over = True
-        return _text(Replay(self)), Rest(self._stdout, self._opening.answered)
+        stdin = io.BufferedReader(Replay(self.read))
+        return (
+            io.TextIOWrapper(stdin, encoding="utf-8", errors="replace"),
+            Remainder(self._stdout, self._opening.answered),
+        )
 
-    def again(self, start: int, size: int) -> bytes | None:
-        """What the client said from there on."""
-        if start == len(self._seen):
+    def read(self, start: int, size: int) -> bytes | None:
+        """What the client sent from there on; empty at its end."""
+        if start == len(self._read):
             self._thread.join()  # it may be in its last read
-        if start < len(self._seen) or self._ended:
-            return bytes(self._seen[start : start + size])
-        return self._stdin.read(size)
+        return bytes(self._read[start : start + size]) or self._stdin.read(size)
 
 
 class Replay(io.RawIOBase):
-    """Stdin from its beginning."""
+    """Stdin from its beginning; `read` gives bytes from a place on."""
 
-    def __init__(self, front: Front) -> None:
-        self._front, self._at = front, 0
+    def __init__(self, read: "Callable[[int, int], bytes | None]") -> None:
+        self._read, self._at = read, 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
         view = memoryview(buffer)
-        chunk = self._front.again(self._at, len(view))
+        chunk = self._read(self._at, len(view))
         if chunk is None:
             return None
         view[: len(chunk)] = chunk
@@ -221,8 +162,8 @@ class Replay(io.RawIOBase):
         return len(chunk)
 
 
-class Rest(io.TextIOWrapper):
-    """Stdout without the answers that were given."""
+class Remainder(io.TextIOWrapper):
+    """Stdout without the answers that were given already."""
 
     def __init__(self, stdout: io.BufferedWriter, answered: "set[int | str]") -> None:
         super().__init__(stdout, encoding="utf-8")
@@ -238,7 +179,7 @@ class Rest(io.TextIOWrapper):
 
 
 class Opening:
-    """What a client opens with, and what it was answered. Pure."""
+    """A client's first messages, and their answers. Pure: lines in, lines out."""
 
     def __init__(self, results: "Results") -> None:
         self._results = results
@@ -247,20 +188,21 @@ class Opening:
 
     def answer(self, line: bytes) -> bytes | None:
         """The answer to a line, empty if none is due; None if that is the server's business."""
-        try:
-            message = _parsed(line)
-        except (ValueError, RecursionError):
+        message = _plain(line)
+        if message.pop("jsonrpc", None) != "2.0":
             return None
-        if _fits(message, INITIALIZED):
+        if message in INITIALIZED:
             return b"" if self._handshake else None
-        if not _fits(message, REQUEST):
+        if not {"id", "method"} <= message.keys() <= {"id", "method", "params"}:
             return None
-        return self._answer(message["id"], message["method"], message.get("params", {}))
+        return self._result(message["id"], message["method"], message.get("params", {}))
 
-    def _answer(self, id_: "Any", method: str, params: "dict[str, Any]") -> bytes | None:
-        version = self._spoken(method, params)
+    def _result(self, id_: "Any", method: "Any", params: "Any") -> bytes | None:
+        if type(method) is not str or type(id_) not in {int, str} or id_ in self.answered:
+            return None
+        version = self._version_of(method, params)
         result = self._results.get(version or "", {}).get(method)
-        if result is None or not _usual(id_) or id_ in self.answered:
+        if result is None:
             return None
         self._version = version
         self.answered.add(id_)
@@ -271,66 +213,45 @@ class Opening:
     def _handshake(self) -> bool:
         return self._version is not None and "initialize" in self._results[self._version]
 
-    def _spoken(self, method: str, params: "dict[str, Any]") -> str | None:
-        """The protocol version of a request; None if it has none that it may have here."""
+    def _version_of(self, method: str, params: "Any") -> str | None:
+        """The protocol version of a plain request; None for any other."""
         if method == "initialize":
-            new = self._version is None and _fits(params, INITIALIZE)
-            return params["protocolVersion"] if new else None
+            new = self._version is None and _is_plain(params, INITIALIZE, INITIALIZE)
+            return params["protocolVersion"] if new and _names(params["clientInfo"]) else None
         if self._handshake:
-            return self._version if _fits(params, {"_meta?": EMPTY}) else None
-        if not _fits(params, {"_meta": ENVELOPE}):
+            return self._version if params in ({}, {"_meta": {}}) else None
+        if not _is_plain(params, {"_meta": ENVELOPE}, {"_meta"}):
             return None
-        version = params["_meta"][VERSION]
-        known = "server/discover" in self._results.get(version, {})
-        return version if known and self._version in {None, version} else None
+        meta = params["_meta"]
+        if not meta.keys() >= {VERSION, CLIENT_CAPABILITIES} or not _names(meta.get(CLIENT_INFO)):
+            return None
+        return meta[VERSION] if self._version in {None, meta[VERSION]} else None
 
 
-def _parsed(line: bytes) -> "dict[str, Any]":
-    """A line as JSON, where all parsers agree on it.
-
-    Raises:
-        ValueError: they may not, or it is no object.
-    """
+def _plain(line: bytes) -> "dict[str, Any]":
+    """The object of a line that all parsers read alike; an empty one for any other."""
     line = line.removesuffix(b"\r")
-    lonely = b"\\ud" in line.lower()  # halves of characters
-    if lonely or b"\r" in line or line.count(b"{") + line.count(b"[") > DEEPEST:
-        raise ValueError
-    message: Any = json.loads(line.decode(), object_pairs_hook=_once, parse_constant=_refused)
-    if type(message) is not dict:
-        raise ValueError
-    return {**message}
+    if b"\\u" in line or b"\r" in line or line.count(b"{") + line.count(b"[") > DEEPEST:
+        return {}
+    try:
+        message: dict[str, Any] | object = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return {}
+    return {**message} if isinstance(message, dict) else {}
 
 
-def _once(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError
-    return members
+def _names(client: "Any") -> bool:
+    """Whether a client, which may say nothing of itself, gives its name and version."""
+    return client is None or {"name", "version"} <= client.keys()
 
 
-def _refused(name: str) -> float:
-    raise ValueError(name)
-
-
-def _usual(id_: object) -> bool:
-    if type(id_) is int:
-        return 0 <= id_ < 2**53
-    return type(id_) is str and id_.isascii()
-
-
-def _fits(value: "Any", shape: "Any") -> bool:
-    """Whether a value has this shape; see above."""
-    if shape is None or isinstance(shape, type):
-        return shape is None or type(value) is shape
-    kind = type(shape).__name__
-    if type(value).__name__ != kind:
+def _is_plain(value: "Any", kind: "Any", required: "Collection[str]" = ()) -> bool:
+    """Whether a value is of a type, or an object of members that are; see above."""
+    if type(kind) is type:
+        return type(value) is kind
+    if type(value).__name__ != "dict" or not value.keys() >= set(required):
         return False
-    if kind == "str":
-        return value == shape
-    if kind == "list":
-        return all(_fits(item, shape[0]) for item in value)
-    needed = {name for name in shape if not name.endswith("?")}
-    return needed <= value.keys() and all(
-        any(_fits(part, shape[key]) for key in (name, f"{name}?", "*?") if key in shape)
+    return all(
+        (name in kind or "*" in kind) and _is_plain(part, kind.get(name, kind.get("*")))
         for name, part in value.items()
     )

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ import flex_mcp
 from flex_mcp import front, open_library
 from flex_mcp.__main__ import served
 from flex_mcp.app import App
+from flex_mcp.description import description
 from flex_mcp.server import build_server
 
 ROOT = Path(__file__).parent.parent
@@ -138,12 +138,6 @@ ALL: dict[str, list[bytes]] = {
 # The same answers, in memory: every opening, and random ones.
 
 
-@cache
-def results() -> Any:
-    found = json.loads((ROOT / "flex_mcp" / "front.json").read_text(encoding="utf-8"))
-    return front.results(found)
-
-
 async def live(lines: Sequence[bytes]) -> list[dict[str, Any]]:
     """What the server writes for these lines."""
     to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](100)
@@ -183,7 +177,7 @@ def parsed(line: bytes) -> SessionMessage | Exception:
 
 def fronted(lines: Sequence[bytes]) -> list[dict[str, Any]]:
     """What the front writes before it leaves the rest to the server."""
-    opening, written = front.Opening(results()), list[dict[str, Any]]()
+    opening, written = front.Opening(description()), list[dict[str, Any]]()
     for line in lines:
         answer = opening.answer(line)
         if answer is None:
@@ -478,68 +472,32 @@ def test_a_client_that_reads_late_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def shadowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An SDK of the described version that cannot be imported."""
+def broken_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An SDK that cannot be imported."""
     (tmp_path / "mcp").mkdir()
     text = "raise RuntimeError('this SDK is broken')"
     (tmp_path / "mcp" / "__init__.py").write_text(text, encoding="utf-8")
-    version = json.loads((ROOT / "flex_mcp" / "front.json").read_text(encoding="utf-8"))["with"][
-        "mcp"
-    ]
-    (tmp_path / f"mcp-{version}.dist-info").mkdir()
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
-    return tmp_path / f"mcp-{version}.dist-info"
 
 
-@pytest.mark.usefixtures("shadowed")
+@pytest.mark.usefixtures("broken_sdk")
 def test_the_command_starts_with_the_front() -> None:
     with running("-m", "flex_mcp") as pipes:
         initialized(pipes)
-        _, err = pipes.process.communicate(timeout=30)
+        _, err = pipes.process.communicate(timeout=60)
         assert "this SDK is broken" in err
         assert pipes.process.returncode == 1
 
 
-@pytest.mark.parametrize("why", ["another version", "FLEX_MCP_FAST_START=0", "FLEX_MCP_SKILLS=1"])
-def test_without_a_fitting_description_the_server_starts_plainly(
-    why: str, shadowed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if why == "another version":
-        shadowed.rename(shadowed.with_name("mcp-99.0.0.dist-info"))
-    else:
-        monkeypatch.setenv(*why.split("="))
+@pytest.mark.usefixtures("broken_sdk")
+@pytest.mark.parametrize("setting", ["FLEX_MCP_FAST_START=0", "FLEX_MCP_SKILLS=1"])
+def test_a_setting_starts_the_server_plainly(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(*setting.split("="))
     with running("-m", "flex_mcp") as pipes:
         text = json.dumps(initialize("2025-11-25")) + "\n"
-        out, err = pipes.process.communicate(text, timeout=30)
+        out, err = pipes.process.communicate(text, timeout=60)
         assert out == ""
         assert "this SDK is broken" in err
-
-
-def test_a_description_of_another_version_of_ours_is_not_used(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert front.described() is not None
-    monkeypatch.setattr(front, "__version__", "99")
-    assert front.described() is None
-
-
-@pytest.mark.parametrize(
-    "text", [None, "", "{", "{}", "[]", "null", '{"version": "%s", "with": 1}']
-)
-def test_a_description_that_is_not_there_or_odd_is_not_used(
-    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(front, "__file__", str(tmp_path / "front.py"))
-    if text is not None:
-        text = text.replace("%s", flex_mcp.__version__)
-        (tmp_path / "front.json").write_text(text, encoding="utf-8")
-    assert front.described() is None
-
-
-def test_the_description_is_that_of_this_server() -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "describe"), "--check"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
 
 
 def test_the_front_imports_the_standard_library_only() -> None:
@@ -547,7 +505,7 @@ def test_the_front_imports_the_standard_library_only() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     names = run.stdout.split()
     own = {name for name in names if name.split(".")[0] == flex_mcp.__name__}
-    assert own == {"flex_mcp", "flex_mcp.__main__", "flex_mcp.front"}
+    assert own == {"flex_mcp", "flex_mcp.__main__", "flex_mcp.description", "flex_mcp.front"}
     assert {name.split(".")[0] for name in names} - own <= sys.stdlib_module_names
 
 

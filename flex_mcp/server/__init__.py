@@ -11,13 +11,14 @@ from mcp.server.caching import CacheableMethod, CacheHint
 
 from flex_mcp import __version__
 from flex_mcp.app import App
+from flex_mcp.description import description, tool_schemas
 from flex_mcp.server import sdk
 from flex_mcp.server.audience import Audience
 from flex_mcp.server.limits import Load
 from flex_mcp.server.prompts import add_prompts
 from flex_mcp.server.resources import add_completions, add_resources, page_the_list
 from flex_mcp.server.skills import Skills, add_skill_files
-from flex_mcp.server.tools import TOOLS, library_tools
+from flex_mcp.server.tools import TOOLS, library_tools, live_schemas
 
 __all__ = ["INSTRUCTIONS", "TOOLS", "build_server"]
 
@@ -38,16 +39,24 @@ FIXED: Mapping[CacheableMethod, CacheHint] = {
 }
 
 
-def build_server(app: App) -> MCPServer[None]:
-    """The server of a library."""
+DESCRIBED = frozenset({"server/discover", "tools/list", "prompts/list"})
+
+
+def build_server(app: App, *, described: bool = True) -> MCPServer[None]:
+    """The server of a library.
+
+    `described` serves the committed description. With skills there is more to say, and what
+    `scripts/describe` writes down cannot come from there: then the server describes itself.
+    """
     audience = Audience(app)
     skills = Skills(app) if app.publishes_skills else None
+    described = described and skills is None
     server = MCPServer(
         "flex-mcp",
         title="flex-mcp experience library",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=library_tools(app, audience),
+        tools=library_tools(app, audience, tool_schemas() if described else live_schemas()),
         extensions=[skills] if skills else [],
         lifespan=audience.watched,
         subscriptions=audience.bus,
@@ -61,6 +70,8 @@ def build_server(app: App) -> MCPServer[None]:
     if skills:
         add_skill_files(server, skills)
     sdk.watch_requests(server, Load())
+    if described:
+        sdk.answer_from(server, description(), DESCRIBED)
     sdk.announce_changes(server)
     sdk.serve_listening(server, audience.bus, audience.listening)
     sdk.serve_subscriptions(

@@ -6,13 +6,18 @@ Its low-level server can (mcp 2.3). A test says so when one of these moves.
 """
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server import MCPServer
 from mcp.server.connection import Connection
-from mcp.server.context import ServerMiddleware, ServerRequestContext
+from mcp.server.context import (
+    CallNext,
+    HandlerResult,
+    ServerMiddleware,
+    ServerRequestContext,
+)
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import ListenHandler, SubscriptionBus
@@ -26,6 +31,10 @@ from mcp_types import (
     SubscriptionsListenResult,
     UnsubscribeRequestParams,
 )
+from mcp_types.methods import validate_client_request
+
+if TYPE_CHECKING:
+    from flex_mcp.description import Results
 
 RequestContext = ServerRequestContext[Any, Any]
 ListResources = Callable[[RequestContext, PaginatedRequestParams], Awaitable[ListResourcesResult]]
@@ -44,6 +53,24 @@ def page_resources(server: MCPServer[Any], list_resources: ListResources) -> Non
 def watch_requests(server: MCPServer[Any], middleware: ServerMiddleware[Any]) -> None:
     """Let every request pass here, of any connection."""
     lowlevel(server).middleware.append(middleware)
+
+
+def answer_from(server: MCPServer[Any], results: "Results", methods: Collection[str]) -> None:
+    """Answer these methods with results made before, by the connection's protocol version.
+
+    What the SDK would refuse goes on to it, and so does a version of which nothing is known.
+    """
+
+    async def answer(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+        result = results.get(ctx.protocol_version, {}).get(ctx.method)
+        if ctx.method not in methods or result is None:
+            return await call_next(ctx)
+        if not connection(ctx.session).initialize_accepted:
+            return await call_next(ctx)
+        validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
+        return dict(result)
+
+    watch_requests(server, answer)
 
 
 def serve_listening(

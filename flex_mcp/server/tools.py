@@ -1,7 +1,7 @@
 """The seven tools as the SDK serves them, with their schemas and hints."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from mcp.server.mcpserver import Context
@@ -32,6 +32,9 @@ from flex_mcp.server.caller import client_name, only_reads
 from flex_mcp.server.limits import patient
 from flex_mcp.tools import Caller
 from flex_mcp.validation import checked, schema_of
+
+if TYPE_CHECKING:
+    from flex_mcp.description import Schemas
 
 Call = Callable[[App, Any, Caller], Answer]
 
@@ -114,16 +117,26 @@ TOOLS: tuple[tuple[Call, type, type, str, ToolAnnotations], ...] = (
 )
 
 
-def library_tools(app: App, audience: Audience) -> list[Tool]:
-    """All seven, on one library."""
-    return [_tool(app, audience, row) for row in TOOLS]
+def library_tools(app: App, audience: Audience, schemas: "Schemas") -> list[Tool]:
+    """All seven, on one library, with the schemas of these names."""
+    return [_tool(app, audience, row, schemas[row[0].__name__]) for row in TOOLS]
+
+
+def live_schemas() -> "Schemas":
+    """By the name of a tool its schemas, made of its types now."""
+    return {
+        function.__name__: (schema_of(takes), schema_of(gives))
+        for function, takes, gives, _, _ in TOOLS
+    }
 
 
 def _tool(
-    app: App, audience: Audience, row: tuple[Call, type, type, str, ToolAnnotations]
+    app: App,
+    audience: Audience,
+    row: tuple[Call, type, type, str, ToolAnnotations],
+    schemas: tuple[dict[str, Any], dict[str, Any]],
 ) -> LibraryTool:
-    function, takes, gives, title, hints = row
-    name = function.__name__
+    function, takes, _, title, hints = row
 
     def call(arguments: dict[str, Any], caller: Caller) -> Answer:
         return function(app, checked(takes, arguments), caller)
@@ -132,11 +145,11 @@ def _tool(
     return LibraryTool(
         fn=call,
         before=audience.begin,
-        name=name,
+        name=function.__name__,
         title=title,
         description=" ".join((function.__doc__ or "").split()),
-        parameters=schema_of(takes),
-        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=schema_of(gives)),
+        parameters=schemas[0],
+        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=schemas[1]),
         is_async=False,
         context_kwarg=None,
         annotations=hints,
