@@ -25,9 +25,10 @@ from flex_mcp.arguments import (
     SearchArguments,
 )
 from flex_mcp.briefing import SaveArguments
+from flex_mcp.description import description
 from flex_mcp.errors import FlexError
 from flex_mcp.exchange import import_text
-from flex_mcp.front import Opening, described
+from flex_mcp.front import Opening
 from flex_mcp.library import Library
 from flex_mcp.sqlite import SqliteStore
 from flex_mcp.transports.limits import too_many_values
@@ -73,7 +74,7 @@ def check_sentence(error: FlexError) -> None:
 
 
 def front(raw: bytes) -> None:
-    opening = Opening(described() or {})
+    opening = Opening(description())
     for line in raw.split(b"\n"):
         answer = opening.answer(line)
         assert not answer or json.loads(answer)["jsonrpc"] == "2.0"

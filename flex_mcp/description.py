@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @functools.cache
 def description() -> "Results":
     """The results of `initialize`, `ping`, `server/discover`, `tools/list` and `prompts/list`."""
-    path = os.path.join(os.path.dirname(__file__), "description.json")  # noqa: PTH118, PTH120  pathlib starts slowly
-    with open(path, encoding="utf-8") as file:  # noqa: PTH123
+    path = os.path.join(os.path.dirname(__file__), "description.json")
+    with open(path, encoding="utf-8") as file:
         written: dict[str, Any] = json.load(file)
     return {
         version: {method: written["results"][index] for method, index in indexes.items()}
