@@ -239,10 +239,9 @@ def _new_library(path: Path) -> Check:
 
 def _opened(path: Path) -> "tuple[Check, Vectors | None]":
     try:
-        from flex_mcp.sqlite import file, look
+        from flex_mcp.sqlite import look
 
         found = look(path)
-        file.check_unopened(path)
     except FlexError as error:
         return _fault("library", error), None
     except Exception as error:  # noqa: BLE001  a broken installation raises what it likes

@@ -5,14 +5,12 @@ import hashlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import pytest
-from support.fakes import a_lesson, a_trajectory
 from support.faults import (
     QUERY,
     WORK,
@@ -22,7 +20,6 @@ from support.faults import (
     command,
     hashes,
     killed,
-    noise,
     says,
 )
 from support.processes import Worker
@@ -149,31 +146,6 @@ def test_who_has_the_old_library_open_takes_nothing_from_the_one_that_came_in_it
     check_kept(path, *acknowledged)
     new.tell("record")
     check_kept(path, *acknowledged, new.line()["trajectory"])
-
-
-def test_a_library_that_is_moved_in_place_takes_on_nothing_that_the_old_one_stored(
-    tmp_path: Path, start: Callable[..., Worker]
-) -> None:
-    if sys.platform != "linux":
-        pytest.skip("only Linux says who has which file open")
-    path, other = a_library(tmp_path / "library.db"), a_library(tmp_path / "other.db")
-    worker = idle(start, path)
-    worker.tell("record")
-    kept = worker.line()["trajectory"]
-    path.rename(tmp_path / "old.db")
-    other.rename(path)
-    before = hashes(tmp_path)
-    for arguments in (["stats"], ["doctor", "--repair"], ["stats"]):
-        assert command(*arguments, "--library", path) == (2, says("UNFIT", path))
-        assert hashes(tmp_path) == before
-    examined = [sys.executable, "-m", "flex_mcp", "doctor", "--library", str(path)]
-    assert "library.db-wal does not fit" in subprocess.run(
-        examined, capture_output=True, text=True, check=False
-    ).stdout.replace("\n", " ")
-    worker.tell("search")
-    assert worker.line() == {"trajectories": 0}
-    assert command("stats", "--library", path) == (0, "")
-    check_kept(tmp_path / "old.db", kept)
 
 
 def text(path: Path) -> str:
@@ -320,30 +292,6 @@ def test_a_wal_without_its_library_is_not_thrown_away(tmp_path: Path) -> None:
         before = hashes(tmp_path)
     away.rename(path)
     check_kept(path, *kept)
-
-
-@pytest.mark.parametrize("which", ["an earlier copy", "another library"])
-def test_a_wal_that_does_not_fit_a_library_is_not_folded_into_it(
-    tmp_path: Path, which: str
-) -> None:
-    path, other = a_library(tmp_path / "library.db"), tmp_path / "other.db"
-    if which == "an earlier copy":
-        shutil.copy(path, other)
-    grow(path if which == "an earlier copy" else a_library(other))
-    killed(path)
-    other.replace(path)
-    before = hashes(tmp_path)
-    for _ in range(2):
-        assert command("stats", "--library", path) == (2, says("UNFIT", path))
-        assert hashes(tmp_path) == before
-    path.with_name("library.db-wal").unlink()
-    check_kept(path)
-
-
-def grow(path: Path) -> None:
-    with open_library(path) as library:
-        for _ in range(20):
-            library.record(a_trajectory(noise(9)), lessons=[a_lesson(noise(50))])
 
 
 def test_a_newer_version_that_brings_a_library_up_to_date_is_noticed_in_the_same_transaction(

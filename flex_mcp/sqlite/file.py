@@ -15,7 +15,6 @@ import apsw
 
 from flex_mcp import __version__
 from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
-from flex_mcp.sqlite import wal
 from flex_mcp.sqlite.sentences import beside, sentence
 from flex_mcp.store import migrations, named_queries
 
@@ -121,7 +120,7 @@ def _check_no_orphan(path: Path) -> None:
     """
     with plain_errors(path), contextlib.suppress(OSError):
         orphan = beside(path, "-wal")
-        if wal.size(orphan) and not wal.size(path):
+        if size(orphan) and not size(path):
             raise LibraryError(
                 f"{orphan} holds the last changes of a library that is not there: put the library "
                 "back beside it, or delete it to begin a new one"
@@ -129,7 +128,7 @@ def _check_no_orphan(path: Path) -> None:
 
 
 def _check_size(path: Path) -> None:
-    if wal.size(path) == 1:  # SQLite takes a file of one byte for an empty one
+    if size(path) == 1:  # SQLite takes a file of one byte for an empty one
         with plain_errors(path):
             raise apsw.NotADBError
 
@@ -183,9 +182,8 @@ def connect(
     that is in the way, a library that was closed cleanly is opened as immutable, unless `readable`
     says that this is not enough.
     """
-    alone = wal.size(path) > 0 and not wal.size(beside(path, "-wal"))
+    alone = size(path) > 0 and not size(beside(path, "-wal"))
     with plain_errors(path):
-        wal.part_from_others(path)
         if alone and not os.access(path, os.W_OK):  # SQLite would make a -wal without the right too
             return _immutable(path, apsw.ReadOnlyError(), readable=readable)
         try:
@@ -204,22 +202,10 @@ def _immutable(path: Path, error: apsw.Error, *, readable: bool) -> apsw.Connect
     return _opened(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
-def check_unopened(path: Path) -> None:
-    """See what opening sees of the -wal beside a file, without changing anything.
-
-    Raises:
-        NotALibraryError: it does not belong to it.
-    """
-    wal.check_strange(path)
-    if wal.is_left(path):
-        with contextlib.closing(connect_unchanged(path)) as connection, plain_errors(path):
-            wal.check(path, connection)
-
-
 def connect_unchanged(path: Path) -> apsw.Connection:
     """A connection that changes nothing: not even a -wal beside the file is made."""
     changes, shm = beside(path, "-wal"), beside(path, "-shm")
-    lives = changes.exists() and (wal.size(changes) > 0 or shm.exists())  # else it misses nothing
+    lives = changes.exists() and (size(changes) > 0 or shm.exists())  # else it misses nothing
     with plain_errors(path):
         _check_size(path)
         uri = f"file:{quote(str(path))}?{'mode=ro' if lives else 'immutable=1'}"
@@ -307,9 +293,17 @@ def _made_by_version(connection: apsw.Connection) -> str | None:
 
 def let_go(path: Path, connection: apsw.Connection) -> None:
     """Close a file that was refused; what is in its -wal is not folded in."""
-    if wal.size(path.with_name(path.name + "-wal")):
+    if size(path.with_name(path.name + "-wal")):
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close()
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def wait_a_little() -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from flex_mcp.errors import LibraryError
-from flex_mcp.sqlite import file, migrating, wal
-from flex_mcp.sqlite.sentences import beside, holders, too_many_files
+from flex_mcp.sqlite import file, migrating
+from flex_mcp.sqlite.sentences import beside
 
 if TYPE_CHECKING:
     from flex_mcp.sqlite.index import Index
@@ -72,11 +72,8 @@ class Opened:
         self._path = path
         self._paths: Paths = (beside(path, ""), beside(path, "-wal"), beside(path, "-shm"))
         self._patience = file.Patience()
-        was_left = wal.is_left(path)
         self._writer = file.connect(path, self._patience, readable=readable)
         try:
-            if was_left:
-                wal.check(path, self._writer)
             if not new:
                 file.check_not_empty(path, self._writer)
             migrating.migrate(path, self._writer)
@@ -89,16 +86,16 @@ class Opened:
         self._idle: list[apsw.Connection] = []
         self._in_use = 0
         self._closed = self._outdated = False
+        self._has_changes = False  # in the -wal, when this was last in place
         self._changing = threading.Condition()
         self._write_lock = threading.Lock()
 
     def is_in_place(self) -> bool:
         """Whether the files at the path are those that are open, as they were."""
-        return (
-            not self._outdated
-            and _inode(self._path) == self._files.library
-            and files_at(self._paths) == self._files
-        )
+        if self._outdated or files_at(self._paths) != self._files:
+            return False
+        self._has_changes = file.size(self._paths[1]) > 0
+        return True
 
     @contextlib.contextmanager
     def reader(self) -> Generator[apsw.Connection | None]:
@@ -167,22 +164,21 @@ class Opened:
             self._writer.close()
 
     def leave(self) -> None:
-        """Close a file that is not in place any more, so that what was stored in it is in it.
+        """Close a file that is not in place any more, and write nothing into what is there now.
 
-        What only its -wal holds is folded in, unless somebody has begun another -wal, or uses this
-        one for another library. One that is left behind goes: SQLite would take it for that of
-        whatever library comes to lie there.
+        What lies in its -wal is folded into the file first, wherever that is by now, while nobody
+        else can have taken that -wal on: SQLite takes any that it finds beside a library. So an
+        empty one stays as it is, and one that is left behind goes.
 
         Raises:
             BusyError: a snapshot is still read.
-            CantOpenError: too many files are open to see who uses what.
         """
         now = files_at(self._paths)
         if now != self._files and not self.read_only:
-            self._salvage(now)
+            self._part(now)
         self.close()
 
-    def _salvage(self, now: Files) -> None:
+    def _part(self, now: Files) -> None:
         mine = self._files
         with self._changing:
             if not self._changing.wait_for(lambda: not self._in_use, file.BUSY_SECONDS):
@@ -192,7 +188,7 @@ class Opened:
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         if now.wal not in {None, mine.wal} or now.shm not in {None, mine.shm}:
             return
-        if now.library != mine.library and self._is_adopted(now):
+        if now.library not in {None, mine.library} and not self._has_changes:
             return
         with self._write_lock:
             frames, folded = self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
@@ -203,20 +199,6 @@ class Opened:
         for left in self._paths[1:]:
             with contextlib.suppress(OSError):
                 left.unlink()
-
-    def _is_adopted(self, now: Files) -> bool:
-        """Whether another library that came to lie here may use this one's -wal and -shm by now.
-
-        SQLite takes an empty -wal that it finds there. Where nobody tells, any library may.
-        """
-        mine = self._files
-        asked = (mine.shm, mine.library, now.library)
-        users, of_mine, of_other = holders(*(one[1] if one else 0 for one in asked))
-        if os.getpid() not in users:
-            if too_many_files():  # to ask; it is asked again
-                raise apsw.CantOpenError
-            return now.library is not None
-        return not users <= of_mine or bool(users & of_other)
 
 
 def new_index() -> "Index":

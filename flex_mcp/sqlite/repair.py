@@ -40,8 +40,8 @@ def mend(path: Path) -> Mended:
 
     Raises:
         InputError: there is no file.
-        NotALibraryError: it is no library, or nothing can be read from it, or its -wal is of
-            another; it is left as it is.
+        NotALibraryError: it is no library, or nothing can be read from it; it is
+            left as it is.
         BusyLibraryError: its file would have to be replaced, and a process has it open.
     """
     if not path.is_file():
@@ -52,7 +52,6 @@ def mend(path: Path) -> Mended:
         return _renewed(path, (HEADLESS,))
     if found.damage:
         return _renewed(path, found.damage)
-    file.check_unopened(path)
     if not found.unlike:
         return Mended()
     store = SqliteStore(path)
@@ -76,8 +75,6 @@ def wrong_with(path: Path) -> tuple[str, ...]:
         if is_ours(path):
             return (HEADLESS,)
         raise
-    if not found.damage:
-        file.check_unopened(path)
     return found.damage or found.unlike
 
 

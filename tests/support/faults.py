@@ -32,9 +32,8 @@ SAYS = {  # ~/library.db is its path
     "MISSING": "there is no library ~/library.db yet: begin one with `flex-mcp record`, `flex-mcp import` or a client (`flex-mcp install`), or check --library and FLEX_MCP_LIBRARY",
     "FOLDER": "the library ~/library.db is a folder: name a file in it",
     "ORPHAN": "~/library.db-wal holds the last changes of a library that is not there: put the library back beside it, or delete it to begin a new one",
-    "UNFIT": "~/library.db-wal does not fit ~/library.db: one of them is damaged or of another library, and both were left as they are: move library.db-wal away, or restore a copy",
     "NEWER": f"the library ~/library.db has schema 99, and this is {__version__}, which knows up to schema {len(MIGRATIONS)}: upgrade flex-mcp",
-    "LOCKED": "the library ~/library.db is locked by another process (WHO) (waited 10 s): end that, or try again in a moment",
+    "LOCKED": "the library ~/library.db is locked by another process (waited 10 s): try again in a moment",
     "FILES": "the library ~/library.db cannot be opened: too many files are open; close some, or raise the limit (ulimit -n)",
 }
 
