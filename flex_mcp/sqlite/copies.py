@@ -1,4 +1,4 @@
-"""Copies of a library file, by SQLite's own backup interface: whole and checked, or not there.
+"""Backups of a library file, by SQLite's own interface: whole and checked, or not there.
 
 A copy is of one snapshot, so no writer holds it up or makes it begin anew, and it holds up none.
 """

@@ -1,4 +1,4 @@
-"""What is open of one library file, and whether it still lies where it was opened.
+"""Connections to one library file, pooled, and whether it still lies where it was opened.
 
 A file that is deleted, moved or replaced stays open: a commit would go where nobody finds it.
 So each transaction compares the files at the path with those that were opened.
