@@ -30,7 +30,7 @@ from flex_mcp import open_library
 from flex_mcp.app import App
 from flex_mcp.arguments import RecordArguments, SearchArguments
 from flex_mcp.errors import FlexError
-from flex_mcp.sqlite import file, pages
+from flex_mcp.sqlite import file, search_index
 from flex_mcp.tools import Caller, record_trajectory, search_experience
 from flex_mcp.validation import checked
 
@@ -249,17 +249,8 @@ def faults(path: Path) -> list[str]:
         active = "(SELECT number FROM experiences WHERE status = 'active')"
         if rows("SELECT id FROM words_docsize") != rows(active[1:-1]):
             wrong.append("the words are not those of the active experiences")
-        has_vectors = rows("SELECT 1 FROM sqlite_schema WHERE name = 'vectors'")
-        of_active = f"SELECT chunk FROM embeddings WHERE experience IN {active}"  # noqa: S608  ours
-        if has_vectors and rows("SELECT chunk FROM vectors") != rows(of_active):
-            wrong.append("the vectors are not those of the active experiences")
-        kept = "SELECT kind, page, rows FROM pages"
-        before = rows(kept)
-        connection.execute("BEGIN")
-        pages.rebuild(file.runner(connection))
-        if rows(kept) != before:
-            wrong.append("the pages are not what the tables say")
-        connection.execute("ROLLBACK")
+        if search_index.mistakes(file.runner(connection)):
+            wrong.append("the vectors are not those of the experiences")
     return wrong
 
 

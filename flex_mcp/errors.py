@@ -18,6 +18,7 @@ Every message is one sentence for the person or model that reads it: what, which
     └── LibraryError           the library's file cannot be used
         ├── NotALibraryError   another kind of file, or a damaged one; it is left as it is
         ├── NewerLibraryError  written by a newer version of flex-mcp
+        ├── VectorsError       its vectors are damaged; a reindex makes them anew
         ├── BusyLibraryError   another process held the write lock for too long
         ├── ReadOnlyLibraryError
         └── FullDiskError
@@ -86,6 +87,10 @@ class NotALibraryError(LibraryError):
 
 class NewerLibraryError(LibraryError):
     """The file was written by a newer version of flex-mcp."""
+
+
+class VectorsError(LibraryError):
+    """The library's vectors are damaged; a reindex makes them anew."""
 
 
 class BusyLibraryError(LibraryError):

@@ -31,7 +31,6 @@ from flex_mcp.errors import (
 from flex_mcp.models import Moment, Outcome
 from flex_mcp.sqlite import SqliteStore, copies, restoring
 from flex_mcp.sqlite import file as sqlite_file
-from flex_mcp.sqlite import reading as sqlite_reading
 from flex_mcp.sqlite.health import Health, health
 
 CHANCE = random.Random()  # noqa: S311  no secret: when to kill
@@ -255,13 +254,6 @@ def test_restoring_asks_first_and_does_nothing_where_nobody_can_answer(
     assert lessons(path) == [HAMMER, ANCHOR]
 
 
-@pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small libraries are searched as large ones are: by what the process holds of them."""
-    monkeypatch.setattr(sqlite_reading, "SCANNED", 0)
-
-
-@pytest.mark.usefixtures("large")
 def test_a_process_that_has_the_library_open_goes_on_with_what_was_restored(
     path: Path, backup: Path
 ) -> None:

@@ -56,7 +56,6 @@ from flex_mcp.models import (
 )
 from flex_mcp.sqlite import SqliteStore, cleaning
 from flex_mcp.sqlite import file as sqlite_file
-from flex_mcp.sqlite.reading import SCANNED
 from flex_mcp.sqlite.writing import SqliteWriting
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -553,7 +552,7 @@ def test_forgetting_a_text_takes_it_out_of_the_names_in_the_log_too(
 def test_a_forgetting_that_is_taken_back_leaves_what_this_process_holds_as_it_was(
     quick: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = [f"lesson number {one}" for one in range(SCANNED + 2)]
+    texts = [f"lesson number {one}" for one in range(60)]
     for start in range(0, len(texts), 50):
         quick.apply([a_lesson(text, action=Action.ADD) for text in texts[start : start + 50]])
     gone, stays = record(quick, "This"), record(quick, "That")

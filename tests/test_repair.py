@@ -18,7 +18,7 @@ from support.terminal import run
 
 from flex_mcp import open_library
 from flex_mcp.library import Library
-from flex_mcp.models import Action, Curation
+from flex_mcp.models import Action, Curation, Filter
 from flex_mcp.sqlite import copies
 from flex_mcp.sqlite import file as sqlite_file
 from flex_mcp.sqlite.health import Health, health
@@ -116,10 +116,11 @@ def change(path: Path, statement: str) -> None:
             "INSERT INTO words (rowid, title) VALUES (1, 'retired')",
             "full text and the tables differ in 1 experiences",
         ),
-        ("DELETE FROM vectors WHERE chunk = 3", "the vectors' index and the tables differ in 1"),
-        ("DROP TABLE vectors", "the vectors' index and the tables differ in 7 places"),
-        ("DELETE FROM pages WHERE kind = 'chunks'", "1 pages of what a search holds in memory"),
-        ("UPDATE pages SET rows = zeroblob(length(rows))", "2 pages of what a search holds"),
+        ("DELETE FROM vectors WHERE chunk = 3", "the vectors and the tables differ in 1 places"),
+        ("DROP TABLE vectors", "the vectors and the tables differ in 9 places"),
+        ("DELETE FROM vectors_vector_chunks00", "the vectors and the tables differ in 9 places"),
+        ("DELETE FROM chunks WHERE chunk = 3", "the vectors and the tables differ in 1 places"),
+        ("UPDATE vectors SET active = 1", "the vectors and the tables differ in 2 places"),
         ("UPDATE experiences SET zone = 'warning' WHERE number = 3", "differ in 1 places"),
         ("UPDATE words_data SET block = zeroblob(9) WHERE id > 10", "full text is damaged"),
     ],
@@ -139,6 +140,8 @@ def test_an_index_that_differs_from_the_tables_is_found_and_made_anew(
         after = read(path)
         assert all(before[name] == after[name] for name in MAIN if name != "meta")
     with fake_library(path.parent, FakeEmbedder()) as library:
+        if answer["unembedded"]:  # there is no second copy of vectors
+            library.reindex()
         for words in ("compiler", "index"):
             assert library.search(words, abstain=False).hits
 
@@ -147,17 +150,15 @@ def test_a_process_that_has_the_library_open_takes_the_rebuilt_index(path: Path)
     with fake_library(path.parent, FakeEmbedder()) as library:
         before = library.statistics().by_status["active"]
         for change_made, active in (
-            (
-                lambda: change(
-                    path, "UPDATE pages SET rows = zeroblob(length(rows)), change = change + 9"
-                ),
-                0,
-            ),
+            (lambda: change(path, "DELETE FROM words; DELETE FROM vectors WHERE chunk > 5"), 0),
             (lambda: repaired(path), before),
         ):
             change_made()
             with library.reading() as reading:
                 assert reading.active() == active
+        with library.reading() as reading:
+            near = reading.nearest(FakeEmbedder().query("a"), depth=100, wanted=Filter())
+        assert len(near) == 3  # of five, two are not active
 
 
 def test_a_sound_library_is_left_as_it_is(path: Path) -> None:

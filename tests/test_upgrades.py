@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
+import numpy as np
 import pytest
 from support.fakes import a_lesson, add, ask, record
 from support.processes import Worker
@@ -31,17 +32,15 @@ from flex_mcp import __version__, open_library
 from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.errors import FullDiskError, NewerLibraryError
 from flex_mcp.models import Status, TrajectoryState
-from flex_mcp.sqlite import SqliteStore, copies, pages
+from flex_mcp.sqlite import SqliteStore, copies
 from flex_mcp.sqlite import file as sqlite_file
 from flex_mcp.sqlite.health import Health, health
-from flex_mcp.sqlite.reading import vectors_table
 from flex_mcp.sqlite.repair import mend
 from flex_mcp.sqlite.restoring import restore
-from flex_mcp.sqlite.rows import half, single
 from flex_mcp.store import migrations
 
 ALL = migrations(files("flex_mcp") / "sql" / "sqlite")
-RELEASED = range(1, 6)
+RELEASED = range(1, 7)
 AT = "2026-01-02T03:04:05+00:00"
 LESSONS = {
     "e_aaaaaaaaaaaa": ("Pin the compiler version in the build image", "active"),
@@ -52,6 +51,16 @@ LESSONS = {
 TRANSCRIPT = json.dumps({"transcript": "What was done, step by step. " * 400}).encode()
 DERIVED = ("words_", "vectors", "pages", "tokens", "domains", "sqlite_")  # may be made anew
 CHANCE = random.Random()  # noqa: S311  no secret: when to kill
+
+OLD_VECTORS = """
+CREATE VIRTUAL TABLE vectors USING vec0 (chunk INTEGER PRIMARY KEY, level TEXT PARTITION KEY,
+    zone TEXT, embedding FLOAT[256] DISTANCE_METRIC = cosine)
+"""  # of the active experiences, as the schemas before 7 had it
+
+VECTORS = """
+SELECT c.chunk, c.experience, v.embedding FROM chunks c JOIN vectors v ON v.chunk = c.chunk
+ORDER BY c.chunk
+"""
 
 Row = dict[str, Any]
 
@@ -80,9 +89,13 @@ def an_old_library(path: Path, version: int) -> None:
     if version >= 2:  # distillation
         _fill_distillation(connection)
     if version >= 4:  # pages
-        pages.rebuild(sqlite_file.runner(connection))
+        page = {"kind": "chunks", "page": 0, "change": 1, "rows": bytes(128)}
+        put(connection, "pages", page, page | {"kind": "experiences", "change": 2})
+        put(connection, "domains", {"code": 1, "domain": "build/images"})
     if version >= 5:  # tokens
         put(connection, "tokens", {"experience": 1, "version": "an old one", "tokens": b"\1\0"})
+    if version >= 6:  # writes
+        put(connection, "writes", {"at": AT, "client": "codex", "process": 7, "verb": "record", "ids": "[]", "touched": 0})  # fmt: skip
     connection.execute("COMMIT")
     connection.close()
 
@@ -104,7 +117,7 @@ def _fill(connection: apsw.Connection) -> None:
         },
     )
     _fill_trajectories(connection)
-    connection.execute(vectors_table(about.dimension))
+    connection.execute(OLD_VECTORS)
     for number, (id_, (text, status)) in enumerate(LESSONS.items(), start=1):
         _fill_experience(connection, number, id_, text, status)
     put(connection, "retrievals", {"id": "r_aaaaaaaaaaaa", "query": "how to pin", "at": AT, "client": "codex", "outcome": "success"})  # fmt: skip
@@ -171,7 +184,7 @@ def _fill_experience(
     if status == "active":
         words = {name: snapshot[name] for name in ("title", "when", "lesson")}
         put(connection, "words", {"rowid": number} | words | {"examples": "", "tags": "old"})
-        put(connection, "vectors", {"chunk": number, "level": "pattern", "zone": "golden", "embedding": single(half(vector))})  # fmt: skip
+        put(connection, "vectors", {"chunk": number, "level": "pattern", "zone": "golden", "embedding": floats(half(vector))})  # fmt: skip
 
 
 def _fill_distillation(connection: apsw.Connection) -> None:
@@ -180,8 +193,20 @@ def _fill_distillation(connection: apsw.Connection) -> None:
     put(connection, "brief_turns", {"brief_id": "b_aaaaaaaaaaaa", "place": 0, "model": "a model", "input_tokens": 5, "output_tokens": 2})  # fmt: skip
 
 
+def half(vector: bytes) -> bytes:
+    """A float32 vector as the schemas before 7 kept it."""
+    return np.frombuffer(vector, np.float32).astype(np.float16).tobytes()
+
+
+def floats(half: bytes) -> bytes:
+    return np.frombuffer(half, np.float16).astype(np.float32).tobytes()
+
+
 def rows_of(path: Path) -> dict[str, list[Row]]:
-    """All rows of all tables that are no index, looked at without touching the file."""
+    """All rows of all tables that are no index, looked at without touching the file.
+
+    Vectors are given as the schemas before 7 kept them, wherever they are by now.
+    """
     with closing(sqlite_file.connect_unchanged(path)) as connection:
         tables = ask(
             connection,
@@ -197,6 +222,14 @@ def rows_of(path: Path) -> dict[str, list[Row]]:
                     {column: value for (column,), value in zip(columns, row, strict=True)}
                     for row in rows
                 ]
+        if "chunks" in found:
+            del found["chunks"]
+            found["embeddings"] = [
+                {"chunk": chunk, "experience": number, "vector": half(vector)}
+                for chunk, number, vector in ask(connection, VECTORS)
+            ]
+            for row in found["staged"]:
+                row["vector"] = half(row["vector"])
         return found
 
 

@@ -206,7 +206,7 @@ def mended_answer(path: Path, mended: "Mended") -> Answer:
     if not mended.found:
         lines = [f"There is nothing to mend in {path}."]
     elif mended.rebuilt:
-        lines = [f"Full text and the vectors' index of {path} are made anew from its tables."]
+        lines = [f"The indexes of {path} are made anew: words of its tables, vectors of its own."]
     else:
         lines = [f"{path} is a new file with what could be read of the damaged one."]
         lines += [f"The damaged one is kept: {mended.damaged}"] if mended.damaged else []
@@ -217,10 +217,8 @@ def mended_answer(path: Path, mended: "Mended") -> Answer:
                 f"{mended.gaps:,} places could not be read, and their rows are not counted: "
                 "if you have a backup, look whether it holds more."
             )
-        if mended.unembedded:
-            lines.append(
-                f"{mended.unembedded:,} experiences have no vectors: run `flex-mcp reindex`."
-            )
+    if mended.unembedded:
+        lines.append(f"{mended.unembedded:,} experiences have no vectors: run `flex-mcp reindex`.")
     lines += [f"Found: {one}" for one in mended.found if one.strip()]
     content = {
         "library": str(path),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flex_mcp import ranking, relevance
@@ -33,6 +33,11 @@ class Search:
     abstain: bool = True
     collapse: bool = True
     prior: datetime | None = None
+
+
+def by_words(search: Search) -> Search:
+    """The same where no vectors can be read."""
+    return replace(search, vector=None, collapse=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from flex_mcp import ranking
 from flex_mcp.embedder import Embedder
-from flex_mcp.errors import FlexError
+from flex_mcp.errors import FlexError, VectorsError
 from flex_mcp.library import background
-from flex_mcp.library.candidates import Search, answer, candidates
+from flex_mcp.library.candidates import Search, answer, by_words, candidates
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.models import Experience, Filter, Hit
 from flex_mcp.store import EPOCH, Store
@@ -42,7 +42,10 @@ class Searcher:
                 question = replace(question, vector=None)  # a reindex ended between the two looks
             if usual and question.vector is not None:
                 question = replace(question, generic=usual.cosines(question.vector))
-            return *answer(reading, question, usual.background if usual else None), notice
+            try:
+                return *answer(reading, question, usual.background if usual else None), notice
+            except VectorsError as damage:
+                return *answer(reading, by_words(question), None), str(damage)
 
     def nearest(
         self, texts: Sequence[str], limit: int, wanted: Filter | None = None
@@ -54,7 +57,11 @@ class Searcher:
         with self._store.reading() as reading:
             best: dict[str, float] = {}
             for question in questions:
-                for id_, score in candidates(reading, question).scores.items():
+                try:
+                    scores = candidates(reading, question).scores
+                except VectorsError:
+                    scores = candidates(reading, by_words(question)).scores
+                for id_, score in scores.items():
                     best[id_] = max(score, best.get(id_, score))
             return reading.experiences(sorted(best, key=lambda id_: -best[id_])[:limit])
 
@@ -80,7 +87,8 @@ class Searcher:
                 now = self._background = background.kept(reading, embedder) or now
         if now is None or not now.fits(embedder, experiences):
             if experiences <= AT_ONCE:
-                now = self._measure(embedder)
+                with contextlib.suppress(VectorsError):  # the search itself says it
+                    now = self._measure(embedder)
             elif self._measuring.acquire(blocking=False):
                 aside = threading.Timer(LATER, self._measure_aside, [embedder])
                 aside.daemon = True

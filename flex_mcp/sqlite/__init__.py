@@ -12,8 +12,9 @@ import apsw
 from flex_mcp.errors import LibraryError
 from flex_mcp.models import Vectors
 from flex_mcp.sqlite import file
-from flex_mcp.sqlite.opened import Opened, new_index
+from flex_mcp.sqlite.opened import Opened
 from flex_mcp.sqlite.reading import SqliteReading
+from flex_mcp.sqlite.search_index import SearchIndex
 from flex_mcp.sqlite.writing import SqliteWriting
 from flex_mcp.store import FORGETTING
 
@@ -147,7 +148,7 @@ def look(path: Path) -> Look:
     """
     with contextlib.closing(file.connect_unchanged(path)) as connection, file.plain_errors(path):
         version = file.schema_version(path, connection)
-        reading = SqliteReading(connection, new_index)
+        reading = SqliteReading(connection, SearchIndex())
         made_by = reading.vectors_made_by() if version else None
         unfinished = version > 0 and reading.setting(FORGETTING) is not None
     return Look(version, len(file.MIGRATIONS), made_by, unfinished)

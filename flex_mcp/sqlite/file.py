@@ -23,7 +23,7 @@ BUSY_SECONDS = 10
 PAGE_SIZE = 8192  # for the trajectories' sake
 SQL = files("flex_mcp") / "sql" / "sqlite"
 MIGRATIONS = migrations(SQL)
-QUERIES = named_queries(SQL)
+QUERIES = named_queries(SQL) | named_queries(SQL, "search_index.sql")
 MADE_BY_VERSION = "made_by_version"  # the setting that says which flex-mcp made this schema
 
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import apsw
 
 from flex_mcp.forgotten import Held, Kind, Stems
-from flex_mcp.sqlite import rows
+from flex_mcp.sqlite import rows, search_index
 from flex_mcp.sqlite.file import runner
 from flex_mcp.store import FORGETTING
 
@@ -81,7 +81,6 @@ def forget(connection: apsw.Connection, stems: Stems) -> None:
     connection.pragma("secure_delete", 1)
     run = runner(connection)
     numbers = [number for (number,) in run("numbers", ids=rows.as_json(stems.experiences))]
-    _forget_indexed(run, numbers)
     for verb, chosen in (
         ("empty_entries", stems.entries),
         ("forget_experiences", stems.experiences),
@@ -94,7 +93,7 @@ def forget(connection: apsw.Connection, stems: Stems) -> None:
     ):
         run(verb, ids=rows.as_json(chosen))
     run("forget_emptied_entries")
-    run("forget_domains")
+    _forget_indexed(connection, numbers)
     if stems.document:
         run(
             "forget_setting",
@@ -104,16 +103,12 @@ def forget(connection: apsw.Connection, stems: Stems) -> None:
     _put_mark(run, stems.ids | (mark_in(run) or frozenset()))
 
 
-def _forget_indexed(run: Run, numbers: Collection[int]) -> None:
+def _forget_indexed(connection: apsw.Connection, numbers: Collection[int]) -> None:
     """What is made of experiences and does not go with them."""
-    from flex_mcp.sqlite import pages  # late: numpy starts slowly
-
-    chunks = [chunk for (chunk,) in run("chunks_of", numbers=rows.as_json(numbers))]
     for number in numbers:
-        run("clear_words", number=number)
-    for chunk in chunks:
-        run("clear_vector", chunk=chunk)
-    pages.clear(run, numbers, chunks)
+        runner(connection)("clear_words", number=number)
+    if numbers:
+        search_index.forget(connection)
 
 
 def mark_in(run: Run) -> frozenset[str] | None:

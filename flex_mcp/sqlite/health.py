@@ -3,8 +3,6 @@
 import binascii
 import contextlib
 import json
-import math
-import struct
 import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
@@ -17,9 +15,9 @@ import apsw
 
 from flex_mcp.errors import FlexError, NotALibraryError
 from flex_mcp.models import Outcome, Vectors
-from flex_mcp.sqlite import file, rows
+from flex_mcp.sqlite import file, rows, search_index
 
-DERIVED = {"pages", "domains", "tokens", "staged"}  # tables made of the others
+DERIVED = {"chunks", "tokens", "staged"}  # tables made of the others
 NONE = {"evidence": "[]", "retrieval_ids": "[]", "trajectory_ids": "[]"}  # kept in other tables
 SHADOWS = ("words_", "sqlite_")  # tables that SQLite makes for its own ones
 FIRST = 3  # of SQLite's complaints that are shown
@@ -87,35 +85,8 @@ def _unlike(connection: apsw.Connection) -> Iterator[str]:
     run = file.runner(connection)
     if words := next(run("unlike_words"))[0]:
         yield f"full text and the tables differ in {words:,} experiences"
-    if vectors := _unlike_vectors(connection):
-        yield f"the vectors' index and the tables differ in {vectors:,} places"
-    if pages := _wrong_pages(connection):
-        yield f"{pages:,} pages of what a search holds in memory differ from the tables"
-
-
-def _unlike_vectors(connection: apsw.Connection) -> int:
-    """Chunks whose vector, level or zone is another in the index, or that only one of both has."""
-    run = file.runner(connection)
-    if next(run("vectors_made_by"), None) is None:
-        return 0
-    wanted = {
-        chunk: hash((level, zone, vector))
-        for chunk, level, zone, half in run("indexable")
-        if any(vector := rows.single(half))
-    }
-    if next(run("vectors_table"), None) is None:
-        return len(wanted)
-    try:
-        indexed = {chunk: hash((level, zone, held)) for chunk, level, zone, held in run("indexed")}
-    except apsw.Error:
-        return len(wanted)  # its own tables are damaged
-    return len({chunk for chunk, _ in wanted.items() ^ indexed.items()})
-
-
-def _wrong_pages(connection: apsw.Connection) -> int:
-    from flex_mcp.sqlite import pages  # late: numpy starts slowly
-
-    return pages.mistakes(file.runner(connection))
+    if vectors := search_index.mistakes(run):
+        yield f"the vectors and the tables differ in {vectors:,} places"
 
 
 def unreadable(connection: apsw.Connection, name: str) -> Iterator[Mapping[str, Any]]:
@@ -155,7 +126,6 @@ READABLE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
         Outcome(row["outcome"] or "unknown"),
     ),
     "entries": lambda row: json.loads(row["json"]),
-    "embeddings": lambda row: _check_vector(row["vector"]),
 }  # by table: what the program makes of a row, and must be able to
 
 
@@ -169,11 +139,6 @@ def _check_setting(name: str, value: str) -> None:
             json.loads(value)
         case _:
             pass
-
-
-def _check_vector(half: bytes) -> None:
-    if not all(map(math.isfinite, struct.unpack(f"{len(half) // 2}e", half))):
-        raise ValueError
 
 
 def _plain(complaint: str) -> str:

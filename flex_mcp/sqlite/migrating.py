@@ -12,9 +12,9 @@ import apsw
 
 from flex_mcp import __version__
 from flex_mcp.models import new_id
-from flex_mcp.sqlite import file
+from flex_mcp.sqlite import file, search_index
 
-PAGES = 4  # the migration that made the pages table, which SQL alone cannot fill
+VECTORS = 7  # the migration that made chunks, which SQL alone cannot fill
 
 
 def migrate(path: Path, connection: apsw.Connection, *, copying: bool = True) -> None:
@@ -75,12 +75,10 @@ def _upgrade(connection: apsw.Connection, old: int) -> None:
     for number in range(old, len(file.MIGRATIONS)):
         connection.execute(file.MIGRATIONS[number])
         connection.pragma("user_version", number + 1)
+        if number + 1 == VECTORS:
+            search_index.carry_over(connection)
     if old == 0:
         connection.pragma("application_id", file.APPLICATION_ID)
-    elif old < PAGES:
-        from flex_mcp.sqlite import pages  # late: numpy starts slowly, and few files are this old
-
-        pages.rebuild(file.runner(connection))
     if old:
         _log_upgrade(connection, old)
     complete(connection)

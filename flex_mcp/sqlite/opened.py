@@ -10,18 +10,15 @@ import stat
 import threading
 import time
 from collections.abc import Generator
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import apsw
 
 from flex_mcp.errors import LibraryError
 from flex_mcp.sqlite import file, migrating
+from flex_mcp.sqlite.search_index import SearchIndex
 from flex_mcp.sqlite.sentences import beside
-
-if TYPE_CHECKING:
-    from flex_mcp.sqlite.index import Index
 
 READERS = 4  # connections kept for snapshots; more are made when needed, and closed after
 
@@ -82,7 +79,7 @@ class Opened:
             file.let_go(path, self._writer)
             raise
         self.read_only = bool(self._writer.readonly("main"))
-        self.index = cache(new_index)  # one for all connections, made when first needed
+        self.index = SearchIndex(self.reader)  # one for all connections
         self._idle: list[apsw.Connection] = []
         self._in_use = 0
         self._closed = self._outdated = False
@@ -156,6 +153,7 @@ class Opened:
 
     def close(self) -> None:
         """Close all connections; the last one of all processes folds the -wal file in."""
+        self.index.close()
         with self._changing:
             self._closed = True
             while self._idle:
@@ -173,6 +171,7 @@ class Opened:
         Raises:
             BusyError: a snapshot is still read.
         """
+        self.index.close()
         now = files_at(self._paths)
         if now != self._files and not self.read_only:
             self._part(now)
@@ -199,9 +198,3 @@ class Opened:
         for left in self._paths[1:]:
             with contextlib.suppress(OSError):
                 left.unlink()
-
-
-def new_index() -> "Index":
-    from flex_mcp.sqlite.index import Index  # late: numpy starts slowly
-
-    return Index()

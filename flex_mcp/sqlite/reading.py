@@ -1,9 +1,8 @@
 """One snapshot of a library file."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from string import Template
 from typing import TYPE_CHECKING, Any, cast
 
 import apsw
@@ -13,7 +12,6 @@ from flex_mcp.models import (
     Brief,
     Experience,
     Filter,
-    Level,
     Outcome,
     Place,
     RecordedTrajectory,
@@ -24,33 +22,27 @@ from flex_mcp.models import (
     Status,
     Vectors,
     Write,
-    Zone,
 )
-from flex_mcp.sqlite import rows
+from flex_mcp.sqlite import rows, search_index
 from flex_mcp.sqlite.file import QUERIES, runner
+from flex_mcp.sqlite.search_index import SearchIndex
 from flex_mcp.store import Entry, EntryPart, Scored, Standing, Term
 from flex_mcp.tokens import tokens
 from flex_mcp.turns import Turn
 
 if TYPE_CHECKING:
-    import numpy as np  # late, as the index is: it starts slowly
-    from numpy.typing import NDArray
-
     from flex_mcp.forgotten import Held, Kind
-    from flex_mcp.sqlite.index import Index
 
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
-DEEPEST = 4096  # vec0 gives no more
-SCANNED = 2_000  # chunks up to which vec0 compares them all: beyond, signatures are faster
 NAMED = 20  # ids of what it touched that a write names
 
 
 class SqliteReading:
     """See `flex_mcp.store.Reading`."""
 
-    def __init__(self, connection: apsw.Connection, index: "Callable[[], Index]") -> None:
+    def __init__(self, connection: apsw.Connection, index: SearchIndex) -> None:
         self._connection = connection
-        self._held = index
+        self._index = index
         self._tuples = runner(connection)
 
     def _run(self, query: str, /, **values: Any) -> list[dict[str, Any]]:
@@ -66,7 +58,7 @@ class SqliteReading:
 
     def vectors_made_by(self) -> Vectors | None:
         found = self._one("vectors_made_by")
-        return Vectors(**json.loads(found["value"])) if found else None
+        return rows.vectors_of(found["value"]) if found else None
 
     def setting(self, name: str) -> str | None:
         found = self._one("setting", name=name)
@@ -219,85 +211,29 @@ class SqliteReading:
     def retrieval_ids(self) -> list[str]:
         return [row["id"] for row in self._run("retrieval_ids")]
 
-    def _index(self) -> "Index":
-        """What the process holds, as new as this snapshot."""
-        index = self._held()
-        index.refresh(self._tuples)
-        return index
-
     def nearest(self, vector: bytes, *, depth: int, wanted: Filter) -> list[Scored]:
         if self.vectors_made_by() is None:
             return []
-        chunks = next(self._tuples("last_chunk"))[0] or 0
-        return (self._scanned if chunks <= SCANNED else self._compared)(vector, depth, wanted)
+        with search_index.sound_vectors():
+            return self._nearest(self._tuples, vector, depth, wanted)
 
-    def _scanned(self, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
-        """By vec0, which compares all of them."""
-        best: list[Scored] = []
-        for level in wanted.levels or Level:
-            best += self._closest(vector, depth, level, wanted)
-        return sorted(best, key=lambda scored: -scored.score)
-
-    def _closest(self, vector: bytes, depth: int, level: Level, wanted: Filter) -> list[Scored]:
-        """The `depth` nearest of a level, nearest first.
-
-        Several chunks of one experience may take several places: then look deeper.
-        """
-        k = depth
-        while True:
-            found = self._run(
-                "nearest_in_domain" if wanted.domain else "nearest",
-                vector=vector,
-                k=k,
-                level=str(level),
-                zones=rows.as_json(sorted(wanted.zones or Zone)),
-                **({"domain": wanted.domain} if wanted.domain else {}),
-            )
-            closest: dict[str, Scored] = {}
-            for row in found:  # nearest first: the first chunk of an experience is its best
-                scored = rows.near(row)
-                closest.setdefault(scored.id, scored)
-            if len(closest) >= depth or len(found) < k or k == DEEPEST:
-                return list(closest.values())[:depth]
-            k = min(k * 4, DEEPEST)
-
-    def _compared(self, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
-        """By signatures held in process, and exactly among what these put in front."""
-        index, domains = self._index(), self._codes(wanted)
-        chunks = index.near(rows.floats(vector), depth, wanted, domains)
-        numbers, cosines = rows.cosines(vector, *self._vectors_of(chunks))
-        return self._here(index.best(numbers, cosines, depth, wanted, domains))
-
-    def _here(self, best: list[Scored]) -> list[Scored]:
-        """What this snapshot has: the index may be newer, and a number be another's by then."""
-        if self._held().seen <= next(self._tuples("last_page_change"))[0]:
-            return best
-        here = {id_ for (id_,) in self._tuples("here", ids=rows.as_json(one.id for one in best))}
-        return [one for one in best if one.id in here]
-
-    def _vectors_of(self, chunks: Sequence[int]) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
-        """Experience and vector of each chunk."""
-        return rows.chunks(self._tuples("chunks_by_number", chunks=rows.as_json(chunks)))
-
-    def _codes(self, wanted: Filter) -> list[int]:
-        """Those of a domain and what lies below it."""
-        if wanted.domain is None:
-            return []
-        return [code for (code,) in self._tuples("domain_codes", domain=wanted.domain)]
+    def _nearest(
+        self, run: search_index.Run, vector: bytes, depth: int, wanted: Filter
+    ) -> list[Scored]:
+        return self._index.nearest(run, vector, depth, wanted)
 
     def matching(self, words: Sequence[str], *, depth: int, wanted: Filter) -> list[Scored]:
         if not words:
             return []
         expression = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
-        numbers, scores = rows.columns(self._tuples("matching", words=expression))
-        best = self._index().best(numbers, scores, depth, wanted, self._codes(wanted))
-        return self._here(best)
+        found = cast("list[tuple[int, float]]", list(self._tuples("matching", words=expression)))
+        return search_index.placed(self._tuples, found, depth, wanted, in_order=True)
 
     def terms(self, text: str) -> list[Term]:
         words: dict[str, str] = {}
         for word, stem in self._tokens(text):
             words.setdefault(stem, word)
-        counts = self._documents(list(words))
+        counts = self._index.documents(self._tuples, list(words))
         return [Term(word, stem, counts.get(stem, 0)) for stem, word in words.items()]
 
     def stems(self, text: str) -> frozenset[str]:
@@ -311,20 +247,13 @@ class SqliteReading:
         tokens = cast("list[tuple[int, int, str]]", found)  # without colocated ones
         return ((encoded[start:end].decode(), stem) for start, end, stem in tokens)
 
-    def _documents(self, stems: Sequence[str]) -> Mapping[str, int]:
-        index = self._index()
-        known = index.frequencies(stems)
-        rest = [stem for stem in stems if stem not in known]
-        counted = dict(
-            cast("Iterable[tuple[str, int]]", self._tuples("documents", terms=rows.as_json(rest)))
-        )
-        index.keep_frequencies(counted)
-        return known | counted
-
     def vectors(self, ids: Sequence[str]) -> dict[str, list[bytes]]:
         found: dict[str, list[bytes]] = {}
-        for row in self._run("vectors", ids=rows.as_json(ids)):
-            found.setdefault(row["id"], []).append(rows.single(row["vector"]))
+        if self.vectors_made_by() is None:
+            return found
+        with search_index.sound_vectors():
+            for id_, vector in self._tuples("vectors", ids=rows.as_json(ids)):
+                found.setdefault(id_, []).append(vector)
         return found
 
     def tokens(self, ids: Sequence[str]) -> dict[str, bytes]:
@@ -334,7 +263,7 @@ class SqliteReading:
         return found | {one.id: rows.tokens(one) for one in lacking}
 
     def active(self) -> int:
-        return self._index().active
+        return int(next(self._tuples("active"))[0])
 
     def entries(self) -> list[Entry]:
         parts: dict[int, list[EntryPart]] = {}
@@ -390,13 +319,9 @@ class SqliteReading:
             revisions=counts["revisions"][""],
             last_change=last[0].at if last else None,
             spent=tuple(rows.spent(row) for row in self._run("spent")),
-            held=next(self._tuples("held"))[0],
+            held=search_index.memory_bytes(self._tuples),
         )
 
 
 def staging_name(vectors: Vectors) -> str:
     return f"{vectors.embedder} {vectors.version} {vectors.dimension}"
-
-
-def vectors_table(dimension: int) -> str:
-    return Template(QUERIES["create_vectors"]).substitute(dimension=int(dimension))

@@ -1,7 +1,6 @@
 """Mending a library: what is derived is made anew; a damaged file's rows go into a new one."""
 
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +8,13 @@ from pathlib import Path
 import apsw
 
 from flex_mcp.errors import InputError, NotALibraryError
-from flex_mcp.models import Vectors
 from flex_mcp.sqlite import SqliteStore, copies, file, migrating
 from flex_mcp.sqlite.health import health
 from flex_mcp.sqlite.locking import check_unused
 from flex_mcp.sqlite.rescuing import Rescued, is_ours, rescue
-from flex_mcp.sqlite.restoring import put_instead, rebuild
+from flex_mcp.sqlite.restoring import put_instead
+from flex_mcp.sqlite.search_index import SearchIndex
+from flex_mcp.sqlite.writing import SqliteWriting
 
 HEADLESS = "its first page cannot be read"
 
@@ -60,7 +60,8 @@ def mend(path: Path) -> Mended:
             writing.rebuild()
     finally:
         store.close()
-    return Mended(found=found.unlike, rebuilt=True)
+    with contextlib.closing(file.connect_unchanged(path)) as mended:
+        return Mended(found=found.unlike, rebuilt=True, unembedded=_unembedded(mended))
 
 
 def wrong_with(path: Path) -> tuple[str, ...]:
@@ -94,7 +95,8 @@ def _renewed(path: Path, found: tuple[str, ...]) -> Mended:
                     f"nothing can be read from {path}; it was left as it is: "
                     "`flex-mcp restore FILE` puts a backup in its place"
                 )
-            unembedded = _made_sound(new)
+            _made_sound(new)
+            unembedded = _unembedded(new)
             new.pragma("journal_mode", "delete")
         copies.check_whole(made, made)
         damaged = put_instead(made, path)
@@ -114,12 +116,14 @@ def _said(
     )
 
 
-def _made_sound(new: apsw.Connection) -> int:
-    """Make what is derived anew: how many experiences have no vectors."""
-    run = file.runner(new)
-    made_by = next(run("vectors_made_by"), None)
-    size = 2 * Vectors(**json.loads(made_by[0])).dimension if made_by else 0
-    new.execute(file.QUERIES["drop_embeddings_unlike"], {"size": size})
+def _made_sound(new: apsw.Connection) -> None:
+    """Make what is derived anew."""
     migrating.complete(new)
-    rebuild(new)
-    return int(next(run("count_unembedded"))[0])
+    new.execute("BEGIN IMMEDIATE")
+    SqliteWriting(new, SearchIndex()).rebuild()
+    new.execute("COMMIT")
+
+
+def _unembedded(connection: apsw.Connection) -> int:
+    """How many active experiences have no vectors."""
+    return int(next(file.runner(connection)("count_unembedded"))[0])

@@ -20,8 +20,9 @@ from typing import Any
 
 import apsw
 
+from flex_mcp.errors import LibraryError
 from flex_mcp.models import Experience, Origin, Snapshot, values_of
-from flex_mcp.sqlite import copies, file, rows
+from flex_mcp.sqlite import copies, file, rows, search_index
 from flex_mcp.sqlite.health import DERIVED, as_mappings, unreadable
 from flex_mcp.sqlite.sentences import beside
 
@@ -81,12 +82,23 @@ def rescue(path: Path, new: apsw.Connection) -> Rescued:
     new.execute(file.QUERIES["clear_background"])
     for name in tables:
         lost[name] += _drop_unreadable(new, name)
-    lost["embeddings"] += _drop_orphans_of(new, "embeddings")  # before there are new numbers
+    _take_vectors(path, new)  # before there are new numbers
     lost["experiences"] -= _take_from_history(new)
     lost += _drop_orphans(new)
     saved = Counter({name: _asked(new, f"SELECT count(*) FROM {name}")[0][0] for name in tables})  # noqa: S608  ours
     new.execute("COMMIT; PRAGMA foreign_keys = ON")
     return Rescued(saved, lost, sum(table.gaps for table in tables.values()))
+
+
+def _take_vectors(path: Path, new: apsw.Connection) -> None:
+    """There is no second copy of them: where they cannot be read, a reindex makes them anew."""
+    try:
+        damaged = file.connect_unchanged(path)
+    except (apsw.Error, LibraryError):
+        search_index.rebuild(new)
+        return
+    with contextlib.closing(damaged):
+        search_index.rebuild(new, damaged)
 
 
 @contextlib.contextmanager

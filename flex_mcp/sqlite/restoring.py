@@ -12,7 +12,7 @@ from flex_mcp.errors import InputError, LibraryError, NewerLibraryError, NotALib
 from flex_mcp.models import new_id
 from flex_mcp.sqlite import copies, file, migrating
 from flex_mcp.sqlite.locking import check_unused
-from flex_mcp.sqlite.opened import new_index
+from flex_mcp.sqlite.search_index import SearchIndex
 from flex_mcp.sqlite.writing import SqliteWriting
 from flex_mcp.store import BACKUPS, EPOCH
 
@@ -106,7 +106,7 @@ def _renewed(backup: Path, made: Path) -> int:
         if copied.execute("PRAGMA integrity_check(1)").get != "ok":
             raise apsw.CorruptError
         migrating.migrate(made, copied, copying=False)
-        writing = SqliteWriting(copied, new_index)
+        writing = SqliteWriting(copied, SearchIndex())
         writing.set_setting(EPOCH, new_id("x"))
         writing.sign("restore", "command line")
         copied.pragma("journal_mode", "delete")
@@ -176,14 +176,4 @@ def _fit(made: Path, path: Path) -> None:
             return
         copied.pragma("page_size", size)
         copied.execute("VACUUM")
-        rebuild(copied)  # vec0's tables do not outlive a VACUUM
         copied.pragma("journal_mode", "delete")
-
-
-def rebuild(connection: apsw.Connection) -> None:
-    """Make all that is derived anew, in one transaction."""
-    from flex_mcp.sqlite.index import Index  # late: numpy starts slowly
-
-    connection.execute("BEGIN IMMEDIATE")
-    SqliteWriting(connection, Index).rebuild()
-    connection.execute("COMMIT")

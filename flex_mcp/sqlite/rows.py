@@ -5,7 +5,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -29,6 +29,7 @@ from flex_mcp.models import (
     Step,
     StepKind,
     TrajectoryState,
+    Vectors,
     VerifiedBy,
     Write,
     Zone,
@@ -37,10 +38,6 @@ from flex_mcp.store import Scored, Standing
 from flex_mcp.tokens import tokens as known_tokens
 from flex_mcp.turns import Prompt, Reply, Turn
 from flex_mcp.validation import adapter
-
-if TYPE_CHECKING:
-    import numpy as np  # late where it is used: most starts need no vectors of their own
-    from numpy.typing import NDArray
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -115,8 +112,9 @@ def standing(row: tuple[Any, ...]) -> Standing:
 
 
 @_sound
-def near(row: Row) -> Scored:
-    return Scored(row["id"], Zone(row["zone"]), Level(row["level"]), 1 - row["distance"])
+def scored(row: tuple[Any, ...]) -> Scored:
+    id_, zone, level, score = row
+    return Scored(id_, Zone(zone), Level(level), score)
 
 
 def experience_row(value: Experience) -> dict[str, Any]:
@@ -368,55 +366,13 @@ def filter_row(wanted: Filter) -> dict[str, Any]:
     }
 
 
-def half(vector: bytes) -> bytes:
-    """A float32 vector as it is kept: float16 costs nothing measurable and half the room."""
-    import numpy as np
-
-    return np.frombuffer(vector, np.float32).astype(np.float16).tobytes()
+def vectors_of(value: str) -> Vectors:
+    """What made the vectors, as the setting says it."""
+    return Vectors(**json.loads(value))
 
 
 def single(vector: bytes) -> bytes:
+    """A vector of float32 of one of float16, as schemas before 7 have them."""
     import numpy as np
 
     return np.frombuffer(vector, np.float16).astype(np.float32).tobytes()
-
-
-def columns(found: Iterable[tuple[Any, ...]]) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
-    """Rows of a number and a score as two arrays."""
-    import numpy as np
-
-    rows = np.fromiter(found, np.dtype([("number", "<i8"), ("score", "<f8")]))
-    return rows["number"], rows["score"]
-
-
-def floats(vector: bytes) -> "NDArray[np.float32]":
-    import numpy as np
-
-    return np.frombuffer(vector, np.float32)
-
-
-def chunks(found: Iterable[tuple[Any, ...]]) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
-    """Rows of an experience and a kept vector as two arrays."""
-    import numpy as np
-
-    owners, halves = tuple(zip(*found, strict=True)) or ((), ())
-    numbers = np.frombuffer(b"".join(halves), np.float16).astype(np.float32)
-    length = len(numbers) // (len(owners) or 1)
-    return np.array(owners, np.int64), numbers.reshape(len(owners), length)
-
-
-def cosines(
-    vector: bytes, owners: "NDArray[np.int64]", held: "NDArray[np.float32]"
-) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
-    """Experiences, each once, with the cosine of its best chunk."""
-    import numpy as np
-
-    if not len(owners):
-        return owners, np.zeros(0, np.float32)
-    query = floats(vector)
-    lengths = np.linalg.norm(held, axis=1) * np.linalg.norm(query)
-    all_ = held @ query / np.where(lengths, lengths, 1)
-    numbers, places = np.unique(owners, return_inverse=True)
-    best = np.full(len(numbers), -1, np.float32)
-    np.maximum.at(best, places, all_)
-    return numbers, best

@@ -3,8 +3,7 @@
 import dataclasses
 import json
 import os
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from flex_mcp.models import (
     Decision,
     Experience,
     Filter,
-    Level,
     Outcome,
     RecordedTrajectory,
     Retrieval,
@@ -25,21 +23,18 @@ from flex_mcp.models import (
     Status,
     TrajectoryState,
     Vectors,
-    Zone,
     new_id,
     utc_now,
 )
-from flex_mcp.sqlite import rows
-from flex_mcp.sqlite.reading import NAMED, SqliteReading, staging_name, vectors_table
+from flex_mcp.sqlite import rows, search_index
+from flex_mcp.sqlite.reading import NAMED, SqliteReading, staging_name
+from flex_mcp.sqlite.search_index import OwnChanges, SearchIndex
 from flex_mcp.store import EPOCH, Entry, Scored
 from flex_mcp.tokens import tokens
 from flex_mcp.turns import Reply, Turn
 
 if TYPE_CHECKING:
     from flex_mcp.forgotten import Stems
-    from flex_mcp.sqlite.index import Index
-    from flex_mcp.sqlite.pages import Kept
-
 
 KEPT = 100_000  # signatures; older ones go
 
@@ -47,11 +42,9 @@ KEPT = 100_000  # signatures; older ones go
 class SqliteWriting(SqliteReading):
     """See `flex_mcp.store.Writing`. No triggers: they fail on vec0 under `trusted_schema=OFF`."""
 
-    def __init__(self, connection: apsw.Connection, index: "Callable[[], Index]") -> None:
+    def __init__(self, connection: apsw.Connection, index: SearchIndex) -> None:
         super().__init__(connection, index)
-        self._written: dict[int, Kept] = {}  # not yet committed: the shared index must not know
-        self._chunks: dict[int, tuple[int, bytes]] = {}  # theirs: experience and vector
-        self._switched = False  # all pages were made anew, and may yet be rolled back
+        self._own = OwnChanges(index)  # not yet committed: the shared index must not know
         self._touched: dict[str, None] = {}  # ids, in order, that are not signed for
         self._changes = connection.total_changes()
 
@@ -74,42 +67,10 @@ class SqliteWriting(SqliteReading):
     def _touch(self, *ids: str) -> None:
         self._touched |= dict.fromkeys(ids)
 
-    def _index(self) -> "Index":
-        if not self._written and not self._switched:
-            return super()._index()
-        from flex_mcp.sqlite.index import Index  # late: see reading.py
-
-        own = Index()
-        own.refresh(self._tuples)
-        return own
-
-    def _compared(self, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
-        """Over what was there before the transaction; its own writes are compared one by one."""
-        if not self._written:
-            return super()._compared(vector, depth, wanted)
-        index, domains = self._held(), self._codes(wanted)
-        owners, held = self._vectors_of(index.near(rows.floats(vector), depth, wanted, domains))
-        untouched = [owner not in self._written for owner in owners.tolist()]
-        earlier = rows.cosines(vector, owners[untouched], held[untouched])
-        best = index.best(*earlier, depth, wanted, domains) + self._own(vector, wanted)
-        taken: Counter[Level] = Counter()
-        kept: list[Scored] = []
-        for scored in sorted(best, key=lambda scored: -scored.score):
-            if taken[scored.level] < depth:
-                taken[scored.level] += 1
-                kept.append(scored)
-        return kept
-
-    def _own(self, vector: bytes, wanted: Filter) -> list[Scored]:
-        """What this transaction wrote, in no order."""
-        numbers, cosines = rows.cosines(vector, *rows.chunks(self._chunks.values()))
-        scored = zip(numbers.tolist(), cosines.tolist(), strict=True)
-        written = ((self._written[number], cosine) for number, cosine in scored)
-        return [
-            Scored(kept.id, Zone(kept.zone), Level(kept.level), cosine)
-            for kept, cosine in written
-            if kept.passes(wanted)
-        ]
+    def _nearest(
+        self, run: search_index.Run, vector: bytes, depth: int, wanted: Filter
+    ) -> list[Scored]:
+        return self._own.nearest(run, vector, depth, wanted)
 
     def set_setting(self, name: str, value: str) -> None:
         self._run("set_setting", name=name, value=value)
@@ -130,34 +91,20 @@ class SqliteWriting(SqliteReading):
         self._run("set_state", ids=rows.as_json(ids), state=str(state))
 
     def use_vectors(self, vectors: Vectors) -> None:
-        self._connection.execute(vectors_table(vectors.dimension))
+        search_index.create(self._connection, vectors.dimension)
+        self._name_vectors(vectors)
+
+    def _name_vectors(self, vectors: Vectors) -> None:
         self.set_setting("vectors", json.dumps(dataclasses.asdict(vectors)))
 
     def put_experience(self, experience: Experience, vectors: Sequence[bytes] | None) -> None:
-        if not self._written:
-            self._index()  # as it is before the first write
         self._touch(experience.id)
         number = self._run("put_experience", **rows.experience_row(experience))[0]["number"]
         self._run("clear_evidence", id=experience.id)
         for place, trajectory_id in enumerate(experience.evidence):
             self._run("add_evidence", id=experience.id, place=place, trajectory_id=trajectory_id)
         self._index_text(number, experience)
-        self._index_place(number, experience)
-        self._index_vectors(number, experience, vectors)
-
-    def _index_place(self, number: int, experience: Experience) -> None:
-        from flex_mcp.sqlite import pages  # late: see reading.py
-
-        kept = pages.Kept(
-            number,
-            experience.id,
-            str(experience.zone),
-            str(experience.level),
-            str(experience.status),
-            experience.domain,
-        )
-        pages.put_experiences(self._tuples, [kept])
-        self._written[number] = kept
+        search_index.put(self._tuples, number, experience, vectors)
 
     def _index_text(self, number: int, experience: Experience) -> None:
         self._run("clear_words", number=number)
@@ -165,51 +112,6 @@ class SqliteWriting(SqliteReading):
             self._run("add_words", number=number, **rows.words_row(experience))
         kept = rows.tokens(experience)
         self._run("put_tokens", number=number, version=tokens().version, tokens=kept)
-
-    def _index_vectors(
-        self, number: int, experience: Experience, vectors: Sequence[bytes] | None
-    ) -> None:
-        chunks = {row["chunk"]: row["vector"] for row in self._run("chunks", number=number)}
-        for chunk in chunks:
-            self._run("clear_vector", chunk=chunk)
-        if vectors is not None:
-            for chunk in chunks:
-                self._chunks.pop(chunk, None)
-            chunks = self._replace_chunks(number, chunks, [rows.half(vector) for vector in vectors])
-        self._chunks |= {chunk: (number, half) for chunk, half in chunks.items()}
-        if experience.status is Status.ACTIVE:
-            for chunk, half in chunks.items():
-                self._index_vector(chunk, experience.level, experience.zone, half)
-
-    def _replace_chunks(
-        self, number: int, old: Mapping[int, bytes], halves: Sequence[bytes]
-    ) -> dict[int, bytes]:
-        from flex_mcp.sqlite import pages  # late: see reading.py
-
-        self._run("clear_embeddings", number=number)
-        new = {
-            self._run("add_embedding", number=number, vector=half)[0]["chunk"]: half
-            for half in halves
-        }
-        owners = dict.fromkeys(old, pages.NOWHERE) | dict.fromkeys(new, number)
-        chunks = (
-            pages.Chunk(chunk, owner, pages.floats(new.get(chunk) or old[chunk]))
-            for chunk, owner in sorted(owners.items())
-        )
-        pages.put_chunks(self._tuples, chunks)
-        return new
-
-    def _index_vector(self, chunk: int, level: str, zone: str, half: bytes) -> None:
-        vector = rows.single(half)
-        if not any(vector):
-            return  # a text without a known token is found by its words alone
-        self._run(
-            "add_vector",
-            chunk=chunk,
-            level=str(level),
-            zone=str(zone),
-            vector=vector,
-        )
 
     def add_revision(self, revision: Revision) -> None:
         self._run("add_revision", **rows.revision_row(revision))
@@ -324,7 +226,6 @@ class SqliteWriting(SqliteReading):
     def forget(self, stems: "Stems") -> None:
         from flex_mcp.sqlite import forgetting  # late: few processes forget
 
-        self._switched = True  # pages are cleared, and may yet be rolled back
         forgetting.forget(self._connection, stems)
 
     def forget_history(self, experience_id: str, before: int) -> None:
@@ -348,7 +249,7 @@ class SqliteWriting(SqliteReading):
                     "add_staged",
                     id=experience.id,
                     revision=experience.revision,
-                    vector=rows.half(chunk),
+                    vector=chunk,
                 )
 
     def _check_staging(self, vectors: Vectors) -> None:
@@ -358,22 +259,11 @@ class SqliteWriting(SqliteReading):
             )
 
     def switch(self, vectors: Vectors) -> None:
-        from flex_mcp.sqlite import pages  # late: see reading.py
-
         self._check_staging(vectors)
-        self._run("drop_vectors")
-        self._run("clear_all_embeddings")
-        self._run("take_staged")
-        self.use_vectors(vectors)
-        self._index_all_vectors()
-        pages.rebuild(self._tuples)
-        self._switched = True
+        search_index.take_staged(self._connection, vectors.dimension)
+        self._name_vectors(vectors)
         self._run("clear_staged")
         self.set_setting("staged_for", "")
-
-    def _index_all_vectors(self) -> None:
-        for row in self._run("indexable"):
-            self._index_vector(row["chunk"], row["level"], row["zone"], row["vector"])
 
     def rebuild_words(self) -> None:
         """Make words and tokens anew from the tables."""
@@ -382,20 +272,12 @@ class SqliteWriting(SqliteReading):
         for sql in tables:
             self._connection.execute(sql)
         self._run("clear_tokens")
-        for number, id_, *_ in list(self._tuples("kept_experiences")):
+        for number, id_ in list(self._tuples("numbers_and_ids")):
             (experience,) = self.experiences([id_])
             self._index_text(number, experience)
 
     def rebuild(self) -> None:
-        """Make all that is derived from the tables anew: words, tokens, vectors and pages."""
-        from flex_mcp.sqlite import pages  # late: see reading.py
-
+        """Make what is derived from the tables anew; of the vectors, what can be read is kept."""
         self.rebuild_words()
-        self._run("drop_vectors")
-        if (made_by := self.vectors_made_by()) is not None:
-            self._connection.execute(vectors_table(made_by.dimension))
-            self._index_all_vectors()
-        self._run("clear_domains")
-        pages.rebuild(self._tuples)
-        self._switched = True
+        search_index.rebuild(self._connection)
         self.set_setting(EPOCH, new_id("x"))

@@ -21,9 +21,6 @@ SELECT e.*,
 FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
 ORDER BY wanted.key;
 
--- name: here
-SELECT id FROM experiences WHERE id IN (SELECT value FROM json_each(:ids));
-
 -- name: standings
 SELECT e.id, e.zone, e.level, e.priority, e.successes, e.failures, e.updated_at
 FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
@@ -204,90 +201,21 @@ SELECT id FROM retrievals ORDER BY at, id;
 -- name: retrieval_hits
 SELECT experience_id, score, credit FROM retrieval_hits WHERE retrieval_id = :id ORDER BY place;
 
--- name: nearest
--- The partition key makes the scan one level long.
-SELECT e.id, e.zone, e.level, v.distance
-FROM (SELECT chunk, distance FROM vectors
-       WHERE embedding MATCH :vector AND k = :k AND level = :level
-         AND zone IN (SELECT value FROM json_each(:zones))) AS v
-JOIN embeddings c ON c.chunk = v.chunk
-JOIN experiences e ON e.number = c.experience
-ORDER BY v.distance;
-
--- name: nearest_in_domain
--- By row: vec0 0.1.9 cannot compare metadata texts of over 12 bytes by range.
-SELECT e.id, e.zone, e.level, v.distance
-FROM (SELECT chunk, distance FROM vectors
-       WHERE embedding MATCH :vector AND k = :k AND level = :level
-         AND zone IN (SELECT value FROM json_each(:zones))
-         AND chunk IN (
-            SELECT c.chunk FROM embeddings c JOIN experiences e ON e.number = c.experience
-            WHERE e.domain = :domain
-               OR (e.domain >= :domain || '/' AND e.domain < :domain || '0'))) AS v
-JOIN embeddings c ON c.chunk = v.chunk
-JOIN experiences e ON e.number = c.experience
-ORDER BY v.distance;
-
 -- name: matching
 -- FTS5's bm25 is lower for better rows; the weights are those of title, when, lesson, examples, tags.
-SELECT rowid, -bm25(words, 1.5, 1.0, 1.0, 0.5, 1.0) FROM words WHERE words MATCH :words;
+SELECT rowid, -bm25(words, 1.5, 1.0, 1.0, 0.5, 1.0) FROM words WHERE words MATCH :words
+ORDER BY 2 DESC, 1;
 
--- name: last_chunk
-SELECT max(chunk) FROM embeddings;
+-- name: active
+-- By the pages of the words' sizes, a row for each active experience: counting these by status takes
+-- milliseconds in a large library, and a search asks three times.
+SELECT count(*) FROM words_docsize;
 
--- name: chunks_by_number
-SELECT c.experience, c.vector FROM json_each(:chunks) AS wanted
-JOIN embeddings c ON c.chunk = wanted.value;
-
--- name: domain_codes
--- A path and what lies below it.
-SELECT code FROM domains
-WHERE domain = :domain OR (domain >= :domain || '/' AND domain < :domain || '0');
-
--- name: domain_code
-SELECT code FROM domains WHERE domain = :domain;
-
--- name: all_domains
-SELECT code, domain FROM domains;
-
--- name: add_domain
-INSERT INTO domains (domain) VALUES (:domain) RETURNING code;
-
--- name: last_page_change
--- With the epoch: another one, and all that is held is of another library.
-SELECT coalesce(max(change), 0), (SELECT value FROM meta WHERE name = 'epoch') FROM pages;
-
--- name: held
-SELECT coalesce(sum(length(rows)), 0) FROM pages;
-
--- name: changed_pages
-SELECT kind, page, change, rows FROM pages WHERE change > :since ORDER BY change;
-
--- name: page
-SELECT rows FROM pages WHERE kind = :kind AND page = :page;
-
--- name: put_page
-INSERT INTO pages (kind, page, change, rows)
-VALUES (:kind, :page, (SELECT coalesce(max(change), 0) + 1 FROM pages), :rows)
-ON CONFLICT (kind, page) DO UPDATE SET change = excluded.change, rows = excluded.rows;
-
--- name: drop_pages
--- The last change stays the last, so that nobody takes a later one for an earlier.
-DELETE FROM pages WHERE change <= :before AND change < (SELECT max(change) FROM pages);
-
--- name: kept_experiences
-SELECT number, id, zone, level, status, domain FROM experiences ORDER BY number;
-
--- name: kept_chunks
-SELECT chunk, experience, vector FROM embeddings ORDER BY chunk;
+-- name: numbers_and_ids
+SELECT number, id FROM experiences ORDER BY number;
 
 -- name: documents
 SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(:terms));
-
--- name: vectors
-SELECT e.id, c.vector FROM json_each(:ids) AS wanted
-JOIN experiences e ON e.id = wanted.value JOIN embeddings c ON c.experience = e.number
-ORDER BY wanted.key, c.chunk;
 
 -- name: tokens
 SELECT e.id, t.tokens FROM json_each(:ids) AS wanted
@@ -382,21 +310,6 @@ SELECT number FROM experiences WHERE id = :id;
 INSERT INTO tokens (experience, version, tokens) VALUES (:number, :version, :tokens)
 ON CONFLICT (experience) DO UPDATE SET version = excluded.version, tokens = excluded.tokens;
 
--- name: chunks
-SELECT chunk, vector FROM embeddings WHERE experience = :number;
-
--- name: clear_embeddings
-DELETE FROM embeddings WHERE experience = :number;
-
--- name: add_embedding
-INSERT INTO embeddings (experience, vector) VALUES (:number, :vector) RETURNING chunk;
-
--- name: clear_vector
-DELETE FROM vectors WHERE chunk = :chunk;
-
--- name: add_vector
-INSERT INTO vectors (chunk, level, zone, embedding) VALUES (:chunk, :level, :zone, :vector);
-
 -- name: add_revision
 INSERT INTO revisions (experience_id, revision, kind, before, after, actor, at, reason,
     trajectory_id, origin)
@@ -477,39 +390,6 @@ ON CONFLICT (identity) DO NOTHING RETURNING number;
 INSERT INTO entry_parts (entry, place, kind, identity, experience_id)
 VALUES (:entry, :place, :kind, :identity, :experience_id);
 
--- name: clear_staged
-DELETE FROM staged;
-
--- name: clear_staged_experience
-DELETE FROM staged WHERE experience = (SELECT number FROM experiences WHERE id = :id);
-
--- name: add_staged
-INSERT INTO staged (experience, revision, vector)
-SELECT number, :revision, :vector FROM experiences WHERE id = :id;
-
--- name: drop_vectors
-DROP TABLE IF EXISTS vectors;
-
--- name: create_vectors
--- $dimension is a whole number of ours; DDL takes no bound parameters.
-CREATE VIRTUAL TABLE vectors USING vec0 (
-    chunk INTEGER PRIMARY KEY,
-    level TEXT PARTITION KEY,
-    zone TEXT,
-    embedding FLOAT[$dimension] DISTANCE_METRIC = cosine
-);
-
--- name: clear_all_embeddings
-DELETE FROM embeddings;
-
--- name: take_staged
-INSERT INTO embeddings (chunk, experience, vector)
-SELECT chunk, experience, vector FROM staged ORDER BY chunk;
-
--- name: indexable
-SELECT c.chunk, e.level, e.zone, c.vector
-FROM embeddings c JOIN experiences e ON e.number = c.experience WHERE e.status = 'active';
-
 -- name: words_tables
 -- The vocabulary is made of the words.
 SELECT sql FROM sqlite_schema WHERE name IN ('words', 'vocabulary') ORDER BY name = 'vocabulary';
@@ -520,9 +400,6 @@ DROP TABLE vocabulary; DROP TABLE words;
 -- name: clear_tokens
 DELETE FROM tokens;
 
--- name: clear_domains
-DELETE FROM domains;
-
 -- name: unlike_words
 -- Active experiences that full text lacks, and rows of it that belong to none.
 SELECT
@@ -530,12 +407,6 @@ SELECT
       AND NOT EXISTS (SELECT 1 FROM words_docsize d WHERE d.id = e.number))
   + (SELECT count(*) FROM words_docsize d
       WHERE NOT EXISTS (SELECT 1 FROM experiences e WHERE e.number = d.id AND status = 'active'));
-
--- name: vectors_table
-SELECT 1 FROM sqlite_schema WHERE name = 'vectors';
-
--- name: indexed
-SELECT chunk, level, zone, embedding FROM vectors;
 
 -- name: clear_background
 -- It is measured again.
@@ -546,13 +417,6 @@ SELECT r.*, (SELECT min(at) FROM revisions f WHERE f.experience_id = r.experienc
 FROM revisions r
 WHERE NOT EXISTS (SELECT 1 FROM experiences e WHERE e.id = r.experience_id)
   AND r.revision = (SELECT max(revision) FROM revisions l WHERE l.experience_id = r.experience_id);
-
--- name: drop_embeddings_unlike
-DELETE FROM embeddings WHERE length(vector) <> :size;
-
--- name: count_unembedded
-SELECT count(*) FROM experiences e
-WHERE status = 'active' AND NOT EXISTS (SELECT 1 FROM embeddings c WHERE c.experience = e.number);
 
 -- name: held_trajectory
 SELECT id, recorded_at AS at, domain, body, compressed,
@@ -627,9 +491,6 @@ WHERE one.trajectory_id IN (SELECT value FROM json_each(:ids))
 -- name: numbers
 SELECT number FROM experiences WHERE id IN (SELECT value FROM json_each(:ids));
 
--- name: chunks_of
-SELECT chunk FROM embeddings WHERE experience IN (SELECT value FROM json_each(:numbers));
-
 -- name: forget_trajectories
 DELETE FROM trajectories WHERE id IN (SELECT value FROM json_each(:ids));
 
@@ -669,14 +530,8 @@ DELETE FROM entries WHERE json = '' AND number NOT IN (SELECT entry FROM entry_p
 -- Unless another value took its place meanwhile.
 DELETE FROM meta WHERE name = :name AND value = :value;
 
--- name: forget_domains
-DELETE FROM domains WHERE domain NOT IN (SELECT domain FROM experiences WHERE domain IS NOT NULL);
-
 -- name: forget_history
 DELETE FROM revisions WHERE experience_id = :id AND revision < :revision;
-
--- name: chunk_pages
-SELECT page, rows FROM pages WHERE kind = 'chunks';
 
 -- name: optimize_words
 -- Its tombstones hide a word and leave its bytes; merging all segments into one drops both.
@@ -686,7 +541,7 @@ INSERT INTO words (words) VALUES ('optimize');
 -- All that are not made of others. Their columns hold every text there is.
 SELECT name FROM sqlite_schema
 WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name NOT GLOB 'words_*'
-  AND name NOT GLOB 'vectors_*' AND name NOT IN ('pages', 'sqlite_sequence')
+  AND name NOT GLOB 'vectors_*' AND name <> 'sqlite_sequence'
 UNION ALL SELECT 'sqlite_schema';
 
 -- name: rows_of
