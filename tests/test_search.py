@@ -251,6 +251,26 @@ def test_a_warning_takes_the_place_of_no_better_hit_where_there_is_one_place(
     assert hit.experience.zone is Zone.GOLDEN
 
 
+def test_where_vectors_are_damaged_words_serve_and_a_reindex_mends_them(tmp_path: Path) -> None:
+    path, task = tmp_path / "library.db", "pin the compiler version in the build image"
+    with open_library(path) as library:
+        (best, *_) = add(library, *(a_lesson(text) for text in LESSONS))
+        usual = library.search(task)
+    with contextlib.closing(apsw.Connection(str(path))) as other:
+        other.execute("UPDATE vectors_vector_chunks00 SET vectors = x'00'")
+    with open_library(path) as library:
+        found = library.search(task)
+        assert ids(found) == [best]
+        (notice,) = found.notices
+        assert (
+            "vectors are damaged, so search goes by words alone: run `flex-mcp reindex`" in notice
+        )
+        assert library.neighbours([task], limit=1)[0].id == best
+        library.reindex()
+        found = library.search(task)
+        assert (ids(found), found.notices) == (ids(usual), ())
+
+
 def scores(found: Found) -> dict[str, float]:
     return {hit.experience.id: hit.score for hit in found.hits}
 

@@ -38,7 +38,8 @@ from flex_mcp.models import (
     Zone,
     new_id,
 )
-from flex_mcp.sqlite import SqliteStore
+from flex_mcp.sqlite import SqliteStore, search_index
+from flex_mcp.sqlite.matrix import Matrix
 from flex_mcp.sqlite.search_index import SearchIndex
 from flex_mcp.store import Reading, Store, Writing
 
@@ -757,3 +758,107 @@ def test_a_store_that_is_closed_says_so(tmp_path: Path) -> None:
         pass
     with pytest.raises(LibraryError, match="is closed: open it again"), store.reading():
         pass
+
+
+# The matrix that a process holds
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The chunks of each matrix that was read whole."""
+    counted: list[int] = []
+    whole = search_index.read
+
+    def counting(*given: Any) -> Any:
+        counted.append(next(given[0]("count_chunks"))[0])
+        return whole(*given)
+
+    monkeypatch.setattr(search_index, "read", counting)
+    return counted
+
+
+def test_what_another_process_writes_is_followed_without_reading_all_anew(
+    store: SqliteStore, tmp_path: Path, readings: list[int]
+) -> None:
+    first, other = an_experience("parse a date"), SqliteStore(tmp_path / "library.db")
+    later = first
+    keep(store, first)
+    assert nearest(store, "parse") == [first.id]
+    for number in range(3):
+        later = an_experience(f"walk the dog {number}")
+        keep(other, later)
+        assert nearest(store, f"walk the dog {number}", depth=1) == [later.id]
+        keep(other, replace(later, lesson=f"sort the list {number}", revision=2))
+        assert nearest(store, f"sort the list {number}", depth=1) == [later.id]
+    assert readings == [1]
+    with other.writing("test", "test") as writing:
+        apply_step(writing, "switch", 0, [])
+    assert nearest(store, "sort the list 2", depth=1) == [later.id]
+    assert readings == [1, 4]
+    other.close()
+
+
+def test_a_large_library_is_searched_by_vec0_until_the_matrix_is_read_aside(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, readings: list[int]
+) -> None:
+    monkeypatch.setattr(search_index, "AT_ONCE", 2)
+    monkeypatch.setattr(search_index, "LATER", 0)
+    known = [an_experience(f"walk the dog {number}") for number in range(5)]
+    keep(store, *known)
+    assert nearest(store, "walk the dog 3", depth=1) == [known[3].id]
+    for aside in threading.enumerate():
+        if isinstance(aside, threading.Timer):
+            aside.join()
+    assert readings == [5]
+    with monkeypatch.context() as patched:
+        patched.setattr(search_index, "compared", None)  # it is not asked any more
+        assert nearest(store, "walk the dog 4", depth=1) == [known[4].id]
+
+
+def test_a_store_that_is_closed_reads_no_matrix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readings: list[int]
+) -> None:
+    monkeypatch.setattr(search_index, "AT_ONCE", 2)
+    store = SqliteStore(tmp_path / "library.db")
+    keep(store, *(an_experience() for _ in range(5)))
+    assert len(nearest(store, "lesson")) == 5
+    store.close()
+    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+    assert readings == []
+
+
+def test_what_is_held_in_memory_is_the_vectors_and_little_beside(store: SqliteStore) -> None:
+    keep(store, *(an_experience(domain=f"d{number}") for number in range(5)))
+    with store.reading() as reading:
+        held = reading.statistics().held
+        vectors = reading.vectors(reading.experience_ids(EVERYTHING))
+    matrix = Matrix(EMBEDDER.vectors.dimension, None)
+    matrix.take(
+        [
+            (number, number, number, "active", "golden", "pattern", "d", vector)
+            for number, (vector,) in enumerate(vectors.values(), start=1)
+        ]
+    )
+    assert held == matrix.memory_bytes == 5 * (4 * EMBEDDER.vectors.dimension + 13)
+
+
+def test_a_text_with_fewer_chunks_leaves_nothing_of_the_others_behind(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    chunked = FakeEmbedder(window=4)
+    known = an_experience("walk feed brush the-dog parse the date carefully water all old plants")
+    with store.writing("test", "test") as writing:
+        writing.use_vectors(chunked.vectors)
+        writing.put_experience(known, chunked.passages([known.lesson])[0])
+    with store.reading() as reading:
+        first, *gone = reading.vectors([known.id])[known.id]
+    keep(store, replace(known, lesson="a", revision=2))
+    with store.reading() as reading:
+        (vector,) = reading.vectors([known.id])[known.id]
+    assert vector != first
+    store.back_up(tmp_path / "copy.db")
+    content = (tmp_path / "copy.db").read_bytes()
+    assert vector in content
+    assert not any(one in content for one in (first, *gone))
+    assert nearest(store, "water all old plants") == [known.id]
+    assert by_vec0(store, "water all old plants") == [known.id]

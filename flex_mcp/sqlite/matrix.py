@@ -73,6 +73,12 @@ class Matrix:
             self._blocks[number][places[own] % BLOCK] = vectors[own]
 
     @property
+    def memory_bytes(self) -> int:
+        """What its rows take; the room that it has for more is none until it is used."""
+        beside = self._kinds.itemsize + self._owners.itemsize + self._domains.itemsize
+        return self._rows * (4 * self._dimension + beside)
+
+    @property
     def owners(self) -> frozenset[int]:
         """The experiences whose chunks it holds."""
         return frozenset(self._owners[: self._rows].tolist())
