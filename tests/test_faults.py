@@ -13,6 +13,7 @@ nothing that was acknowledged is lost.
 | deleted or moved; put back | GONE | nothing is acknowledged; work goes on then |
 | replaced by another library | nothing | work goes on there; the old one is whole |
 | replaced by what is none, or damaged | NONE, FOREIGN | it is left as it is |
+| its vectors alone are damaged | VECTORS | words find; a reindex mends |
 | truncated or emptied under us | NONE | the server lives; it serves what is put there |
 | -wal or -shm taken away under us, or missing after a kill | nothing | nothing is lost |
 | a -wal without its library | ORPHAN | it is left as it is |

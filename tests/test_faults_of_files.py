@@ -1,6 +1,7 @@
 """A library that is deleted, moved, replaced or changed under real processes: see the table in
 test_faults.py."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -13,6 +14,7 @@ import apsw
 import pytest
 from support.faults import (
     QUERY,
+    SAYS,
     WORK,
     Server,
     a_library,
@@ -48,6 +50,21 @@ def test_a_library_that_is_deleted_is_missed_and_not_made_anew(
     assert list(tmp_path.iterdir()) == []  # its -wal, which is of no use to anybody, went with it
     a_library(path)
     server.works()
+
+
+def test_damaged_vectors_leave_the_words_and_are_mended_while_a_server_runs(
+    tmp_path: Path, serve: Callable[[Path], Server]
+) -> None:
+    path = a_library(tmp_path / "library.db")
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        connection.execute("UPDATE vectors_vector_chunks00 SET vectors = zeroblob(9)")
+    server = serve(path)
+    for is_damaged in (True, False):
+        server.works()
+        _, answer = server.call("search_experience", query=QUERY)
+        assert (SAYS["VECTORS"][1:] in (answer["notice"] or "")) is is_damaged
+        assert command("reindex", "--library", path)[0] == 0
+    check_kept(path, *server.acknowledged)
 
 
 def test_a_library_that_is_moved_takes_all_along_and_is_served_when_it_is_back(

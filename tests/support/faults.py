@@ -28,6 +28,7 @@ SAYS = {  # ~/library.db is its path
     "UNREACHABLE": "the library ~/library.db cannot be reached (Permission denied): check that its folder can be read",
     "GONE": "the library ~/library.db was deleted or moved while it was in use: put it back, or start flex-mcp again to begin a new one",
     "NONE": "~/library.db is damaged or no library of flex-mcp; it was left as it is: mend it with `flex-mcp doctor --repair --library ~/library.db`, go back to a copy with `flex-mcp restore`, or name another with --library or FLEX_MCP_LIBRARY",
+    "VECTORS": "this library's vectors are damaged, so search goes by words alone: run `flex-mcp reindex`",
     "FOREIGN": "~/library.db is an SQLite file of another program; it was left as it is: name another with --library or FLEX_MCP_LIBRARY",
     "MISSING": "there is no library ~/library.db yet: begin one with `flex-mcp record`, `flex-mcp import` or a client (`flex-mcp install`), or check --library and FLEX_MCP_LIBRARY",
     "FOLDER": "the library ~/library.db is a folder: name a file in it",
