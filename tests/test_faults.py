@@ -366,7 +366,7 @@ def test_an_import_that_finds_no_room_leaves_the_library_as_it_was(
             library.record(a_trajectory(noise(9), transcript=noise(50_000)))
     exported = tmp_path / "big.jsonl"
     assert command("export", exported, "--library", tmp_path / "big.db")[0] == 0
-    path = a_library(disk(5_000) / "library.db")
+    path = a_library(disk(2_500) / "library.db")
     assert command("import", exported, "--library", path) == (2, says("FULL", path))
     with open_library(path) as library:
         assert library.statistics().trajectories == 0

@@ -36,7 +36,7 @@ BESIDE = 13  # bytes of a chunk in memory, beside its vector
 DEEPEST = 4096  # vec0 gives no more
 AT_ONCE = 2_000  # chunks up to which the first search reads the matrix itself: some milliseconds
 LATER = 0.5  # seconds until a larger one is read aside: who searches once has ended then
-BATCH = 1_000  # rows that are read or looked up together
+BATCH = 1_000  # rows that are read together
 FREQUENT = 100  # documents of a word from which on its count may be off by one in a hundred
 MOST_WORDS = 50_000  # whose frequencies are remembered
 
@@ -137,6 +137,7 @@ class OwnChanges:
     def __init__(self, shared: SearchIndex) -> None:
         self._shared = shared
         self._changed: Matrix | None = None
+        self._rows: dict[int, int] = {}  # of the changed chunks, which are few and far apart
 
     def nearest(self, run: Run, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
         """See `flex_mcp.store.Reading.nearest`."""
@@ -147,8 +148,13 @@ class OwnChanges:
         changed = self._changed
         if changed is None or changed.built != built:
             self._changed = changed = new_matrix(run)
+            self._rows.clear()
             changed.change = matrix.change
-        follow(run, changed)
+        written = [
+            (self._rows.setdefault(chunk, len(self._rows) + 1), *row)
+            for chunk, *row in run("changed_vectors", since=changed.change)
+        ]
+        changed.take(cast("list[Row]", written))
         found = matrix.nearest(vector, depth, wanted, changed.owners)
         return placed(run, found + changed.nearest(vector, depth, wanted), depth, wanted)
 
@@ -208,8 +214,9 @@ def placed(
     filters, levels = rows.filter_row(wanted), wanted.levels or frozenset(Level)
     taken: Counter[Level] = Counter()
     best: list[Scored] = []
-    for start in range(0, len(found), BATCH):
-        batch = found[start : start + BATCH]
+    few = 4 * depth  # are mostly enough for three levels
+    for start in range(0, len(found), few):
+        batch = found[start : start + few]
         numbers = rows.as_json(number for number, _ in batch)
         there = {number: row for number, *row in run("candidates", numbers=numbers, **filters)}
         for number, score in batch:
