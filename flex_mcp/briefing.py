@@ -34,6 +34,7 @@ from flex_mcp.models import (
     about,
 )
 from flex_mcp.prompting import Prompts
+from flex_mcp.quoting import all_visible, visible
 from flex_mcp.validation import adapter, schema_of
 
 BRIEF_LIMIT = 20_000  # characters of a brief, in each of its forms
@@ -96,7 +97,7 @@ def fitted(
 
     def ask(room: int) -> Question | None:
         question = asked(prompts, brief_id, chosen, neighbours, room)
-        longest = max(len(question.text), len(as_json(question)))
+        longest = max(len(visible(question.text)), len(as_json(question)))
         return question if longest <= BRIEF_LIMIT - ENVELOPE else None
 
     while (best := ask(SHORTEST)) is None and (len(chosen) > 1 or neighbours):
@@ -108,7 +109,9 @@ def fitted(
 
 
 def as_json(question: Question) -> str:
-    return adapter(Question).dump_json(question, exclude={"text"}).decode()
+    """As it goes out: what nobody sees is shown as its code, which is longer."""
+    content = adapter(Question).dump_python(question, mode="json", exclude={"text"})
+    return json.dumps(all_visible(content), ensure_ascii=False, separators=(",", ":"))
 
 
 def asked(

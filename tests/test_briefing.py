@@ -149,6 +149,15 @@ def test_a_brief_keeps_its_limit_in_both_forms(
     assert answer.content["trajectories"]
 
 
+def test_letters_that_nobody_sees_count_as_long_as_they_are_shown() -> None:
+    hidden = Step(kind=StepKind.THOUGHT, content='"""""\x00\x07\x1b' * 260)
+    plain = {"transcript": "plain words " * 280, "feedback": "plain words " * 330}
+    answer = brief([a_trajectory(0, steps=(hidden,)), a_trajectory(1, **plain)])
+    assert "[U+0000][U+0007][U+001B]" in answer.content["trajectories"][0]["text"]
+    assert len(answer.text) <= BRIEF_LIMIT
+    assert len(as_json(answer)) <= BRIEF_LIMIT
+
+
 @given(question=questions())
 @settings(max_examples=examples(40))
 def test_a_brief_says_of_each_trajectory_whether_it_was_shortened(
