@@ -312,6 +312,7 @@ def said(lines: Sequence[bytes], library: Path) -> tuple[dict[Any, Any], int]:
         return by_id(heard), pipes.process.wait(timeout=30)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "name",
     [
@@ -335,8 +336,6 @@ def test_the_real_process_answers_as_without_a_front(
 SLOW = """
 import os, sys
 from flex_mcp import __main__, front
-
-pytestmark = pytest.mark.process
 def load():
     print("not for the client")
     if os.read(int(sys.argv[1]), 1) != b"1":
@@ -373,6 +372,7 @@ def slow(tmp_path: Path) -> Generator[Slow]:
     os.close(gate)
 
 
+@pytest.mark.process
 def test_the_handshake_and_the_lists_wait_for_nothing(slow: Slow, tmp_path: Path) -> None:
     initialized(slow)
     assert len(slow.ask("tools/list")["result"]["tools"]) >= 7
@@ -388,6 +388,7 @@ def test_the_handshake_and_the_lists_wait_for_nothing(slow: Slow, tmp_path: Path
         assert retrieval.client == "codex 0.169.0"  # the server heard the handshake too
 
 
+@pytest.mark.process
 def test_what_the_front_does_not_know_waits_for_the_server_in_order(slow: Slow) -> None:
     initialized(slow)
     slow.send(request("a", "ping"))
@@ -401,6 +402,7 @@ def test_what_the_front_does_not_know_waits_for_the_server_in_order(slow: Slow) 
     assert slow.end()[:2] == (0, "")
 
 
+@pytest.mark.process
 def test_a_request_may_come_in_pieces(slow: Slow) -> None:
     assert slow.process.stdin is not None
     assert slow.process.stdout is not None
@@ -414,6 +416,7 @@ def test_a_request_may_come_in_pieces(slow: Slow) -> None:
     assert slow.end()[:2] == (0, "")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT"])
 def test_a_signal_ends_it_cleanly_before_the_server_is_there(
     slow: Slow, tmp_path: Path, how: str
@@ -424,6 +427,7 @@ def test_a_signal_ends_it_cleanly_before_the_server_is_there(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.process
 def test_a_client_that_leaves_early_hears_no_answer_twice(slow: Slow, tmp_path: Path) -> None:
     initialized(slow)
     slow.ask("tools/list")
@@ -438,6 +442,7 @@ def test_a_client_that_leaves_early_hears_no_answer_twice(slow: Slow, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.process
 def test_an_error_while_it_loads_reaches_the_user(slow: Slow) -> None:
     initialized(slow)
     slow.load(fails=True)
@@ -446,6 +451,7 @@ def test_an_error_while_it_loads_reaches_the_user(slow: Slow) -> None:
     assert "RuntimeError: it cannot be loaded" in err
 
 
+@pytest.mark.process
 def test_a_client_that_reads_late_loses_nothing(tmp_path: Path) -> None:
     lines = [initialize("2025-11-25"), INITIALIZED]
     lines += [request(number, "tools/list") for number in range(1, 101)]
@@ -480,6 +486,7 @@ def broken_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("broken_sdk")
 def test_the_command_starts_with_the_front() -> None:
     with running("-m", "flex_mcp") as pipes:
@@ -489,6 +496,7 @@ def test_the_command_starts_with_the_front() -> None:
         assert pipes.process.returncode == 1
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("broken_sdk")
 @pytest.mark.parametrize("setting", ["FLEX_MCP_FAST_START=0", "FLEX_MCP_SKILLS=1"])
 def test_a_setting_starts_the_server_plainly(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -500,6 +508,7 @@ def test_a_setting_starts_the_server_plainly(setting: str, monkeypatch: pytest.M
         assert "this SDK is broken" in err
 
 
+@pytest.mark.process
 def test_the_front_imports_the_standard_library_only() -> None:
     code = "import sys; before = set(sys.modules); import flex_mcp.__main__; print(*(set(sys.modules) - before))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
