@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -34,6 +33,7 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.sqlite import file as sqlite_file
+from flex_mcp.sqlite.search_index import LEVELS, ZONES
 
 WORDS = ["pin", "compiler", "token", "invoice", "cursor", "diagram", "garden", "zebra", "moon"]
 PHRASES = [*WORDS, *(f"{one} {other}" for one in WORDS for other in WORDS)]
@@ -236,24 +236,22 @@ def check_words(look: Look, library: Library, experiences: Sequence[Experience])
 
 
 def check_vectors(look: Look, experiences: Sequence[Experience]) -> None:
-    """Each experience has those of its present text; the index, of the active ones."""
+    """Each experience has those of its present text, near only while it is active."""
     expected = [
-        (e, np.frombuffer(vector, np.float32).astype(np.float16))
+        (e.id, LEVELS.index(e.level), ZONES.index(e.zone), e.status is Status.ACTIVE, vector)
         for e in experiences
         for vector in EMBEDDER.passages([e.text])[0]
     ]
-    ours = "embeddings c LEFT JOIN experiences e ON e.number = c.experience"
-    stored = look(f"SELECT e.id, c.vector FROM {ours}")  # noqa: S608  our own words
-    assert Counter(stored) == Counter((e.id, half.tobytes()) for e, half in expected)
-    indexed = look(
-        "SELECT e.id, v.level, v.zone, v.embedding FROM vectors v "  # noqa: S608
-        f"LEFT JOIN ({ours}) ON c.chunk = v.chunk"
+    stored = look(
+        "SELECT e.id, v.level, v.zone, v.active, v.embedding FROM vectors v "
+        "LEFT JOIN chunks c ON c.chunk = v.chunk LEFT JOIN experiences e ON e.number = c.experience"
     )
-    assert Counter(indexed) == Counter(
-        (e.id, e.level, e.zone, half.astype(np.float32).tobytes())
-        for e, half in expected
-        if e.status is Status.ACTIVE and half.any()
+    assert Counter(row for row in stored if row[0] or row[3]) == Counter(
+        (*row, is_active and any(vector), vector) for *row, is_active, vector in expected
     )
+    spare = [vector for id_, *_, active, vector in stored if id_ is None and not active]
+    assert not any(map(any, spare))
+    assert look("SELECT chunk FROM chunks EXCEPT SELECT chunk FROM vectors") == []
 
 
 def found_by(library: Library, word: str) -> tuple[object, object]:
