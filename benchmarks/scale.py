@@ -4,10 +4,10 @@
 
 TEXTS is JSONL (plain or gzipped) of objects with a `text` (see corpus.py). One library grows from
 size to size; each is measured by a new process: opening it, its first search, and when it has read
-the vectors aside, 200 queries of 40 to 60 words that the corpus does not hold, each used once. A search is `Library.search` for ten
-golden patterns, from the text to whole hits, embedding included, without abstention so that there
-always are hits. Recall is that of the vector list's first ten against all float32 vectors compared;
-the limit is one pass over their bytes. Times in ms.
+the vectors aside, 200 queries of 40 to 60 words that the corpus does not hold, each used once. A
+search is `Library.search` for ten golden patterns, from the text to whole hits, embedding included,
+without abstention so that there always are hits. Recall is that of the vector list's first ten
+against all float32 vectors compared; the limit is one pass over their bytes. Times in ms.
 """
 
 import argparse

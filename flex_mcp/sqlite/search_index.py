@@ -212,7 +212,7 @@ def placed(
     if not in_order:
         found.sort(key=lambda row: (-row[1], row[0]))
     filters, levels = rows.filter_row(wanted), wanted.levels or frozenset(Level)
-    taken: Counter[Level] = Counter()
+    taken: Counter[str] = Counter()
     best: list[Scored] = []
     few = 4 * depth  # are mostly enough for three levels
     for start in range(0, len(found), few):
@@ -220,11 +220,10 @@ def placed(
         numbers = rows.as_json(number for number, _ in batch)
         there = {number: row for number, *row in run("candidates", numbers=numbers, **filters)}
         for number, score in batch:
-            if number in there:
-                scored = rows.scored((*there[number], score))
-                if taken[scored.level] < depth:
-                    taken[scored.level] += 1
-                    best.append(scored)
+            id_, zone, level = there.get(number, (None, None, ""))
+            if id_ and taken[level] < depth:
+                taken[level] += 1
+                best.append(rows.scored((id_, zone, level, score)))
         if all(taken[level] >= depth for level in levels):
             break
     return best
