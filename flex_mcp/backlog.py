@@ -20,7 +20,7 @@ from flex_mcp.library import Library, Progress, silent
 from flex_mcp.library.turns import Turns
 from flex_mcp.llm import LLM, ReplyPending
 from flex_mcp.models import TRAJECTORIES, Brief, Road, Wanted
-from flex_mcp.turns import Reply, Turn
+from flex_mcp.models.briefs import Reply, Turn
 
 ROUND = 1_000  # briefs that are in one message batch: the service takes 100,000 questions
 BATCH_CLAIM = timedelta(hours=25)  # a batch may take 24

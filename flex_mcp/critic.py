@@ -22,8 +22,8 @@ from flex_mcp.models import (
     Zone,
     values_of,
 )
+from flex_mcp.models.briefs import Message, Prompt
 from flex_mcp.prompting import Prompts
-from flex_mcp.turns import Message, Prompt
 from flex_mcp.validation import checked, parsed, schema_of
 
 FRAME = 500  # characters that the question has besides the trajectories

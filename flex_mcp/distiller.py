@@ -37,9 +37,9 @@ from flex_mcp.models import (
     Wanted,
     new_id,
 )
+from flex_mcp.models.briefs import Prompt
 from flex_mcp.prompting import Prompts
 from flex_mcp.talk import Talk
-from flex_mcp.turns import Prompt
 
 NEIGHBOURS = 8  # experiences that a brief shows
 LOOKS = 5  # at what the library has, when it changes while the updater decides

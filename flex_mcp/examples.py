@@ -16,8 +16,8 @@ from flex_mcp.models import (
     TrajectoryState,
     values_of,
 )
+from flex_mcp.models.briefs import Prompt
 from flex_mcp.prompting import Prompts
-from flex_mcp.turns import Prompt
 from flex_mcp.validation import checked, schema_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flex_mcp.errors import ModelError, ModelServiceError
 from flex_mcp.models import Road
-from flex_mcp.turns import Reply, Stop, Turn
+from flex_mcp.models.briefs import Reply, Stop, Turn
 
 if TYPE_CHECKING:
     from anthropic import Anthropic, APIResponse, APIStatusError, CallNext

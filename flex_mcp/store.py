@@ -34,10 +34,10 @@ from flex_mcp.models import (
     Write,
     Zone,
 )
-from flex_mcp.turns import Reply, Turn
+from flex_mcp.models.briefs import Reply, Turn
 
 if TYPE_CHECKING:
-    from flex_mcp.forgotten import Cleaned, Held, Kind, Stems  # late: few processes forget
+    from flex_mcp.models.forgetting import Cleaned, Held, Kind, Stems  # late: few processes forget
 
 EPOCH = "epoch"  # the setting that changes when another content takes the place of all there was
 FORGETTING = "forgetting"  # the setting that says that the file is not clean yet

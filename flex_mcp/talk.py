@@ -11,9 +11,9 @@ from flex_mcp.errors import AnswerError, DeclinedError, ModelError, StaleError
 from flex_mcp.library.turns import Turns
 from flex_mcp.llm import LLM, OTHERWISE, STAY
 from flex_mcp.models import Road
+from flex_mcp.models.briefs import Prompt, Reply, Stop, Turn
 from flex_mcp.prompting import Prompts
 from flex_mcp.quoting import one_line
-from flex_mcp.turns import Prompt, Reply, Stop, Turn
 
 T = TypeVar("T")
 

@@ -16,10 +16,10 @@ from flex_mcp.critic import lessons, question
 from flex_mcp.errors import AnswerError
 from flex_mcp.llm import WINDOW
 from flex_mcp.models import Lesson, Level, Outcome, RecordedTrajectory, Step, StepKind, Zone
+from flex_mcp.models.briefs import Prompt
 from flex_mcp.prompting import Prompts
 from flex_mcp.quoting import visible
 from flex_mcp.server import sampling
-from flex_mcp.turns import Prompt
 
 IDS = ["t_aaaaaaaaaaaa", "t_bbbbbbbbbbbb"]
 SUCCESS, FAILURE, PARTIAL, UNKNOWN = Outcome

@@ -34,8 +34,8 @@ from flex_mcp.library import Library
 from flex_mcp.library.turns import Turns
 from flex_mcp.llm import AnthropicLLM
 from flex_mcp.models import Curation, Experience, Fields, Road
+from flex_mcp.models.briefs import Reply, Turn
 from flex_mcp.prompting import Prompts
-from flex_mcp.turns import Reply, Turn
 
 pytestmark = pytest.mark.anyio
 

@@ -38,7 +38,6 @@ from support.terminal import run
 from flex_mcp import open_library
 from flex_mcp.errors import FullDiskError, InputError, NotFoundError
 from flex_mcp.exchange import Format, export_library, import_file
-from flex_mcp.forgotten import Choice
 from flex_mcp.library import Library
 from flex_mcp.library.candidates import Search, answer
 from flex_mcp.models import (
@@ -54,6 +53,7 @@ from flex_mcp.models import (
     Step,
     StepKind,
 )
+from flex_mcp.models.forgetting import Choice
 from flex_mcp.sqlite import SqliteStore, cleaning
 from flex_mcp.sqlite import file as sqlite_file
 from flex_mcp.sqlite.writing import SqliteWriting

@@ -36,8 +36,8 @@ from flex_mcp.errors import ModelError, ModelServiceError
 from flex_mcp.library import Library
 from flex_mcp.llm import MAX_TOKENS, AnthropicLLM
 from flex_mcp.models import Action, DecisionKind, Road
+from flex_mcp.models.briefs import Message, Prompt, Reply, Stop, Turn
 from flex_mcp.prompting import Prompts
-from flex_mcp.turns import Message, Prompt, Reply, Stop, Turn
 from flex_mcp.updater import UpdaterAnswer
 from flex_mcp.validation import parsed, schema_of
 

@@ -16,9 +16,9 @@ from test_briefing import EVIL, PIECES, an_experience
 from flex_mcp.errors import AnswerError
 from flex_mcp.llm import WINDOW
 from flex_mcp.models import Action, Experience, Lesson, Placement
+from flex_mcp.models.briefs import Prompt, Shown
 from flex_mcp.prompting import Prompts
 from flex_mcp.server import sampling
-from flex_mcp.turns import Prompt, Shown
 from flex_mcp.updater import placement, question
 
 NEAR = [[f"e_{n:012d}" for n in ids] for ids in ([0, 1], [], [1, 2])]  # of three lessons

@@ -17,8 +17,8 @@ from flex_mcp.errors import InputError
 from flex_mcp.quoting import one_line
 
 if TYPE_CHECKING:
-    from flex_mcp.forgotten import Checked, Choice, Cleaned, Stems
     from flex_mcp.library.forgetting import Forgotten, Plan
+    from flex_mcp.models.forgetting import Checked, Choice, Cleaned, Stems
 
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -63,7 +63,7 @@ def forget(
     Ids stand alone; of the options all that are given must fit. An experience takes no trajectory
     along. Automatic copies of the library are deleted, and known backups named.
     """
-    from flex_mcp.forgotten import Choice
+    from flex_mcp.models.forgetting import Choice
     from flex_mcp.sqlite.copies import copies_of
 
     choice = Choice(ids=tuple(ids), domain=domain, text=text, before=_time(older_than, before))

@@ -61,9 +61,9 @@ from flex_mcp.store import BACKUPS, Reading, Store, Writing
 from flex_mcp.validation import check_encodable
 
 if TYPE_CHECKING:
-    from flex_mcp.forgotten import Choice, Cleaned  # late: few processes forget
     from flex_mcp.library.forgetting import Forgotten, Job, Plan
     from flex_mcp.library.importing import Bundle, Imported, Into, NewEntry
+    from flex_mcp.models.forgetting import Choice, Cleaned  # late: few processes forget
 
 REMEMBERED = 100  # backups whose paths are kept
 PATIENCE = 60.0  # seconds that other programs are waited for

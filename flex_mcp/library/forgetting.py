@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flex_mcp.errors import InputError, LibraryError, NotFoundError
-from flex_mcp.forgotten import Choice, Cleaned, Kind, Stems
 from flex_mcp.library import stemming
 from flex_mcp.library.placing import snapshot_of
 from flex_mcp.library.stemming import Tie
 from flex_mcp.models import clean_domain
+from flex_mcp.models.forgetting import Choice, Cleaned, Kind, Stems
 from flex_mcp.store import Reading, Store, Writing
 
 TITLES = 20  # shown of each kind

@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from flex_mcp.forgotten import Choice, Held, Kind
 from flex_mcp.models import Experience, Revision, RevisionKind, Snapshot
+from flex_mcp.models.forgetting import Choice, Held, Kind
 
 
 class Tie(StrEnum):

@@ -19,7 +19,7 @@ from flex_mcp.sqlite.writing import SqliteWriting
 from flex_mcp.store import FORGETTING
 
 if TYPE_CHECKING:
-    from flex_mcp.forgotten import Cleaned
+    from flex_mcp.models.forgetting import Cleaned
 
 
 class SqliteStore:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from flex_mcp.forgotten import Checked, Cleaned
+from flex_mcp.models.forgetting import Checked, Cleaned
 from flex_mcp.sqlite import file
 from flex_mcp.sqlite.copies import copies_of
 from flex_mcp.sqlite.file import QUERIES, runner

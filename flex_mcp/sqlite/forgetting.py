@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import apsw
 
-from flex_mcp.forgotten import Held, Kind, Stems
+from flex_mcp.models.forgetting import Held, Kind, Stems
 from flex_mcp.sqlite import rows, search_index
 from flex_mcp.sqlite.file import runner
 from flex_mcp.store import FORGETTING

@@ -23,15 +23,15 @@ from flex_mcp.models import (
     Vectors,
     Write,
 )
+from flex_mcp.models.briefs import Turn
 from flex_mcp.sqlite import rows, search_index
 from flex_mcp.sqlite.file import QUERIES, runner
 from flex_mcp.sqlite.search_index import SearchIndex
 from flex_mcp.store import Entry, EntryPart, Scored, Standing, Term
 from flex_mcp.tokens import tokens
-from flex_mcp.turns import Turn
 
 if TYPE_CHECKING:
-    from flex_mcp.forgotten import Held, Kind
+    from flex_mcp.models.forgetting import Held, Kind
 
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
 NAMED = 20  # ids of what it touched that a write names

@@ -34,9 +34,9 @@ from flex_mcp.models import (
     Write,
     Zone,
 )
+from flex_mcp.models.briefs import Prompt, Reply, Turn
 from flex_mcp.store import Scored, Standing
 from flex_mcp.tokens import tokens as known_tokens
-from flex_mcp.turns import Prompt, Reply, Turn
 from flex_mcp.validation import adapter
 
 T = TypeVar("T")

@@ -26,15 +26,15 @@ from flex_mcp.models import (
     new_id,
     utc_now,
 )
+from flex_mcp.models.briefs import Reply, Turn
 from flex_mcp.sqlite import rows, search_index
 from flex_mcp.sqlite.reading import NAMED, SqliteReading, staging_name
 from flex_mcp.sqlite.search_index import OwnChanges, SearchIndex
 from flex_mcp.store import EPOCH, Entry, Scored
 from flex_mcp.tokens import tokens
-from flex_mcp.turns import Reply, Turn
 
 if TYPE_CHECKING:
-    from flex_mcp.forgotten import Stems
+    from flex_mcp.models.forgetting import Stems
 
 KEPT = 100_000  # signatures; older ones go
 

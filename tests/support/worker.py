@@ -19,9 +19,9 @@ from flex_mcp.app import App
 from flex_mcp.choosing import Watcher, use
 from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.errors import FlexError
-from flex_mcp.forgotten import Choice
 from flex_mcp.library import Library
 from flex_mcp.models import Action, Filter, Lesson, Level, Outcome, Trajectory, Zone
+from flex_mcp.models.forgetting import Choice
 from flex_mcp.sqlite import SqliteStore
 from flex_mcp.sqlite import cleaning as sqlite_cleaning
 from flex_mcp.sqlite import forgetting as sqlite_forgetting

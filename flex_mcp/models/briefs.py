@@ -1,9 +1,45 @@
-"""What is said to an LLM and what it says: a brief's turns, as the library keeps them."""
+"""Briefs and conversations: which trajectories a model is asked about, and what was said."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
+
+from flex_mcp.models.experiences import Decision
+from flex_mcp.models.vocabulary import TRAJECTORIES, Road
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which trajectories a brief should be about: those named, or the pending ones.
+
+    The first and those of its task come first; `alike` takes no others.
+    """
+
+    ids: Sequence[str] | None = None
+    limit: int = TRAJECTORIES
+    alike: bool = False
+    skip: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """A question about some trajectories; it claims them until `expires_at`.
+
+    `rendered` is the brief as the calling assistant got it (empty on other roads), `prompts` the
+    versions of its prompts, `answer_hash` and `decisions` what came back.
+    """
+
+    id: str
+    trajectory_ids: tuple[str, ...]
+    rendered: str
+    created_at: datetime
+    expires_at: datetime
+    road: Road = Road.ASSISTANT
+    prompts: str | None = None
+    answer_hash: str | None = None
+    decisions: tuple[Decision, ...] = ()
 
 
 class Stop(StrEnum):

@@ -1,0 +1,84 @@
+"""History and statistics: writes, changes, moments, costs and counts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from flex_mcp.models.experiences import Revision
+from flex_mcp.models.searches import Vectors
+from flex_mcp.models.vocabulary import Road
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One transaction: who wrote what, and when.
+
+    `verb` is the Library's or a message batch's; `ids` are the first of what was touched, in order,
+    and `touched` is how many there were. `process` is the id that the system gave it.
+    """
+
+    number: int
+    at: datetime
+    client: str
+    process: int
+    verb: str
+    ids: tuple[str, ...]
+    touched: int
+
+
+class Place(NamedTuple):
+    """Where a page of experiences ends, in the order of their time."""
+
+    created_at: datetime
+    id: str
+
+
+class Moment(NamedTuple):
+    """A point in a library's history: the number of its last change.
+
+    A restore begins another epoch: numbers of different ones are not of one history.
+    """
+
+    epoch: str | None = None
+    number: int = 0
+
+
+class Changes(NamedTuple):
+    """What happened after some moment; `whole` is False where it was too much to list."""
+
+    last: Moment
+    revisions: Sequence[Revision]
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What was asked of one model by one road; tokens are None where nobody counts them."""
+
+    road: Road
+    model: str
+    questions: int
+    input_tokens: int | None
+    output_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """Counts over the whole library; the keys of `domains` are whole paths, "" for none."""
+
+    library_id: str
+    schema_version: int
+    vectors: Vectors | None
+    experiences: int
+    by_status: Mapping[str, int]
+    by_zone: Mapping[str, int]
+    by_level: Mapping[str, int]
+    by_domain: Mapping[str, int]
+    trajectories: int
+    by_state: Mapping[str, int]
+    retrievals: int
+    revisions: int
+    last_change: datetime | None
+    spent: tuple[Spent, ...] = ()
+    held: int = 0  # bytes that each process which searches holds in memory

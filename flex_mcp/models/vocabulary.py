@@ -1,0 +1,196 @@
+"""Vocabulary: the closed sets, the limits and the kinds of text that all values share.
+
+Limits are part of the types, as plain markers: `validation.checked` enforces them where a value
+comes in from outside. `about` describes a field in its published schema.
+Times are aware datetimes in UTC.
+"""
+
+import re
+import unicodedata
+from dataclasses import fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Interval, Len, Predicate
+
+TASK_LIMIT = 20_000  # characters of a task, and of a query
+TRAJECTORY_LIMIT = 5 * 1024 * 1024  # bytes of one trajectory
+STEPS_LIMIT = 10_000  # of one trajectory; each is a value of its own, whatever it holds
+LESSON_LIMIT = 8_000  # characters of a lesson's text
+LESSONS_LIMIT = 50  # lessons in one call
+MERGED_LESSON_LIMIT = 4_000  # characters of a lesson after a merge
+MERGED_EXAMPLES_LIMIT = 8  # examples after a merge
+TRAJECTORIES = 5  # in one brief
+TITLE_LIMIT = 120
+WHEN_LIMIT = 2_000
+DOMAIN_LIMIT = 200
+NAME_LIMIT = 300  # characters; a client's name has 200 at most, a file's 255 bytes
+TAG_LIMIT = 60
+TAGS_LIMIT = 20
+
+
+class Zone(StrEnum):
+    """Where the lesson comes from: success, failure, or failure turned into success."""
+
+    GOLDEN = "golden"
+    WARNING = "warning"
+    MIXED = "mixed"
+
+
+class Level(StrEnum):
+    """How general it is, most general first (FLEX §3: strategies, patterns, cases)."""
+
+    PRINCIPLE = "principle"
+    PATTERN = "pattern"
+    INSTANCE = "instance"
+
+
+class Outcome(StrEnum):
+    SUCCESS = "success"
+    FAILURE = "failure"
+    PARTIAL = "partial"
+    UNKNOWN = "unknown"
+
+
+class VerifiedBy(StrEnum):
+    TESTS = "tests"
+    ENVIRONMENT = "environment"
+    USER = "user"
+    GROUND_TRUTH = "ground_truth"
+    SELF = "self"
+    NONE = "none"
+
+
+class StepKind(StrEnum):
+    THOUGHT = "thought"
+    ACTION = "action"
+    OBSERVATION = "observation"
+    MESSAGE = "message"
+    FEEDBACK = "feedback"
+
+
+class TrajectoryState(StrEnum):
+    PENDING = "pending"
+    DISTILLED = "distilled"
+    SKIPPED = "skipped"
+
+
+class Status(StrEnum):
+    """Only active experiences are served."""
+
+    ACTIVE = "active"
+    QUARANTINED = "quarantined"
+    RETIRED = "retired"
+
+
+class Action(StrEnum):
+    """What a lesson asks for; the Library's decision answers it."""
+
+    ADD = "add"
+    MERGE = "merge"
+    DISCARD = "discard"
+    SUPERSEDE = "supersede"
+
+
+class DecisionKind(StrEnum):
+    ADD = "add"
+    MERGE = "merge"
+    DISCARD = "discard"
+    SUPERSEDE = "supersede"
+    REFUSED = "refused"
+
+
+class Road(StrEnum):
+    """Who wrote the lessons: they came with the trajectory, or somebody was asked."""
+
+    AGENT = "agent"
+    ANTHROPIC = "anthropic"
+    SAMPLING = "sampling"
+    ASSISTANT = "assistant"
+
+
+class Curation(StrEnum):
+    """What a person or agent may do to one experience."""
+
+    APPROVE = "approve"
+    QUARANTINE = "quarantine"
+    RETIRE = "retire"
+    RESTORE = "restore"
+    EDIT = "edit"
+    REVERT = "revert"
+
+
+class RevisionKind(StrEnum):
+    """What a revision changed. A revert is written as the change that it makes."""
+
+    ADD = "add"
+    MERGE = "merge"
+    SUPERSEDE = "supersede"
+    EDIT = "edit"
+    RETIRE = "retire"
+    RESTORE = "restore"
+    QUARANTINE = "quarantine"
+    APPROVE = "approve"
+
+
+def fold(text: str) -> str:
+    """Unicode, case and white space folded: what makes two texts identical."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def clean_domain(domain: str | None) -> str | None:
+    """A path of folded, non-empty segments, or None: `" Math//Geometry/"` is `math/geometry`."""
+    segments = [fold(segment) for segment in (domain or "").split("/")]
+    return "/".join(segment for segment in segments if segment) or None
+
+
+def _is_said(text: str) -> bool:
+    return bool(text.strip())
+
+
+def _is_clean(domain: str | None) -> bool:
+    return domain == clean_domain(domain)
+
+
+def _is_id(text: str) -> bool:
+    return re.fullmatch(r"[etr]_[a-z2-7]{12}", text) is not None
+
+
+NOT_BLANK = Predicate(_is_said)
+Id = Annotated[str, Len(0, 100)]
+Task = Annotated[str, Len(1, TASK_LIMIT), NOT_BLANK]
+Title = Annotated[str, Len(1, TITLE_LIMIT), NOT_BLANK]
+When = Annotated[str, Len(0, WHEN_LIMIT)]
+LessonText = Annotated[str, Len(1, LESSON_LIMIT), NOT_BLANK]
+Example = Annotated[str, Len(1, 4_000), NOT_BLANK]
+Examples = Annotated[tuple[Example, ...], Len(0, 20)]
+Domain = Annotated[str, Len(0, DOMAIN_LIMIT)]
+Tag = Annotated[str, Len(1, TAG_LIMIT), NOT_BLANK]
+Tags = Annotated[tuple[Tag, ...], Len(0, TAGS_LIMIT)]
+Priority = Annotated[int, Interval(ge=1, le=5)]
+# Of what a library keeps; a text there may be longer than what comes in by a tool: FLEX's are.
+OurId = Annotated[str, Predicate(_is_id)]
+CleanDomain = Annotated[Domain | None, Predicate(_is_clean)]
+Count = Annotated[int, Interval(ge=0, lt=2**53)]
+
+
+def about(text: str) -> dict[str, str]:
+    """What the published schema says of a field, as its metadata."""
+    return {"description": text}
+
+
+class Strict:
+    """A value that takes no field it does not know, where it comes in from outside."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar = {"extra": "forbid", "revalidate_instances": "always"}
+
+
+def values_of(value: object, kind: type) -> dict[str, Any]:
+    """The fields that a dataclass names, as `value`, which may hold more, has them."""
+    return {field.name: getattr(value, field.name) for field in fields(kind)}
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
