@@ -34,13 +34,7 @@ from wire import Server, ours, started
 
 from flex_mcp.exchange import export_file, import_file
 from flex_mcp.library import Library
-from flex_mcp.models import (
-    DecisionKind,
-    Lesson,
-    Outcome,
-    VerifiedBy,
-    clean_domain,
-)
+from flex_mcp.models import DecisionKind, Lesson, Outcome, VerifiedBy, clean_domain
 
 SIZES = 1, 3, 10, 30  # experiences of each label; the whole stream follows
 OWN = 0, 1, 3, 10  # of the heir's and the newcomer's own

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from testbed import goal, print_table, write
 
-from flex_mcp.redaction import find_secrets, redact
+from flex_mcp.safety.redaction import find_secrets, redact
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 LINES: Sequence[Any] = tuple(import_module("support.labelled_secrets").lines())

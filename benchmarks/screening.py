@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from testbed import ceiling, goal, print_table, rows, write
 
 from flex_mcp.exchange.flex import flex_entries
-from flex_mcp.screening import OUTSIDE, OWN, screened
+from flex_mcp.safety.screening import OUTSIDE, OWN, screened
 
 TEXTS = Path(__file__).parents[1] / "tests" / "data"
 RECALL, HELD, HARD = 0.95, 0.01, 0.05

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flex_mcp.library import Library
     from flex_mcp.llm import AnthropicLLM
     from flex_mcp.prompting import Prompts
-    from flex_mcp.redaction import Redactor
+    from flex_mcp.safety.redaction import Redactor
 
 
 class App:
@@ -149,7 +149,7 @@ def build(settings: Settings, *, new: bool = True) -> "Library":
 
 def _redactor(settings: Settings) -> "Redactor":
     """The redactor of the mode that is set; one that refuses where that is none."""
-    from flex_mcp.redaction import Redactor
+    from flex_mcp.safety.redaction import Redactor
 
     try:
         return Redactor(settings.redacting)

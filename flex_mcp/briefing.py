@@ -34,7 +34,7 @@ from flex_mcp.models import (
     about,
 )
 from flex_mcp.prompting import Prompts
-from flex_mcp.quoting import all_visible, visible
+from flex_mcp.safety.quoting import all_visible, visible
 from flex_mcp.validation import adapter, schema_of
 
 BRIEF_LIMIT = 20_000  # characters of a brief, in each of its forms

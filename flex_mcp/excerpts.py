@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from flex_mcp.models import TRAJECTORY_LIMIT, Experience, RecordedTrajectory, Step
-from flex_mcp.quoting import facts, quoted, quoted_lesson
+from flex_mcp.safety.quoting import facts, quoted, quoted_lesson
 
 T = TypeVar("T")
 

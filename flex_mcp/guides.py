@@ -7,7 +7,7 @@ from flex_mcp import uris
 from flex_mcp.answers import hit_alone, pages
 from flex_mcp.app import App
 from flex_mcp.models import Domain, Found, Strict, Task
-from flex_mcp.quoting import one_line, quoted
+from flex_mcp.safety.quoting import one_line, quoted
 from flex_mcp.uris import JSON, MARKDOWN
 from flex_mcp.validation import checked
 

@@ -13,7 +13,7 @@ from flex_mcp.llm import LLM, OTHERWISE, STAY
 from flex_mcp.models import Road
 from flex_mcp.models.briefs import Prompt, Reply, Stop, Turn
 from flex_mcp.prompting import Prompts
-from flex_mcp.quoting import one_line
+from flex_mcp.safety.quoting import one_line
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from flex_mcp.excerpts import cut
 from flex_mcp.models import Action, Experience, Lesson, Placement, Strict, When
 from flex_mcp.models.briefs import Message, Prompt, Shown
 from flex_mcp.prompting import Prompts
-from flex_mcp.quoting import one_line, quoted, quoted_lesson
+from flex_mcp.safety.quoting import one_line, quoted, quoted_lesson
 from flex_mcp.validation import checked, parsed, schema_of
 
 NEAREST = 4  # experiences shown beside a lesson

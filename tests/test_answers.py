@@ -37,7 +37,7 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.models import Snapshot as Kept
-from flex_mcp.quoting import NATURE, visible
+from flex_mcp.safety.quoting import NATURE, visible
 
 LIMITS: dict[Detail, int] = {"concise": 6_000, "detailed": 40_000}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -31,7 +31,7 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.prompting import Prompts
-from flex_mcp.quoting import visible
+from flex_mcp.safety.quoting import visible
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PIECES = [

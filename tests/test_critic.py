@@ -18,7 +18,7 @@ from flex_mcp.llm import WINDOW
 from flex_mcp.models import Lesson, Level, Outcome, RecordedTrajectory, Step, StepKind, Zone
 from flex_mcp.models.briefs import Prompt
 from flex_mcp.prompting import Prompts
-from flex_mcp.quoting import visible
+from flex_mcp.safety.quoting import visible
 from flex_mcp.server import sampling
 
 IDS = ["t_aaaaaaaaaaaa", "t_bbbbbbbbbbbb"]

@@ -8,15 +8,7 @@ from support.fakes import LESSONS, Clock, a_lesson, a_trajectory, add, ids, one,
 
 from flex_mcp.errors import NotFoundError
 from flex_mcp.library import Library
-from flex_mcp.models import (
-    Action,
-    Curation,
-    DecisionKind,
-    Level,
-    RevisionKind,
-    Status,
-    Zone,
-)
+from flex_mcp.models import Action, Curation, DecisionKind, Level, RevisionKind, Status, Zone
 
 
 def test_a_malformed_lesson_is_refused_alone(quick: Library) -> None:

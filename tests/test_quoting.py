@@ -16,7 +16,7 @@ from flex_mcp.app import App
 from flex_mcp.cli import main
 from flex_mcp.library import Library
 from flex_mcp.models import Agent, Curation, Hit
-from flex_mcp.quoting import NATURE, UNSEEN, UNUSUAL, all_visible, visible
+from flex_mcp.safety.quoting import NATURE, UNSEEN, UNUSUAL, all_visible, visible
 from flex_mcp.server import build_server
 
 DRAWN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"

@@ -23,7 +23,7 @@ from support import labelled_secrets
 from support.fakes import FakeEmbedder, a_lesson, a_trajectory, fake_library
 from support.labelled_secrets import BASE64, PROVIDERS, Line, drawn, lines, pieces, private_key
 
-from flex_mcp import open_library, redaction
+from flex_mcp import open_library
 from flex_mcp.app import App
 from flex_mcp.cli import main
 from flex_mcp.errors import SettingError
@@ -41,8 +41,9 @@ from flex_mcp.models import (
     StepKind,
     new_id,
 )
-from flex_mcp.redaction import redact
-from flex_mcp.redaction.vocabulary import vocabulary
+from flex_mcp.safety import redaction
+from flex_mcp.safety.redaction import redact
+from flex_mcp.safety.redaction.vocabulary import vocabulary
 from flex_mcp.server import build_server
 from flex_mcp.settings import Redacting
 
@@ -181,11 +182,11 @@ def test_any_text_is_taken(text: str) -> None:
 
 def patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
     """Every regular expression that is run over a text."""
-    for module in pkgutil.iter_modules(redaction.__path__, "flex_mcp.redaction."):
+    for module in pkgutil.iter_modules(redaction.__path__, "flex_mcp.safety.redaction."):
         for name, value in vars(importlib.import_module(module.name)).items():
             if isinstance(value, re.Pattern):
                 yield f"{module.name}.{name}", value
-    placed = importlib.import_module("flex_mcp.redaction.placed")
+    placed = importlib.import_module("flex_mcp.safety.redaction.placed")
     for form in vocabulary().forms:
         yield form.kind, re.compile(form.regex)
     for needle, regex in placed.COMMANDS:

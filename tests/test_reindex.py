@@ -25,15 +25,7 @@ from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.errors import EmbedderError
 from flex_mcp.library import Library
 from flex_mcp.library.background import BACKGROUND
-from flex_mcp.models import (
-    Action,
-    Curation,
-    DecisionKind,
-    Fields,
-    Filter,
-    TrajectoryState,
-    new_id,
-)
+from flex_mcp.models import Action, Curation, DecisionKind, Fields, Filter, TrajectoryState, new_id
 from flex_mcp.sqlite import SqliteStore
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flex_mcp.exchange.flex import flex_entries
-from flex_mcp.screening import normal, screened
+from flex_mcp.safety.screening import normal, screened
 
 HALVES = ("first", "second")
 

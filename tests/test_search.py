@@ -15,13 +15,7 @@ from support.fakes import LESSONS, a_lesson, add, ids
 
 from flex_mcp import open_library
 from flex_mcp.library import Library
-from flex_mcp.models import (
-    Action,
-    Found,
-    Level,
-    Outcome,
-    Zone,
-)
+from flex_mcp.models import Action, Found, Level, Outcome, Zone
 
 
 def test_an_empty_library_has_nothing_relevant(library: Library) -> None:

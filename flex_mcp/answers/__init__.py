@@ -33,7 +33,7 @@ from flex_mcp.models import (
     Zone,
     values_of,
 )
-from flex_mcp.quoting import (
+from flex_mcp.safety.quoting import (
     NATURE,
     all_visible,
     facts,
@@ -44,7 +44,7 @@ from flex_mcp.quoting import (
     tags_line,
     visible,
 )
-from flex_mcp.redaction import redaction_note
+from flex_mcp.safety.redaction import redaction_note
 from flex_mcp.validation import adapter
 
 CONCISE_LIMIT = 6_000  # characters of each form

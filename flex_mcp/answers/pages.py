@@ -32,7 +32,7 @@ from flex_mcp.models import (
     Status,
     Zone,
 )
-from flex_mcp.quoting import NATURE, facts, named, one_line, quoted, quoted_lesson
+from flex_mcp.safety.quoting import NATURE, facts, named, one_line, quoted, quoted_lesson
 
 if TYPE_CHECKING:
     from flex_mcp.library import Library

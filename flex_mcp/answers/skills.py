@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from flex_mcp.answers import DETAILED_LIMIT, origin_text
 from flex_mcp.models import Experience
-from flex_mcp.quoting import facts, one_line, quoted_lesson
+from flex_mcp.safety.quoting import facts, one_line, quoted_lesson
 
 NAME_LIMIT = 64  # characters, by the Agent Skills specification
 GENERAL = "general"  # the skill of experiences without a domain

@@ -14,7 +14,7 @@ from flex_mcp.answers import Answer
 from flex_mcp.app import App
 from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, say, with_library
 from flex_mcp.errors import InputError
-from flex_mcp.quoting import one_line
+from flex_mcp.safety.quoting import one_line
 
 if TYPE_CHECKING:
     from flex_mcp.library.forgetting import Forgotten, Plan

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from flex_mcp.answers import Answer, distill_answer, group_lines, plain
 from flex_mcp.answers.pages import listed
 from flex_mcp.models import Experience, Level, Road, Vectors, Write
-from flex_mcp.quoting import one_line
-from flex_mcp.redaction import redaction_note
+from flex_mcp.safety.quoting import one_line
+from flex_mcp.safety.redaction import redaction_note
 
 if TYPE_CHECKING:
     from flex_mcp.backlog import Report

@@ -56,7 +56,7 @@ from flex_mcp.models import (
     new_id,
     utc_now,
 )
-from flex_mcp.redaction import Redactor
+from flex_mcp.safety.redaction import Redactor
 from flex_mcp.store import BACKUPS, Reading, Store, Writing
 from flex_mcp.validation import check_encodable
 

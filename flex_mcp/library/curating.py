@@ -23,7 +23,7 @@ from flex_mcp.models import (
     clean_domain,
     values_of,
 )
-from flex_mcp.redaction import Redactor, redaction_note
+from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.store import Reading, Store, Writing
 
 EDITABLE = ("zone", "level", "title", "when", "lesson", "examples", "domain", "tags", "priority")

@@ -24,7 +24,7 @@ from flex_mcp.models import (
     new_id,
     values_of,
 )
-from flex_mcp.redaction import Redactor
+from flex_mcp.safety.redaction import Redactor
 from flex_mcp.store import Entry, EntryPart, Reading, Store, Writing
 
 BATCH = 64

@@ -10,15 +10,8 @@ from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.evidence import starting_priority
 from flex_mcp.library.placing import Placing, Proposal
 from flex_mcp.library.quarantine import from_outside, names, screened, screened_lesson
-from flex_mcp.models import (
-    Decision,
-    DecisionKind,
-    Lesson,
-    Origin,
-    RecordedTrajectory,
-    Snapshot,
-)
-from flex_mcp.redaction import Redactor, redaction_note
+from flex_mcp.models import Decision, DecisionKind, Lesson, Origin, RecordedTrajectory, Snapshot
+from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.store import Store, Writing
 from flex_mcp.validation import checked
 

@@ -37,7 +37,7 @@ from flex_mcp.models import (
 from flex_mcp.store import Writing
 
 if TYPE_CHECKING:
-    from flex_mcp.screening import Screened
+    from flex_mcp.safety.screening import Screened
 
 CANDIDATES = 3
 

@@ -19,11 +19,11 @@ from flex_mcp.models import (
 )
 
 if TYPE_CHECKING:
-    from flex_mcp.screening import Screened
+    from flex_mcp.safety.screening import Screened
 
 
 def screened(*texts: str) -> "Screened":
-    from flex_mcp import screening  # late: most processes only search
+    from flex_mcp.safety import screening  # late: most processes only search
 
     return screening.screened(texts)
 

@@ -17,7 +17,7 @@ from flex_mcp.models import (
     new_id,
     values_of,
 )
-from flex_mcp.redaction import Redactor, spread_private
+from flex_mcp.safety.redaction import Redactor, spread_private
 from flex_mcp.store import Writing
 from flex_mcp.validation import checked
 

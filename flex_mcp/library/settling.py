@@ -11,7 +11,7 @@ from flex_mcp.library import briefs, curating
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import PreparedLessons, place, prepare
 from flex_mcp.models import Brief, Curation, Decision, Fields, Origin, Placement
-from flex_mcp.redaction import Redactor
+from flex_mcp.safety.redaction import Redactor
 from flex_mcp.store import Store, Writing
 
 

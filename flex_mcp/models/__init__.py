@@ -1,15 +1,6 @@
 """The values of the product: frozen, and named as the vocabulary names them."""
 
-from flex_mcp.models.briefs import (
-    Brief,
-    Message,
-    Prompt,
-    Reply,
-    Shown,
-    Stop,
-    Turn,
-    Wanted,
-)
+from flex_mcp.models.briefs import Brief, Message, Prompt, Reply, Shown, Stop, Turn, Wanted
 from flex_mcp.models.experiences import (
     SHORT_NAMES,
     Candidate,
@@ -23,32 +14,10 @@ from flex_mcp.models.experiences import (
     Snapshot,
     fingerprint,
 )
-from flex_mcp.models.history import (
-    Changes,
-    Moment,
-    Place,
-    Spent,
-    Statistics,
-    Write,
-)
-from flex_mcp.models.ids import (
-    new_id,
-)
-from flex_mcp.models.searches import (
-    Counters,
-    Filter,
-    Found,
-    Hit,
-    Retrieval,
-    Vectors,
-)
-from flex_mcp.models.trajectories import (
-    Agent,
-    Recorded,
-    RecordedTrajectory,
-    Step,
-    Trajectory,
-)
+from flex_mcp.models.history import Changes, Moment, Place, Spent, Statistics, Write
+from flex_mcp.models.ids import new_id
+from flex_mcp.models.searches import Counters, Filter, Found, Hit, Retrieval, Vectors
+from flex_mcp.models.trajectories import Agent, Recorded, RecordedTrajectory, Step, Trajectory
 from flex_mcp.models.vocabulary import (
     DOMAIN_LIMIT,
     LESSON_LIMIT,

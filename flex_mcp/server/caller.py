@@ -6,8 +6,8 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from starlette.requests import Request
 
-from flex_mcp.quoting import one_line
-from flex_mcp.redaction import redact
+from flex_mcp.safety.quoting import one_line
+from flex_mcp.safety.redaction import redact
 from flex_mcp.server.limits import MAX_NAME
 from flex_mcp.settings import Access
 

@@ -25,7 +25,7 @@ from flex_mcp import guides
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError, InputError
 from flex_mcp.guides import Guide
-from flex_mcp.quoting import named
+from flex_mcp.safety.quoting import named
 from flex_mcp.server import sdk
 from flex_mcp.server.caller import client_name
 

@@ -32,7 +32,7 @@ from flex_mcp.answers.skills import skills
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError, InputError, NotFoundError
 from flex_mcp.models import Experience, Place, Zone
-from flex_mcp.quoting import one_line, visible
+from flex_mcp.safety.quoting import one_line, visible
 from flex_mcp.server import sdk
 from flex_mcp.server.audience import Audience
 from flex_mcp.uris import JSON, MARKDOWN

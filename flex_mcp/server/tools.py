@@ -25,7 +25,7 @@ from flex_mcp.briefing import SaveArguments
 from flex_mcp.consent import ConsentPending
 from flex_mcp.errors import FlexError
 from flex_mcp.llm import ReplyPending
-from flex_mcp.quoting import visible
+from flex_mcp.safety.quoting import visible
 from flex_mcp.server import asking, elicitation, sampling
 from flex_mcp.server.audience import Audience
 from flex_mcp.server.caller import client_name, only_reads

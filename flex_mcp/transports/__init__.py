@@ -21,7 +21,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError, JSONRPCNotification
 
 from flex_mcp.app import App
-from flex_mcp.quoting import one_line
+from flex_mcp.safety.quoting import one_line
 from flex_mcp.server import build_server, sdk
 from flex_mcp.transports.limits import REFUSED, Lines
 

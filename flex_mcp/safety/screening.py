@@ -16,9 +16,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from flex_mcp import phrases
-from flex_mcp.phrases import Hit
-from flex_mcp.quoting import FLAG, one_line
+from flex_mcp.safety import phrases
+from flex_mcp.safety.phrases import Hit
+from flex_mcp.safety.quoting import FLAG, one_line
 
 OWN, OUTSIDE = 0.7, 0.5  # held back from this score on: lessons of one's own work, and from outside
 QUOTE = 60  # characters of what was found

@@ -6,8 +6,8 @@ A provider's form is searched only where its needle is in the text.
 import re
 from collections.abc import Iterator
 
-from flex_mcp.redaction.spans import Span, is_random
-from flex_mcp.redaction.vocabulary import PREFIXED, Form, vocabulary
+from flex_mcp.safety.redaction.spans import Span, is_random
+from flex_mcp.safety.redaction.vocabulary import PREFIXED, Form, vocabulary
 
 ARMOUR_LIMIT = 64 * 1024  # characters of a private key, its armour included
 LEAST_KEY = re.compile(r"[A-Za-z0-9+/]{24}")

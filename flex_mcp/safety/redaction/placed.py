@@ -8,7 +8,7 @@ import binascii
 import re
 from collections.abc import Iterator
 
-from flex_mcp.redaction.spans import Span, is_random
+from flex_mcp.safety.redaction.spans import Span, is_random
 
 HOST = "://"
 LEAST_TOKEN, LEAST_DIGITS = 16, 3  # of a token that does not look random

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from flex_mcp.redaction.spans import Span, is_random
-from flex_mcp.redaction.vocabulary import word_set
+from flex_mcp.safety.redaction.spans import Span, is_random
+from flex_mcp.safety.redaction.vocabulary import word_set
 
 NAME_LIMIT = 60  # characters of a name
 VALUE_LIMIT = 512  # characters of a value; a longer one is no password, but may be a token

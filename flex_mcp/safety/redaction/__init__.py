@@ -1,6 +1,6 @@
 """Secrets out of what is kept: each becomes `[redacted:KIND]`, and how many there were is told."""
 
-from flex_mcp.redaction.redactor import (
+from flex_mcp.safety.redaction.redactor import (
     Redactor,
     find_secrets,
     redact,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
 from flex_mcp.errors import InputError, SettingError
-from flex_mcp.redaction.spans import Span, is_random, merged
+from flex_mcp.safety.redaction.spans import Span, is_random, merged
 from flex_mcp.settings import Redacting
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ def _spans(text: str, mode: Redacting) -> Iterator[Span]:
         yield from _private(text)
     if mode is Redacting.OFF:
         return
-    from flex_mcp.redaction import known, named, placed
+    from flex_mcp.safety.redaction import known, named, placed
 
     spans = [*known.secrets(text), *placed.secrets(text), *named.secrets(text)]
     if mode is Redacting.STRICT:
@@ -207,7 +207,7 @@ def _name(value: Mapping[Any, Any], key: Any) -> Any:
 
 
 def _keyed(key: str, item: str) -> tuple[str, int]:
-    from flex_mcp.redaction import named
+    from flex_mcp.safety.redaction import named
 
     name = named.named(key)
     given = named.Given(item, 0, "assign", quoted=True)
