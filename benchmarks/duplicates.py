@@ -54,7 +54,7 @@ from flex_mcp.errors import EmbedderError
 from flex_mcp.exchange.flex import RULE, parts_of, title_of
 from flex_mcp.models import Level, Snapshot, Zone, fingerprint
 from flex_mcp.ranking import function_words
-from flex_mcp.sqlite import SqliteStore
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 PAIRS = Path(__file__).parents[1] / "tests" / "data" / "near_duplicates.jsonl"
 MODEL = FASTEMBED + "sentence-transformers/all-MiniLM-L6-v2"

@@ -27,7 +27,7 @@ from flex_mcp.library import Library
 from flex_mcp.library.candidates import Search, candidates
 from flex_mcp.models import Filter, Level
 from flex_mcp.settings import Settings
-from flex_mcp.sqlite import SqliteStore
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -132,7 +132,7 @@ def build(settings: Settings, *, new: bool = True) -> "Library":
     """
     from flex_mcp import embedder
     from flex_mcp.library import Library
-    from flex_mcp.sqlite import SqliteStore
+    from flex_mcp.storage.sqlite.store import SqliteStore
 
     def load(name: str, fetch: bool) -> embedder.Embedder:  # noqa: FBT001  a seam of two words
         return embedder.load(

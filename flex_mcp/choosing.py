@@ -110,7 +110,7 @@ def _listed() -> Iterator[Offer]:
 
 def _used(settings: "Settings") -> str:
     """The embedder of the library, or of the one that would be made."""
-    from flex_mcp.sqlite import look
+    from flex_mcp.storage.sqlite.store import look
 
     made_by = look(settings.library).made_by if settings.library.is_file() else None
     return made_by.embedder if made_by else settings.embedder or STATIC

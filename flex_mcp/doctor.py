@@ -125,7 +125,7 @@ def _sqlite_vec() -> Check:
     try:
         import apsw
 
-        from flex_mcp.sqlite.file import EXTENSION
+        from flex_mcp.storage.sqlite.file import EXTENSION
     except ImportError as error:
         return Check(name, State.FAULT, f"it cannot be imported ({error})", REINSTALL)
     connection = apsw.Connection(":memory:")
@@ -239,7 +239,7 @@ def _new_library(path: Path) -> Check:
 
 def _opened(path: Path) -> "tuple[Check, Vectors | None]":
     try:
-        from flex_mcp.sqlite import look
+        from flex_mcp.storage.sqlite.store import look
 
         found = look(path)
     except FlexError as error:
@@ -260,8 +260,8 @@ def _opened(path: Path) -> "tuple[Check, Vectors | None]":
 def _contents(path: Path) -> Iterator[Check]:
     """All of the file is read; one that is no library of ours is no case for this check."""
     try:
-        from flex_mcp.sqlite import look
-        from flex_mcp.sqlite.repair import wrong_with
+        from flex_mcp.storage.sqlite.repair import wrong_with
+        from flex_mcp.storage.sqlite.store import look
 
         wrong = wrong_with(path)
     except (ImportError, FlexError):

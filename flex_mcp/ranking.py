@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from flex_mcp.models import Level
-from flex_mcp.store import Scored, Standing, Term
+from flex_mcp.storage.protocol import Scored, Standing, Term
 
 DEPTH = 100  # candidates of each list and level
 LIKENESS = 0.4  # share of the comparison token by token, beside words and vectors

@@ -11,7 +11,7 @@ from statistics import fmean, pstdev
 from typing import NamedTuple
 
 from flex_mcp.ranking import logistic, word_list
-from flex_mcp.store import Scored, Term
+from flex_mcp.storage.protocol import Scored, Term
 
 RELEVANT = 0.5
 SMALL_LIBRARY = 20  # below it, document frequencies say little

@@ -9,8 +9,8 @@ from flex_mcp import open_library
 from flex_mcp.analysis import expanded
 from flex_mcp.library.candidates import Search, candidates
 from flex_mcp.models import Filter
-from flex_mcp.sqlite import SqliteStore
-from flex_mcp.store import Term
+from flex_mcp.storage.protocol import Term
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 WORDS = st.text(st.sampled_from("aZbY01_./:-'(éß 如何데이タグ"), max_size=40)
 

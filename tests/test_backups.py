@@ -29,9 +29,10 @@ from flex_mcp.errors import (
     NotALibraryError,
 )
 from flex_mcp.models import Moment, Outcome
-from flex_mcp.sqlite import SqliteStore, copies, restoring
-from flex_mcp.sqlite import file as sqlite_file
-from flex_mcp.sqlite.health import Health, health
+from flex_mcp.storage.sqlite import backups, restore
+from flex_mcp.storage.sqlite import file as sqlite_file
+from flex_mcp.storage.sqlite.health import Health, health
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 CHANCE = random.Random()  # noqa: S311  no secret: when to kill
 HAMMER = "Hold the hammer at the end of its handle"
@@ -167,7 +168,7 @@ def test_a_backup_that_fails_leaves_nothing(
         raise apsw.FullError
 
     with fake_library(path.parent, FakeEmbedder()) as library:
-        monkeypatch.setattr(copies, "settle", full)
+        monkeypatch.setattr(backups, "settle", full)
         with pytest.raises(FullDiskError, match="no room"):
             library.backup(tmp_path / "copy.db")
     assert names(tmp_path) == {"here"}
@@ -219,7 +220,7 @@ def test_restoring_brings_back_what_was_and_keeps_what_is(path: Path, backup: Pa
     assert lessons(path) == [HAMMER]
     assert lessons(Path(answer["copy"])) == [HAMMER, ANCHOR]
     assert (answer["experiences"], answer["damaged"]) == (1, None)
-    assert copies.copies_of(path) == [Path(answer["copy"])]
+    assert backups.copies_of(path) == [Path(answer["copy"])]
     done_json("restore", answer["copy"], "--yes", "--library", path)
     assert lessons(path) == [HAMMER, ANCHOR]
     assert health(path) == Health()
@@ -227,7 +228,7 @@ def test_restoring_brings_back_what_was_and_keeps_what_is(path: Path, backup: Pa
 
 def test_restoring_often_keeps_the_last_three_copies(path: Path, backup: Path) -> None:
     made = [done_json("restore", backup, "--yes", "--library", path)["copy"] for _ in range(5)]
-    assert sorted(map(str, copies.copies_of(path))) == sorted(made[-3:])
+    assert sorted(map(str, backups.copies_of(path))) == sorted(made[-3:])
 
 
 def test_a_copy_of_the_users_own_is_never_among_those_that_go(path: Path, backup: Path) -> None:
@@ -372,7 +373,7 @@ def test_processes_that_write_all_the_time_do_not_stop_a_restore_and_lose_nothin
 def test_nobody_writes_between_the_copy_of_what_is_there_and_the_restore(
     path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = copies.before
+    keep = backups.before
 
     def then_write(path: Path, why: str) -> Path:
         kept = keep(path, why)
@@ -385,8 +386,8 @@ def test_nobody_writes_between_the_copy_of_what_is_there_and_the_restore(
         return kept
 
     tried: list[list[str]] = []
-    monkeypatch.setattr(copies, "before", then_write)
-    kept = restoring.restore(path, backup).copy
+    monkeypatch.setattr(backups, "before", then_write)
+    kept = restore.restore(path, backup).copy
     assert kept
     assert tried == [lessons(kept)]
     assert lessons(path) == [HAMMER]
@@ -416,7 +417,7 @@ def test_a_library_that_is_being_written_for_long_is_not_restored(
     writer = apsw.Connection(str(path))
     writer.execute("BEGIN IMMEDIATE")
     with pytest.raises(BusyLibraryError, match="nothing was changed; close it and try again"):
-        restoring.restore(path, backup)
+        restore.restore(path, backup)
     writer.execute("ROLLBACK")
     writer.close()
     assert lessons(path) == [HAMMER, ANCHOR]
@@ -446,7 +447,7 @@ def test_a_damaged_library_is_moved_aside_whole_when_a_backup_takes_its_place(
     kept = Path(answer["damaged"])
     assert kept.read_bytes() == before
     assert kept.with_name(kept.name + "-wal").read_bytes() == b"what was left"
-    assert set(copies.copies_of(path)) >= {kept}
+    assert set(backups.copies_of(path)) >= {kept}
     assert answer["copy"] is None
 
 
@@ -523,7 +524,7 @@ def test_a_backup_that_cannot_be_used_changes_nothing(
     spoil_it(backup)
     before, there = path.read_bytes(), names(path.parent)
     with pytest.raises(error, match=str(backup)):
-        restoring.restore(path, backup)
+        restore.restore(path, backup)
     assert (path.read_bytes(), names(path.parent)) == (before, there)
 
 
@@ -588,16 +589,16 @@ def test_a_backup_with_another_page_size_is_restored(path: Path, backup: Path) -
 def test_a_restore_that_is_stopped_changes_nothing_and_leaves_no_half(
     path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = copies.before
+    keep = backups.before
 
     def stop(path: Path, why: str) -> None:
         keep(path, why)
         raise KeyboardInterrupt
 
     before = names(path.parent)
-    monkeypatch.setattr(copies, "before", stop)
+    monkeypatch.setattr(backups, "before", stop)
     with pytest.raises(KeyboardInterrupt):
-        restoring.restore(path, backup)
+        restore.restore(path, backup)
     assert lessons(path) == [HAMMER, ANCHOR]
     (kept,) = names(path.parent) - before
     assert kept.startswith("library.db.before-restore-")
@@ -628,7 +629,7 @@ def test_the_half_of_a_copy_that_a_kill_left_is_among_the_copies_to_forget(path:
     halves = [path.with_name(name) for name in names]
     for half in halves:
         shutil.copy(path, half)
-    assert copies.copies_of(path) == halves
+    assert backups.copies_of(path) == halves
 
 
 def test_the_half_of_a_copy_that_is_a_day_old_is_swept_away(path: Path) -> None:

@@ -21,7 +21,7 @@ from support.fakes import (
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library import Library
 from flex_mcp.models import DecisionKind, TrajectoryState, Wanted
-from flex_mcp.sqlite import SqliteStore
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 
 def state(library: Library, trajectory_id: str) -> TrajectoryState:

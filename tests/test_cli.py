@@ -17,7 +17,7 @@ from support.terminal import done, done_json, process, refused, run
 from flex_mcp import __version__, open_library
 from flex_mcp.cli import main
 from flex_mcp.models import Curation, Level, Zone
-from flex_mcp.sqlite.file import MIGRATIONS
+from flex_mcp.storage.sqlite.file import MIGRATIONS
 
 LESSON = {
     "zone": "golden",
@@ -662,7 +662,7 @@ async def test_a_library_that_cannot_be_used_is_refused_and_left_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
     state: Callable[[Path], Any],
 ) -> None:
-    monkeypatch.setattr("flex_mcp.sqlite.file.BUSY_SECONDS", 0)
+    monkeypatch.setattr("flex_mcp.storage.sqlite.file.BUSY_SECONDS", 0)
     with state(path) as sentence:
         before = content(path)
         async with connected(path) as client:
@@ -675,7 +675,7 @@ async def test_a_library_that_cannot_be_used_is_refused_and_left_as_it_is(
 def test_a_locked_library_is_searched_all_the_same(
     path: Path, at: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flex_mcp.sqlite.file.BUSY_SECONDS", 0)
+    monkeypatch.setattr("flex_mcp.storage.sqlite.file.BUSY_SECONDS", 0)
     with locked(path):
         assert done_json("search", QUERY, *at)["hits"]
 

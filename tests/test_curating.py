@@ -25,7 +25,7 @@ from flex_mcp.models import (
     Status,
     Zone,
 )
-from flex_mcp.sqlite import SqliteStore
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 
 @pytest.fixture(scope="module")

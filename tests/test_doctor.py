@@ -116,7 +116,7 @@ def test_a_package_that_cannot_be_imported_is_a_fault_and_the_rest_is_looked_at(
 def test_an_extension_that_does_not_load_is_a_fault_and_the_rest_is_looked_at(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flex_mcp.sqlite.file.EXTENSION", str(tmp_path / "gone"))
+    monkeypatch.setattr("flex_mcp.storage.sqlite.file.EXTENSION", str(tmp_path / "gone"))
     for name in ("sqlite-vec", "library"):
         state, says = found(name)
         assert (state, says.count("install flex-mcp again")) == ("fault", 1)

@@ -367,7 +367,7 @@ def test_settings_that_would_refuse_the_embedder_afterwards_are_named(
 def test_a_locked_library_is_refused_before_the_model_is_looked_for(
     at: tuple[str, str], path: Path, folder: str, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flex_mcp.sqlite.file.BUSY_SECONDS", 0)
+    monkeypatch.setattr("flex_mcp.storage.sqlite.file.BUSY_SECONDS", 0)
     with locked(path):
         assert "locked" in refused("embedder", "use", SMALL, "--path", folder, *at)
     assert not kept.exists()

@@ -36,7 +36,7 @@ from flex_mcp.models import (
     Trajectory,
     Zone,
 )
-from flex_mcp.sqlite import SqliteStore
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 Entry = dict[str, Any]
 

@@ -57,9 +57,9 @@ from flex_mcp import __version__, open_library
 from flex_mcp.errors import BusyLibraryError, FullDiskError
 from flex_mcp.library import Library
 from flex_mcp.models import Action, Curation, Status, Wanted
-from flex_mcp.sqlite import SqliteStore
-from flex_mcp.sqlite.file import MIGRATIONS
-from flex_mcp.sqlite.writing import SqliteWriting
+from flex_mcp.storage.sqlite.file import MIGRATIONS
+from flex_mcp.storage.sqlite.store import SqliteStore
+from flex_mcp.storage.sqlite.transaction import SqliteWriting
 
 if sys.platform == "win32":
     pytest.skip("rights, signals and limits of POSIX", allow_module_level=True)
@@ -476,7 +476,7 @@ def test_a_locked_library_is_searched_and_not_written(
     holder = start("hold-lock", path)
     holder.go()
     assert holder.line() == {"held": True}
-    monkeypatch.setattr("flex_mcp.sqlite.file.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("flex_mcp.storage.sqlite.file.BUSY_SECONDS", 0.1)
     with open_library(path) as library:
         assert library.search(QUERY).hits
         with pytest.raises(BusyLibraryError) as refused:

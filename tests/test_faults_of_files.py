@@ -28,7 +28,7 @@ from support.processes import Worker
 from support.stdio_server import served
 
 from flex_mcp import open_library
-from flex_mcp.sqlite.file import MIGRATIONS
+from flex_mcp.storage.sqlite.file import MIGRATIONS
 
 if sys.platform == "win32":
     pytest.skip("rights, signals and limits of POSIX", allow_module_level=True)

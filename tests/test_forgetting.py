@@ -54,9 +54,10 @@ from flex_mcp.models import (
     StepKind,
 )
 from flex_mcp.models.forgetting import Choice
-from flex_mcp.sqlite import SqliteStore, cleaning
-from flex_mcp.sqlite import file as sqlite_file
-from flex_mcp.sqlite.writing import SqliteWriting
+from flex_mcp.storage.sqlite import file as sqlite_file
+from flex_mcp.storage.sqlite import purge
+from flex_mcp.storage.sqlite.store import SqliteStore
+from flex_mcp.storage.sqlite.transaction import SqliteWriting
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -455,7 +456,7 @@ def test_free_pages_that_a_cleaning_leaves_are_found(
 ) -> None:
     trajectory_id = quick.record(a_trajectory("x", transcript=long_text())).trajectory_id
     with monkeypatch.context() as patch:
-        patch.setattr(cleaning.Cleaning, "_rewrite", nothing)
+        patch.setattr(purge.Cleaning, "_rewrite", nothing)
         forgotten = quick.forget(Choice(ids=(trajectory_id,)))
     assert not forgotten.done
     assert re.search(r"still found, \d+ free pages: run ", forgotten.cleaned.unfinished or "")
@@ -763,7 +764,7 @@ def test_a_disk_that_is_full_while_cleaning_leaves_the_job_unfinished(
         raise apsw.FullError
 
     with monkeypatch.context() as patch:
-        patch.setattr(cleaning.Cleaning, "_rewrite", full)
+        patch.setattr(purge.Cleaning, "_rewrite", full)
         result = run("forget", gone[0], "--yes", "--library", str(path))
     assert result.exit_code == 1
     assert "The file is not clean yet." in result.stdout

@@ -43,7 +43,7 @@ from flex_mcp.errors import InputError
 from flex_mcp.exchange import export_library, import_text
 from flex_mcp.library import Library
 from flex_mcp.models import Outcome
-from flex_mcp.sqlite import SqliteStore
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 ENTRY: dict[str, Any] = {
     "method": "Count residues. Then add them up.\nMind the carry.",

@@ -32,8 +32,8 @@ from flex_mcp.models import (
     Trajectory,
     Zone,
 )
-from flex_mcp.sqlite import file as sqlite_file
-from flex_mcp.sqlite.search_index import LEVELS, ZONES
+from flex_mcp.storage.sqlite import file as sqlite_file
+from flex_mcp.storage.sqlite.search_index import LEVELS, ZONES
 
 WORDS = ["pin", "compiler", "token", "invoice", "cursor", "diagram", "garden", "zebra", "moon"]
 PHRASES = [*WORDS, *(f"{one} {other}" for one in WORDS for other in WORDS)]

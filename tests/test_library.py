@@ -23,8 +23,8 @@ from flex_mcp import open_library
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library import Library
 from flex_mcp.models import Agent, DecisionKind, Outcome, Step, StepKind, TrajectoryState
-from flex_mcp.sqlite import SqliteStore
-from flex_mcp.sqlite.writing import SqliteWriting
+from flex_mcp.storage.sqlite.store import SqliteStore
+from flex_mcp.storage.sqlite.transaction import SqliteWriting
 
 
 def test_a_trajectory_is_kept_as_it_was_given(quick: Library, clock: Clock) -> None:

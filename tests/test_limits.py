@@ -31,7 +31,7 @@ from flex_mcp.errors import InputError, NotALibraryError
 from flex_mcp.library import Library
 from flex_mcp.server import build_server
 from flex_mcp.server import limits as kept
-from flex_mcp.sqlite import rows
+from flex_mcp.storage.sqlite import rows
 from flex_mcp.transports import connections, room
 from flex_mcp.transports.limits import MAX_MESSAGE, MAX_VALUES, too_many_values
 from flex_mcp.validation import checked

@@ -26,7 +26,7 @@ from flex_mcp.errors import EmbedderError
 from flex_mcp.library import Library
 from flex_mcp.library.background import BACKGROUND
 from flex_mcp.models import Action, Curation, DecisionKind, Fields, Filter, TrajectoryState, new_id
-from flex_mcp.sqlite import SqliteStore
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 
 def test_a_library_is_served_by_the_embedder_that_made_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from flex_mcp import relevance
 from flex_mcp.models import Level, Zone
 from flex_mcp.relevance import Background, Features
-from flex_mcp.store import Scored, Term
+from flex_mcp.storage.protocol import Scored, Term
 
 
 @pytest.mark.parametrize(

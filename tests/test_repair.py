@@ -19,9 +19,9 @@ from support.terminal import run
 from flex_mcp import open_library
 from flex_mcp.library import Library
 from flex_mcp.models import Action, Curation, Filter
-from flex_mcp.sqlite import copies
-from flex_mcp.sqlite import file as sqlite_file
-from flex_mcp.sqlite.health import Health, health
+from flex_mcp.storage.sqlite import backups
+from flex_mcp.storage.sqlite import file as sqlite_file
+from flex_mcp.storage.sqlite.health import Health, health
 
 MAIN = {
     "meta": "name <> 'relevance'",
@@ -384,7 +384,7 @@ def test_a_damaged_file_that_is_open_elsewhere_is_not_replaced(path: Path) -> No
     assert "open: end the programs that use it" in result.stderr
     assert path.read_bytes() == data
     assert repaired(path)["saved"]["experiences"] == 9
-    assert copies.copies_of(path)[0].read_bytes() == data
+    assert backups.copies_of(path)[0].read_bytes() == data
 
 
 def test_nothing_to_repair_is_said_where_there_is_no_file(tmp_path: Path) -> None:

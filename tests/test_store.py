@@ -38,10 +38,11 @@ from flex_mcp.models import (
     Zone,
     new_id,
 )
-from flex_mcp.sqlite import SqliteStore, search_index
-from flex_mcp.sqlite.matrix import Matrix
-from flex_mcp.sqlite.search_index import SearchIndex
-from flex_mcp.store import Reading, Store, Writing
+from flex_mcp.storage.protocol import Reading, Store, Writing
+from flex_mcp.storage.sqlite import search_index
+from flex_mcp.storage.sqlite.matrix import Matrix
+from flex_mcp.storage.sqlite.search_index import SearchIndex
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EMBEDDER = FakeEmbedder()

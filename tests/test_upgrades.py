@@ -32,12 +32,13 @@ from flex_mcp import __version__, open_library
 from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.errors import FullDiskError, NewerLibraryError
 from flex_mcp.models import Status, TrajectoryState
-from flex_mcp.sqlite import SqliteStore, copies
-from flex_mcp.sqlite import file as sqlite_file
-from flex_mcp.sqlite.health import Health, health
-from flex_mcp.sqlite.repair import mend
-from flex_mcp.sqlite.restoring import restore
-from flex_mcp.store import migrations
+from flex_mcp.storage.protocol import migrations
+from flex_mcp.storage.sqlite import backups
+from flex_mcp.storage.sqlite import file as sqlite_file
+from flex_mcp.storage.sqlite.health import Health, health
+from flex_mcp.storage.sqlite.repair import mend
+from flex_mcp.storage.sqlite.restore import restore
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 ALL = migrations(files("flex_mcp") / "sql" / "sqlite")
 RELEASED = range(1, 7)
@@ -307,7 +308,7 @@ def test_a_backup_of_an_old_schema_is_restored_and_brought_up_to_date(
     assert version_of(path) == len(ALL)
     assert health(path) == Health()
     assert [row["id"] for row in rows_of(path)["experiences"]] == [*LESSONS]
-    assert copies.copies_of(path) == []
+    assert backups.copies_of(path) == []
 
 
 def test_a_damaged_library_of_an_old_schema_is_mended(old: Path) -> None:
@@ -334,9 +335,9 @@ def test_a_copy_of_what_it_was_stays_beside_a_library_that_was_brought_up_to_dat
     open_library(old).close()
     open_library(old).close()
     if version == len(ALL):
-        assert copies.copies_of(old) == []
+        assert backups.copies_of(old) == []
         return
-    (copy,) = copies.copies_of(old)
+    (copy,) = backups.copies_of(old)
     assert copy.name.startswith(f"{old.name}.schema-{version}-2")
     assert copy.suffix == ".bak"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
@@ -352,7 +353,7 @@ def test_the_terminal_is_told_once_that_a_library_was_brought_up_to_date(tmp_pat
     an_old_library(path, 2)
     command = [sys.executable, "-m", "flex_mcp", "list", "--json", "--library", str(path)]
     first = subprocess.run(command, capture_output=True, text=True, check=True)
-    (copy,) = copies.copies_of(path)
+    (copy,) = backups.copies_of(path)
     assert first.stderr == (
         f"flex-mcp: the library {path} was brought from schema 2 to {len(ALL)}; a copy of it as it "
         f"was is {copy}\n"
@@ -385,7 +386,7 @@ def test_a_new_library_leaves_no_copy(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
     for name in ("new.db", "empty.db"):
         SqliteStore(tmp_path / name).close()
-        assert copies.copies_of(tmp_path / name) == []
+        assert backups.copies_of(tmp_path / name) == []
 
 
 def test_of_many_migrations_the_last_three_copies_are_kept(
@@ -397,7 +398,7 @@ def test_of_many_migrations_the_last_three_copies_are_kept(
         grown = [*grown, f"CREATE TABLE more{number} (x) "]
         monkeypatch.setattr(sqlite_file, "MIGRATIONS", grown)
         SqliteStore(path).close()
-    kept = [int(one.name.split("schema-")[1].split("-")[0]) for one in copies.copies_of(path)]
+    kept = [int(one.name.split("schema-")[1].split("-")[0]) for one in backups.copies_of(path)]
     assert sorted(kept) == [len(ALL) + 2, len(ALL) + 3, len(ALL) + 4]
 
 
@@ -434,7 +435,7 @@ def test_a_copy_that_cannot_be_made_whole_stops_the_migration(
     an_old_library(path, 3)
     before = digests(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(copies, "copy", full)
+        patched.setattr(backups, "copy", full)
         with pytest.raises(FullDiskError):
             SqliteStore(path)
     assert digests(tmp_path) == before
@@ -453,7 +454,7 @@ def test_processes_that_open_an_old_library_at_once_bring_it_up_to_date_once(
     for worker in workers:
         worker.go()
     assert {line["library_id"] for worker in workers for line in worker.end()} == {"l_oldoldoldold"}
-    (copy,) = copies.copies_of(path)
+    (copy,) = backups.copies_of(path)
     assert rows_of(copy) == before
     assert health(path) == Health()
 
@@ -635,7 +636,7 @@ def test_what_a_program_of_each_schema_wrote_is_here_today(
     for table in ("trajectories", "revisions"):
         (row,), (known,) = before[table], after[table]
         assert {name: known[name] for name in row} == row
-    (copy,) = copies.copies_of(path)
+    (copy,) = backups.copies_of(path)
     assert rows_of(copy) == before
     assert health(path) == Health()
 

@@ -22,7 +22,7 @@ from flex_mcp.errors import ClientCommandError, FlexError, InputError
 if TYPE_CHECKING:
     from flex_mcp.clients.installing import Change, Clients, Report
     from flex_mcp.doctor import Check
-    from flex_mcp.sqlite.repair import Mended
+    from flex_mcp.storage.sqlite.repair import Mended
 
 CLIENTS, SCOPES = [*map(str, ClientName)], [*map(str, Scope)]
 SAID = {  # by `Made`
@@ -192,7 +192,7 @@ def doctor_answer(checks: "list[Check]") -> Answer:
 
 
 def _repair(path: Path, *, as_json: bool) -> None:
-    from flex_mcp.sqlite.repair import mend
+    from flex_mcp.storage.sqlite.repair import mend
 
     mended = mend(path)
     if mended.found:

@@ -20,7 +20,7 @@ from flex_mcp.errors import InputError
 from flex_mcp.settings import Settings, absolute
 
 if TYPE_CHECKING:
-    from flex_mcp.sqlite.restoring import Restored
+    from flex_mcp.storage.sqlite.restore import Restored
 
 
 @click.command()
@@ -51,7 +51,7 @@ def restore(*, file: str, yes: bool, library: str | None, as_json: bool) -> None
     It is kept beside the library. Programs that have the library open go on with what was
     restored; a library that is damaged or missing must not be open anywhere.
     """
-    from flex_mcp.sqlite.restoring import restore as restored
+    from flex_mcp.storage.sqlite.restore import restore as restored
 
     path = Settings.from_environment(library or before_the_command()).library
     backup = absolute(file)

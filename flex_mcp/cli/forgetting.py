@@ -64,7 +64,7 @@ def forget(
     along. Automatic copies of the library are deleted, and known backups named.
     """
     from flex_mcp.models.forgetting import Choice
-    from flex_mcp.sqlite.copies import copies_of
+    from flex_mcp.storage.sqlite.backups import copies_of
 
     choice = Choice(ids=tuple(ids), domain=domain, text=text, before=_time(older_than, before))
     _check(choice, finish=finish)

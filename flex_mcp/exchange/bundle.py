@@ -22,7 +22,7 @@ from flex_mcp.models import (
     Revision,
     Snapshot,
 )
-from flex_mcp.store import Entry, Reading
+from flex_mcp.storage.protocol import Entry, Reading
 from flex_mcp.validation import adapter
 
 NAME, FORMAT = "flex-mcp", 1

@@ -28,7 +28,7 @@ from flex_mcp.models import (
     clean_domain,
     fingerprint,
 )
-from flex_mcp.store import Entry
+from flex_mcp.storage.protocol import Entry
 
 METHOD, RULE, TRAJECTORY = "method", "rule", "revised_trajectory"
 WEIGHTS = {"golden": 1.0, "warning": 0.8, "mixed": 0.9}  # as the authors' files have them

@@ -57,7 +57,7 @@ from flex_mcp.models import (
     utc_now,
 )
 from flex_mcp.safety.redaction import Redactor
-from flex_mcp.store import BACKUPS, Reading, Store, Writing
+from flex_mcp.storage.protocol import BACKUPS, Reading, Store, Writing
 from flex_mcp.validation import check_encodable
 
 if TYPE_CHECKING:

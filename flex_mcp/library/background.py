@@ -11,7 +11,7 @@ from flex_mcp.embedder import Embedder
 from flex_mcp.library.candidates import Search, candidates, features_of
 from flex_mcp.models import Filter
 from flex_mcp.relevance import Background, Features
-from flex_mcp.store import Reading
+from flex_mcp.storage.protocol import Reading
 
 if TYPE_CHECKING:
     import numpy as np

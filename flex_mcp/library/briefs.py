@@ -21,7 +21,7 @@ from flex_mcp.models import (
     Wanted,
     fingerprint,
 )
-from flex_mcp.store import Reading, Writing
+from flex_mcp.storage.protocol import Reading, Writing
 from flex_mcp.validation import adapter
 
 

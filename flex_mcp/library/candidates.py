@@ -9,7 +9,7 @@ from flex_mcp import ranking, relevance
 from flex_mcp.models import Filter, Hit, Level, Snapshot, Zone
 from flex_mcp.ranking import Ranked
 from flex_mcp.relevance import Background, Features
-from flex_mcp.store import Reading, Scored, Term
+from flex_mcp.storage.protocol import Reading, Scored, Term
 from flex_mcp.tokens import tokens
 
 NEAR_TOP = 0.75  # share of the best hit's cosine from which an outranked warning still fits

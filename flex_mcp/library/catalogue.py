@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from flex_mcp.models import Changes, Experience, Moment, Place
-from flex_mcp.store import EPOCH, Reading, Store
+from flex_mcp.storage.protocol import EPOCH, Reading, Store
 
 MANY = 1_000  # changes at once that are not looked at one by one
 

@@ -24,7 +24,7 @@ from flex_mcp.models import (
     values_of,
 )
 from flex_mcp.safety.redaction import Redactor, redaction_note
-from flex_mcp.store import Reading, Store, Writing
+from flex_mcp.storage.protocol import Reading, Store, Writing
 
 EDITABLE = ("zone", "level", "title", "when", "lesson", "examples", "domain", "tags", "priority")
 

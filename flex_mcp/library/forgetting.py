@@ -15,7 +15,7 @@ from flex_mcp.library.placing import snapshot_of
 from flex_mcp.library.stemming import Tie
 from flex_mcp.models import clean_domain
 from flex_mcp.models.forgetting import Choice, Cleaned, Kind, Stems
-from flex_mcp.store import Reading, Store, Writing
+from flex_mcp.storage.protocol import Reading, Store, Writing
 
 TITLES = 20  # shown of each kind
 

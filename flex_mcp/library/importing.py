@@ -25,7 +25,7 @@ from flex_mcp.models import (
     values_of,
 )
 from flex_mcp.safety.redaction import Redactor
-from flex_mcp.store import Entry, EntryPart, Reading, Store, Writing
+from flex_mcp.storage.protocol import Entry, EntryPart, Reading, Store, Writing
 
 BATCH = 64
 

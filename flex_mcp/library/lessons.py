@@ -12,7 +12,7 @@ from flex_mcp.library.placing import Placing, Proposal
 from flex_mcp.library.quarantine import from_outside, names, screened, screened_lesson
 from flex_mcp.models import Decision, DecisionKind, Lesson, Origin, RecordedTrajectory, Snapshot
 from flex_mcp.safety.redaction import Redactor, redaction_note
-from flex_mcp.store import Store, Writing
+from flex_mcp.storage.protocol import Store, Writing
 from flex_mcp.validation import checked
 
 RawLesson = Lesson | Mapping[str, object]

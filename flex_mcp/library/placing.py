@@ -34,7 +34,7 @@ from flex_mcp.models import (
     new_id,
     values_of,
 )
-from flex_mcp.store import Writing
+from flex_mcp.storage.protocol import Writing
 
 if TYPE_CHECKING:
     from flex_mcp.safety.screening import Screened

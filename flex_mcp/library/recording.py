@@ -18,7 +18,7 @@ from flex_mcp.models import (
     values_of,
 )
 from flex_mcp.safety.redaction import Redactor, spread_private
-from flex_mcp.store import Writing
+from flex_mcp.storage.protocol import Writing
 from flex_mcp.validation import checked
 
 

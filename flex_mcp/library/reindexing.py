@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from flex_mcp.embedder import Embedder
 from flex_mcp.models import Filter, Vectors
-from flex_mcp.store import Store
+from flex_mcp.storage.protocol import Store
 
 VERB = "reindex"
 BATCH = 64  # texts embedded between two transactions: a kill loses at most these

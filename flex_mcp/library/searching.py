@@ -12,7 +12,7 @@ from flex_mcp.library import background
 from flex_mcp.library.candidates import Search, answer, by_words, candidates
 from flex_mcp.library.embedders import Embedders
 from flex_mcp.models import Experience, Filter, Hit
-from flex_mcp.store import EPOCH, Store
+from flex_mcp.storage.protocol import EPOCH, Store
 
 LATER = 1.0  # seconds until a background is measured aside: the search that asks has ended then
 AT_ONCE = 200  # experiences up to which a search measures the background itself: 0.2 s

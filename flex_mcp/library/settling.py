@@ -12,7 +12,7 @@ from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import PreparedLessons, place, prepare
 from flex_mcp.models import Brief, Curation, Decision, Fields, Origin, Placement
 from flex_mcp.safety.redaction import Redactor
-from flex_mcp.store import Store, Writing
+from flex_mcp.storage.protocol import Store, Writing
 
 
 class _DryRun(Exception):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flex_mcp.embedder import Embedder
 from flex_mcp.errors import EmbedderError
 from flex_mcp.models import Filter, Vectors
-from flex_mcp.store import Store
+from flex_mcp.storage.protocol import Store
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from flex_mcp.library.briefs import open_for
 from flex_mcp.models import Brief
 from flex_mcp.models.briefs import Reply, Turn
 from flex_mcp.safety.redaction import Redactor
-from flex_mcp.store import Store, Writing
+from flex_mcp.storage.protocol import Store, Writing
 
 
 class Turns:

@@ -31,7 +31,7 @@ from flex_mcp.models import (
     Zone,
     new_id,
 )
-from flex_mcp.sqlite import SqliteStore
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 LESSONS = [
     "Pin the compiler version in the build image before a release.",

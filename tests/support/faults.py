@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 
 from flex_mcp import __version__, open_library
-from flex_mcp.sqlite.file import MIGRATIONS
+from flex_mcp.storage.sqlite.file import MIGRATIONS
 from support.fakes import a_lesson, add
 from support.stdio_server import Pipes, initialized, served
 

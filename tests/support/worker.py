@@ -22,9 +22,9 @@ from flex_mcp.errors import FlexError
 from flex_mcp.library import Library
 from flex_mcp.models import Action, Filter, Lesson, Level, Outcome, Trajectory, Zone
 from flex_mcp.models.forgetting import Choice
-from flex_mcp.sqlite import SqliteStore
-from flex_mcp.sqlite import cleaning as sqlite_cleaning
-from flex_mcp.sqlite import forgetting as sqlite_forgetting
+from flex_mcp.storage.sqlite import forgetting as sqlite_forgetting
+from flex_mcp.storage.sqlite import purge as sqlite_cleaning
+from flex_mcp.storage.sqlite.store import SqliteStore
 
 NOBODY = 65534
 WORDS = [

@@ -15,7 +15,7 @@ import apsw
 
 from flex_mcp.errors import FlexError, NotALibraryError
 from flex_mcp.models import Outcome, Vectors
-from flex_mcp.sqlite import file, rows, search_index
+from flex_mcp.storage.sqlite import file, rows, search_index
 
 DERIVED = {"chunks", "tokens", "staged"}  # tables made of the others
 NONE = {"evidence": "[]", "retrieval_ids": "[]", "trajectory_ids": "[]"}  # kept in other tables

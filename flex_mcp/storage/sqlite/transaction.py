@@ -27,10 +27,10 @@ from flex_mcp.models import (
     utc_now,
 )
 from flex_mcp.models.briefs import Reply, Turn
-from flex_mcp.sqlite import rows, search_index
-from flex_mcp.sqlite.reading import NAMED, SqliteReading, staging_name
-from flex_mcp.sqlite.search_index import OwnChanges, SearchIndex
-from flex_mcp.store import EPOCH, Entry, Scored
+from flex_mcp.storage.protocol import EPOCH, Entry, Scored
+from flex_mcp.storage.sqlite import rows, search_index
+from flex_mcp.storage.sqlite.search_index import OwnChanges, SearchIndex
+from flex_mcp.storage.sqlite.snapshot import NAMED, SqliteReading, staging_name
 from flex_mcp.tokens import tokens
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ KEPT = 100_000  # signatures; older ones go
 
 
 class SqliteWriting(SqliteReading):
-    """See `flex_mcp.store.Writing`. No triggers: they fail on vec0 under `trusted_schema=OFF`."""
+    """See `flex_mcp.storage.protocol.Writing`. No triggers: they fail on vec0 under `trusted_schema=OFF`."""
 
     def __init__(self, connection: apsw.Connection, index: SearchIndex) -> None:
         super().__init__(connection, index)
@@ -224,7 +224,7 @@ class SqliteWriting(SqliteReading):
                 )
 
     def forget(self, stems: "Stems") -> None:
-        from flex_mcp.sqlite import forgetting  # late: few processes forget
+        from flex_mcp.storage.sqlite import forgetting  # late: few processes forget
 
         forgetting.forget(self._connection, stems)
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import apsw
 
 from flex_mcp.errors import InputError, NotALibraryError
-from flex_mcp.sqlite import SqliteStore, copies, file, migrating
-from flex_mcp.sqlite.health import health
-from flex_mcp.sqlite.locking import check_unused
-from flex_mcp.sqlite.rescuing import Rescued, is_ours, rescue
-from flex_mcp.sqlite.restoring import put_instead
-from flex_mcp.sqlite.search_index import SearchIndex
-from flex_mcp.sqlite.writing import SqliteWriting
+from flex_mcp.storage.sqlite import backups, file, migrate
+from flex_mcp.storage.sqlite.health import health
+from flex_mcp.storage.sqlite.locking import check_unused
+from flex_mcp.storage.sqlite.restore import put_instead
+from flex_mcp.storage.sqlite.salvage import Rescued, is_ours, rescue
+from flex_mcp.storage.sqlite.search_index import SearchIndex
+from flex_mcp.storage.sqlite.store import SqliteStore
+from flex_mcp.storage.sqlite.transaction import SqliteWriting
 
 HEADLESS = "its first page cannot be read"
 
@@ -86,9 +87,9 @@ def _renewed(path: Path, found: tuple[str, ...]) -> Mended:
             f"{path} is no library of flex-mcp; it was left as it is: name another with --library"
         )
     check_unused(path)
-    with copies.temporary(path) as made, file.plain_errors(made):
+    with backups.temporary(path) as made, file.plain_errors(made):
         with contextlib.closing(file.connect(made)) as new:
-            migrating.migrate(made, new)
+            migrate.migrate(made, new)
             rescued = rescue(path, new)
             if not rescued.saved["experiences"] + rescued.saved["trajectories"]:
                 raise NotALibraryError(
@@ -98,7 +99,7 @@ def _renewed(path: Path, found: tuple[str, ...]) -> Mended:
             _made_sound(new)
             unembedded = _unembedded(new)
             new.pragma("journal_mode", "delete")
-        copies.check_whole(made, made)
+        backups.check_whole(made, made)
         damaged = put_instead(made, path)
     return _said(found, rescued, damaged, unembedded)
 
@@ -118,7 +119,7 @@ def _said(
 
 def _made_sound(new: apsw.Connection) -> None:
     """Make what is derived anew."""
-    migrating.complete(new)
+    migrate.complete(new)
     new.execute("BEGIN IMMEDIATE")
     SqliteWriting(new, SearchIndex()).rebuild()
     new.execute("COMMIT")

@@ -22,9 +22,9 @@ import apsw
 
 from flex_mcp.errors import LibraryError
 from flex_mcp.models import Experience, Origin, Snapshot, values_of
-from flex_mcp.sqlite import copies, file, rows, search_index
-from flex_mcp.sqlite.health import DERIVED, as_mappings, unreadable
-from flex_mcp.sqlite.sentences import beside
+from flex_mcp.storage.sqlite import backups, file, rows, search_index
+from flex_mcp.storage.sqlite.errors import beside
+from flex_mcp.storage.sqlite.health import DERIVED, as_mappings, unreadable
 
 Values = tuple[Any, ...]
 Key = int | str
@@ -104,7 +104,7 @@ def _take_vectors(path: Path, new: apsw.Connection) -> None:
 @contextlib.contextmanager
 def _opened(path: Path, tables: "Mapping[str, _Table]") -> Generator[apsw.Connection]:
     """A copy of the damaged file, with its -wal folded in and our first page."""
-    with copies.temporary(path) as made:
+    with backups.temporary(path) as made:
         shutil.copyfile(path, made)
         with contextlib.suppress(FileNotFoundError):
             shutil.copyfile(beside(path, "-wal"), beside(made, "-wal"))

@@ -20,12 +20,12 @@ import apsw
 
 from flex_mcp.errors import LibraryError, VectorsError
 from flex_mcp.models import Experience, Filter, Level, Status, Zone, new_id
-from flex_mcp.sqlite import rows
-from flex_mcp.sqlite.file import QUERIES, runner
-from flex_mcp.store import Scored
+from flex_mcp.storage.protocol import Scored
+from flex_mcp.storage.sqlite import rows
+from flex_mcp.storage.sqlite.file import QUERIES, runner
 
 if TYPE_CHECKING:
-    from flex_mcp.sqlite.matrix import Matrix, Ranked, Row  # late: numpy starts slowly
+    from flex_mcp.storage.sqlite.matrix import Matrix, Ranked, Row  # late: numpy starts slowly
 
 Run = Callable[..., Iterator[tuple[Any, ...]]]  # a named query with its values
 Vector = tuple[int, str, str, str, bytes]  # an experience's number, status, zone, level; vector
@@ -59,7 +59,7 @@ class SearchIndex:
         self._frequent: dict[str, tuple[int, int]] = {}  # word: its documents, and when counted
 
     def nearest(self, run: Run, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
-        """See `flex_mcp.store.Reading.nearest`; for a snapshot that has changed nothing."""
+        """See `flex_mcp.storage.protocol.Reading.nearest`; for a snapshot that has changed nothing."""
         matrix = self._current(run)
         if matrix is None:
             return compared(run, vector, depth, wanted)
@@ -140,7 +140,7 @@ class OwnChanges:
         self._rows: dict[int, int] = {}  # of the changed chunks, which are few and far apart
 
     def nearest(self, run: Run, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
-        """See `flex_mcp.store.Reading.nearest`."""
+        """See `flex_mcp.storage.protocol.Reading.nearest`."""
         _, _, *built = next(run("index_state"))
         matrix = self._shared.known(built)
         if matrix is None:
@@ -163,7 +163,7 @@ class OwnChanges:
 
 
 def new_matrix(run: Run) -> "Matrix":
-    from flex_mcp.sqlite.matrix import Matrix  # late: numpy starts slowly
+    from flex_mcp.storage.sqlite.matrix import Matrix  # late: numpy starts slowly
 
     _, _, *built = next(run("index_state"))
     return Matrix(rows.vectors_of(next(run("vectors_made_by"))[0]).dimension, built)
@@ -189,7 +189,7 @@ def follow(
 
 def compared(run: Run, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
     """The nearest by vec0, which compares all of them."""
-    from flex_mcp.sqlite.matrix import by_best_chunk  # late: numpy starts slowly
+    from flex_mcp.storage.sqlite.matrix import by_best_chunk  # late: numpy starts slowly
 
     query = "nearest_in_domain" if wanted.domain else "nearest"
     zones = rows.as_json(ZONES.index(zone) for zone in wanted.zones or Zone)

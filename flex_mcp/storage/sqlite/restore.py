@@ -10,11 +10,11 @@ import apsw
 
 from flex_mcp.errors import InputError, LibraryError, NewerLibraryError, NotALibraryError
 from flex_mcp.models import new_id
-from flex_mcp.sqlite import copies, file, migrating
-from flex_mcp.sqlite.locking import check_unused
-from flex_mcp.sqlite.search_index import SearchIndex
-from flex_mcp.sqlite.writing import SqliteWriting
-from flex_mcp.store import BACKUPS, EPOCH
+from flex_mcp.storage.protocol import BACKUPS, EPOCH
+from flex_mcp.storage.sqlite import backups, file, migrate
+from flex_mcp.storage.sqlite.locking import check_unused
+from flex_mcp.storage.sqlite.search_index import SearchIndex
+from flex_mcp.storage.sqlite.transaction import SqliteWriting
 
 
 class Restored(NamedTuple):
@@ -39,15 +39,15 @@ def restore(path: Path, backup: Path) -> Restored:
         raise InputError(f"there is no backup {backup}: name a file made by `flex-mcp backup`")
     if path.exists() and path.samefile(backup):
         raise InputError(f"{backup} is the library itself: name a backup of it")
-    with _folder_of(path), copies.temporary(path) as made:
+    with _folder_of(path), backups.temporary(path) as made:
         experiences = _ready(backup, made)
         if not _is_sound(path):
             return Restored(experiences, damaged=put_instead(made, path))
         _fit(made, path)
-        with copies.put_in(made, path):
+        with backups.put_in(made, path):
             _keep_backups(path, made)
-            kept = copies.before(path, copies.RESTORED)
-        copies.drop_old(path, copies.RESTORED)
+            kept = backups.before(path, backups.RESTORED)
+        backups.drop_old(path, backups.RESTORED)
         return Restored(experiences, copy=kept)
 
 
@@ -76,14 +76,14 @@ def put_instead(made: Path, path: Path) -> Path | None:
     Raises:
         BusyLibraryError: a process has it open.
     """
-    copies.settle(made)
+    backups.settle(made)
     beside = [path, path.with_name(path.name + "-wal")]
     if path.exists():
         check_unused(path)
     if any(one.exists() and one.stat().st_size for one in beside):
-        return copies.put_instead(made, path)
+        return backups.put_instead(made, path)
     made.replace(path)
-    copies.settle_folder(path.parent)
+    backups.settle_folder(path.parent)
     return None
 
 
@@ -91,8 +91,8 @@ def _ready(backup: Path, made: Path) -> int:
     """Copy a backup, check it, bring it up to date and give it an epoch: how much it holds."""
     try:
         with contextlib.closing(file.connect_unchanged(backup)) as source:
-            copies.copy(source, made)
-        copies.check_whole(made, backup)
+            backups.copy(source, made)
+        backups.check_whole(made, backup)
         return _renewed(backup, made)
     except NotALibraryError as error:
         raise NotALibraryError(
@@ -105,7 +105,7 @@ def _renewed(backup: Path, made: Path) -> int:
     with contextlib.closing(file.connect(made)) as copied, file.plain_errors(backup):
         if copied.execute("PRAGMA integrity_check(1)").get != "ok":
             raise apsw.CorruptError
-        migrating.migrate(made, copied, copying=False)
+        migrate.migrate(made, copied, copying=False)
         writing = SqliteWriting(copied, SearchIndex())
         writing.set_setting(EPOCH, new_id("x"))
         writing.sign("restore", "command line")
@@ -135,7 +135,7 @@ def _is_sound(path: Path) -> bool:
     if not path.exists() or path.stat().st_size == 0:
         return False
     try:
-        copies.check_whole(path, path)
+        backups.check_whole(path, path)
     except NewerLibraryError:
         raise
     except NotALibraryError:
@@ -147,7 +147,7 @@ def _is_sound(path: Path) -> bool:
 
 
 def _check_ours(path: Path) -> None:
-    from flex_mcp.sqlite.rescuing import is_ours  # late: only what is damaged needs it
+    from flex_mcp.storage.sqlite.salvage import is_ours  # late: only what is damaged needs it
 
     if not is_ours(path):
         raise NotALibraryError(

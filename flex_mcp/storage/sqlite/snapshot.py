@@ -24,10 +24,10 @@ from flex_mcp.models import (
     Write,
 )
 from flex_mcp.models.briefs import Turn
-from flex_mcp.sqlite import rows, search_index
-from flex_mcp.sqlite.file import QUERIES, runner
-from flex_mcp.sqlite.search_index import SearchIndex
-from flex_mcp.store import Entry, EntryPart, Scored, Standing, Term
+from flex_mcp.storage.protocol import Entry, EntryPart, Scored, Standing, Term
+from flex_mcp.storage.sqlite import rows, search_index
+from flex_mcp.storage.sqlite.file import QUERIES, runner
+from flex_mcp.storage.sqlite.search_index import SearchIndex
 from flex_mcp.tokens import tokens
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ NAMED = 20  # ids of what it touched that a write names
 
 
 class SqliteReading:
-    """See `flex_mcp.store.Reading`."""
+    """See `flex_mcp.storage.protocol.Reading`."""
 
     def __init__(self, connection: apsw.Connection, index: SearchIndex) -> None:
         self._connection = connection
@@ -280,12 +280,12 @@ class SqliteReading:
         return found["experience_id"] if found else None
 
     def held(self, kind: "Kind") -> "Iterator[Held]":
-        from flex_mcp.sqlite import forgetting  # late: few processes forget
+        from flex_mcp.storage.sqlite import forgetting  # late: few processes forget
 
         return forgetting.held(self._tuples, kind)
 
     def naming(self, kind: "Kind", ids: Collection[str]) -> set[str]:
-        from flex_mcp.sqlite import forgetting  # late: as above
+        from flex_mcp.storage.sqlite import forgetting  # late: as above
 
         return forgetting.naming(self._tuples, kind, ids)
 

@@ -11,19 +11,19 @@ import apsw
 
 from flex_mcp.errors import LibraryError
 from flex_mcp.models import Vectors
-from flex_mcp.sqlite import file
-from flex_mcp.sqlite.opened import Opened
-from flex_mcp.sqlite.reading import SqliteReading
-from flex_mcp.sqlite.search_index import SearchIndex
-from flex_mcp.sqlite.writing import SqliteWriting
-from flex_mcp.store import FORGETTING
+from flex_mcp.storage.protocol import FORGETTING
+from flex_mcp.storage.sqlite import file
+from flex_mcp.storage.sqlite.connections import Opened
+from flex_mcp.storage.sqlite.search_index import SearchIndex
+from flex_mcp.storage.sqlite.snapshot import SqliteReading
+from flex_mcp.storage.sqlite.transaction import SqliteWriting
 
 if TYPE_CHECKING:
     from flex_mcp.models.forgetting import Cleaned
 
 
 class SqliteStore:
-    """See `flex_mcp.store.Store`. Threads may share it: a connection has one user at a time.
+    """See `flex_mcp.storage.protocol.Store`. Threads may share it: a connection has one user at a time.
 
     A file that is replaced while it is open is opened anew. One that vanishes is waited for: a
     library is only made where there was none when the store was opened.
@@ -100,17 +100,17 @@ class SqliteStore:
         return self._opened
 
     def back_up(self, target: Path | None) -> Path:
-        from flex_mcp.sqlite import copies  # late: few need it
+        from flex_mcp.storage.sqlite import backups  # late: few need it
 
         with file.plain_errors(self._path):
             self._current()
-            target = target or copies.default_target(self._path)
+            target = target or backups.default_target(self._path)
             with contextlib.closing(file.connect(self._path)) as source:
-                copies.back_up(self._path, source, target)
+                backups.back_up(self._path, source, target)
         return target
 
     def finish(self, seconds: float, say: Callable[[str], None]) -> "Cleaned":
-        from flex_mcp.sqlite.cleaning import Cleaning, Patience  # late: few processes forget
+        from flex_mcp.storage.sqlite.purge import Cleaning, Patience  # late: few processes forget
 
         with file.plain_errors(self._path), ExitStack() as stack:
             _, writer = _taken(stack, self._writable, Opened.writer)  # our own threads wait

@@ -12,7 +12,7 @@ import apsw
 
 from flex_mcp import __version__
 from flex_mcp.models import new_id
-from flex_mcp.sqlite import file, search_index
+from flex_mcp.storage.sqlite import file, search_index
 
 VECTORS = 7  # the migration that made chunks, which SQL alone cannot fill
 
@@ -54,15 +54,15 @@ def _copied_before(path: Path, old: int) -> Generator[None]:
     if old in {0, len(file.MIGRATIONS)}:  # new, or brought up to date by another process
         yield
         return
-    from flex_mcp.sqlite import copies  # late: few files are older
+    from flex_mcp.storage.sqlite import backups  # late: few files are older
 
-    kept = copies.before(path, f"schema-{old}")
+    kept = backups.before(path, f"schema-{old}")
     try:
         yield
     except BaseException:
         kept.unlink(missing_ok=True)  # nothing changed; many tries would push older copies out
         raise
-    copies.drop_old(path, copies.MIGRATED)
+    backups.drop_old(path, backups.MIGRATED)
     logging.getLogger("flex_mcp").info(
         "the library %s was brought from schema %d to %d; a copy of it as it was is %s",
         *(path, old, len(file.MIGRATIONS), kept),

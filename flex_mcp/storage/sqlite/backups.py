@@ -16,7 +16,7 @@ from pathlib import Path
 import apsw
 
 from flex_mcp.errors import BusyLibraryError, FullDiskError, InputError, LibraryError
-from flex_mcp.sqlite import file
+from flex_mcp.storage.sqlite import file
 
 KEPT = 3  # automatic copies of each kind
 AUTOMATIC = MIGRATED, RESTORED = (r"schema-\d+", "before-restore")  # why, in their names

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import apsw
 
 from flex_mcp.errors import LibraryError
-from flex_mcp.sqlite import file, migrating
-from flex_mcp.sqlite.search_index import SearchIndex
-from flex_mcp.sqlite.sentences import beside
+from flex_mcp.storage.sqlite import file, migrate
+from flex_mcp.storage.sqlite.errors import beside
+from flex_mcp.storage.sqlite.search_index import SearchIndex
 
 READERS = 4  # connections kept for snapshots; more are made when needed, and closed after
 
@@ -73,7 +73,7 @@ class Opened:
         try:
             if not new:
                 file.check_not_empty(path, self._writer)
-            migrating.migrate(path, self._writer)
+            migrate.migrate(path, self._writer)
             self._files = files_at(self._paths)
         except BaseException:
             file.let_go(path, self._writer)

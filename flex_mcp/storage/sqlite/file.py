@@ -15,8 +15,8 @@ import apsw
 
 from flex_mcp import __version__
 from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
-from flex_mcp.sqlite.sentences import beside, sentence
-from flex_mcp.store import migrations, named_queries
+from flex_mcp.storage.protocol import migrations, named_queries
+from flex_mcp.storage.sqlite.errors import beside, sentence
 
 APPLICATION_ID = 0x464C4558  # "FLEX": tells a library from any other SQLite file
 BUSY_SECONDS = 10

@@ -14,9 +14,9 @@ from typing import Any, cast
 import apsw
 
 from flex_mcp.models.forgetting import Held, Kind, Stems
-from flex_mcp.sqlite import rows, search_index
-from flex_mcp.sqlite.file import runner
-from flex_mcp.store import FORGETTING
+from flex_mcp.storage.protocol import FORGETTING
+from flex_mcp.storage.sqlite import rows, search_index
+from flex_mcp.storage.sqlite.file import runner
 
 Run = Callable[..., Iterator[tuple[Any, ...]]]
 

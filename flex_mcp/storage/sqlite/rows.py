@@ -35,7 +35,7 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.models.briefs import Prompt, Reply, Turn
-from flex_mcp.store import Scored, Standing
+from flex_mcp.storage.protocol import Scored, Standing
 from flex_mcp.tokens import tokens as known_tokens
 from flex_mcp.validation import adapter
 
