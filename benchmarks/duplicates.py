@@ -48,12 +48,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from testbed import goal, print_table, rows, write
 
-from flex_mcp.duplicates import RESTATES, same_claim, shared
-from flex_mcp.embedder import FASTEMBED, STATIC, Embedder, load
 from flex_mcp.errors import EmbedderError
 from flex_mcp.exchange.flex import RULE, parts_of, title_of
 from flex_mcp.models import Level, Snapshot, Zone, fingerprint
-from flex_mcp.ranking import function_words
+from flex_mcp.search.duplicates import RESTATES, same_claim, shared
+from flex_mcp.search.embedder import FASTEMBED, STATIC, Embedder, load
+from flex_mcp.search.ranking import function_words
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 PAIRS = Path(__file__).parents[1] / "tests" / "data" / "near_duplicates.jsonl"

@@ -102,7 +102,7 @@ def importing(name: str) -> Callable[[bytes], None]:
 
 
 def no_model(name: str, fetch: bool) -> Any:  # noqa: ARG001, FBT001  the seam's own
-    from flex_mcp.embedder import StaticEmbedder  # noqa: PLC0415  only where files are imported
+    from flex_mcp.search.embedder import StaticEmbedder  # noqa: PLC0415  only where files are imported
 
     return StaticEmbedder()
 

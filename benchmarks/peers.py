@@ -36,10 +36,10 @@ from peer import PEERS, Query, timed
 from testbed import ceiling, fill, print_table, write
 
 from flex_mcp import open_library
-from flex_mcp.embedder import STATIC, load
 from flex_mcp.library import Library
 from flex_mcp.models import Filter, Snapshot
-from flex_mcp.ranking import DEPTH
+from flex_mcp.search.embedder import STATIC, load
+from flex_mcp.search.ranking import DEPTH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

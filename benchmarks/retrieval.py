@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from testbed import TestSet, fill, goal, opened, print_table, read, write
 
-from flex_mcp import model_files
-from flex_mcp.embedder import FASTEMBED, STATIC
 from flex_mcp.library import Library
-from flex_mcp.library.candidates import Search, candidates
 from flex_mcp.models import Filter, Level
+from flex_mcp.search import model_files
+from flex_mcp.search.candidates import Search, candidates
+from flex_mcp.search.embedder import FASTEMBED, STATIC
 from flex_mcp.settings import Settings
 from flex_mcp.storage.sqlite.store import SqliteStore
 

@@ -29,10 +29,10 @@ from drawing import panels, save
 from testbed import ceiling, goal, print_table, write
 
 from flex_mcp import open_library
-from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.library import Library
 from flex_mcp.library.importing import Bundle
 from flex_mcp.models import Experience, Filter, Level, Origin, new_id
+from flex_mcp.search.embedder import StaticEmbedder
 
 SIZES = 1_000, 10_000, 100_000, 1_000_000
 BATCH = 2_000  # experiences in one transaction

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from flex_mcp import open_library
-from flex_mcp.embedder import STATIC
 from flex_mcp.library import Library
 from flex_mcp.models import LESSON_LIMIT, TITLE_LIMIT, Action, Lesson, Level, Zone
+from flex_mcp.search.embedder import STATIC
 
 BATCH = 500  # lessons in one transaction
 

@@ -130,8 +130,8 @@ def build(settings: Settings, *, new: bool = True) -> "Library":
     Raises:
         LibraryError: its file cannot be opened.
     """
-    from flex_mcp import embedder
     from flex_mcp.library import Library
+    from flex_mcp.search import embedder
     from flex_mcp.storage.sqlite.store import SqliteStore
 
     def load(name: str, fetch: bool) -> embedder.Embedder:  # noqa: FBT001  a seam of two words

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flex_mcp import embedder, model_files
-from flex_mcp.embedder import FASTEMBED, STATIC, Embedder
 from flex_mcp.errors import EmbedderError, InputError, SettingError
 from flex_mcp.models import Vectors
+from flex_mcp.search import embedder, model_files
+from flex_mcp.search.embedder import FASTEMBED, STATIC, Embedder
 from flex_mcp.settings import absolute
 
 if TYPE_CHECKING:
     from flex_mcp.app import App
     from flex_mcp.library import Library, Progress
-    from flex_mcp.library.switching import Trial
+    from flex_mcp.search.switching import Trial
     from flex_mcp.settings import Settings
 
 
@@ -199,7 +199,7 @@ def _kept(settings: "Settings", model: Embedder, folder: Path) -> Path:
 
     Other libraries, and servers that run, may have that one's vectors.
     """
-    from flex_mcp.library.switching import are_alike
+    from flex_mcp.search.switching import are_alike
 
     name = model.vectors.embedder
     about = embedder.find(name.removeprefix(FASTEMBED))

@@ -298,8 +298,8 @@ def _beside(path: Path) -> list[Path]:
 
 def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
     try:
-        from flex_mcp import embedder
-        from flex_mcp.library.embedders import Embedders
+        from flex_mcp.search import embedder
+        from flex_mcp.search.embedder_choice import Embedders
 
         def load(name: str, fetch: bool) -> embedder.Embedder:  # noqa: ARG001, FBT001  the seam's
             return embedder.load(name, cache=settings.models, folder=settings.embedder_path)

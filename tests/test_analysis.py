@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from support.fakes import a_lesson, add
 
 from flex_mcp import open_library
-from flex_mcp.analysis import expanded
-from flex_mcp.library.candidates import Search, candidates
 from flex_mcp.models import Filter
+from flex_mcp.search.candidates import Search, candidates
+from flex_mcp.search.text import expanded
 from flex_mcp.storage.protocol import Term
 from flex_mcp.storage.sqlite.store import SqliteStore
 

@@ -14,11 +14,12 @@ import pytest
 from click.testing import CliRunner
 from support.terminal import run
 
-from flex_mcp import __version__, embedder, open_library
+from flex_mcp import __version__, open_library
 from flex_mcp.cli import main
 from flex_mcp.clients.places import Machine
 from flex_mcp.doctor import Patient, examine
-from flex_mcp.tokens import tokens
+from flex_mcp.search import embedder
+from flex_mcp.search.token_match import tokens
 
 LONG = "/" + "x" * 300  # longer than a file's name can be
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX modes and scripts")
@@ -140,7 +141,7 @@ def test_broken_files_of_the_embedder_are_a_fault_and_the_rest_is_looked_at(
     def files(_: str) -> Path:
         return tmp_path
 
-    monkeypatch.setattr("flex_mcp.tokens.files", files)
+    monkeypatch.setattr("flex_mcp.search.token_match.files", files)
     tokens.cache_clear()
     state, says = found("embedder")
     assert (state, says.count("install flex-mcp again")) == ("fault", 1)

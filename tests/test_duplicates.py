@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flex_mcp import duplicates
+from flex_mcp.search import duplicates
 
 PAIRS = Path(__file__).parent / "data" / "near_duplicates.jsonl"
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "duplicates.py"

@@ -13,8 +13,8 @@ from support.fakes import FakeEmbedder
 
 from flex_mcp import open_library
 from flex_mcp.cli import main
-from flex_mcp.embedder import Embedder, StaticEmbedder, check_name, chunks, load
 from flex_mcp.errors import EmbedderError
+from flex_mcp.search.embedder import Embedder, StaticEmbedder, check_name, chunks, load
 
 MINILM = "fastembed:sentence-transformers/all-MiniLM-L6-v2"
 
@@ -155,7 +155,7 @@ def test_on_an_intel_mac_with_a_python_that_is_too_new_the_error_says_so(
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     too_new = SimpleNamespace(version_info=(3, 14), stderr=sys.stderr)
-    monkeypatch.setattr("flex_mcp.embedder.sys", too_new)
+    monkeypatch.setattr("flex_mcp.search.embedder.sys", too_new)
     if "--embedder" not in command:
         monkeypatch.setenv("FLEX_MCP_EMBEDDER", MINILM)
     result = CliRunner().invoke(main, [*command, "--library", str(tmp_path / "library.db")])

@@ -338,7 +338,7 @@ def test_where_there_is_no_room_nothing_is_begun(
     def full(_: Path) -> SimpleNamespace:
         return SimpleNamespace(free=1_000)
 
-    monkeypatch.setattr("flex_mcp.model_files.shutil.disk_usage", full)
+    monkeypatch.setattr("flex_mcp.search.model_files.shutil.disk_usage", full)
     says = refused("embedder", "use", SMALL, "--path", folder, *at)
     assert says.endswith("0 MB are free: make room, and try again")
     assert not kept.exists()

@@ -39,7 +39,6 @@ from flex_mcp import open_library
 from flex_mcp.errors import FullDiskError, InputError, NotFoundError
 from flex_mcp.exchange import Format, export_library, import_file
 from flex_mcp.library import Library
-from flex_mcp.library.candidates import Search, answer
 from flex_mcp.models import (
     Action,
     Agent,
@@ -54,6 +53,7 @@ from flex_mcp.models import (
     StepKind,
 )
 from flex_mcp.models.forgetting import Choice
+from flex_mcp.search.candidates import Search, answer
 from flex_mcp.storage.sqlite import file as sqlite_file
 from flex_mcp.storage.sqlite import purge
 from flex_mcp.storage.sqlite.store import SqliteStore

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from flex_mcp import ranking
 from flex_mcp.models import Level, Zone
-from flex_mcp.ranking import Ranked
+from flex_mcp.search import ranking
+from flex_mcp.search.ranking import Ranked
 from flex_mcp.storage.protocol import Scored, Standing, Term
 
 SCORES = st.floats(-100, 100).map(lambda score: round(score, 3))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flex_mcp import relevance
 from flex_mcp.models import Level, Zone
-from flex_mcp.relevance import Background, Features
+from flex_mcp.search import relevance
+from flex_mcp.search.relevance import Background, Features
 from flex_mcp.storage.protocol import Scored, Term
 
 

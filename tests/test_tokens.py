@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flex_mcp.tokens import LONGEST, tokens
+from flex_mcp.search.token_match import LONGEST, tokens
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 QUERY = "How do I undo the last commit?"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flex_mcp.tokens import _safetensors  # pyright: ignore[reportPrivateUsage]  the product's reader
+from flex_mcp.search.token_match import _safetensors  # pyright: ignore[reportPrivateUsage]  the product's reader
 
 TRAINING = Path(__file__).parents[1] / "training"
 TASK = "count the integers below one hundred that are prime"

@@ -29,9 +29,9 @@ from test_backups import spoil
 from test_store import an_experience, keep
 
 from flex_mcp import __version__, open_library
-from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.errors import FullDiskError, NewerLibraryError
 from flex_mcp.models import Status, TrajectoryState
+from flex_mcp.search.embedder import StaticEmbedder
 from flex_mcp.storage.protocol import migrations
 from flex_mcp.storage.sqlite import backups
 from flex_mcp.storage.sqlite import file as sqlite_file

@@ -13,16 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingError
-from flex_mcp.library import briefs, curating, recording, reindexing, settling
-from flex_mcp.library.background import BACKGROUND, KeptBackground
+from flex_mcp.library import briefs, curating, recording, settling
 from flex_mcp.library.briefs import NewBrief
-from flex_mcp.library.candidates import Search
 from flex_mcp.library.catalogue import Catalogue
-from flex_mcp.library.embedders import Embedders, LoadEmbedder
 from flex_mcp.library.lessons import PreparedLessons, RawLesson, place, prepare
 from flex_mcp.library.retrievals import RetrievalLog
-from flex_mcp.library.searching import Searcher
-from flex_mcp.library.switching import Switching
 from flex_mcp.library.turns import Turns
 from flex_mcp.models import (
     Brief,
@@ -57,6 +52,12 @@ from flex_mcp.models import (
     utc_now,
 )
 from flex_mcp.safety.redaction import Redactor
+from flex_mcp.search import reindexing
+from flex_mcp.search.baseline import BACKGROUND, KeptBackground
+from flex_mcp.search.candidates import Search
+from flex_mcp.search.embedder_choice import Embedders, LoadEmbedder
+from flex_mcp.search.search import Searcher
+from flex_mcp.search.switching import Switching
 from flex_mcp.storage.protocol import BACKUPS, Reading, Store, Writing
 from flex_mcp.validation import check_encodable
 

@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from flex_mcp.embedder import Embedder
 from flex_mcp.errors import AnswerError, InputError, NotFoundError
-from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import name_embedder
 from flex_mcp.library.placing import revision_of, snapshot_of
 from flex_mcp.library.quarantine import approved, held, needs_a_person, screened_snapshot
@@ -24,6 +22,8 @@ from flex_mcp.models import (
     values_of,
 )
 from flex_mcp.safety.redaction import Redactor, redaction_note
+from flex_mcp.search.embedder import Embedder
+from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.storage.protocol import Reading, Store, Writing
 
 EDITABLE = ("zone", "level", "title", "when", "lesson", "examples", "domain", "tags", "priority")

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
-from flex_mcp.embedder import Embedder
-from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import name_embedder
 from flex_mcp.library.placing import revision_of
 from flex_mcp.library.quarantine import held, screened_snapshot
@@ -25,6 +23,8 @@ from flex_mcp.models import (
     values_of,
 )
 from flex_mcp.safety.redaction import Redactor
+from flex_mcp.search.embedder import Embedder
+from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.storage.protocol import Entry, EntryPart, Reading, Store, Writing
 
 BATCH = 64

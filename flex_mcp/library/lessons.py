@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flex_mcp.embedder import Embedder
 from flex_mcp.errors import EmbedderError, FlexError, InputError
-from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.evidence import starting_priority
 from flex_mcp.library.placing import Placing, Proposal
 from flex_mcp.library.quarantine import from_outside, names, screened, screened_lesson
 from flex_mcp.models import Decision, DecisionKind, Lesson, Origin, RecordedTrajectory, Snapshot
 from flex_mcp.safety.redaction import Redactor, redaction_note
+from flex_mcp.search.embedder import Embedder
+from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.storage.protocol import Store, Writing
 from flex_mcp.validation import checked
 

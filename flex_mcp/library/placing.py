@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
-from flex_mcp import duplicates, ranking
-from flex_mcp.embedder import Embedder
 from flex_mcp.errors import InputError
 from flex_mcp.library.quarantine import held, quarantine_note, same, screened_snapshot
 from flex_mcp.models import (
@@ -34,6 +32,8 @@ from flex_mcp.models import (
     new_id,
     values_of,
 )
+from flex_mcp.search import duplicates, ranking
+from flex_mcp.search.embedder import Embedder
 from flex_mcp.storage.protocol import Writing
 
 if TYPE_CHECKING:

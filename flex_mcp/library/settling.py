@@ -8,10 +8,10 @@ from datetime import datetime
 
 from flex_mcp.errors import AnswerError
 from flex_mcp.library import briefs, curating
-from flex_mcp.library.embedders import Embedders
 from flex_mcp.library.lessons import PreparedLessons, place, prepare
 from flex_mcp.models import Brief, Curation, Decision, Fields, Origin, Placement
 from flex_mcp.safety.redaction import Redactor
+from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.storage.protocol import Store, Writing
 
 

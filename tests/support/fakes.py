@@ -14,11 +14,9 @@ import apsw
 import numpy as np
 from hypothesis import strategies as st
 
-from flex_mcp.embedder import WINDOW, Embedder, chunks
 from flex_mcp.errors import EmbedderError
 from flex_mcp.library import Library
 from flex_mcp.library.briefs import NewBrief
-from flex_mcp.library.embedders import LoadEmbedder
 from flex_mcp.models import (
     DecisionKind,
     Experience,
@@ -31,6 +29,8 @@ from flex_mcp.models import (
     Zone,
     new_id,
 )
+from flex_mcp.search.embedder import WINDOW, Embedder, chunks
+from flex_mcp.search.embedder_choice import LoadEmbedder
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 LESSONS = [

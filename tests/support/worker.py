@@ -17,11 +17,11 @@ from typing import Any
 from flex_mcp import open_library
 from flex_mcp.app import App
 from flex_mcp.choosing import Watcher, use
-from flex_mcp.embedder import StaticEmbedder
 from flex_mcp.errors import FlexError
 from flex_mcp.library import Library
 from flex_mcp.models import Action, Filter, Lesson, Level, Outcome, Trajectory, Zone
 from flex_mcp.models.forgetting import Choice
+from flex_mcp.search.embedder import StaticEmbedder
 from flex_mcp.storage.sqlite import forgetting as sqlite_forgetting
 from flex_mcp.storage.sqlite import purge as sqlite_cleaning
 from flex_mcp.storage.sqlite.store import SqliteStore

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import apsw
 
-from flex_mcp.analysis import expanded
 from flex_mcp.models import (
     Agent,
     Brief,
@@ -35,8 +34,9 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.models.briefs import Prompt, Reply, Turn
+from flex_mcp.search.text import expanded
+from flex_mcp.search.token_match import tokens as known_tokens
 from flex_mcp.storage.protocol import Scored, Standing
-from flex_mcp.tokens import tokens as known_tokens
 from flex_mcp.validation import adapter
 
 T = TypeVar("T")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import apsw
 
-from flex_mcp.analysis import expanded
 from flex_mcp.models import (
     Brief,
     Experience,
@@ -24,11 +23,12 @@ from flex_mcp.models import (
     Write,
 )
 from flex_mcp.models.briefs import Turn
+from flex_mcp.search.text import expanded
+from flex_mcp.search.token_match import tokens
 from flex_mcp.storage.protocol import Entry, EntryPart, Scored, Standing, Term
 from flex_mcp.storage.sqlite import rows, search_index
 from flex_mcp.storage.sqlite.file import QUERIES, runner
 from flex_mcp.storage.sqlite.search_index import SearchIndex
-from flex_mcp.tokens import tokens
 
 if TYPE_CHECKING:
     from flex_mcp.models.forgetting import Held, Kind

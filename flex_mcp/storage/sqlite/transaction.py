@@ -27,11 +27,11 @@ from flex_mcp.models import (
     utc_now,
 )
 from flex_mcp.models.briefs import Reply, Turn
+from flex_mcp.search.token_match import tokens
 from flex_mcp.storage.protocol import EPOCH, Entry, Scored
 from flex_mcp.storage.sqlite import rows, search_index
 from flex_mcp.storage.sqlite.search_index import OwnChanges, SearchIndex
 from flex_mcp.storage.sqlite.snapshot import NAMED, SqliteReading, staging_name
-from flex_mcp.tokens import tokens
 
 if TYPE_CHECKING:
     from flex_mcp.models.forgetting import Stems

@@ -10,7 +10,7 @@ from math import log
 from statistics import fmean, pstdev
 from typing import NamedTuple
 
-from flex_mcp.ranking import logistic, word_list
+from flex_mcp.search.ranking import logistic, word_list
 from flex_mcp.storage.protocol import Scored, Term
 
 RELEVANT = 0.5

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from flex_mcp.embedder import Embedder
 from flex_mcp.models import Filter, Vectors
+from flex_mcp.search.embedder import Embedder
 from flex_mcp.storage.protocol import Store
 
 VERB = "reindex"

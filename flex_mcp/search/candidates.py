@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flex_mcp import ranking, relevance
 from flex_mcp.models import Filter, Hit, Level, Snapshot, Zone
-from flex_mcp.ranking import Ranked
-from flex_mcp.relevance import Background, Features
+from flex_mcp.search import ranking, relevance
+from flex_mcp.search.ranking import Ranked
+from flex_mcp.search.relevance import Background, Features
+from flex_mcp.search.token_match import tokens
 from flex_mcp.storage.protocol import Reading, Scored, Term
-from flex_mcp.tokens import tokens
 
 NEAR_TOP = 0.75  # share of the best hit's cosine from which an outranked warning still fits
 SURE = 2  # rare words shared with the query: one may be chance

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from flex_mcp import relevance
-from flex_mcp.embedder import Embedder
-from flex_mcp.library.candidates import Search, candidates, features_of
 from flex_mcp.models import Filter
-from flex_mcp.relevance import Background, Features
+from flex_mcp.search import relevance
+from flex_mcp.search.candidates import Search, candidates, features_of
+from flex_mcp.search.embedder import Embedder
+from flex_mcp.search.relevance import Background, Features
 from flex_mcp.storage.protocol import Reading
 
 if TYPE_CHECKING:

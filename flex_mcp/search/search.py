@@ -5,13 +5,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from flex_mcp import ranking
-from flex_mcp.embedder import Embedder
 from flex_mcp.errors import FlexError, VectorsError
-from flex_mcp.library import background
-from flex_mcp.library.candidates import Search, answer, by_words, candidates
-from flex_mcp.library.embedders import Embedders
 from flex_mcp.models import Experience, Filter, Hit
+from flex_mcp.search import baseline, ranking
+from flex_mcp.search.candidates import Search, answer, by_words, candidates
+from flex_mcp.search.embedder import Embedder
+from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.storage.protocol import EPOCH, Store
 
 LATER = 1.0  # seconds until a background is measured aside: the search that asks has ended then
@@ -25,9 +24,9 @@ class Searcher:
         self._store = store
         self._embedders = embedders
         self._measuring = threading.Lock()
-        self._background: background.KeptBackground | None = None
+        self._background: baseline.KeptBackground | None = None
         self._epoch: str | None = None  # of what the background was measured in
-        self._measured: background.KeptBackground | None = None
+        self._measured: baseline.KeptBackground | None = None
 
     def search(self, question: Search) -> tuple[list[Hit], float, str | None]:
         """Hits, relevance, and a notice where words alone had to do."""
@@ -75,16 +74,14 @@ class Searcher:
         if epoch != self._epoch:
             self._background, self._epoch = None, epoch
 
-    def _usual(
-        self, embedder: Embedder | None, experiences: int
-    ) -> background.KeptBackground | None:
+    def _usual(self, embedder: Embedder | None, experiences: int) -> baseline.KeptBackground | None:
         """The background; measuring a big library's takes seconds, so that goes on aside."""
         if embedder is None or not experiences:
             return None
         now = self._background
         if now is None or not now.fits(embedder, experiences):
             with self._store.reading() as reading:
-                now = self._background = background.kept(reading, embedder) or now
+                now = self._background = baseline.kept(reading, embedder) or now
         if now is None or not now.fits(embedder, experiences):
             if experiences <= AT_ONCE:
                 with contextlib.suppress(VectorsError):  # the search itself says it
@@ -95,10 +92,10 @@ class Searcher:
                 aside.start()
         return now if now and now.made_by(embedder) else None
 
-    def _measure(self, embedder: Embedder) -> background.KeptBackground | None:
-        generic = background.generic(embedder, self._background)
+    def _measure(self, embedder: Embedder) -> baseline.KeptBackground | None:
+        generic = baseline.generic(embedder, self._background)
         with self._store.reading() as reading:
-            measured = background.measure(reading, embedder, generic)
+            measured = baseline.measure(reading, embedder, generic)
         self._background = self._measured = measured
         return self._background
 
@@ -114,12 +111,12 @@ class Searcher:
         if (embedder := embedder or self._serving()) is not None:
             self._measure(embedder)
 
-    def take_measured(self) -> background.KeptBackground | None:
+    def take_measured(self) -> baseline.KeptBackground | None:
         """A background that the file does not have yet."""
         measured, self._measured = self._measured, None
         return measured
 
-    def put_back(self, measured: background.KeptBackground | None) -> None:
+    def put_back(self, measured: baseline.KeptBackground | None) -> None:
         """One whose transaction failed, unless a newer one is there."""
         self._measured = self._measured or measured
 

@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Callable
 
-from flex_mcp.embedder import STATIC, Embedder
 from flex_mcp.errors import EmbedderError
 from flex_mcp.models import Vectors
+from flex_mcp.search.embedder import STATIC, Embedder
 
 LoadEmbedder = Callable[[str, bool], Embedder]
 

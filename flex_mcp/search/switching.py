@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flex_mcp.embedder import Embedder
 from flex_mcp.errors import EmbedderError
 from flex_mcp.models import Filter, Vectors
+from flex_mcp.search.embedder import Embedder
 from flex_mcp.storage.protocol import Store
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flex_mcp import model_files
 from flex_mcp.errors import EmbedderError
-from flex_mcp.model_files import Model
 from flex_mcp.models import Vectors
+from flex_mcp.search import model_files
+from flex_mcp.search.model_files import Model
+from flex_mcp.search.token_match import tokens
 from flex_mcp.settings import no_telemetry
-from flex_mcp.tokens import tokens
 
 if TYPE_CHECKING:
     import numpy as np
