@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from testbed import TestSet, add_embedder, ceiling, fill, goal, opened, print_table, read, write
 
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

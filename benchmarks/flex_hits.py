@@ -19,7 +19,7 @@ from typing import Any
 from testbed import add_embedder, goal, opened, print_table, rows, write
 
 from flex_mcp.exchange import import_file
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Level
 
 HITS = 5

@@ -21,7 +21,7 @@ from typing import Any
 from retrieval import metrics
 from testbed import TestSet, add_embedder, ceiling, fill, goal, opened, print_table, read, write
 
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Found, Level, Outcome
 
 QUERIES = 300  # of a set, drawn by a fixed seed

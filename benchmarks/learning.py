@@ -33,7 +33,7 @@ from testbed import BATCH, add_embedder, goal, opened, pattern, print_table, row
 from wire import Server, ours, started
 
 from flex_mcp.exchange import export_file, import_file
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import DecisionKind, Lesson, Outcome, VerifiedBy, clean_domain
 
 SIZES = 1, 3, 10, 30  # experiences of each label; the whole stream follows

@@ -36,7 +36,7 @@ from peer import PEERS, Query, timed
 from testbed import ceiling, fill, print_table, write
 
 from flex_mcp import open_library
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Filter, Snapshot
 from flex_mcp.search.embedder import STATIC, load
 from flex_mcp.search.ranking import DEPTH

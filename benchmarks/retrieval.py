@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from testbed import TestSet, fill, goal, opened, print_table, read, write
 
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Filter, Level
 from flex_mcp.search import model_files
 from flex_mcp.search.candidates import Search, candidates

@@ -29,8 +29,8 @@ from drawing import panels, save
 from testbed import ceiling, goal, print_table, write
 
 from flex_mcp import open_library
-from flex_mcp.library import Library
 from flex_mcp.library.importing import Bundle
+from flex_mcp.library.library import Library
 from flex_mcp.models import Experience, Filter, Level, Origin, new_id
 from flex_mcp.search.embedder import StaticEmbedder
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from flex_mcp import open_library
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import LESSON_LIMIT, TITLE_LIMIT, Action, Lesson, Level, Zone
 from flex_mcp.search.embedder import STATIC
 

@@ -1,6 +1,6 @@
 """flex-mcp: an experience library for any assistant.
 
-`open_library` is the Python face; its verbs are the methods of `flex_mcp.library.Library`.
+`open_library` is the Python face; its verbs are the methods of `flex_mcp.library.library.Library`.
 """
 
 TYPE_CHECKING = False  # as `typing` has it, whose import every start would pay for

@@ -10,7 +10,7 @@ from flex_mcp.settings import Distilling, Settings, one_thread
 
 if TYPE_CHECKING:
     from flex_mcp.distiller import Distiller
-    from flex_mcp.library import Library
+    from flex_mcp.library.library import Library
     from flex_mcp.llm import AnthropicLLM
     from flex_mcp.prompting import Prompts
     from flex_mcp.safety.redaction import Redactor
@@ -130,7 +130,7 @@ def build(settings: Settings, *, new: bool = True) -> "Library":
     Raises:
         LibraryError: its file cannot be opened.
     """
-    from flex_mcp.library import Library
+    from flex_mcp.library.library import Library
     from flex_mcp.search import embedder
     from flex_mcp.storage.sqlite.store import SqliteStore
 

@@ -14,7 +14,7 @@ from flex_mcp.settings import absolute
 
 if TYPE_CHECKING:
     from flex_mcp.app import App
-    from flex_mcp.library import Library, Progress
+    from flex_mcp.library.library import Library, Progress
     from flex_mcp.search.switching import Trial
     from flex_mcp.settings import Settings
 

@@ -21,9 +21,9 @@ from flex_mcp.errors import (
     StaleError,
 )
 from flex_mcp.excerpts import SHORTEST, cut
-from flex_mcp.library import Library
 from flex_mcp.library.briefs import NewBrief
-from flex_mcp.library.turns import Turns
+from flex_mcp.library.conversations import Turns
+from flex_mcp.library.library import Library
 from flex_mcp.llm import LLM, STAY, ReplyPending
 from flex_mcp.models import (
     Brief,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from flex_mcp.errors import AnswerError, DeclinedError, ModelError, StaleError
-from flex_mcp.library.turns import Turns
+from flex_mcp.library.conversations import Turns
 from flex_mcp.llm import LLM, OTHERWISE, STAY
 from flex_mcp.models import Road
 from flex_mcp.models.briefs import Prompt, Reply, Stop, Turn

@@ -17,7 +17,7 @@ from support.processes import Worker
 from support.stdio_server import served
 
 from flex_mcp import open_library
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 
 load_profile()
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"}  # events of sys.audit

@@ -18,7 +18,6 @@ from support.processes import Worker
 from support.stdio_server import initialized, served
 from support.terminal import done_json, refused, run
 
-from flex_mcp import library as core
 from flex_mcp import open_library
 from flex_mcp.errors import (
     BusyLibraryError,
@@ -28,6 +27,7 @@ from flex_mcp.errors import (
     NewerLibraryError,
     NotALibraryError,
 )
+from flex_mcp.library import library as core
 from flex_mcp.models import Moment, Outcome
 from flex_mcp.storage.sqlite import backups, restore
 from flex_mcp.storage.sqlite import file as sqlite_file

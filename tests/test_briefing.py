@@ -13,7 +13,7 @@ from support.fakes import long_texts
 from flex_mcp.answers import Answer, distill_answer
 from flex_mcp.briefing import BRIEF_LIMIT, Distillation, fitted, versions
 from flex_mcp.distiller import Distiller
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import (
     Experience,
     Lesson,

@@ -19,7 +19,7 @@ from support.fakes import (
 )
 
 from flex_mcp.errors import InputError, NotFoundError
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import DecisionKind, TrajectoryState, Wanted
 from flex_mcp.storage.sqlite.store import SqliteStore
 

@@ -11,7 +11,7 @@ from support.examples import examples
 from support.fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, models
 
 from flex_mcp.errors import InputError, NotFoundError
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import (
     Action,
     Curation,

@@ -30,8 +30,8 @@ from support.messages_api import (
 from flex_mcp import open_library
 from flex_mcp.distiller import Distiller
 from flex_mcp.errors import ModelServiceError
-from flex_mcp.library import Library
-from flex_mcp.library.turns import Turns
+from flex_mcp.library.conversations import Turns
+from flex_mcp.library.library import Library
 from flex_mcp.llm import AnthropicLLM
 from flex_mcp.models import Curation, Experience, Fields, Road
 from flex_mcp.models.briefs import Reply, Turn

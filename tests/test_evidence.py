@@ -9,7 +9,7 @@ from support.client import answer, connected, text_of
 from support.fakes import a_lesson, a_trajectory, brief, one
 from support.messages_api import Json, lesson
 
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Agent, Outcome, VerifiedBy, Zone
 
 SUCCESS, FAILURE, PARTIAL, UNKNOWN = Outcome

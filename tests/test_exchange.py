@@ -20,7 +20,7 @@ from support.fakes import FakeEmbedder, models
 from flex_mcp import open_library
 from flex_mcp.errors import InputError, NotALibraryError
 from flex_mcp.exchange import Format, export_file, export_library, import_file, import_text
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import (
     Action,
     Agent,

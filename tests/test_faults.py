@@ -55,7 +55,7 @@ from support.processes import Worker, check_whole
 
 from flex_mcp import __version__, open_library
 from flex_mcp.errors import BusyLibraryError, FullDiskError
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Curation, Status, Wanted
 from flex_mcp.storage.sqlite.file import MIGRATIONS
 from flex_mcp.storage.sqlite.store import SqliteStore

@@ -40,7 +40,7 @@ from support.fuzzing import (
 
 from flex_mcp.errors import InputError
 from flex_mcp.exchange import export_library, import_text
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Outcome
 from flex_mcp.search.embedder import StaticEmbedder
 from flex_mcp.storage.sqlite.store import SqliteStore

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, fake_library
 
 from flex_mcp.errors import InputError
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.library.placing import snapshot_of
 from flex_mcp.models import (
     Action,

@@ -27,7 +27,7 @@ from support.messages_api import (
 
 from flex_mcp import open_library
 from flex_mcp.distiller import Distiller
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.llm import AnthropicLLM
 from flex_mcp.models import Action, Status, TrajectoryState
 from flex_mcp.prompting import Prompts

@@ -7,7 +7,7 @@ import pytest
 from support.fakes import LESSONS, Clock, a_lesson, a_trajectory, add, ids, one, record
 
 from flex_mcp.errors import NotFoundError
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Curation, DecisionKind, Level, RevisionKind, Status, Zone
 
 

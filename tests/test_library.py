@@ -21,7 +21,7 @@ from support.fakes import (
 
 from flex_mcp import open_library
 from flex_mcp.errors import InputError, NotFoundError
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Agent, DecisionKind, Outcome, Step, StepKind, TrajectoryState
 from flex_mcp.storage.sqlite.store import SqliteStore
 from flex_mcp.storage.sqlite.transaction import SqliteWriting

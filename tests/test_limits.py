@@ -28,7 +28,7 @@ from flex_mcp.answers import WHOLE_LIMIT, pages, plain
 from flex_mcp.app import App
 from flex_mcp.arguments import RecordArguments
 from flex_mcp.errors import InputError, NotALibraryError
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.server import build_server
 from flex_mcp.server import limits as kept
 from flex_mcp.storage.sqlite import rows

@@ -33,7 +33,7 @@ from flex_mcp import critic
 from flex_mcp.critic import CriticAnswer
 from flex_mcp.distiller import Distiller
 from flex_mcp.errors import ModelError, ModelServiceError
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.llm import MAX_TOKENS, AnthropicLLM
 from flex_mcp.models import Action, DecisionKind, Road
 from flex_mcp.models.briefs import Message, Prompt, Reply, Stop, Turn

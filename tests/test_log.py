@@ -10,7 +10,7 @@ from support.fakes import FakeEmbedder, a_lesson, a_trajectory, models
 from support.terminal import done, done_json, refused
 
 from flex_mcp.errors import InputError
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Curation, Outcome, Write
 from flex_mcp.storage.sqlite import transaction
 from flex_mcp.storage.sqlite.store import SqliteStore

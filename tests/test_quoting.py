@@ -14,7 +14,7 @@ from flex_mcp.answers.pages import domain_page, experience_page, trajectory_page
 from flex_mcp.answers.skills import skills
 from flex_mcp.app import App
 from flex_mcp.cli import main
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Agent, Curation, Hit
 from flex_mcp.safety.quoting import NATURE, UNSEEN, UNUSUAL, all_visible, visible
 from flex_mcp.server import build_server

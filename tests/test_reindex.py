@@ -22,7 +22,7 @@ from support.fakes import (
 
 from flex_mcp import open_library
 from flex_mcp.errors import EmbedderError
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Curation, DecisionKind, Fields, Filter, TrajectoryState, new_id
 from flex_mcp.search.baseline import BACKGROUND
 from flex_mcp.search.embedder import StaticEmbedder

@@ -17,7 +17,7 @@ from support.processes import Worker
 from support.terminal import run
 
 from flex_mcp import open_library
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Curation, Filter
 from flex_mcp.storage.sqlite import backups
 from flex_mcp.storage.sqlite import file as sqlite_file

@@ -31,7 +31,7 @@ from support.fakes import LESSONS, a_lesson, add
 from flex_mcp import open_library
 from flex_mcp.app import App
 from flex_mcp.errors import LibraryError
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Curation, Outcome, Trajectory, Zone
 from flex_mcp.models.forgetting import Choice
 from flex_mcp.server import build_server, sdk

@@ -17,7 +17,7 @@ from support.fakes import a_lesson, add, brief, one, record
 from support.messages_api import Json, critic_and_updater, decision, lesson, messages_api
 
 from flex_mcp import open_library
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Action
 
 pytestmark = pytest.mark.anyio

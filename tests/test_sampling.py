@@ -19,7 +19,7 @@ from support.fakes import LESSONS, Clock, FakeEmbedder, a_lesson, a_trajectory, 
 from support.messages_api import Json, decision, lesson, messages_api, status
 
 from flex_mcp.app import App
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Outcome, Road, Status
 from flex_mcp.server import build_server
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.fakes import LESSONS, a_lesson, add, ids
 
 from flex_mcp import open_library
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Found, Level, Outcome, Zone
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flex_mcp import open_library
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import LESSON_LIMIT, TITLE_LIMIT, Action, Filter, Lesson, Level, Zone
 from flex_mcp.search.ranking import DEPTH, content_terms, ends, fuse, logistic, search_words
 from flex_mcp.storage.protocol import Scored

@@ -35,7 +35,7 @@ from flex_mcp.models import (
 from flex_mcp.safety.quoting import NATURE, facts, named, one_line, quoted, quoted_lesson
 
 if TYPE_CHECKING:
-    from flex_mcp.library import Library
+    from flex_mcp.library.library import Library
 
 LISTED = 100  # experiences on the page of a zone or a domain
 CHANGES = 10

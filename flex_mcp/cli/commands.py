@@ -19,7 +19,7 @@ from flex_mcp.errors import FlexError
 from flex_mcp.models import Level, Zone
 
 if TYPE_CHECKING:
-    from flex_mcp.library import Progress
+    from flex_mcp.library.library import Progress
 
 CALLER = tools.Caller("command line")
 LINE_SECONDS = 60

@@ -11,8 +11,8 @@ from flex_mcp.errors import InputError
 from flex_mcp.exchange.bundle import NAME, export_bundle, read_bundle
 from flex_mcp.exchange.flex import export_flex, flex_entries
 from flex_mcp.exchange.markdown import HEADING, export_markdown
-from flex_mcp.library import Library, Progress, silent
 from flex_mcp.library.importing import Imported
+from flex_mcp.library.library import Library, Progress, silent
 from flex_mcp.models import utc_now
 
 IMPORT_LIMIT = 1024 * 1024 * 1024  # bytes: it is read whole, into about four times the memory

@@ -11,8 +11,8 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from flex_mcp.errors import InputError
-from flex_mcp.library import Library
 from flex_mcp.library.importing import Bundle
+from flex_mcp.library.library import Library
 from flex_mcp.models import (
     TRAJECTORY_LIMIT,
     Experience,

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any, cast
 
 from flex_mcp.errors import InputError, NotALibraryError
-from flex_mcp.library import Library
 from flex_mcp.library.importing import NewEntry, NewPart
+from flex_mcp.library.library import Library
 from flex_mcp.models import (
     DOMAIN_LIMIT,
     TITLE_LIMIT,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Experience, Level
 from flex_mcp.safety.quoting import named, one_line
 

@@ -38,7 +38,7 @@ from flex_mcp.server.audience import Audience
 from flex_mcp.uris import JSON, MARKDOWN
 
 if TYPE_CHECKING:
-    from flex_mcp.library import Library
+    from flex_mcp.library.library import Library
 
 PAGE = 100  # resources; the first page begins with the library itself
 DESCRIPTION = 300  # characters of `when` in the list

@@ -15,8 +15,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from flex_mcp.errors import EmbedderError
-from flex_mcp.library import Library
 from flex_mcp.library.briefs import NewBrief
+from flex_mcp.library.library import Library
 from flex_mcp.models import (
     DecisionKind,
     Experience,

@@ -14,7 +14,7 @@ from flex_mcp import open_library
 from flex_mcp.answers import pages
 from flex_mcp.errors import FlexError
 from flex_mcp.exchange import Format, export_library
-from flex_mcp.library import Library
+from flex_mcp.library.library import Library
 from flex_mcp.models import Outcome, Trajectory
 
 QUERY = "Pin the compiler version in the build image before a release."

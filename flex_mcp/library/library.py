@@ -16,9 +16,9 @@ from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingErro
 from flex_mcp.library import briefs, curating, recording, settling
 from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.catalogue import Catalogue
+from flex_mcp.library.conversations import Turns
 from flex_mcp.library.lessons import PreparedLessons, RawLesson, place, prepare
 from flex_mcp.library.retrievals import RetrievalLog
-from flex_mcp.library.turns import Turns
 from flex_mcp.models import (
     Brief,
     Counters,
