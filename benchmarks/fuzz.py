@@ -24,11 +24,11 @@ from flex_mcp.arguments import (
     ReportArguments,
     SearchArguments,
 )
-from flex_mcp.briefing import SaveArguments
 from flex_mcp.description import description
 from flex_mcp.errors import FlexError
 from flex_mcp.exchange import import_text
 from flex_mcp.front import Opening
+from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.library.library import Library
 from flex_mcp.storage.sqlite.store import SqliteStore
 from flex_mcp.transports.limits import too_many_values

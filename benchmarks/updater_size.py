@@ -16,11 +16,11 @@ from time import perf_counter
 
 from testbed import add_embedder, fill, goal, opened, print_table, read, write
 
-from flex_mcp import updater
+from flex_mcp.learning import updater
+from flex_mcp.learning.llm import WINDOW
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.library.library import Library
-from flex_mcp.llm import WINDOW
 from flex_mcp.models import Lesson
-from flex_mcp.prompting import Prompts
 
 SIZES = (100, 1_000, 10_000)
 LESSONS = 50

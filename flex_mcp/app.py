@@ -9,10 +9,10 @@ from flex_mcp.errors import LibraryError, SettingError
 from flex_mcp.settings import Distilling, Settings, one_thread
 
 if TYPE_CHECKING:
-    from flex_mcp.distiller import Distiller
+    from flex_mcp.learning.distiller import Distiller
+    from flex_mcp.learning.llm import AnthropicLLM
+    from flex_mcp.learning.prompts import Prompts
     from flex_mcp.library.library import Library
-    from flex_mcp.llm import AnthropicLLM
-    from flex_mcp.prompting import Prompts
     from flex_mcp.safety.redaction import Redactor
 
 
@@ -78,7 +78,7 @@ class App:
     @property
     def distiller(self) -> "Distiller":
         """The library's distiller; raises what `library` does."""
-        from flex_mcp.distiller import Distiller
+        from flex_mcp.learning.distiller import Distiller
 
         settings = self.settings
         return Distiller(
@@ -111,7 +111,7 @@ class App:
     @property
     def prompts(self) -> "Prompts":
         """The prompts, the user's own among them."""
-        from flex_mcp.prompting import Prompts
+        from flex_mcp.learning.prompts import Prompts
 
         return Prompts(self.settings.prompts_folder)
 
@@ -163,7 +163,7 @@ def own_llm(settings: Settings) -> "AnthropicLLM | None":
     Raises:
         SettingError: it is asked for by name, and there is no key.
     """
-    from flex_mcp.llm import AnthropicLLM
+    from flex_mcp.learning.llm import AnthropicLLM
 
     wanted = settings.road
     if wanted is Distilling.ANTHROPIC and not settings.api_key:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Len
 
-from flex_mcp.briefing import Lessons
+from flex_mcp.learning.briefing import Lessons
 from flex_mcp.models import (
     Curation,
     Domain,

@@ -32,7 +32,7 @@ from flex_mcp.clients.entries import (
 from flex_mcp.clients.installing import Clients, Found
 from flex_mcp.clients.places import Machine, Scope
 from flex_mcp.errors import EmbedderError, FlexError, SettingError
-from flex_mcp.prompting import Prompts
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.settings import Distilling, Redacting, Settings
 
 if TYPE_CHECKING:

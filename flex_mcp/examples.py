@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from flex_mcp import briefing, critic, updater
-from flex_mcp.llm import WINDOW
+from flex_mcp.learning import briefing, critic, updater
+from flex_mcp.learning.llm import WINDOW
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import (
     Experience,
     Lesson,
@@ -17,7 +18,6 @@ from flex_mcp.models import (
     values_of,
 )
 from flex_mcp.models.briefs import Prompt
-from flex_mcp.prompting import Prompts
 from flex_mcp.validation import checked, schema_of
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from flex_mcp.arguments import (
     ReportArguments,
     SearchArguments,
 )
-from flex_mcp.briefing import SaveArguments
 from flex_mcp.consent import Person
 from flex_mcp.errors import NotFoundError
-from flex_mcp.llm import LLM
+from flex_mcp.learning.briefing import SaveArguments
+from flex_mcp.learning.llm import LLM
 from flex_mcp.models import Wanted
 from flex_mcp.settings import Distilling, Settings
 

@@ -14,8 +14,8 @@ from flex_mcp.arguments import (
     ReportArguments,
     SearchArguments,
 )
-from flex_mcp.briefing import SaveArguments
 from flex_mcp.errors import InputError
+from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.models import TRAJECTORY_LIMIT, Lesson, Level, Outcome, Step, StepKind, Zone
 from flex_mcp.validation import checked, schema_of
 

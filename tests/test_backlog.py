@@ -23,11 +23,12 @@ from support.distilling import (
 )
 from support.messages_api import Json, decision, nobody_listens
 
-from flex_mcp import backlog, open_library
-from flex_mcp.distiller import Distiller
-from flex_mcp.llm import AnthropicLLM
+from flex_mcp import open_library
+from flex_mcp.learning import backlog
+from flex_mcp.learning.distiller import Distiller
+from flex_mcp.learning.llm import AnthropicLLM
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import Wanted
-from flex_mcp.prompting import Prompts
 
 DEAD = timedelta(seconds=30)  # after which the claims of a process that was killed have ended
 

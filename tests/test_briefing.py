@@ -11,8 +11,9 @@ from support.examples import examples
 from support.fakes import long_texts
 
 from flex_mcp.answers import Answer, distill_answer
-from flex_mcp.briefing import BRIEF_LIMIT, Distillation, fitted, versions
-from flex_mcp.distiller import Distiller
+from flex_mcp.learning.briefing import BRIEF_LIMIT, Distillation, fitted, versions
+from flex_mcp.learning.distiller import Distiller
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.library.library import Library
 from flex_mcp.models import (
     Experience,
@@ -30,7 +31,6 @@ from flex_mcp.models import (
     Wanted,
     Zone,
 )
-from flex_mcp.prompting import Prompts
 from flex_mcp.safety.quoting import visible
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

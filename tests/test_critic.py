@@ -12,12 +12,12 @@ from support.fakes import long_texts
 from support.messages_api import lesson
 from test_briefing import EVIL, PIECES, a_trajectory
 
-from flex_mcp.critic import lessons, question
 from flex_mcp.errors import AnswerError
-from flex_mcp.llm import WINDOW
+from flex_mcp.learning.critic import lessons, question
+from flex_mcp.learning.llm import WINDOW
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import Lesson, Level, Outcome, RecordedTrajectory, Step, StepKind, Zone
 from flex_mcp.models.briefs import Prompt
-from flex_mcp.prompting import Prompts
 from flex_mcp.safety.quoting import visible
 from flex_mcp.server import sampling
 

@@ -28,14 +28,14 @@ from support.messages_api import (
 )
 
 from flex_mcp import open_library
-from flex_mcp.distiller import Distiller
 from flex_mcp.errors import ModelServiceError
+from flex_mcp.learning.distiller import Distiller
+from flex_mcp.learning.llm import AnthropicLLM
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.library.conversations import Turns
 from flex_mcp.library.library import Library
-from flex_mcp.llm import AnthropicLLM
 from flex_mcp.models import Curation, Experience, Fields, Road
 from flex_mcp.models.briefs import Reply, Turn
-from flex_mcp.prompting import Prompts
 
 pytestmark = pytest.mark.anyio
 

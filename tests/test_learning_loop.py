@@ -26,12 +26,12 @@ from support.messages_api import (
 )
 
 from flex_mcp import open_library
-from flex_mcp.distiller import Distiller
+from flex_mcp.learning.distiller import Distiller
+from flex_mcp.learning.llm import AnthropicLLM
+from flex_mcp.learning.prompts import Prompts
+from flex_mcp.learning.updater import NEAREST
 from flex_mcp.library.library import Library
-from flex_mcp.llm import AnthropicLLM
 from flex_mcp.models import Action, Status, TrajectoryState
-from flex_mcp.prompting import Prompts
-from flex_mcp.updater import NEAREST
 
 pytestmark = pytest.mark.process
 

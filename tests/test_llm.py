@@ -29,16 +29,16 @@ from support.messages_api import (
     truncated,
 )
 
-from flex_mcp import critic
-from flex_mcp.critic import CriticAnswer
-from flex_mcp.distiller import Distiller
 from flex_mcp.errors import ModelError, ModelServiceError
+from flex_mcp.learning import critic
+from flex_mcp.learning.critic import CriticAnswer
+from flex_mcp.learning.distiller import Distiller
+from flex_mcp.learning.llm import MAX_TOKENS, AnthropicLLM
+from flex_mcp.learning.prompts import Prompts
+from flex_mcp.learning.updater import UpdaterAnswer
 from flex_mcp.library.library import Library
-from flex_mcp.llm import MAX_TOKENS, AnthropicLLM
 from flex_mcp.models import Action, DecisionKind, Road
 from flex_mcp.models.briefs import Message, Prompt, Reply, Stop, Turn
-from flex_mcp.prompting import Prompts
-from flex_mcp.updater import UpdaterAnswer
 from flex_mcp.validation import parsed, schema_of
 
 KEY = "sk-ant-api03-of-nobody"
@@ -403,7 +403,7 @@ def test_a_blank_answer_is_asked_for_once_more(quick: Library) -> None:
     [
         "import flex_mcp.server",
         "import flex_mcp.cli",
-        "from flex_mcp.llm import AnthropicLLM; AnthropicLLM('key', model='some')",
+        "from flex_mcp.learning.llm import AnthropicLLM; AnthropicLLM('key', model='some')",
         BY_BRIEF,
     ],
 )

@@ -31,7 +31,7 @@ from support.messages_api import (
     status,
 )
 
-from flex_mcp import backlog
+from flex_mcp.learning import backlog
 from flex_mcp.models import Level, Zone
 
 NOW = ("--all", "--batch")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from flex_mcp.errors import PromptError
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import Action, Level, Zone
-from flex_mcp.prompting import Prompts
 
 PROMPTS = Path(__file__).parents[1] / "prompts"
 BRIEF = ("brief_id", "instructions", "trajectories", "neighbours", "answer_schema")

@@ -13,10 +13,10 @@ from support.messages_api import adds, critic_and_updater, messages_api, questio
 
 from flex_mcp import open_library
 from flex_mcp.cli import main
-from flex_mcp.distiller import Distiller
 from flex_mcp.errors import PromptError
 from flex_mcp.examples import data
-from flex_mcp.prompting import Prompts
+from flex_mcp.learning.distiller import Distiller
+from flex_mcp.learning.prompts import Prompts
 
 NAMES = sorted(file.stem for file in (Path(__file__).parents[1] / "prompts").glob("*.md"))
 VERSION = "<!-- version"

@@ -14,12 +14,12 @@ from support.messages_api import Json, decision
 from test_briefing import EVIL, PIECES, an_experience
 
 from flex_mcp.errors import AnswerError
-from flex_mcp.llm import WINDOW
+from flex_mcp.learning.llm import WINDOW
+from flex_mcp.learning.prompts import Prompts
+from flex_mcp.learning.updater import placement, question
 from flex_mcp.models import Action, Experience, Lesson, Placement
 from flex_mcp.models.briefs import Prompt, Shown
-from flex_mcp.prompting import Prompts
 from flex_mcp.server import sampling
-from flex_mcp.updater import placement, question
 
 NEAR = [[f"e_{n:012d}" for n in ids] for ids in ([0, 1], [], [1, 2])]  # of three lessons
 LESSONS = [a_lesson(text) for text in ("Pin the compiler.", "Soak beans.", "Use UTC.")]

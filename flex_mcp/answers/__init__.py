@@ -13,8 +13,8 @@ from itertools import groupby
 from typing import Any
 
 from flex_mcp.arguments import Detail
-from flex_mcp.briefing import Distillation
-from flex_mcp.excerpts import BriefTrajectory, Neighbour, cut
+from flex_mcp.learning.briefing import Distillation
+from flex_mcp.learning.excerpts import BriefTrajectory, Neighbour, cut
 from flex_mcp.models import (
     Counters,
     Decision,

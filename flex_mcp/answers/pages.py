@@ -20,7 +20,7 @@ from flex_mcp.answers import (
     revision_answer,
 )
 from flex_mcp.errors import NotFoundError
-from flex_mcp.excerpts import all_steps, shown, trajectory_text
+from flex_mcp.learning.excerpts import all_steps, shown, trajectory_text
 from flex_mcp.models import (
     TRAJECTORY_LIMIT,
     Experience,

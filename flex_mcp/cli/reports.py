@@ -12,7 +12,7 @@ from flex_mcp.safety.quoting import one_line
 from flex_mcp.safety.redaction import redaction_note
 
 if TYPE_CHECKING:
-    from flex_mcp.backlog import Report
+    from flex_mcp.learning.backlog import Report
     from flex_mcp.library.importing import Imported
 
 

@@ -123,7 +123,7 @@ def distill(
     Trajectories of one task are distilled side by side. It can be stopped and run again at any
     moment.
     """
-    from flex_mcp.backlog import Job, work_in_batches, work_through
+    from flex_mcp.learning.backlog import Job, work_in_batches, work_through
 
     if sum([bool(trajectory_ids), everything, limit is not None]) > 1:
         raise InputError("give ids, --all or --limit, only one of them")

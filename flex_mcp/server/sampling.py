@@ -14,7 +14,7 @@ from mcp_types import (
     TextContent,
 )
 
-from flex_mcp.llm import ReplyPending
+from flex_mcp.learning.llm import ReplyPending
 from flex_mcp.models import Road
 from flex_mcp.models.briefs import Reply, Stop, Turn
 from flex_mcp.server.asking import PATIENCE, Question, Replies, Unanswered, can_be_asked

@@ -21,10 +21,10 @@ from flex_mcp.arguments import (
     ReportArguments,
     SearchArguments,
 )
-from flex_mcp.briefing import SaveArguments
 from flex_mcp.consent import ConsentPending
 from flex_mcp.errors import FlexError
-from flex_mcp.llm import ReplyPending
+from flex_mcp.learning.briefing import SaveArguments
+from flex_mcp.learning.llm import ReplyPending
 from flex_mcp.safety.quoting import visible
 from flex_mcp.server import asking, elicitation, sampling
 from flex_mcp.server.audience import Audience

@@ -10,8 +10,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from flex_mcp import briefing, critic, updater
-from flex_mcp.briefing import Distillation, Question
 from flex_mcp.errors import (
     AnswerError,
     DeclinedError,
@@ -20,11 +18,15 @@ from flex_mcp.errors import (
     ModelError,
     StaleError,
 )
-from flex_mcp.excerpts import SHORTEST, cut
+from flex_mcp.learning import briefing, critic, updater
+from flex_mcp.learning.briefing import Distillation, Question
+from flex_mcp.learning.conversation import Talk
+from flex_mcp.learning.excerpts import SHORTEST, cut
+from flex_mcp.learning.llm import LLM, STAY, ReplyPending
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.conversations import Turns
 from flex_mcp.library.library import Library
-from flex_mcp.llm import LLM, STAY, ReplyPending
 from flex_mcp.models import (
     Brief,
     Decision,
@@ -38,8 +40,6 @@ from flex_mcp.models import (
     new_id,
 )
 from flex_mcp.models.briefs import Prompt
-from flex_mcp.prompting import Prompts
-from flex_mcp.talk import Talk
 
 NEIGHBOURS = 8  # experiences that a brief shows
 LOOKS = 5  # at what the library has, when it changes while the updater decides

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from flex_mcp.errors import AnswerError, DeclinedError, ModelError, StaleError
+from flex_mcp.learning.llm import LLM, OTHERWISE, STAY
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.library.conversations import Turns
-from flex_mcp.llm import LLM, OTHERWISE, STAY
 from flex_mcp.models import Road
 from flex_mcp.models.briefs import Prompt, Reply, Stop, Turn
-from flex_mcp.prompting import Prompts
 from flex_mcp.safety.quoting import one_line
 
 T = TypeVar("T")

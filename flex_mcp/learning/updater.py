@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flex_mcp.errors import AnswerError, InputError
-from flex_mcp.excerpts import cut
+from flex_mcp.learning.excerpts import cut
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import Action, Experience, Lesson, Placement, Strict, When
 from flex_mcp.models.briefs import Message, Prompt, Shown
-from flex_mcp.prompting import Prompts
 from flex_mcp.safety.quoting import one_line, quoted, quoted_lesson
 from flex_mcp.validation import checked, parsed, schema_of
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from flex_mcp.briefing import Distillation
-from flex_mcp.distiller import Distiller
 from flex_mcp.errors import FlexError, InputError, ModelError, ModelServiceError
+from flex_mcp.learning.briefing import Distillation
+from flex_mcp.learning.distiller import Distiller
+from flex_mcp.learning.llm import LLM, ReplyPending
 from flex_mcp.library.conversations import Turns
 from flex_mcp.library.library import Library, Progress, silent
-from flex_mcp.llm import LLM, ReplyPending
 from flex_mcp.models import TRAJECTORIES, Brief, Road, Wanted
 from flex_mcp.models.briefs import Reply, Turn
 

@@ -11,7 +11,8 @@ from typing import Annotated
 from annotated_types import Len
 
 from flex_mcp.errors import AnswerError, InputError
-from flex_mcp.excerpts import BriefTrajectory, shown_within, trajectory_text
+from flex_mcp.learning.excerpts import BriefTrajectory, shown_within, trajectory_text
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import (
     LESSONS_LIMIT,
     Lesson,
@@ -23,7 +24,6 @@ from flex_mcp.models import (
     values_of,
 )
 from flex_mcp.models.briefs import Message, Prompt
-from flex_mcp.prompting import Prompts
 from flex_mcp.validation import checked, parsed, schema_of
 
 FRAME = 500  # characters that the question has besides the trajectories

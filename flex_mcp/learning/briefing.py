@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from annotated_types import Len
 from pydantic import WithJsonSchema
 
-from flex_mcp import critic
-from flex_mcp.excerpts import (
+from flex_mcp.learning import critic
+from flex_mcp.learning.excerpts import (
     SHORTEST,
     BriefTrajectory,
     Neighbour,
@@ -22,6 +22,7 @@ from flex_mcp.excerpts import (
     shown,
     trajectory_text,
 )
+from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import (
     LESSONS_LIMIT,
     Decision,
@@ -33,7 +34,6 @@ from flex_mcp.models import (
     Strict,
     about,
 )
-from flex_mcp.prompting import Prompts
 from flex_mcp.safety.quoting import all_visible, visible
 from flex_mcp.validation import adapter, schema_of
 
