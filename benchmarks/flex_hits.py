@@ -18,7 +18,7 @@ from typing import Any
 
 from testbed import add_embedder, goal, opened, print_table, rows, write
 
-from flex_mcp.exchange import import_file
+from flex_mcp.exchange.files import import_file
 from flex_mcp.library.library import Library
 from flex_mcp.models import Level
 

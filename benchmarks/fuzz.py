@@ -26,7 +26,7 @@ from flex_mcp.arguments import (
 )
 from flex_mcp.description import description
 from flex_mcp.errors import FlexError
-from flex_mcp.exchange import import_text
+from flex_mcp.exchange.files import import_text
 from flex_mcp.front import Opening
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.library.library import Library

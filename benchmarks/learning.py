@@ -32,7 +32,7 @@ from drawing import panels, save
 from testbed import BATCH, add_embedder, goal, opened, pattern, print_table, rows, write
 from wire import Server, ours, started
 
-from flex_mcp.exchange import export_file, import_file
+from flex_mcp.exchange.files import export_file, import_file
 from flex_mcp.library.library import Library
 from flex_mcp.models import DecisionKind, Lesson, Outcome, VerifiedBy, clean_domain
 

@@ -19,7 +19,7 @@ from support.fakes import FakeEmbedder, models
 
 from flex_mcp import open_library
 from flex_mcp.errors import InputError, NotALibraryError
-from flex_mcp.exchange import Format, export_file, export_library, import_file, import_text
+from flex_mcp.exchange.files import Format, export_file, export_library, import_file, import_text
 from flex_mcp.library.library import Library
 from flex_mcp.models import (
     Action,
@@ -669,7 +669,7 @@ def test_an_export_that_fails_leaves_the_earlier_file_and_no_other(
         yield '{"flex-mcp": '
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("flex_mcp.exchange.export_bundle", half)
+    monkeypatch.setattr("flex_mcp.exchange.files.export_bundle", half)
     with pytest.raises(InputError, match=r"export\.jsonl cannot be written: No space left"):
         export_file(library, file)
     assert file.read_bytes() == before

@@ -37,7 +37,7 @@ from support.terminal import run
 
 from flex_mcp import open_library
 from flex_mcp.errors import FullDiskError, InputError, NotFoundError
-from flex_mcp.exchange import Format, export_library, import_file
+from flex_mcp.exchange.files import Format, export_library, import_file
 from flex_mcp.library.library import Library
 from flex_mcp.models import (
     Action,

@@ -39,7 +39,7 @@ from support.fuzzing import (
 )
 
 from flex_mcp.errors import InputError
-from flex_mcp.exchange import export_library, import_text
+from flex_mcp.exchange.files import export_library, import_text
 from flex_mcp.library.library import Library
 from flex_mcp.models import Outcome
 from flex_mcp.search.embedder import StaticEmbedder

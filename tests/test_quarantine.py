@@ -28,7 +28,7 @@ from support.terminal import done
 
 from flex_mcp.app import App
 from flex_mcp.errors import InputError
-from flex_mcp.exchange import export_library, import_text
+from flex_mcp.exchange.files import export_library, import_text
 from flex_mcp.library.library import Library
 from flex_mcp.models import (
     Action,

@@ -27,7 +27,7 @@ from flex_mcp import open_library
 from flex_mcp.app import App
 from flex_mcp.cli import main
 from flex_mcp.errors import SettingError
-from flex_mcp.exchange import Format, export_library, import_text
+from flex_mcp.exchange.files import Format, export_library, import_text
 from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.library import Library
 from flex_mcp.models import (

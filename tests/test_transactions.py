@@ -23,7 +23,7 @@ from support.fakes import (
 )
 from support.messages_api import lesson
 
-from flex_mcp.exchange import export_library, import_text
+from flex_mcp.exchange.files import export_library, import_text
 from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Curation, Fields, Origin, Outcome, Placement, Road
 

@@ -124,7 +124,7 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
 
     What reads like orders to a model is held back as quarantined until you approve it.
     """
-    from flex_mcp.exchange import import_file
+    from flex_mcp.exchange.files import import_file
 
     with progress_bar("Importing") as progress:
         imported = import_file(
@@ -148,7 +148,7 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
 @with_library
 def export(file: Path, *, form: str, force: bool, app: App) -> Answer | None:
     """Write the library to FILE, or to stdout."""
-    from flex_mcp.exchange import Format, export_file, export_library
+    from flex_mcp.exchange.files import Format, export_file, export_library
 
     if str(file) == "-":
         for piece in export_library(app.library, Format(form)):
