@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from flex_mcp import demo, open_library
-from flex_mcp.demo import data, run_demo
+from flex_mcp import open_library
+from flex_mcp.demo import demo
+from flex_mcp.demo.demo import data, run_demo
 from flex_mcp.errors import InputError
 
 

@@ -22,7 +22,7 @@ from support.fuzzing import (
 )
 
 from flex_mcp.app import App
-from flex_mcp.demo import data
+from flex_mcp.demo.demo import data
 from flex_mcp.server import build_server
 from flex_mcp.server.tools import TOOLS, schema_of
 

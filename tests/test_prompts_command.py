@@ -13,8 +13,8 @@ from support.messages_api import adds, critic_and_updater, messages_api, questio
 
 from flex_mcp import open_library
 from flex_mcp.cli import main
+from flex_mcp.demo.examples import data
 from flex_mcp.errors import PromptError
-from flex_mcp.examples import data
 from flex_mcp.learning.distiller import Distiller
 from flex_mcp.learning.prompts import Prompts
 

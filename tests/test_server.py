@@ -10,7 +10,7 @@ from inline_snapshot import snapshot
 from mcp import Client
 from support.client import ERAS, Era, answer, connected, refusal, text_of
 
-from flex_mcp.demo import data
+from flex_mcp.demo.demo import data
 from flex_mcp.server import INSTRUCTIONS
 
 pytestmark = pytest.mark.anyio

@@ -109,7 +109,7 @@ def _server(app: App, *wire: TextIOWrapper) -> None:
 @json_option
 def demo(*, library: str | None, as_json: bool) -> None:
     """Watch the main job on real input: record, distil, and find the lessons in a new session."""
-    from flex_mcp.demo import run_demo
+    from flex_mcp.demo.demo import run_demo
 
     if failure := run_demo(library or before_the_command(), as_json=as_json):
         fail(failure, 1)

@@ -30,7 +30,7 @@ def list_prompts(*, as_json: bool) -> None:
 @json_option
 def show_prompt(name: str, *, raw: bool, as_json: bool) -> None:
     """Print one prompt as a model gets it, about the demonstration's trajectories."""
-    from flex_mcp.examples import prompt
+    from flex_mcp.demo.examples import prompt
 
     found = App().prompts
     text = found.raw(name) if raw else prompt(found, name)

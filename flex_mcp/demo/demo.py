@@ -23,8 +23,8 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
 
+from flex_mcp.demo.examples import data
 from flex_mcp.errors import InputError
-from flex_mcp.examples import data
 
 ZONE_STYLES = {"golden": "green", "warning": "red", "mixed": "yellow"}
 
