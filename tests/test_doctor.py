@@ -17,7 +17,7 @@ from support.terminal import run
 from flex_mcp import __version__, open_library
 from flex_mcp.cli import main
 from flex_mcp.clients.places import Machine
-from flex_mcp.doctor import Patient, examine
+from flex_mcp.maintenance.doctor import Patient, examine
 from flex_mcp.search import embedder
 from flex_mcp.search.token_match import tokens
 

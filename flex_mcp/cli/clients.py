@@ -21,7 +21,7 @@ from flex_mcp.errors import ClientCommandError, FlexError, InputError
 
 if TYPE_CHECKING:
     from flex_mcp.clients.installing import Change, Clients, Report
-    from flex_mcp.doctor import Check
+    from flex_mcp.maintenance.doctor import Check
     from flex_mcp.storage.sqlite.repair import Mended
 
 CLIENTS, SCOPES = [*map(str, ClientName)], [*map(str, Scope)]
@@ -158,7 +158,7 @@ def doctor(*, library: str | None, repair: bool, as_json: bool) -> None:
         path = settings.Settings.from_environment(library or before_the_command()).library
         _repair(path, as_json=as_json)
         return
-    from flex_mcp.doctor import Patient, examine
+    from flex_mcp.maintenance.doctor import Patient, examine
 
     patient = Patient(
         machine=machine(),

@@ -10,7 +10,7 @@ from flex_mcp.app import App
 from flex_mcp.cli.commands import CALLER, progress_lines, say, with_library, with_library_or_new
 
 if TYPE_CHECKING:
-    from flex_mcp.choosing import Offer, Switched
+    from flex_mcp.maintenance.embedders import Offer, Switched
 
 HEADS = "embedder", "where", "disk", "dimensions", "query", "load", "nDCG@10"
 
@@ -31,7 +31,7 @@ def list_embedders(*, every: bool, app: App) -> Answer:
 
     No network is used.
     """
-    from flex_mcp.choosing import offers
+    from flex_mcp.maintenance.embedders import offers
 
     return offers_answer(str(app.settings.library), offers(app, every=every))
 
@@ -49,7 +49,7 @@ def use_embedder(model: str, *, path: str | None, app: App) -> Answer:
     embedded anew while searches go on with the old vectors, which serve until all is done. Stop it
     whenever you like: the next run goes on where it was. `flex-mcp embedder use static` goes back.
     """
-    from flex_mcp.choosing import Watcher, use
+    from flex_mcp.maintenance.embedders import Watcher, use
 
     with progress_lines("Embedding") as progress:
         return switched_answer(use(app, model, path, Watcher(say, progress, CALLER.name)))

@@ -16,9 +16,9 @@ from typing import Any
 
 from flex_mcp import open_library
 from flex_mcp.app import App
-from flex_mcp.choosing import Watcher, use
 from flex_mcp.errors import FlexError
 from flex_mcp.library.library import Library
+from flex_mcp.maintenance.embedders import Watcher, use
 from flex_mcp.models import Action, Filter, Lesson, Level, Outcome, Trajectory, Zone
 from flex_mcp.models.forgetting import Choice
 from flex_mcp.search.embedder import StaticEmbedder
