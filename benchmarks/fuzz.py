@@ -16,14 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from flex_mcp.arguments import (
-    CurateArguments,
-    DistillArguments,
-    GetArguments,
-    RecordArguments,
-    ReportArguments,
-    SearchArguments,
-)
 from flex_mcp.description import description
 from flex_mcp.errors import FlexError
 from flex_mcp.exchange.files import import_text
@@ -31,6 +23,14 @@ from flex_mcp.front import Opening
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.library.library import Library
 from flex_mcp.storage.sqlite.store import SqliteStore
+from flex_mcp.tools.arguments import (
+    CurateArguments,
+    DistillArguments,
+    GetArguments,
+    RecordArguments,
+    ReportArguments,
+    SearchArguments,
+)
 from flex_mcp.transports.limits import too_many_values
 from flex_mcp.validation import checked
 

@@ -28,10 +28,10 @@ from testbed import ceiling, write
 
 from flex_mcp import open_library
 from flex_mcp.app import App
-from flex_mcp.arguments import RecordArguments, SearchArguments
 from flex_mcp.errors import FlexError
 from flex_mcp.storage.sqlite import file, search_index
-from flex_mcp.tools import Caller, record_trajectory, search_experience
+from flex_mcp.tools.arguments import RecordArguments, SearchArguments
+from flex_mcp.tools.tools import Caller, record_trajectory, search_experience
 from flex_mcp.validation import checked
 
 SERVERS = 2

@@ -10,17 +10,6 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.fakes import long_texts
 
-from flex_mcp.answers import (
-    Answer,
-    curate_answer,
-    experience_answer,
-    get_answer,
-    record_answer,
-    revision_answer,
-    search_answer,
-    shortened,
-)
-from flex_mcp.arguments import Detail
 from flex_mcp.models import (
     Candidate,
     Decision,
@@ -38,6 +27,17 @@ from flex_mcp.models import (
 )
 from flex_mcp.models import Snapshot as Kept
 from flex_mcp.safety.quoting import NATURE, visible
+from flex_mcp.tools.answers import (
+    Answer,
+    curate_answer,
+    experience_answer,
+    get_answer,
+    record_answer,
+    revision_answer,
+    search_answer,
+    shortened,
+)
+from flex_mcp.tools.arguments import Detail
 
 LIMITS: dict[Detail, int] = {"concise": 6_000, "detailed": 40_000}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

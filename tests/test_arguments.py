@@ -6,7 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from flex_mcp.arguments import (
+from flex_mcp.errors import InputError
+from flex_mcp.learning.briefing import SaveArguments
+from flex_mcp.models import TRAJECTORY_LIMIT, Lesson, Level, Outcome, Step, StepKind, Zone
+from flex_mcp.tools.arguments import (
     CurateArguments,
     DistillArguments,
     GetArguments,
@@ -14,9 +17,6 @@ from flex_mcp.arguments import (
     ReportArguments,
     SearchArguments,
 )
-from flex_mcp.errors import InputError
-from flex_mcp.learning.briefing import SaveArguments
-from flex_mcp.models import TRAJECTORY_LIMIT, Lesson, Level, Outcome, Step, StepKind, Zone
 from flex_mcp.validation import checked, schema_of
 
 TOOLS = [

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.fakes import long_texts
 
-from flex_mcp.answers import Answer, distill_answer
 from flex_mcp.learning.briefing import BRIEF_LIMIT, Distillation, fitted, versions
 from flex_mcp.learning.distiller import Distiller
 from flex_mcp.learning.prompts import Prompts
@@ -32,6 +31,7 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.safety.quoting import visible
+from flex_mcp.tools.answers import Answer, distill_answer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PIECES = [

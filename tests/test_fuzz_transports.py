@@ -34,7 +34,7 @@ from support.http_server import HANDSHAKE, Served, served
 from support.stdio_server import MODERN
 
 from flex_mcp.server.tools import TOOLS
-from flex_mcp.uris import DOMAIN, EXPERIENCE, TRAJECTORY, ZONE
+from flex_mcp.tools.uris import DOMAIN, EXPERIENCE, TRAJECTORY, ZONE
 
 pytestmark = pytest.mark.process
 

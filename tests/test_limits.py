@@ -24,14 +24,15 @@ from support.stdio_server import Pipes, initialized
 from support.stdio_server import served as served_on_pipes
 
 from flex_mcp import open_library
-from flex_mcp.answers import WHOLE_LIMIT, pages, plain
 from flex_mcp.app import App
-from flex_mcp.arguments import RecordArguments
 from flex_mcp.errors import InputError, NotALibraryError
 from flex_mcp.library.library import Library
 from flex_mcp.server import build_server
 from flex_mcp.server import limits as kept
 from flex_mcp.storage.sqlite import rows
+from flex_mcp.tools import pages
+from flex_mcp.tools.answers import WHOLE_LIMIT, plain
+from flex_mcp.tools.arguments import RecordArguments
 from flex_mcp.transports import connections, room
 from flex_mcp.transports.limits import MAX_MESSAGE, MAX_VALUES, too_many_values
 from flex_mcp.validation import checked

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from mcp import Client
 from support.fakes import a_lesson, a_trajectory, add, one
 
-from flex_mcp.answers import hit_alone
-from flex_mcp.answers.pages import domain_page, experience_page, trajectory_page, zone_page
-from flex_mcp.answers.skills import skills
 from flex_mcp.app import App
 from flex_mcp.cli import main
 from flex_mcp.library.library import Library
 from flex_mcp.models import Agent, Curation, Hit
 from flex_mcp.safety.quoting import NATURE, UNSEEN, UNUSUAL, all_visible, visible
 from flex_mcp.server import build_server
+from flex_mcp.tools.answers import hit_alone
+from flex_mcp.tools.pages import domain_page, experience_page, trajectory_page, zone_page
+from flex_mcp.tools.skills import skills
 
 DRAWN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 ODD = st.text(

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from flex_mcp import tools
-from flex_mcp.answers import Answer
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
 from flex_mcp.models import Level, Zone
+from flex_mcp.tools import tools
+from flex_mcp.tools.answers import Answer
 
 if TYPE_CHECKING:
     from flex_mcp.library.library import Progress

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flex_mcp.answers import Answer
 from flex_mcp.app import App
 from flex_mcp.cli.commands import (
     CALLER,
@@ -18,6 +17,7 @@ from flex_mcp.cli.commands import (
 )
 from flex_mcp.errors import InputError
 from flex_mcp.settings import Settings, absolute
+from flex_mcp.tools.answers import Answer
 
 if TYPE_CHECKING:
     from flex_mcp.storage.sqlite.restore import Restored

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flex_mcp.answers import Answer, plain
 from flex_mcp.app import App
 from flex_mcp.cli.commands import CALLER, progress_lines, say, with_library, with_library_or_new
+from flex_mcp.tools.answers import Answer, plain
 
 if TYPE_CHECKING:
     from flex_mcp.maintenance.embedders import Offer, Switched

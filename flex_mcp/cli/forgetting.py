@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flex_mcp.answers import Answer
 from flex_mcp.app import App
 from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, say, with_library
 from flex_mcp.errors import InputError
 from flex_mcp.safety.quoting import one_line
+from flex_mcp.tools.answers import Answer
 
 if TYPE_CHECKING:
     from flex_mcp.library.forgetting import Forgotten, Plan

@@ -6,11 +6,7 @@ from typing import Any
 
 import click
 
-from flex_mcp import tools
-from flex_mcp.answers import Answer
-from flex_mcp.answers.pages import statistics_answer
 from flex_mcp.app import App
-from flex_mcp.arguments import CurateArguments, GetArguments, SearchArguments
 from flex_mcp.cli import reports
 from flex_mcp.cli.commands import (
     CALLER,
@@ -21,6 +17,10 @@ from flex_mcp.cli.commands import (
     with_library_or_new,
 )
 from flex_mcp.models import Curation, Level, Status, Zone
+from flex_mcp.tools import tools
+from flex_mcp.tools.answers import Answer
+from flex_mcp.tools.arguments import CurateArguments, GetArguments, SearchArguments
+from flex_mcp.tools.pages import statistics_answer
 from flex_mcp.validation import checked
 
 

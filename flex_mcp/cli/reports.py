@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flex_mcp.answers import Answer, distill_answer, group_lines, plain
-from flex_mcp.answers.pages import listed
 from flex_mcp.models import Experience, Level, Road, Vectors, Write
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.safety.redaction import redaction_note
+from flex_mcp.tools.answers import Answer, distill_answer, group_lines, plain
+from flex_mcp.tools.pages import listed
 
 if TYPE_CHECKING:
     from flex_mcp.learning.backlog import Report

@@ -8,10 +8,7 @@ from typing import cast
 
 import click
 
-from flex_mcp import tools
-from flex_mcp.answers import Answer
 from flex_mcp.app import App
-from flex_mcp.arguments import RecordArguments
 from flex_mcp.cli import reports
 from flex_mcp.cli.commands import (
     CALLER,
@@ -23,6 +20,9 @@ from flex_mcp.cli.commands import (
 )
 from flex_mcp.errors import InputError
 from flex_mcp.models import TRAJECTORIES
+from flex_mcp.tools import tools
+from flex_mcp.tools.answers import Answer
+from flex_mcp.tools.arguments import RecordArguments
 from flex_mcp.validation import checked
 
 

@@ -22,11 +22,11 @@ from mcp.server.subscriptions import (
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR
 
-from flex_mcp import uris
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
 from flex_mcp.models import Changes, Moment, Revision, Snapshot, Status
 from flex_mcp.server.limits import MAX_LISTENING, check_addresses
+from flex_mcp.tools import uris
 
 INTERVAL = 0.5  # seconds
 SENDING = 5  # seconds; a client that does not read for so long misses a message

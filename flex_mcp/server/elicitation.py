@@ -5,9 +5,9 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from mcp_types import ElicitRequest, ElicitRequestFormParams, ElicitResult
 
-from flex_mcp.consent import Consent, ConsentPending
 from flex_mcp.errors import InputError
 from flex_mcp.server.asking import Question, Replies, Unanswered, can_be_asked
+from flex_mcp.tools.consent import Consent, ConsentPending
 
 AGREE = "agree"
 FORM: dict[str, Any] = {

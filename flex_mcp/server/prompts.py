@@ -21,13 +21,13 @@ from mcp_types import (
 )
 from pydantic import Field
 
-from flex_mcp import guides
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError, InputError
-from flex_mcp.guides import Guide
 from flex_mcp.safety.quoting import named
 from flex_mcp.server import sdk
 from flex_mcp.server.caller import client_name
+from flex_mcp.tools import prompts
+from flex_mcp.tools.prompts import Guide
 
 P = ParamSpec("P")
 Task = Annotated[str, Field(description="The task, as it was given.")]
@@ -41,17 +41,17 @@ def add_prompts(server: MCPServer[Any], app: App) -> None:
     @server.prompt(title="Solve a task with experience")
     def solve_with_experience(task: Task, ctx: Context[Any, Any]) -> list[Message]:
         """Search the library for a task, plan, heed the warnings, work, and record how it went."""
-        return _messages(guides.solve, app, task, client_name(ctx))
+        return _messages(prompts.solve, app, task, client_name(ctx))
 
     @server.prompt(title="Reflect on this conversation")
     def reflect(task: About = None) -> list[Message]:
         """Record this conversation as a trajectory, and turn it into lessons."""
-        return _messages(guides.reflect, app, task)
+        return _messages(prompts.reflect, app, task)
 
     @server.prompt(title="Review the library")
     def review_library(domain: Domain = None) -> list[Message]:
         """Find duplicates, contradictions and stale lessons, and mend them with the user."""
-        return _messages(guides.review, app, domain)
+        return _messages(prompts.review, app, domain)
 
     async def check(ctx: sdk.RequestContext, call_next: CallNext) -> HandlerResult:
         if ctx.method == "prompts/get":

@@ -26,16 +26,16 @@ from mcp_types import (
     ResourceTemplateReference,
 )
 
-from flex_mcp import uris
-from flex_mcp.answers import pages, shortened
-from flex_mcp.answers.skills import skills
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError, InputError, NotFoundError
 from flex_mcp.models import Experience, Place, Zone
 from flex_mcp.safety.quoting import one_line, visible
 from flex_mcp.server import sdk
 from flex_mcp.server.audience import Audience
-from flex_mcp.uris import JSON, MARKDOWN
+from flex_mcp.tools import pages, uris
+from flex_mcp.tools.answers import shortened
+from flex_mcp.tools.skills import skills
+from flex_mcp.tools.uris import JSON, MARKDOWN
 
 if TYPE_CHECKING:
     from flex_mcp.library.library import Library

@@ -12,10 +12,10 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, PaginatedRequestParams, RequestParams
 
-from flex_mcp import uris
-from flex_mcp.answers.skills import Skill, skills
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
+from flex_mcp.tools import uris
+from flex_mcp.tools.skills import Skill, skills
 
 CACHING = {"ttlMs": 0, "cacheScope": "private"}
 RequestContext = ServerRequestContext[Any, Any]

@@ -10,18 +10,7 @@ from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetad
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import Field
 
-from flex_mcp import answers, tools
-from flex_mcp.answers import Answer
 from flex_mcp.app import App
-from flex_mcp.arguments import (
-    CurateArguments,
-    DistillArguments,
-    GetArguments,
-    RecordArguments,
-    ReportArguments,
-    SearchArguments,
-)
-from flex_mcp.consent import ConsentPending
 from flex_mcp.errors import FlexError
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import ReplyPending
@@ -30,7 +19,18 @@ from flex_mcp.server import asking, elicitation, sampling
 from flex_mcp.server.audience import Audience
 from flex_mcp.server.caller import client_name, only_reads
 from flex_mcp.server.limits import patient
-from flex_mcp.tools import Caller
+from flex_mcp.tools import answers, tools
+from flex_mcp.tools.answers import Answer
+from flex_mcp.tools.arguments import (
+    CurateArguments,
+    DistillArguments,
+    GetArguments,
+    RecordArguments,
+    ReportArguments,
+    SearchArguments,
+)
+from flex_mcp.tools.consent import ConsentPending
+from flex_mcp.tools.tools import Caller
 from flex_mcp.validation import checked, schema_of
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flex_mcp import open_library
-from flex_mcp.answers import pages
 from flex_mcp.errors import FlexError
 from flex_mcp.exchange.files import Format, export_library
 from flex_mcp.library.library import Library
 from flex_mcp.models import Outcome, Trajectory
+from flex_mcp.tools import pages
 
 QUERY = "Pin the compiler version in the build image before a release."
 

@@ -3,12 +3,12 @@
 import dataclasses
 from typing import NamedTuple
 
-from flex_mcp import uris
-from flex_mcp.answers import hit_alone, pages
 from flex_mcp.app import App
 from flex_mcp.models import Domain, Found, Strict, Task
 from flex_mcp.safety.quoting import one_line, quoted
-from flex_mcp.uris import JSON, MARKDOWN
+from flex_mcp.tools import pages, uris
+from flex_mcp.tools.answers import hit_alone
+from flex_mcp.tools.uris import JSON, MARKDOWN
 from flex_mcp.validation import checked
 
 

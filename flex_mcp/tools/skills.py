@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from flex_mcp.answers import DETAILED_LIMIT, origin_text
 from flex_mcp.models import Experience
 from flex_mcp.safety.quoting import facts, one_line, quoted_lesson
+from flex_mcp.tools.answers import DETAILED_LIMIT, origin_text
 
 NAME_LIMIT = 64  # characters, by the Agent Skills specification
 GENERAL = "general"  # the skill of experiences without a domain

@@ -7,10 +7,15 @@ import shlex
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from flex_mcp import answers
-from flex_mcp.answers import Answer, consents, pages
 from flex_mcp.app import App
-from flex_mcp.arguments import (
+from flex_mcp.errors import NotFoundError
+from flex_mcp.learning.briefing import SaveArguments
+from flex_mcp.learning.llm import LLM
+from flex_mcp.models import Wanted
+from flex_mcp.settings import Distilling, Settings
+from flex_mcp.tools import answers, consent_forms, pages
+from flex_mcp.tools.answers import Answer
+from flex_mcp.tools.arguments import (
     CurateArguments,
     DistillArguments,
     GetArguments,
@@ -18,12 +23,7 @@ from flex_mcp.arguments import (
     ReportArguments,
     SearchArguments,
 )
-from flex_mcp.consent import Person
-from flex_mcp.errors import NotFoundError
-from flex_mcp.learning.briefing import SaveArguments
-from flex_mcp.learning.llm import LLM
-from flex_mcp.models import Wanted
-from flex_mcp.settings import Distilling, Settings
+from flex_mcp.tools.consent import Person
 
 
 class Lent(LLM, Protocol):
@@ -127,7 +127,7 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
     held = library.awaits_a_person(arguments.id, arguments.action, arguments.fields)
     if held and caller.person:
         history = library.history(arguments.id)
-        caller.person.agree(consents.consent(held, arguments, history, _at(app.settings)))
+        caller.person.agree(consent_forms.consent(held, arguments, history, _at(app.settings)))
         reason, seen = f"{reason} (a person said yes)", held.revision
     now, revision = library.curate(
         arguments.id,

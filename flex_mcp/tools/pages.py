@@ -8,17 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from flex_mcp.answers import (
-    DETAILED_LIMIT,
-    WHOLE_LIMIT,
-    Answer,
-    ExperienceAnswer,
-    experience_answer,
-    experience_text,
-    origin_text,
-    plain,
-    revision_answer,
-)
 from flex_mcp.errors import NotFoundError
 from flex_mcp.learning.excerpts import all_steps, shown, trajectory_text
 from flex_mcp.models import (
@@ -33,6 +22,17 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.safety.quoting import NATURE, facts, named, one_line, quoted, quoted_lesson
+from flex_mcp.tools.answers import (
+    DETAILED_LIMIT,
+    WHOLE_LIMIT,
+    Answer,
+    ExperienceAnswer,
+    experience_answer,
+    experience_text,
+    origin_text,
+    plain,
+    revision_answer,
+)
 
 if TYPE_CHECKING:
     from flex_mcp.library.library import Library

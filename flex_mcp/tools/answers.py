@@ -12,7 +12,6 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from flex_mcp.arguments import Detail
 from flex_mcp.learning.briefing import Distillation
 from flex_mcp.learning.excerpts import BriefTrajectory, Neighbour, cut
 from flex_mcp.models import (
@@ -45,6 +44,7 @@ from flex_mcp.safety.quoting import (
     visible,
 )
 from flex_mcp.safety.redaction import redaction_note
+from flex_mcp.tools.arguments import Detail
 from flex_mcp.validation import adapter
 
 CONCISE_LIMIT = 6_000  # characters of each form

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from flex_mcp.answers import origin_text
-from flex_mcp.arguments import CurateArguments
-from flex_mcp.consent import Consent
 from flex_mcp.errors import InputError
 from flex_mcp.models import Experience, Revision, Status
 from flex_mcp.safety.quoting import one_line, quoted, quoted_lesson, tags_line
+from flex_mcp.tools.answers import origin_text
+from flex_mcp.tools.arguments import CurateArguments
+from flex_mcp.tools.consent import Consent
 
 SHOWN = 20_000  # characters of a form that a person may be expected to read
 
