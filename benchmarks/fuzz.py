@@ -16,12 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from flex_mcp.description import description
 from flex_mcp.errors import FlexError
 from flex_mcp.exchange.files import import_text
 from flex_mcp.front import Opening
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.library.library import Library
+from flex_mcp.server.description import description
 from flex_mcp.storage.sqlite.store import SqliteStore
 from flex_mcp.tools.arguments import (
     CurateArguments,

@@ -12,7 +12,7 @@ __all__ = ["__version__", "open_library"]
 
 
 def __getattr__(name: str) -> object:
-    # Late, so that `import flex_mcp.server` and the handshake do not pay for storage and vectors.
+    # Late, so that `import flex_mcp.server.server` and the handshake do not pay for storage and vectors.
     if name == "open_library":
         from flex_mcp.app import open_library
 

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 
-from flex_mcp.description import description
+from flex_mcp.server.description import description
 
 TYPE_CHECKING = False  # see `flex_mcp`
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-    from flex_mcp.description import Results
+    from flex_mcp.server.description import Results
 
     Server = Callable[..., None]  # takes stdin and stdout; without them it claims the process's
 

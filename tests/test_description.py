@@ -10,8 +10,8 @@ import pytest
 from mcp import Client
 
 from flex_mcp.app import App
-from flex_mcp.description import description
-from flex_mcp.server import build_server
+from flex_mcp.server.description import description
+from flex_mcp.server.server import build_server
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from flex_mcp import __version__
-from flex_mcp.server import TOOLS
+from flex_mcp.server.server import TOOLS
 from flex_mcp.settings import MODEL, Distilling
 
 pytestmark = pytest.mark.process

@@ -20,7 +20,7 @@ from test_cli import locked
 from flex_mcp import open_library
 from flex_mcp.app import App
 from flex_mcp.models import Action
-from flex_mcp.server import build_server
+from flex_mcp.server.server import build_server
 
 MINILM = "fastembed:sentence-transformers/all-MiniLM-L6-v2"
 QUERY = "pin the compiler version in the build image"

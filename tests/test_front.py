@@ -25,8 +25,8 @@ import flex_mcp
 from flex_mcp import front, open_library
 from flex_mcp.__main__ import served
 from flex_mcp.app import App
-from flex_mcp.description import description
-from flex_mcp.server import build_server
+from flex_mcp.server.description import description
+from flex_mcp.server.server import build_server
 
 ROOT = Path(__file__).parent.parent
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and descriptors of POSIX")
@@ -514,7 +514,12 @@ def test_the_front_imports_the_standard_library_only() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     names = run.stdout.split()
     own = {name for name in names if name.split(".")[0] == flex_mcp.__name__}
-    assert own == {"flex_mcp", "flex_mcp.__main__", "flex_mcp.description", "flex_mcp.front"}
+    assert own == {
+        "flex_mcp",
+        "flex_mcp.__main__",
+        "flex_mcp.server.server.description",
+        "flex_mcp.front",
+    }
     assert {name.split(".")[0] for name in names} - own <= sys.stdlib_module_names
 
 

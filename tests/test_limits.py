@@ -27,8 +27,8 @@ from flex_mcp import open_library
 from flex_mcp.app import App
 from flex_mcp.errors import InputError, NotALibraryError
 from flex_mcp.library.library import Library
-from flex_mcp.server import build_server
 from flex_mcp.server import limits as kept
+from flex_mcp.server.server import build_server
 from flex_mcp.storage.sqlite import rows
 from flex_mcp.tools import pages
 from flex_mcp.tools.answers import WHOLE_LIMIT, plain

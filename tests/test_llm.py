@@ -401,7 +401,7 @@ def test_a_blank_answer_is_asked_for_once_more(quick: Library) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "import flex_mcp.server",
+        "import flex_mcp.server.server",
         "import flex_mcp.cli",
         "from flex_mcp.learning.llm import AnthropicLLM; AnthropicLLM('key', model='some')",
         BY_BRIEF,

@@ -14,7 +14,7 @@ from flex_mcp.cli import main
 from flex_mcp.library.library import Library
 from flex_mcp.models import Agent, Curation, Hit
 from flex_mcp.safety.quoting import NATURE, UNSEEN, UNUSUAL, all_visible, visible
-from flex_mcp.server import build_server
+from flex_mcp.server.server import build_server
 from flex_mcp.tools.answers import hit_alone
 from flex_mcp.tools.pages import domain_page, experience_page, trajectory_page, zone_page
 from flex_mcp.tools.skills import skills

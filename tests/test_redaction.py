@@ -44,7 +44,7 @@ from flex_mcp.models import (
 from flex_mcp.safety import redaction
 from flex_mcp.safety.redaction import redact
 from flex_mcp.safety.redaction.vocabulary import vocabulary
-from flex_mcp.server import build_server
+from flex_mcp.server.server import build_server
 from flex_mcp.settings import Redacting
 
 LINES = list(lines())

@@ -34,8 +34,9 @@ from flex_mcp.errors import LibraryError
 from flex_mcp.library.library import Library
 from flex_mcp.models import Curation, Outcome, Trajectory, Zone
 from flex_mcp.models.forgetting import Choice
-from flex_mcp.server import build_server, sdk
-from flex_mcp.server.audience import Audience
+from flex_mcp.server import sdk
+from flex_mcp.server.change_feed import Audience
+from flex_mcp.server.server import build_server
 from flex_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -21,7 +21,7 @@ from support.messages_api import Json, decision, lesson, messages_api, status
 from flex_mcp.app import App
 from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Outcome, Road, Status
-from flex_mcp.server import build_server
+from flex_mcp.server.server import build_server
 
 pytestmark = pytest.mark.anyio
 

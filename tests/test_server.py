@@ -11,7 +11,7 @@ from mcp import Client
 from support.client import ERAS, Era, answer, connected, refusal, text_of
 
 from flex_mcp.demo.demo import data
-from flex_mcp.server import INSTRUCTIONS
+from flex_mcp.server.server import INSTRUCTIONS
 
 pytestmark = pytest.mark.anyio
 

@@ -106,13 +106,13 @@ def test_garbage_on_stdin_is_survived_and_stdout_carries_the_protocol_only(tmp_p
 def test_the_handshake_imports_no_model_no_storage_and_no_vectors() -> None:
     heavy = ["numpy", "tokenizers", "fastembed", "onnxruntime", "anthropic", "apsw", "sqlite_vec"]
     heavy += ["flask", "django", "fastapi", "aiohttp", "rich.progress", "flex_mcp.library.library"]
-    code = f"import sys, flex_mcp.server; print([m for m in {heavy!r} if m in sys.modules])"
+    code = f"import sys, flex_mcp.server.server; print([m for m in {heavy!r} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
 
 
 def test_the_server_brings_in_no_web_framework_beyond_what_mcp_does() -> None:
-    own = top_level_modules("flex_mcp.server") - top_level_modules("mcp.server.mcpserver")
+    own = top_level_modules("flex_mcp.server.server") - top_level_modules("mcp.server.mcpserver")
     assert own <= {"flex_mcp", "platformdirs"}
 
 

@@ -6,7 +6,7 @@ from mcp.server.mcpserver import Context
 from mcp_types import ElicitRequest, ElicitRequestFormParams, ElicitResult
 
 from flex_mcp.errors import InputError
-from flex_mcp.server.asking import Question, Replies, Unanswered, can_be_asked
+from flex_mcp.server.client_requests import Question, Replies, Unanswered, can_be_asked
 from flex_mcp.tools.consent import Consent, ConsentPending
 
 AGREE = "agree"

@@ -31,7 +31,7 @@ from flex_mcp.errors import FlexError, InputError, NotFoundError
 from flex_mcp.models import Experience, Place, Zone
 from flex_mcp.safety.quoting import one_line, visible
 from flex_mcp.server import sdk
-from flex_mcp.server.audience import Audience
+from flex_mcp.server.change_feed import Audience
 from flex_mcp.tools import pages, uris
 from flex_mcp.tools.answers import shortened
 from flex_mcp.tools.skills import skills

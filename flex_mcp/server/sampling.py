@@ -17,7 +17,7 @@ from mcp_types import (
 from flex_mcp.learning.llm import ReplyPending
 from flex_mcp.models import Road
 from flex_mcp.models.briefs import Reply, Stop, Turn
-from flex_mcp.server.asking import PATIENCE, Question, Replies, Unanswered, can_be_asked
+from flex_mcp.server.client_requests import PATIENCE, Question, Replies, Unanswered, can_be_asked
 
 WINDOW = 40_000  # characters: nobody knows the client's model
 MAX_TOKENS = 8_000

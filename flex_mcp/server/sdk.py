@@ -34,7 +34,7 @@ from mcp_types import (
 from mcp_types.methods import validate_client_request
 
 if TYPE_CHECKING:
-    from flex_mcp.description import Results
+    from flex_mcp.server.description import Results
 
 RequestContext = ServerRequestContext[Any, Any]
 ListResources = Callable[[RequestContext, PaginatedRequestParams], Awaitable[ListResourcesResult]]

@@ -15,9 +15,9 @@ from flex_mcp.errors import FlexError
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import ReplyPending
 from flex_mcp.safety.quoting import visible
-from flex_mcp.server import asking, elicitation, sampling
-from flex_mcp.server.audience import Audience
+from flex_mcp.server import client_requests, elicitation, sampling
 from flex_mcp.server.caller import client_name, only_reads
+from flex_mcp.server.change_feed import Audience
 from flex_mcp.server.limits import patient
 from flex_mcp.tools import answers, tools
 from flex_mcp.tools.answers import Answer
@@ -34,7 +34,7 @@ from flex_mcp.tools.tools import Caller
 from flex_mcp.validation import checked, schema_of
 
 if TYPE_CHECKING:
-    from flex_mcp.description import Schemas
+    from flex_mcp.server.description import Schemas
 
 Call = Callable[[App, Any, Caller], Answer]
 
@@ -58,7 +58,7 @@ class LibraryTool(Tool):
         if only_reads(context) and self.annotations != READS:
             return _refusal(f"this token only reads: {self.name} needs the token of FLEX_MCP_TOKEN")
         await self.before()
-        replies = asking.replies(context)
+        replies = client_requests.replies(context)
         threads = patient if self.annotations == ASKS else None
         while True:
             model, person = sampling.lent(context, replies), elicitation.person(context, replies)
@@ -76,9 +76,9 @@ class LibraryTool(Tool):
             else:
                 text = TextContent(type="text", text=answer.text)
                 return CallToolResult(content=[text], structured_content=answer.content)
-            if asking.by_rounds(context):
-                return asking.required(question)
-            replies = {question.key: await asking.asked(context, question)}
+            if client_requests.by_rounds(context):
+                return client_requests.required(question)
+            replies = {question.key: await client_requests.asked(context, question)}
 
 
 def _refusal(sentence: str) -> CallToolResult:

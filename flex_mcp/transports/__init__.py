@@ -22,7 +22,8 @@ from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError, JSONRPCNotificat
 
 from flex_mcp.app import App
 from flex_mcp.safety.quoting import one_line
-from flex_mcp.server import build_server, sdk
+from flex_mcp.server import sdk
+from flex_mcp.server.server import build_server
 from flex_mcp.transports.limits import REFUSED, Lines
 
 PATIENCE = 2.5  # seconds from the wish to end until the process ends

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from flex_mcp.app import App
 from flex_mcp.errors import SettingError
-from flex_mcp.server import build_server
+from flex_mcp.server.server import build_server
 from flex_mcp.settings import Transport
 from flex_mcp.transports import log_to_stderr, stop_on_signal
 from flex_mcp.transports.connections import MAX_HEAD, Connection

@@ -11,7 +11,7 @@ from mcp.client.session import MessageHandlerFnT, SamplingFnT
 from mcp_types import CallToolResult, TextContent
 
 from flex_mcp.app import App
-from flex_mcp.server import build_server
+from flex_mcp.server.server import build_server
 from flex_mcp.settings import Settings
 
 Era = Literal["auto", "legacy"]

@@ -41,8 +41,8 @@ from mcp_types import (
 from pydantic import BaseModel
 
 from flex_mcp.app import App
-from flex_mcp.server import build_server
 from flex_mcp.server.sdk import lowlevel
+from flex_mcp.server.server import build_server
 from flex_mcp.settings import Transport
 from flex_mcp.transports import http
 

@@ -11,9 +11,9 @@ from mcp.server.caching import CacheableMethod, CacheHint
 
 from flex_mcp import __version__
 from flex_mcp.app import App
-from flex_mcp.description import description, tool_schemas
 from flex_mcp.server import sdk
-from flex_mcp.server.audience import Audience
+from flex_mcp.server.change_feed import Audience
+from flex_mcp.server.description import description, tool_schemas
 from flex_mcp.server.limits import Load
 from flex_mcp.server.prompts import add_prompts
 from flex_mcp.server.resources import add_completions, add_resources, page_the_list
