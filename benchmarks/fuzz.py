@@ -18,7 +18,6 @@ from typing import Any, cast
 
 from flex_mcp.errors import FlexError
 from flex_mcp.exchange.files import import_text
-from flex_mcp.front import Opening
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.library.library import Library
 from flex_mcp.server.description import description
@@ -31,7 +30,8 @@ from flex_mcp.tools.arguments import (
     ReportArguments,
     SearchArguments,
 )
-from flex_mcp.transports.limits import too_many_values
+from flex_mcp.transports.fast_start import Opening
+from flex_mcp.transports.message_limits import too_many_values
 from flex_mcp.validation import checked
 
 TAKES = (

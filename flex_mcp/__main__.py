@@ -7,7 +7,7 @@ whatever else was asked for, and every mistake, is the terminal's.
 import gc
 import sys
 
-from flex_mcp import front
+from flex_mcp.transports import fast_start
 
 TYPE_CHECKING = False  # see `flex_mcp`
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def main() -> None:
 
         terminal()
     else:
-        front.serve(lambda: server(library))
+        fast_start.serve(lambda: server(library))
 
 
 def served(words: "Sequence[str]") -> str | None:
@@ -49,12 +49,12 @@ def served(words: "Sequence[str]") -> str | None:
             return None
 
 
-def server(library: str) -> "front.Server":
+def server(library: str) -> "fast_start.Server":
     """The server itself, loaded."""
     gc.disable()  # what imports leave is no garbage; looking for it takes a tenth of the start
     from flex_mcp.app import App
     from flex_mcp.errors import FlexError
-    from flex_mcp.transports import serve_stdio
+    from flex_mcp.transports.stdio import serve_stdio
 
     gc.freeze()
     gc.set_threshold(GARBAGE)  # the first call imports a lot, too

@@ -22,11 +22,12 @@ from support.examples import examples
 from support.stdio_server import MODERN, Pipes, initialized
 
 import flex_mcp
-from flex_mcp import front, open_library
+from flex_mcp import open_library
 from flex_mcp.__main__ import served
 from flex_mcp.app import App
 from flex_mcp.server.description import description
 from flex_mcp.server.server import build_server
+from flex_mcp.transports import fast_start
 
 ROOT = Path(__file__).parent.parent
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and descriptors of POSIX")
@@ -83,10 +84,10 @@ OPENINGS: dict[str, Sequence[Any]] = {
     "old after new": [*PROBE, initialize("2025-11-25", 7), INITIALIZED, request(8, "tools/list")],
     "new after old": [initialize("2025-06-18"), INITIALIZED, *PROBE[1:], request(8, "tools/list")],
     "new versions that are none": [
-        request(1, "server/discover", {"_meta": MODERN | {front.VERSION: "2099-01-01"}}),
-        request(2, "tools/list", {"_meta": MODERN | {front.VERSION: "2025-06-18"}}),
-        request(3, "tools/list", {"_meta": MODERN | {front.VERSION: 3}}),
-        request(4, "tools/list", {"_meta": {front.VERSION: "2026-07-28"}}),
+        request(1, "server/discover", {"_meta": MODERN | {fast_start.VERSION: "2099-01-01"}}),
+        request(2, "tools/list", {"_meta": MODERN | {fast_start.VERSION: "2025-06-18"}}),
+        request(3, "tools/list", {"_meta": MODERN | {fast_start.VERSION: 3}}),
+        request(4, "tools/list", {"_meta": {fast_start.VERSION: "2026-07-28"}}),
         request(5, "tools/list", {"_meta": MODERN, "cursor": "x"}),
     ],
     "odd ids": [
@@ -177,7 +178,7 @@ def parsed(line: bytes) -> SessionMessage | Exception:
 
 def fronted(lines: Sequence[bytes]) -> list[dict[str, Any]]:
     """What the front writes before it leaves the rest to the server."""
-    opening, written = front.Opening(description()), list[dict[str, Any]]()
+    opening, written = fast_start.Opening(description()), list[dict[str, Any]]()
     for line in lines:
         answer = opening.answer(line)
         if answer is None:
@@ -241,7 +242,7 @@ clients: st.SearchStrategy[Any] = st.fixed_dictionaries(
     },
 )
 envelopes: st.SearchStrategy[Any] = st.fixed_dictionaries(
-    {front.VERSION: st.sampled_from(VERSIONS)},
+    {fast_start.VERSION: st.sampled_from(VERSIONS)},
     optional={
         "io.modelcontextprotocol/clientCapabilities": capabilities,
         "io.modelcontextprotocol/clientInfo": clients,
@@ -341,7 +342,7 @@ def load():
     if os.read(int(sys.argv[1]), 1) != b"1":
         raise RuntimeError("it cannot be loaded")
     return __main__.server(sys.argv[2])
-front.serve(load)
+fast_start.serve(load)
 """
 
 
@@ -518,7 +519,7 @@ def test_the_front_imports_the_standard_library_only() -> None:
         "flex_mcp",
         "flex_mcp.__main__",
         "flex_mcp.server.server.description",
-        "flex_mcp.front",
+        "flex_mcp.transports.fast_start",
     }
     assert {name.split(".")[0] for name in names} - own <= sys.stdlib_module_names
 

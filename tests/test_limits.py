@@ -33,8 +33,8 @@ from flex_mcp.storage.sqlite import rows
 from flex_mcp.tools import pages
 from flex_mcp.tools.answers import WHOLE_LIMIT, plain
 from flex_mcp.tools.arguments import RecordArguments
-from flex_mcp.transports import connections, room
-from flex_mcp.transports.limits import MAX_MESSAGE, MAX_VALUES, too_many_values
+from flex_mcp.transports import capacity, connections
+from flex_mcp.transports.message_limits import MAX_MESSAGE, MAX_VALUES, too_many_values
 from flex_mcp.validation import checked
 
 
@@ -268,7 +268,7 @@ def test_a_head_that_is_too_long_is_refused(server: Served) -> None:
 @pytest.mark.process
 def test_streams_are_bounded_and_requests_get_through_all_the_same(tmp_path: Path) -> None:
     with served(tmp_path) as server, contextlib.ExitStack() as open_streams:
-        for _ in range(room.MAX_STREAMS):
+        for _ in range(capacity.MAX_STREAMS):
             stream = open_streams.enter_context(
                 socket.create_connection(("127.0.0.1", server.port), timeout=60)
             )

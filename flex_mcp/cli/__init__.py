@@ -10,7 +10,7 @@ from io import TextIOWrapper
 
 import click
 
-from flex_mcp import __version__, front
+from flex_mcp import __version__
 from flex_mcp.app import App
 from flex_mcp.cli import clients as on_clients
 from flex_mcp.cli import copies as on_copies
@@ -21,6 +21,7 @@ from flex_mcp.cli import prompts as on_prompts
 from flex_mcp.cli import trajectories as on_trajectories
 from flex_mcp.cli.commands import Commands, before_the_command, fail, json_option, library_option
 from flex_mcp.settings import HOST, PORT, Transport
+from flex_mcp.transports import fast_start
 
 
 @click.group(cls=Commands, invoke_without_command=True)
@@ -93,11 +94,11 @@ def serve(
 
 
 def _serve(library: str | None) -> None:
-    front.serve(lambda: functools.partial(_server, App(library=library)))
+    fast_start.serve(lambda: functools.partial(_server, App(library=library)))
 
 
 def _server(app: App, *wire: TextIOWrapper) -> None:
-    from flex_mcp.transports import serve_stdio
+    from flex_mcp.transports.stdio import serve_stdio
 
     serve_stdio(app, *wire)
 

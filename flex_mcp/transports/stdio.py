@@ -24,7 +24,7 @@ from flex_mcp.app import App
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.server import sdk
 from flex_mcp.server.server import build_server
-from flex_mcp.transports.limits import REFUSED, Lines
+from flex_mcp.transports.message_limits import REFUSED, Lines
 
 PATIENCE = 2.5  # seconds from the wish to end until the process ends
 UNREAD = 64  # answers that wait for a client to read; beyond, we do not read either

@@ -11,7 +11,7 @@ import anyio
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flex_mcp.transports.limits import MAX_MESSAGE, TOO_LONG, TOO_MANY, too_many_values
+from flex_mcp.transports.message_limits import MAX_MESSAGE, TOO_LONG, TOO_MANY, too_many_values
 
 MAX_STREAMS = 256  # open GET streams; half of the connections, so that requests get through
 ALL_BODIES = 64 * 1024 * 1024  # bytes of all bodies that are in work: four of the largest

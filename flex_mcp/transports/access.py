@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flex_mcp.errors import SettingError
 from flex_mcp.settings import Access, Settings
-from flex_mcp.transports.room import Room
+from flex_mcp.transports.capacity import Room
 
 HEALTH = "/health"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
