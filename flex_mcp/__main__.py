@@ -21,7 +21,7 @@ GARBAGE = 50_000  # new objects until it is looked for
 def main() -> None:
     library = served(sys.argv[1:])
     if library is None:
-        from flex_mcp.cli import main as terminal
+        from flex_mcp.cli.main import main as terminal
 
         terminal()
     else:

@@ -15,7 +15,7 @@ from support.client import connected, text_of
 from support.terminal import done, done_json, process, refused, run
 
 from flex_mcp import __version__, open_library
-from flex_mcp.cli import main
+from flex_mcp.cli.main import main
 from flex_mcp.models import Curation, Level, Zone
 from flex_mcp.storage.sqlite.file import MIGRATIONS
 

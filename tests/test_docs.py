@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flex_mcp import __version__
-from flex_mcp.cli import main
+from flex_mcp.cli.main import main
 from flex_mcp.library.library import Library
 from flex_mcp.server.server import TOOLS
 from flex_mcp.settings import Settings

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from support.terminal import run
 
 from flex_mcp import __version__, open_library
-from flex_mcp.cli import main
+from flex_mcp.cli.main import main
 from flex_mcp.clients.places import Machine
 from flex_mcp.maintenance.doctor import Patient, examine
 from flex_mcp.search import embedder
@@ -99,7 +99,9 @@ def test_it_says_what_the_parts_are(path: Path) -> None:
 def test_a_package_that_cannot_be_imported_is_a_fault_and_the_rest_is_looked_at(
     name: str, path: Path
 ) -> None:
-    without = f"import sys; sys.modules[{name!r}] = None; from flex_mcp.cli import main; main()"
+    without = (
+        f"import sys; sys.modules[{name!r}] = None; from flex_mcp.cli.main import main; main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", without, "doctor", "--library", str(path), "--json"],
         capture_output=True,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.fakes import FakeEmbedder
 
 from flex_mcp import open_library
-from flex_mcp.cli import main
+from flex_mcp.cli.main import main
 from flex_mcp.errors import EmbedderError
 from flex_mcp.search.embedder import Embedder, StaticEmbedder, check_name, chunks, load
 

@@ -402,7 +402,7 @@ def test_a_blank_answer_is_asked_for_once_more(quick: Library) -> None:
     "code",
     [
         "import flex_mcp.server.server",
-        "import flex_mcp.cli",
+        "import flex_mcp.cli.main",
         "from flex_mcp.learning.llm import AnthropicLLM; AnthropicLLM('key', model='some')",
         BY_BRIEF,
     ],

@@ -12,7 +12,7 @@ from support.distilling import Desk, bodies, systems, teaches
 from support.messages_api import adds, critic_and_updater, messages_api, question_of
 
 from flex_mcp import open_library
-from flex_mcp.cli import main
+from flex_mcp.cli.main import main
 from flex_mcp.demo.examples import data
 from flex_mcp.errors import PromptError
 from flex_mcp.learning.distiller import Distiller

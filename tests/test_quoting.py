@@ -10,7 +10,7 @@ from mcp import Client
 from support.fakes import a_lesson, a_trajectory, add, one
 
 from flex_mcp.app import App
-from flex_mcp.cli import main
+from flex_mcp.cli.main import main
 from flex_mcp.library.library import Library
 from flex_mcp.models import Agent, Curation, Hit
 from flex_mcp.safety.quoting import NATURE, UNSEEN, UNUSUAL, all_visible, visible

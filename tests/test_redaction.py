@@ -25,7 +25,7 @@ from support.labelled_secrets import BASE64, PROVIDERS, Line, drawn, lines, piec
 
 from flex_mcp import open_library
 from flex_mcp.app import App
-from flex_mcp.cli import main
+from flex_mcp.cli.main import main
 from flex_mcp.errors import SettingError
 from flex_mcp.exchange.files import Format, export_library, import_text
 from flex_mcp.library.briefs import NewBrief

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flex_mcp import open_library
-from flex_mcp.cli import main
+from flex_mcp.cli.main import main
 from flex_mcp.models import TrajectoryState
 from support.messages_api import (
     Api,

@@ -9,7 +9,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from flex_mcp.cli import main
+from flex_mcp.cli.main import main
 
 
 def run(*arguments: str | Path, stdin: str | None = None) -> Result:

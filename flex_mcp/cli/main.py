@@ -12,8 +12,8 @@ import click
 
 from flex_mcp import __version__
 from flex_mcp.app import App
+from flex_mcp.cli import backups as on_copies
 from flex_mcp.cli import clients as on_clients
-from flex_mcp.cli import copies as on_copies
 from flex_mcp.cli import embedders as on_embedders
 from flex_mcp.cli import forgetting as on_forgetting
 from flex_mcp.cli import library as on_library
