@@ -124,7 +124,7 @@ class Speaker:
     """
 
     def __init__(self, chance: random.Random) -> None:
-        path = files("flex_mcp") / "vectors" / "tokenizer.json"
+        path = files("flex_mcp.search") / "vectors" / "tokenizer.json"
         places: Mapping[str, int] = json.loads(path.read_text(encoding="utf-8"))["model"]["vocab"]
         self._words = [word for word in sorted(places, key=places.__getitem__) if WORD.match(word)]
         self._weights = list(accumulate(1 / rank for rank in range(1, len(self._words) + 1)))

@@ -3,16 +3,17 @@
 `open_library` is the Python face; its verbs are the methods of `flex_mcp.library.library.Library`.
 """
 
+from flex_mcp.version import __version__
+
 TYPE_CHECKING = False  # as `typing` has it, whose import every start would pay for
 if TYPE_CHECKING:
     from flex_mcp.app import open_library
 
-__version__ = "0.1.0"  # the one place: pyproject.toml reads it here
 __all__ = ["__version__", "open_library"]
 
 
 def __getattr__(name: str) -> object:
-    # Late, so that `import flex_mcp.server.server` and the handshake do not pay for storage and vectors.
+    # Late: the handshake does not pay for storage and vectors.
     if name == "open_library":
         from flex_mcp.app import open_library
 

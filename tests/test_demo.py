@@ -83,5 +83,5 @@ def test_a_file_that_is_there_already_is_refused_and_left_as_it_is(tmp_path: Pat
     "name", ["README.md", "lessons.json", "scenario.json", "trajectories.json"]
 )
 def test_the_data_hold_no_path_of_one_machine(name: str) -> None:
-    text = (Path(demo.__file__).parent / "demo_data" / name).read_text(encoding="utf-8")
+    text = (Path(demo.__file__).parent / "data" / name).read_text(encoding="utf-8")
     assert not re.search(r"(/(home|root|Users|tmp|var|work|private|opt)/|[A-Z]:\\)", text)

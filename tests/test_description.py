@@ -44,7 +44,7 @@ def test_the_description_is_made_anew_where_the_server_says_something_else() -> 
     }
     for version in description().keys() & now.keys():
         missing = set(statements(description()[version])) ^ set(statements(now[version]))
-        assert not missing, "run scripts/describe and commit flex_mcp/description.json"
+        assert not missing, "run scripts/describe and commit flex_mcp/server/description.json"
 
 
 @pytest.mark.parametrize("change", ["a word", "a limit", "a name", "a value"])

@@ -109,7 +109,9 @@ def test_the_wheel_holds_the_package_with_its_data_prompts_and_licences(wheel: P
     files = (file for file in (ROOT / "flex_mcp").rglob("*") if file.is_file())
     package = {file.relative_to(ROOT).as_posix() for file in files if file.suffix != ".pyc"}
     prompts = {f"flex_mcp/_prompts/{file.name}" for file in (ROOT / "prompts").iterdir()}
-    licences = {f"{about}/licenses/{name}" for name in ("LICENSE", "flex_mcp/vectors/NOTICE")}
+    licences = {
+        f"{about}/licenses/{name}" for name in ("LICENSE", "flex_mcp/search/vectors/NOTICE")
+    }
     assert package | prompts | licences <= held
     assert {name.partition("/")[0] for name in held} == {"flex_mcp", about}
     assert not [name for name in held if name.endswith(".pyc")]

@@ -40,7 +40,7 @@ from flex_mcp.storage.sqlite.repair import mend
 from flex_mcp.storage.sqlite.restore import restore
 from flex_mcp.storage.sqlite.store import SqliteStore
 
-ALL = migrations(files("flex_mcp") / "sql" / "sqlite")
+ALL = migrations(files("flex_mcp.storage.sqlite") / "sql")
 RELEASED = range(1, 7)
 AT = "2026-01-02T03:04:05+00:00"
 LESSONS = {
@@ -575,7 +575,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int]
 
 
 def _unpacked(version: int, folder: Path) -> Path:
-    next_one = f"flex_mcp/sql/sqlite/{version + 1:04}_*.sql"
+    next_one = f"flex_mcp/storage/sqlite/sql/{version + 1:04}_*.sql"
     added = git("log", "--diff-filter=A", "--format=%H", "--", next_one).decode().split()
     if not added:
         pytest.skip(f"the history of the repository does not say when schema {version + 1} came")

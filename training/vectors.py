@@ -20,7 +20,7 @@ import texts
 from bags import Matrix, bags
 from tokenizers import Tokenizer
 
-SHIPPED = Path(__file__).parents[1] / "flex_mcp" / "vectors"
+SHIPPED = Path(__file__).parents[1] / "flex_mcp" / "search" / "vectors"
 
 
 def main() -> None:

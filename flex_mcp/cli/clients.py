@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flex_mcp import __version__, open_library, settings
+from flex_mcp import open_library, settings
 from flex_mcp.cli.commands import before_the_command, fail, json_option, show_answer
 from flex_mcp.clients.places import ClientName, Machine, Scope
 from flex_mcp.errors import ClientCommandError, FlexError, InputError
 from flex_mcp.tools.answers import Answer, plain
+from flex_mcp.version import __version__
 
 if TYPE_CHECKING:
     from flex_mcp.clients.installing import Change, Clients, Report

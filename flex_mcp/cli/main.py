@@ -10,7 +10,6 @@ from io import TextIOWrapper
 
 import click
 
-from flex_mcp import __version__
 from flex_mcp.app import App
 from flex_mcp.cli import backups as on_copies
 from flex_mcp.cli import clients as on_clients
@@ -22,6 +21,7 @@ from flex_mcp.cli import trajectories as on_trajectories
 from flex_mcp.cli.commands import Commands, before_the_command, fail, json_option, library_option
 from flex_mcp.settings import HOST, PORT, Transport
 from flex_mcp.transports import fast_start
+from flex_mcp.version import __version__
 
 
 @click.group(cls=Commands, invoke_without_command=True)

@@ -1,6 +1,6 @@
 """The demonstration: the main job on real input, through the real server and the real client.
 
-Two trajectories of one packaging fault (`demo_data/README.md` says how they came about) are
+Two trajectories of one packaging fault (`data/README.md` says how they came about) are
 recorded in one server process; another one, on the same file, answers a differently worded task.
 """
 

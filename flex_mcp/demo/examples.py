@@ -28,7 +28,7 @@ WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 def data(name: str) -> Any:
     """A file of the demonstration's data."""
-    return json.loads((files("flex_mcp") / "demo_data" / name).read_text(encoding="utf-8"))
+    return json.loads((files("flex_mcp.demo") / "data" / name).read_text(encoding="utf-8"))
 
 
 def prompt(prompts: Prompts, name: str) -> str:

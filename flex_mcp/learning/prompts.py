@@ -24,7 +24,7 @@ VERSION = re.compile(r"\A<!-- version (\S+) -->\s*")
 def _ours() -> Traversable:
     """`flex_mcp/_prompts` of a wheel; an editable install has none and uses the checkout's."""
     packaged = files("flex_mcp") / "_prompts"
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "prompts"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "prompts"
 
 
 class Prompts:
@@ -85,7 +85,7 @@ class Prompts:
 
     def strays(self) -> list[str]:
         """Files in the user's folder that are called nearly as a prompt, and are none."""
-        from difflib import get_close_matches  # noqa: PLC0415  a server needs none
+        from difflib import get_close_matches
 
         names = self.names()
         mine = sorted(self._folder.iterdir()) if self._folder else ()

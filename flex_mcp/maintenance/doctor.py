@@ -312,7 +312,7 @@ def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
     except EmbedderError as error:
         return _fault("embedder", error)
     except Exception as error:  # noqa: BLE001  tokenizers raises nothing narrower
-        says = f"its files in {Path(__file__).parent} are broken ({type(error).__name__})"
+        says = f"its files in {Path(__file__).parents[1]} are broken ({type(error).__name__})"
         return Check("embedder", State.FAULT, says, REINSTALL)
     if serving is None:
         says, _, mend = (notice or "").rpartition(": ")

@@ -105,7 +105,7 @@ class Book:
 def book() -> Book:
     """What `words/poison.txt` says."""
     made, kind = Book(), ""
-    text = (files("flex_mcp") / "words" / "poison.txt").read_text(encoding="utf-8")
+    text = (files("flex_mcp.safety") / "words" / "poison.txt").read_text(encoding="utf-8")
     for line in text.splitlines():
         if not line or line.startswith("#"):
             continue

@@ -28,7 +28,7 @@ COLLAPSE_COSINE = 0.95  # hits nearer than this say the same
 
 @cache
 def word_list(name: str) -> frozenset[str]:
-    text = (files("flex_mcp") / "words" / name).read_text(encoding="utf-8")
+    text = (files("flex_mcp.search") / "words" / name).read_text(encoding="utf-8")
     return frozenset(line for line in text.splitlines() if line)
 
 

@@ -37,7 +37,7 @@ class Tokens:
         import numpy as np
         from tokenizers import Tokenizer
 
-        folder = files("flex_mcp") / "vectors"
+        folder = files("flex_mcp.search") / "vectors"
         with as_file(folder / "vectors.safetensors") as path:
             arrays, about = _safetensors(path)
         self._rows, self._scales = arrays["vectors"], arrays["scales"]

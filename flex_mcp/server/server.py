@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from mcp.server import MCPServer
 from mcp.server.caching import CacheableMethod, CacheHint
 
-from flex_mcp import __version__
 from flex_mcp.app import App
 from flex_mcp.server import sdk
 from flex_mcp.server.change_feed import Audience
@@ -19,6 +18,7 @@ from flex_mcp.server.prompts import add_prompts
 from flex_mcp.server.resources import add_completions, add_resources, page_the_list
 from flex_mcp.server.skills import Skills, add_skill_files
 from flex_mcp.server.tools import TOOLS, library_tools, live_schemas
+from flex_mcp.version import __version__
 
 __all__ = ["INSTRUCTIONS", "TOOLS", "build_server"]
 

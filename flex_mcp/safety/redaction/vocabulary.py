@@ -29,7 +29,7 @@ class Vocabulary(NamedTuple):
 @functools.cache
 def vocabulary() -> Vocabulary:
     """What the file says; read once, when first needed."""
-    text = (files("flex_mcp") / "words" / "secrets.txt").read_text(encoding="utf-8")
+    text = (files("flex_mcp.safety") / "words" / "secrets.txt").read_text(encoding="utf-8")
     sets, forms = dict[str, frozenset[str]](), list[Form]()
     for line in text.replace("\n  ", " ").splitlines():
         match line.split():

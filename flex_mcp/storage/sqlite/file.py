@@ -13,15 +13,15 @@ from urllib.parse import quote
 
 import apsw
 
-from flex_mcp import __version__
 from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
 from flex_mcp.storage.protocol import migrations, named_queries
 from flex_mcp.storage.sqlite.errors import beside, sentence
+from flex_mcp.version import __version__
 
 APPLICATION_ID = 0x464C4558  # "FLEX": tells a library from any other SQLite file
 BUSY_SECONDS = 10
 PAGE_SIZE = 8192  # for the trajectories' sake
-SQL = files("flex_mcp") / "sql" / "sqlite"
+SQL = files("flex_mcp.storage.sqlite") / "sql"
 MIGRATIONS = migrations(SQL)
 QUERIES = named_queries(SQL) | named_queries(SQL, "search_index.sql")
 MADE_BY_VERSION = "made_by_version"  # the setting that says which flex-mcp made this schema

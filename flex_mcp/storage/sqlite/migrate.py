@@ -10,9 +10,9 @@ from pathlib import Path
 
 import apsw
 
-from flex_mcp import __version__
 from flex_mcp.models import new_id
 from flex_mcp.storage.sqlite import file, search_index
+from flex_mcp.version import __version__
 
 VECTORS = 7  # the migration that made chunks, which SQL alone cannot fill
 

@@ -1,0 +1,1 @@
+"""Libraries in and out: FLEX files, bundles, Markdown."""

@@ -1,0 +1,1 @@
+"""Learning: trajectories become lessons, by a model or by the assistant."""

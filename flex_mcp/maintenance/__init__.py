@@ -1,0 +1,1 @@
+"""Maintenance: whether all is sound, and which embedder a library uses."""

@@ -1,0 +1,1 @@
+"""Safety: secrets, orders to the reader, and quoting what comes from outside."""

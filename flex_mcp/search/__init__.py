@@ -1,0 +1,1 @@
+"""Search: which lessons fit a task."""

@@ -1,0 +1,1 @@
+"""Storage: what a library asks of a store, and the stores."""

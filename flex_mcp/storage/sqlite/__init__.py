@@ -1,0 +1,1 @@
+"""A library in one SQLite file."""

@@ -1,0 +1,1 @@
+"""The seven tools, resources and prompts behind every door: arguments in, answers out."""

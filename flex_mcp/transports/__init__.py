@@ -1,0 +1,1 @@
+"""Transports: stdio, HTTP and SSE, and who gets in."""
