@@ -79,7 +79,7 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert f"mcp-name: {manifest['name']} " in README
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["dynamic"] == ["version"]
-    assert project["tool"]["hatch"]["version"]["path"] == "flex_mcp/__init__.py"
+    assert project["tool"]["hatch"]["version"]["path"] == "flex_mcp/version.py"
 
 
 def test_the_registry_manifest_keeps_to_its_schema(shared: Path) -> None:

@@ -518,8 +518,11 @@ def test_the_front_imports_the_standard_library_only() -> None:
     assert own == {
         "flex_mcp",
         "flex_mcp.__main__",
-        "flex_mcp.server.server.description",
+        "flex_mcp.server",
+        "flex_mcp.server.description",
+        "flex_mcp.transports",
         "flex_mcp.transports.fast_start",
+        "flex_mcp.version",
     }
     assert {name.split(".")[0] for name in names} - own <= sys.stdlib_module_names
 

@@ -59,7 +59,7 @@ class SearchIndex:
         self._frequent: dict[str, tuple[int, int]] = {}  # word: its documents, and when counted
 
     def nearest(self, run: Run, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
-        """See `flex_mcp.storage.protocol.Reading.nearest`; for a snapshot that has changed nothing."""
+        """See `storage.protocol.Reading.nearest`; for a snapshot that has changed nothing."""
         matrix = self._current(run)
         if matrix is None:
             return compared(run, vector, depth, wanted)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class SqliteStore:
-    """See `flex_mcp.storage.protocol.Store`. Threads may share it: a connection has one user at a time.
+    """See `storage.protocol.Store`. Threads may share it: a connection has one user at a time.
 
     A file that is replaced while it is open is opened anew. One that vanishes is waited for: a
     library is only made where there was none when the store was opened.

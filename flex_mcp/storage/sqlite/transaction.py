@@ -40,7 +40,7 @@ KEPT = 100_000  # signatures; older ones go
 
 
 class SqliteWriting(SqliteReading):
-    """See `flex_mcp.storage.protocol.Writing`. No triggers: they fail on vec0 under `trusted_schema=OFF`."""
+    """See `storage.protocol.Writing`. No triggers: they fail on vec0 under `trusted_schema=OFF`."""
 
     def __init__(self, connection: apsw.Connection, index: SearchIndex) -> None:
         super().__init__(connection, index)
