@@ -336,7 +336,8 @@ def test_the_real_process_answers_as_without_a_front(
 
 SLOW = """
 import os, sys
-from flex_mcp import __main__, front
+from flex_mcp import __main__
+from flex_mcp.transports import fast_start
 def load():
     print("not for the client")
     if os.read(int(sys.argv[1]), 1) != b"1":

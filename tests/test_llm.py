@@ -48,9 +48,9 @@ SYSTEM = "Write lessons. " * 20
 
 BY_BRIEF = """
 from flex_mcp import open_library
-from flex_mcp.distiller import Distiller
+from flex_mcp.learning.distiller import Distiller
 from flex_mcp.models import Outcome, Trajectory
-from flex_mcp.prompting import Prompts
+from flex_mcp.learning.prompts import Prompts
 with open_library(sys.argv[1]) as library:
     library.record(Trajectory(task="Build the wheel", outcome=Outcome.SUCCESS))
     assert Distiller(library, Prompts()).distill().question is not None

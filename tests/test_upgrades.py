@@ -518,7 +518,7 @@ def test_a_newer_library_that_does_not_say_who_wrote_it_is_refused_all_the_same(
 YESTERDAY = """
 import sys
 from pathlib import Path
-from flex_mcp.sqlite import file
+from flex_mcp.storage.sqlite import file
 file.MIGRATIONS.pop()
 from flex_mcp.cli import main
 main(["stats", "--library", sys.argv[1]])
@@ -575,7 +575,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int]
 
 
 def _unpacked(version: int, folder: Path) -> Path:
-    next_one = f"flex_mcp/storage/sqlite/sql/{version + 1:04}_*.sql"
+    next_one = f":(glob)flex_mcp/**/{version + 1:04}_*.sql"  # wherever it lay then
     added = git("log", "--diff-filter=A", "--format=%H", "--", next_one).decode().split()
     if not added:
         pytest.skip(f"the history of the repository does not say when schema {version + 1} came")
