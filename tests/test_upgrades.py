@@ -520,7 +520,7 @@ import sys
 from pathlib import Path
 from flex_mcp.storage.sqlite import file
 file.MIGRATIONS.pop()
-from flex_mcp.cli import main
+from flex_mcp.cli.main import main
 main(["stats", "--library", sys.argv[1]])
 """
 
