@@ -11,7 +11,6 @@ from typing import Self
 
 import pytest
 from support.distilling import (
-    PATIENCE,
     STOPPED,
     Desk,
     except_for,
@@ -22,6 +21,7 @@ from support.distilling import (
     teaches,
 )
 from support.messages_api import Json, decision, nobody_listens
+from support.patience import PATIENCE
 
 from flex_mcp import open_library
 from flex_mcp.learning import backlog

@@ -26,6 +26,7 @@ from support.messages_api import (
     decision,
     lesson,
 )
+from support.patience import PATIENCE
 
 from flex_mcp import open_library
 from flex_mcp.errors import ModelServiceError
@@ -380,8 +381,8 @@ def test_a_claim_is_renewed_while_the_model_works_and_others_skip_what_it_claims
             while signs.acquire(blocking=False):
                 pass
             clock.advance(seconds=0.02)  # twice is longer than the claim
-            assert signs.acquire(timeout=30)
-            assert signs.acquire(timeout=30), "this one began after the clock had moved"
+            assert signs.acquire(timeout=PATIENCE)
+            assert signs.acquire(timeout=PATIENCE), "this one began after the clock had moved"
             assert Distiller(other, Prompts()).distill().brief_id is None
 
     monkeypatch.setattr(Turns, "claim", claimed)

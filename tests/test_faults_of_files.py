@@ -24,6 +24,7 @@ from support.faults import (
     killed,
     says,
 )
+from support.patience import PATIENCE
 from support.processes import Worker
 from support.stdio_server import served
 
@@ -91,7 +92,7 @@ def test_a_library_that_is_moved_is_whole_when_the_server_ends(tmp_path: Path) -
         path.rename(away)
         assert pipes.process.stdin
         pipes.process.stdin.close()
-        assert pipes.process.wait(30) == 0
+        assert pipes.process.wait(PATIENCE) == 0
     assert [one.name for one in tmp_path.iterdir()] == ["away.db"]
     check_kept(away, *server.acknowledged)
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 from support.examples import examples
+from support.patience import PATIENCE
 from support.stdio_server import MODERN, Pipes, initialized
 
 import flex_mcp
@@ -310,7 +311,7 @@ def said(lines: Sequence[bytes], library: Path) -> tuple[dict[Any, Any], int]:
                 heard.append(json.loads(stdout.readline()))
         stdin.close()
         heard += [json.loads(line) for line in stdout]
-        return by_id(heard), pipes.process.wait(timeout=30)
+        return by_id(heard), pipes.process.wait(timeout=PATIENCE)
 
 
 @pytest.mark.process
@@ -358,7 +359,7 @@ class Slow(Pipes):
         os.write(self._gate, b"0" if fails else b"1")
 
     def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=30)
+        out, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, err
 
 
@@ -440,7 +441,7 @@ def test_a_client_that_leaves_early_hears_no_answer_twice(slow: Slow, tmp_path: 
     assert slow.process.stdout is not None
     heard = [json.loads(line) for line in slow.process.stdout]
     assert [message["id"] for message in heard] in ([], ["late"])  # as the SDK has it
-    assert slow.process.wait(timeout=30) == 0
+    assert slow.process.wait(timeout=PATIENCE) == 0
     assert not list(tmp_path.iterdir())
 
 
@@ -493,7 +494,7 @@ def broken_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_starts_with_the_front() -> None:
     with running("-m", "flex_mcp") as pipes:
         initialized(pipes)
-        _, err = pipes.process.communicate(timeout=60)
+        _, err = pipes.process.communicate(timeout=PATIENCE)
         assert "this SDK is broken" in err
         assert pipes.process.returncode == 1
 
@@ -505,7 +506,7 @@ def test_a_setting_starts_the_server_plainly(setting: str, monkeypatch: pytest.M
     monkeypatch.setenv(*setting.split("="))
     with running("-m", "flex_mcp") as pipes:
         text = json.dumps(initialize("2025-11-25")) + "\n"
-        out, err = pipes.process.communicate(text, timeout=60)
+        out, err = pipes.process.communicate(text, timeout=PATIENCE)
         assert out == ""
         assert "this SDK is broken" in err
 

@@ -37,6 +37,7 @@ from support.fuzzing import (
     spoiled,
     tables,
 )
+from support.patience import PATIENCE
 
 from flex_mcp.errors import InputError
 from flex_mcp.exchange.files import export_library, import_text
@@ -91,7 +92,7 @@ class Handling:
         process.stdin.write(f"{path}\n")
         process.stdin.flush()
         try:
-            line = self._said.get(timeout=100)
+            line = self._said.get(timeout=PATIENCE)
         except queue.Empty:
             line = ""
         if not line:

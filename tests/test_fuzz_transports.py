@@ -31,6 +31,7 @@ from support.fuzzing import (
     texts,
 )
 from support.http_server import HANDSHAKE, Served, served
+from support.patience import PATIENCE
 from support.stdio_server import MODERN
 
 from flex_mcp.server.tools import TOOLS
@@ -89,7 +90,7 @@ class Wire:
         id_ = f"good-{next(self._numbers)}"
         self.send(as_json(request(id_, method, params)) + b"\n")
         while True:
-            line = self._said.get(timeout=60)
+            line = self._said.get(timeout=PATIENCE)
             assert line, f"the server ended: {self.stderr.decode()}"
             message = json.loads(line)
             assert message["jsonrpc"] == "2.0", line
@@ -249,7 +250,7 @@ def test_whatever_comes_over_http_is_answered_with_no_fault_of_ours(
     server: Served, path: str, method: str, headers: dict[str, str], body: bytes
 ) -> None:
     usual = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-    wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     try:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before its end
             wire.request(method, path, body, usual | headers)
@@ -268,7 +269,7 @@ def test_whatever_comes_over_http_is_answered_with_no_fault_of_ours(
 @given(sent=st.one_of(st.binary(max_size=200), flipped(b"POST /mcp HTTP/1.1\r\nHost: a\r\n\r\n")))
 def test_what_is_no_http_at_all_is_refused(server: Served, sent: bytes) -> None:
     with (
-        socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as wire,
         contextlib.suppress(ConnectionResetError, BrokenPipeError),
     ):
         wire.sendall(sent)

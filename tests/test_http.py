@@ -17,6 +17,7 @@ from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from support.http_server import Served, handshake, served, serving, variables
+from support.patience import PATIENCE
 
 from flex_mcp import open_library
 
@@ -44,7 +45,7 @@ def refused(*options: str, **settings: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert run.returncode == 2, run.stderr
     assert run.stdout == ""
@@ -103,7 +104,7 @@ def test_stderr_holds_one_line_until_the_server_is_asked_to_end(tmp_path: Path) 
         handshake(server)
         assert server.status("/nothing-here") == 404
         server.process.terminate()
-        _, said = server.process.communicate(timeout=10)
+        _, said = server.process.communicate(timeout=PATIENCE)
         assert said == ""
 
 
@@ -121,7 +122,7 @@ def test_another_host_name_is_refused_on_every_path_before_the_token(
 
 @pytest.mark.parametrize("path", EVERY_PATH)
 def test_a_request_without_a_host_name_is_refused(locked: Served, path: str) -> None:
-    with socket.create_connection(("127.0.0.1", locked.port), timeout=30) as wire:
+    with socket.create_connection(("127.0.0.1", locked.port), timeout=PATIENCE) as wire:
         wire.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
         assert wire.makefile("rb").readline().split()[1] == b"421"
 
@@ -131,7 +132,7 @@ def test_a_request_without_a_host_name_is_refused(locked: Served, path: str) -> 
 def test_http_1_1_asks_for_one_host_and_400_otherwise(
     locked: Served, path: str, hosts: int
 ) -> None:
-    with socket.create_connection(("127.0.0.1", locked.port), timeout=30) as wire:
+    with socket.create_connection(("127.0.0.1", locked.port), timeout=PATIENCE) as wire:
         host = f"Host: 127.0.0.1:{locked.port}\r\n"
         wire.sendall(f"GET {path} HTTP/1.1\r\n{host * hosts}\r\n".encode())
         assert wire.makefile("rb").readline().split()[1] == b"400"  # RFC 9112, 3.2
@@ -232,7 +233,7 @@ async def connected(
         async with Client(sse_client(f"{server.url}/sse", headers), mode=era) as client:
             yield client
         return
-    async with httpx2.AsyncClient(headers=headers, timeout=60) as wire:
+    async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE) as wire:
         transport = streamable_http_client(f"{server.url}/mcp", http_client=wire)
         async with Client(transport, mode=era) as client:
             yield client
@@ -247,7 +248,7 @@ def test_a_body_over_16_mib_is_refused_by_its_declared_length(both: Served, path
 
 
 def test_a_body_over_16_mib_is_refused_when_its_length_was_not_declared(both: Served) -> None:
-    with socket.create_connection(("127.0.0.1", both.port), timeout=30) as wire:
+    with socket.create_connection(("127.0.0.1", both.port), timeout=PATIENCE) as wire:
         wire.sendall(
             f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{both.port}\r\n"
             "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
@@ -296,7 +297,7 @@ def test_beyond_loopback_a_token_and_an_allowed_host_are_both_needed(
 def test_the_address_that_it_says_it_listens_at_is_served(tmp_path: Path) -> None:
     with (
         served(tmp_path, "--host", "127.0.0.2") as server,
-        socket.create_connection(("127.0.0.2", server.port), timeout=30) as wire,
+        socket.create_connection(("127.0.0.2", server.port), timeout=PATIENCE) as wire,
     ):
         name = server.url.removeprefix("http://")
         wire.sendall(f"GET /health HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
@@ -351,7 +352,7 @@ def test_the_server_ends_cleanly_under_open_streams_and_what_it_acknowledged_is_
             with suppress(subprocess.TimeoutExpired):
                 server.process.wait(timeout=0.3)  # the streams keep it for longer
             os.kill(server.process.pid, getattr(signal, how))  # a second one changes nothing
-            _, said = server.process.communicate(timeout=10)
+            _, said = server.process.communicate(timeout=PATIENCE)
             assert server.process.returncode == 0
             assert said == ""
     id_ = made["structuredContent"]["trajectory_id"]

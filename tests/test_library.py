@@ -18,6 +18,7 @@ from support.fakes import (
     models,
     one,
 )
+from support.patience import PATIENCE
 
 from flex_mcp import open_library
 from flex_mcp.errors import InputError, NotFoundError
@@ -149,7 +150,7 @@ class SlowStore(SqliteStore):
     def writing(self, verb: str, client: str) -> Generator[SqliteWriting]:
         if isinstance(threading.current_thread(), threading.Timer):
             self.entered.set()
-            assert self.proceed.wait(30)
+            assert self.proceed.wait(PATIENCE)
         with super().writing(verb, client) as writing:
             yield writing
 
@@ -161,7 +162,7 @@ def slow(tmp_path: Path) -> SlowStore:
 
 def goes_on_while_the_writer_waits(store: SlowStore, work: Callable[[], object]) -> None:
     """Do `work` in a thread, give it a chance to overtake the writer, then let the writer go on."""
-    assert store.entered.wait(30)
+    assert store.entered.wait(PATIENCE)
     thread = threading.Thread(target=work)
     thread.start()
     thread.join(0.2)

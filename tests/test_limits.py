@@ -20,6 +20,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from support.fakes import a_lesson, a_trajectory, add, one
 from support.http_server import HANDSHAKE, Served, handshake, served
+from support.patience import PATIENCE
 from support.stdio_server import Pipes, initialized
 from support.stdio_server import served as served_on_pipes
 
@@ -234,7 +235,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def refusal(server: Served, body: bytes, **headers: str) -> tuple[int, str]:
-    wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     try:
         usual = {"Accept": "application/json, text/event-stream"}
         kind = {"Content-Type": "application/json"}
@@ -270,7 +271,7 @@ def test_streams_are_bounded_and_requests_get_through_all_the_same(tmp_path: Pat
     with served(tmp_path) as server, contextlib.ExitStack() as open_streams:
         for _ in range(capacity.MAX_STREAMS):
             stream = open_streams.enter_context(
-                socket.create_connection(("127.0.0.1", server.port), timeout=60)
+                socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
             )
             stream.sendall(f"GET /sse HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
             assert stream.recv(12) == b"HTTP/1.1 200"
@@ -286,7 +287,9 @@ def test_streams_are_bounded_and_requests_get_through_all_the_same(tmp_path: Pat
 def test_connections_that_say_nothing_are_bounded_and_closed(tmp_path: Path) -> None:
     with served(tmp_path) as server, contextlib.ExitStack() as idle:
         wires = [
-            idle.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=90))
+            idle.enter_context(
+                socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+            )
             for _ in range(connections.MAX_CONNECTIONS + 1)
         ]
         said = wires[-1].recv(500)

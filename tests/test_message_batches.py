@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from support.distilling import (
-    PATIENCE,
     STOPPED,
     Desk,
     except_for,
@@ -30,6 +29,7 @@ from support.messages_api import (
     question_of,
     status,
 )
+from support.patience import PATIENCE
 
 from flex_mcp.learning import backlog
 from flex_mcp.models import Level, Zone

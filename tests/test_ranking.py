@@ -64,13 +64,14 @@ def test_what_is_better_in_both_lists_is_better_fused(
                 assert fused[one] > fused[other]
 
 
-@given(lists(least=2), lists(least=1), st.floats(0.01, 0.99))
+@given(lists(least=2), lists(least=2), st.floats(0.01, 0.99))
 def test_what_a_list_lacks_counts_there_like_its_lowest(
     nearest: list[Scored], matching: list[Scored], weight: float
 ) -> None:
-    lowest = min(matching, key=lambda row: row.score)
-    assume(score_of(lowest.id, nearest) is None)
     assume(len({row.score for row in matching}) > 1)
+    lowest, *others = sorted(matching, key=lambda row: row.score)
+    lowest = lowest._replace(id="lowest")  # which the other list lacks
+    matching = [*others[::-1], lowest]
     stranger = Scored("stranger", Zone.GOLDEN, Level.PATTERN, nearest[0].score)
     beside = Scored(lowest.id, Zone.GOLDEN, Level.PATTERN, nearest[0].score)
     fused = ranking.fuse([*nearest, stranger, beside], matching, weight)

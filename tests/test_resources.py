@@ -27,6 +27,7 @@ from mcp_types import (
 )
 from support.client import ERAS, Era, answer, connected
 from support.fakes import LESSONS, a_lesson, add
+from support.patience import PATIENCE
 
 from flex_mcp import open_library
 from flex_mcp.app import App
@@ -60,7 +61,7 @@ class Heard:
         self._more.set()
 
     async def next(self, wanted: str) -> None:
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             while wanted not in self.said:
                 self._more = anyio.Event()
                 await self._more.wait()
@@ -368,11 +369,11 @@ async def test_the_newer_era_hears_on_its_stream_and_never_of_counters(
         assert library.get([id_])[0].successes == 1
         assert not library.catalogue.changes(before).revisions
         library.curate(id_, Curation.EDIT, reason="a", fields=_fields(lesson="Pin it."))
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             assert await anext(aiter(stream)) == ResourceUpdated(uri=uri)
         library.curate(id_, Curation.RETIRE, reason="b")
         said: set[str] = set()
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             async for event in stream:
                 said.add(type(event).__name__)
                 if len(said) == 2:
@@ -400,7 +401,7 @@ async def test_the_newer_era_hears_of_its_resources_where_nothing_says_which_cha
         async with client.listen(resource_subscriptions=[uri]) as stream:
             await listed(client)
             library.forget(Choice(ids=(gone,)))
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE):
                 assert await anext(aiter(stream)) == ResourceUpdated(uri=uri)
 
 
@@ -414,7 +415,7 @@ async def test_a_look_that_was_given_up_opens_no_library_after_the_end(
 
     def slow(audience: Audience) -> object:
         began.set()
-        assert ended.wait(20)
+        assert ended.wait(PATIENCE)
         try:
             return look(audience)
         finally:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters
+from support.patience import PATIENCE
 from support.stdio_server import MODERN, initialized, served
 
 from flex_mcp import open_library
@@ -69,7 +70,7 @@ def test_the_server_ends_cleanly_and_what_it_acknowledged_is_stored(
             pipes.process.stdin.close()
         else:
             os.kill(pipes.process.pid, getattr(signal, how))
-        assert pipes.process.wait(timeout=30) == 0
+        assert pipes.process.wait(timeout=PATIENCE) == 0
         assert pipes.process.stdout is not None
         assert pipes.process.stdout.read() == ""
     with open_library(library) as reopened:
@@ -88,7 +89,7 @@ def test_the_server_ends_in_silence_when_its_client_goes_away_before_the_answer(
         assert pipes.process.stdout is not None
         pipes.process.stdout.close()
         pipes.send({"jsonrpc": "2.0", "id": 99, "method": "tools/list", "params": {}})
-        assert pipes.process.wait(timeout=30) == 0
+        assert pipes.process.wait(timeout=PATIENCE) == 0
         assert pipes.process.stderr is not None
         assert pipes.process.stderr.read() == ""
 
@@ -131,7 +132,7 @@ def test_a_model_that_does_not_answer_keeps_no_process_and_one_more_signal_chang
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, again: str | None
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(30)
+        silent.settimeout(PATIENCE)
         monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         with served(tmp_path / "library.db") as pipes:
@@ -151,7 +152,7 @@ def test_a_model_that_does_not_answer_keeps_no_process_and_one_more_signal_chang
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         pipes.process.wait(timeout=0.5)  # while it gives up
                     pipes.process.send_signal(getattr(signal, again))
-                assert pipes.process.wait(timeout=30) == 0
+                assert pipes.process.wait(timeout=PATIENCE) == 0
                 assert pipes.process.stderr is not None
                 assert pipes.process.stderr.read() == ""
     with open_library(tmp_path / "library.db") as library:

@@ -19,6 +19,7 @@ from mcp.client.sse import sse_client
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
 from mcp_types import ResourceListChangedNotification, ResourceUpdatedNotification
 from support.client import answer
+from support.patience import PATIENCE
 
 pytestmark = [pytest.mark.process, pytest.mark.anyio]
 
@@ -146,4 +147,4 @@ def served(library: Path, transport: Transport) -> Generator[Any]:
             yield sse_client(f"{url}/sse") if transport == "sse" else f"{url}/mcp"
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE)

@@ -33,7 +33,6 @@ from support.messages_api import (
 )
 
 STOPPED = "flex-mcp: stopped; run it again to go on, a batch goes on by itself\n"
-PATIENCE = 120  # seconds that a test waits for what another process does
 
 
 class Desk:
