@@ -122,6 +122,11 @@ TEXTS: dict[str, Sequence[bytes]] = {
     "no UTF-8": [json.dumps(initialize("2025-11-25", "_")).encode().replace(b"_", b"\xff")],
     "a mark first": [b"\xef\xbb\xbf" + json.dumps(initialize("2025-11-25")).encode()],
     "no numbers": [b'{"jsonrpc":"2.0","id":NaN,"method":"ping"}'],
+    "too long": [
+        json.dumps(
+            initialize("2025-11-25", capabilities={"experimental": {"x": {"y": "z" * 70_000}}})
+        ).encode()
+    ],
     "too deep": [
         json.dumps(initialize("2025-11-25", capabilities={"experimental": {"x": {}}}))
         .replace('{"x": {}}', '{"x": {"y": %s}}' % ("[" * 300 + "]" * 300))

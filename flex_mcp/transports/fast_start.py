@@ -231,7 +231,9 @@ class Opening:
 def _plain(line: bytes) -> "dict[str, Any]":
     """The object of a line that all parsers read alike; an empty one for any other."""
     line = line.removesuffix(b"\r")
-    if b"\\u" in line or b"\r" in line or line.count(b"{") + line.count(b"[") > DEEPEST:
+    if len(line) > LONGEST or line.count(b"{") + line.count(b"[") > DEEPEST:
+        return {}
+    if b"\\u" in line or b"\r" in line:
         return {}
     try:
         message: dict[str, Any] | object = json.loads(line.decode())
