@@ -91,6 +91,9 @@ OPENINGS: dict[str, Sequence[Any]] = {
         request(4, "tools/list", {"_meta": {fast_start.VERSION: "2026-07-28"}}),
         request(5, "tools/list", {"_meta": MODERN, "cursor": "x"}),
     ],
+    "a handshake's version without one": [
+        request(1, "tools/list", {"_meta": MODERN | {fast_start.VERSION: "2025-06-18"}}),
+    ],
     "odd ids": [
         initialize("2025-11-25", 1.0),
         initialize("2025-11-25", None),

@@ -225,7 +225,8 @@ class Opening:
         meta = params["_meta"]
         if not meta.keys() >= {VERSION, CLIENT_CAPABILITIES} or not _names(meta.get(CLIENT_INFO)):
             return None
-        return meta[VERSION] if self._version in {None, meta[VERSION]} else None
+        stateless = "server/discover" in self._results.get(meta[VERSION], {})
+        return meta[VERSION] if stateless and self._version in {None, meta[VERSION]} else None
 
 
 def _plain(line: bytes) -> "dict[str, Any]":
