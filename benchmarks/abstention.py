@@ -33,7 +33,7 @@ COLUMNS = "auc", "own_served", "foreign_served", "foreign_served_at_95"
 
 
 def drawn(items: Sequence[str], count: int) -> list[str]:
-    return random.Random(0).sample(items, min(count, len(items)))  # noqa: S311  to be repeatable
+    return random.Random(0).sample(items, min(count, len(items)))
 
 
 def foreign(one: TestSet, other: TestSet) -> bool:

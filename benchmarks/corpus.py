@@ -39,7 +39,7 @@ def documents(file: Path, count: int) -> Iterator[str]:
 
 def queries(file: Path, count: int = QUERIES) -> list[str]:
     _, kept_back = _parted(file)
-    chance, made = random.Random(2), dict[str, None]()  # noqa: S311  to be repeatable
+    chance, made = random.Random(2), dict[str, None]()
     pool = [sentence for text in kept_back for sentence in _sentences(text)]
     while len(made) < count:
         made[" ".join(_words(chance, pool, WORDS[0])[: WORDS[1]])] = None
@@ -56,14 +56,14 @@ def _parted(file: Path) -> tuple[Sequence[str], Sequence[str]]:
     with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8") as lines:
         spaced = (" ".join(json.loads(line)["text"].split()) for line in lines)
         texts = list({fold(text): text for text in spaced if text}.values())
-    random.Random(0).shuffle(texts)  # noqa: S311  to be repeatable
+    random.Random(0).shuffle(texts)
     held = len(texts) // KEPT_BACK + 1
     return texts[held:], texts[:held]
 
 
 def _recombined(texts: Sequence[str], kept_back: Sequence[str]) -> Iterator[str]:
     """New ones without end, each as long as one of the texts."""
-    chance = random.Random(1)  # noqa: S311  to be repeatable
+    chance = random.Random(1)
     pool = [sentence for text in texts for sentence in _sentences(text)]
     seen = {hash(fold(text)) for text in (*texts, *kept_back)}  # the texts would be large
     while True:

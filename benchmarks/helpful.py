@@ -47,12 +47,12 @@ def ndcg(library: Library, test: TestSet, ids: dict[str, str], queries: Sequence
 
 def drawn(test: TestSet) -> list[str]:
     answerable = [query for query in test.queries if test.relevant[query]]
-    return random.Random(0).sample(answerable, min(QUERIES, len(answerable)))  # noqa: S311  fixed
+    return random.Random(0).sample(answerable, min(QUERIES, len(answerable)))
 
 
 def by_chance(test: TestSet, arguments: argparse.Namespace) -> tuple[float, float]:
     """nDCG@10 before and after outcomes that mean nothing."""
-    chance = random.Random(1)  # noqa: S311  to be repeatable
+    chance = random.Random(1)
     queries = drawn(test)
     with opened(arguments) as library:
         ids = fill(library, test.documents)

@@ -66,7 +66,7 @@ class Stream(NamedTuple):
 
 def read(folder: Path, queries: int | None = None) -> Stream:
     """A stream, with all of its queries or so many of them."""
-    chance = random.Random(0)  # noqa: S311  to be repeatable
+    chance = random.Random(0)
     labelled: defaultdict[str | None, list[Lesson]] = defaultdict(list)
     for document in rows(folder / "corpus.jsonl"):
         experience = lesson(document["text"], document["label"])

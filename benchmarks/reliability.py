@@ -37,7 +37,7 @@ from flex_mcp.validation import checked
 SERVERS = 2
 SEARCHES = 0.8
 WORDS = [first + last for first in "abcdefghijklmnoprst" for last in ("arbor", "istle", "umber")]
-CHANCE = random.Random()  # noqa: S311  no secret
+CHANCE = random.Random()
 
 
 @dataclass

@@ -115,7 +115,7 @@ def main() -> None:
         for case in every.values():
             measured(case)  # once for the bytecode
         for number in range(given.runs):
-            for name in random.Random(number).sample(list(every), len(every)):  # noqa: S311
+            for name in random.Random(number).sample(list(every), len(every)):
                 ages[name].append(measured(every[name]))
     rows: list[dict[str, Any]] = []
     for name in every:

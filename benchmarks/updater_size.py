@@ -53,7 +53,7 @@ def main() -> None:
     add_embedder(parser)
     arguments = parser.parse_args()
     found = [one for folder in arguments.sets for one in read(folder).documents.items()]
-    random.Random(7).shuffle(found)  # noqa: S311  a fixed draw
+    random.Random(7).shuffle(found)
     documents, lessons = dict(found[LESSONS:]), [lesson for _, lesson in found[:LESSONS]]
     rows: list[dict[str, float]] = []
     with opened(arguments) as library:

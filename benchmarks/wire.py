@@ -109,7 +109,7 @@ def texts(folder: Path | None, length: int) -> TestSet:
         whole = read(folder)
         documents = dict(list(whole.documents.items())[:length])
         return TestSet(whole.name, documents, whole.queries, whole.relevant)
-    speak = Speaker(random.Random(1))  # noqa: S311  no secret
+    speak = Speaker(random.Random(1))
     documents = {str(number): speak.lesson() for number in range(length)}
     queries = {str(number): speak.text(speak.subject(), 20) for number in range(200)}
     return TestSet("synthesised", documents, queries, {})

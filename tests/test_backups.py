@@ -34,7 +34,7 @@ from flex_mcp.storage.sqlite import file as sqlite_file
 from flex_mcp.storage.sqlite.health import Health, health
 from flex_mcp.storage.sqlite.store import SqliteStore
 
-CHANCE = random.Random()  # noqa: S311  no secret: when to kill
+CHANCE = random.Random()
 HAMMER = "Hold the hammer at the end of its handle"
 ANCHOR = "Let the anchor go when the boat stands still"
 

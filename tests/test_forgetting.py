@@ -66,7 +66,7 @@ class Markers:
     """Words that occur nowhere else, one for every place a text can go."""
 
     def __init__(self, seed: int) -> None:
-        self._chance = random.Random(seed)  # noqa: S311  no secret
+        self._chance = random.Random(seed)
         self.made: list[str] = []
 
     def __call__(self) -> str:
@@ -468,7 +468,7 @@ def test_free_pages_that_a_cleaning_leaves_are_found(
 
 def long_text() -> str:
     """What takes pages of its own, compressed as well."""
-    return random.Random(6).randbytes(30_000).hex()  # noqa: S311  no secret
+    return random.Random(6).randbytes(30_000).hex()
 
 
 def test_a_wal_that_cannot_be_emptied_leaves_the_job_unfinished(

@@ -145,7 +145,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.MonkeyPatch.context() as patched,  # the same ids and times in every run
         Library(SqliteStore(path), models(StaticEmbedder()), now=Clock()) as library,
     ):
-        patched.setattr("secrets.token_bytes", random.Random(7).randbytes)  # noqa: S311  no secret
+        patched.setattr("secrets.token_bytes", random.Random(7).randbytes)
         add(library, *(a_lesson(text) for text in LESSONS))
         for number in range(3):
             text = f"Step {number}: the build failed, then passed. " * 200

@@ -309,7 +309,7 @@ def test_both_flex_problem_sets_become_lessons_and_none_is_lost(
 def texts(count: int, number: int) -> list[str]:
     """Lessons of some forty words, of which each has many in common with many others."""
     words = [f"word{n}" for n in range(300)]
-    chance = random.Random(number)  # noqa: S311  no secret
+    chance = random.Random(number)
     return [" ".join(chance.choices(words, k=40)) for _ in range(count)]
 
 

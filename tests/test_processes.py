@@ -11,7 +11,7 @@ from flex_mcp import open_library
 
 pytestmark = pytest.mark.process
 
-CHANCE = random.Random()  # noqa: S311  no secret: when to kill
+CHANCE = random.Random()
 # At once
 
 

@@ -51,7 +51,7 @@ LESSONS = {
 }
 TRANSCRIPT = json.dumps({"transcript": "What was done, step by step. " * 400}).encode()
 DERIVED = ("words_", "vectors", "pages", "tokens", "domains", "sqlite_")  # may be made anew
-CHANCE = random.Random()  # noqa: S311  no secret: when to kill
+CHANCE = random.Random()
 
 OLD_VECTORS = """
 CREATE VIRTUAL TABLE vectors USING vec0 (chunk INTEGER PRIMARY KEY, level TEXT PARTITION KEY,

@@ -97,7 +97,7 @@ def sentences(text: str) -> list[str]:
 
 def spans(texts: Sequence[str], seed: int = 1) -> list[str]:
     """Short texts, each once: the short sentences, and of each text a run of 3 to 14 words."""
-    chance = random.Random(seed)  # noqa: S311  nothing is secret
+    chance = random.Random(seed)
     found: dict[str, None] = {}
     for text in texts:
         for sentence in sentences(text):

@@ -15,7 +15,7 @@ from flex_mcp.storage.sqlite.file import MIGRATIONS
 from support.fakes import a_lesson, add
 from support.stdio_server import Pipes, initialized, served
 
-CHANCE = random.Random()  # noqa: S311  no secret: when to kill, and what to write
+CHANCE = random.Random()
 
 WORK = json.dumps({"task": "x", "outcome": "failure"})
 

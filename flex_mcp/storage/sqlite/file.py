@@ -59,7 +59,7 @@ class Patience:
         if now >= self._until:
             return False
         step = min(0.001 * 1.5 ** min(calls, 20), 0.025)
-        time.sleep(min(random.uniform(0.5, 1.5) * step, self._until - now))  # noqa: S311  no secret
+        time.sleep(min(random.uniform(0.5, 1.5) * step, self._until - now))
         return True
 
 
@@ -308,4 +308,4 @@ def size(path: Path) -> int:
 
 def wait_a_little() -> None:
     """Before the next try for a lock, so that not all try at once."""
-    time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  no secret
+    time.sleep(random.uniform(0.005, 0.05))

@@ -52,7 +52,7 @@ class Patience:
         if now - self._said >= SAID:
             self._said = now
             self._say(f"waiting for another program to let go ({self._deadline - now:.0f} s left)")
-        time.sleep(random.uniform(0.02, 0.1))  # noqa: S311  no secret
+        time.sleep(random.uniform(0.02, 0.1))
         return False
 
 

@@ -85,7 +85,7 @@ def rescue(path: Path, new: apsw.Connection) -> Rescued:
     _take_vectors(path, new)  # before there are new numbers
     lost["experiences"] -= _take_from_history(new)
     lost += _drop_orphans(new)
-    saved = Counter({name: _asked(new, f"SELECT count(*) FROM {name}")[0][0] for name in tables})  # noqa: S608  ours
+    saved = Counter({name: _asked(new, f"SELECT count(*) FROM {name}")[0][0] for name in tables})
     new.execute("COMMIT; PRAGMA foreign_keys = ON")
     return Rescued(saved, lost, sum(table.gaps for table in tables.values()))
 
@@ -173,11 +173,11 @@ class _Table:
             listed[self._place] = f"{key[0]} INTEGER PRIMARY KEY"
         made = "" if is_numbered else f", PRIMARY KEY ({', '.join(key)})) WITHOUT ROWID"
         self.bare = f"CREATE TABLE {name}({', '.join(listed)}{made or ')'}"
-        chosen = f"SELECT * FROM {name}"  # noqa: S608  ours
+        chosen = f"SELECT * FROM {name}"
         self._upward = f"{chosen} WHERE {key[0]} >= ? ORDER BY {', '.join(key)}"
         self._downward = f"{chosen} ORDER BY {', '.join(f'{one} DESC' for one in key)}"
         marks = ", ".join("?" * len(columns))
-        self._insert = f"INSERT OR IGNORE INTO {name} VALUES ({marks})"  # noqa: S608  ours
+        self._insert = f"INSERT OR IGNORE INTO {name} VALUES ({marks})"
         self.gaps = 0
 
     def rows(self, damaged: apsw.Connection, most: int) -> Iterator[Values]:
@@ -245,7 +245,7 @@ def _drop_unreadable(new: apsw.Connection, name: str) -> int:
     keys = [key for (key,) in _asked(new, "SELECT name FROM pragma_table_info(?) WHERE pk", name)]
     where = " AND ".join(f"{key} = :{key}" for key in keys)
     for row in bad:
-        new.execute(f"DELETE FROM {name} WHERE {where}", {key: row[key] for key in keys})  # noqa: S608  ours
+        new.execute(f"DELETE FROM {name} WHERE {where}", {key: row[key] for key in keys})
     return 0 if name == "meta" else len(bad)
 
 
@@ -279,5 +279,5 @@ def _drop_orphans_of(new: apsw.Connection, name: str) -> int:
     before = new.total_changes()
     keys = _asked(new, "SELECT [from], [table], [to] FROM pragma_foreign_key_list(?)", name)
     for own, parent, other in keys:
-        new.execute(f"DELETE FROM {name} WHERE {own} NOT IN (SELECT {other} FROM {parent})")  # noqa: S608  ours
+        new.execute(f"DELETE FROM {name} WHERE {own} NOT IN (SELECT {other} FROM {parent})")
     return new.total_changes() - before
