@@ -54,6 +54,7 @@ from flex_mcp.models import Level, Snapshot, Zone, fingerprint
 from flex_mcp.search.duplicates import RESTATES, same_claim, shared
 from flex_mcp.search.embedder import FASTEMBED, STATIC, Embedder, load
 from flex_mcp.search.ranking import function_words
+from flex_mcp.search.text import expand_for_index
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 PAIRS = Path(__file__).parents[1] / "tests" / "data" / "near_duplicates.jsonl"
@@ -162,10 +163,11 @@ def read(sources: Iterable[Path]) -> list[Pair]:
         store = SqliteStore(Path(folder) / "library.db")
         try:
             with store.reading() as reading:
-                function = reading.stems(function_words())
+                function = reading.stems(expand_for_index(function_words()))
 
                 def words(lesson: Snapshot) -> frozenset[str]:
-                    return reading.stems(f"{lesson.title}\n{lesson.lesson}") - function
+                    text = expand_for_index(f"{lesson.title}\n{lesson.lesson}")
+                    return reading.stems(text) - function
 
                 return [Pair(row, both, shared(*map(words, both))) for row, both in held]
         finally:

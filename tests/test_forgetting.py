@@ -54,6 +54,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.models.forgetting import Choice
 from flex_mcp.search.candidates import Search, answer
+from flex_mcp.search.token_match import tokens
 from flex_mcp.storage.sqlite import file as sqlite_file
 from flex_mcp.storage.sqlite import purge
 from flex_mcp.storage.sqlite.store import SqliteStore
@@ -155,7 +156,7 @@ def everything(library: Library, ids: Sequence[str]) -> list[object]:
             experiences,
             [reading.revisions(found.id) for found in experiences],
             [reading.vectors([found.id]) for found in experiences],
-            [reading.tokens([found.id]) for found in experiences],
+            [reading.tokens([found.id], tokens().version) for found in experiences],
             [
                 [row.id for row in reading.matching(found.tags, depth=9, wanted=Filter())]
                 for found in experiences

@@ -38,6 +38,7 @@ from flex_mcp.models import (
     Zone,
     new_id,
 )
+from flex_mcp.search.text import expand_for_index, indexed_text
 from flex_mcp.storage.protocol import Reading, Store, Writing
 from flex_mcp.storage.sqlite import search_index
 from flex_mcp.storage.sqlite.matrix import Matrix
@@ -97,7 +98,9 @@ def put(writing: Writing, *experiences: Experience) -> None:
     if writing.vectors_made_by() is None:
         writing.use_vectors(EMBEDDER.vectors)
     for experience in experiences:
-        writing.put_experience(experience, EMBEDDER.passages([experience.lesson])[0])
+        writing.put_experience(
+            experience, EMBEDDER.passages([experience.lesson])[0], indexed_text(experience)
+        )
 
 
 def keep(store: Store, *experiences: Experience) -> None:
@@ -132,7 +135,7 @@ def no_matrix(*_: object) -> None:
 
 def matching(store: Store, text: str, wanted: Filter = EVERYTHING, depth: int = 100) -> list[str]:
     with store.reading() as reading:
-        words = [term.word for term in reading.terms(text)]
+        words = [term.word for term in reading.terms(expand_for_index(text))]
         return [row.id for row in reading.matching(words, depth=depth, wanted=wanted)]
 
 
@@ -366,13 +369,13 @@ def test_only_active_experiences_are_listed_and_restored_ones_come_back(
     gone, stays = an_experience(), an_experience()
     keep(store, gone, stays)
     with store.writing("test", "test") as writing:
-        writing.put_experience(replace(gone, status=status, revision=2), None)
+        writing.put_experience(replace(gone, status=status, revision=2), None, None)
     assert listed(store, "lesson") == [stays.id]
     with store.reading() as reading:
         assert reading.active() == 1
         assert [term.documents for term in reading.terms("lesson")] == [1]
     with store.writing("test", "test") as writing:
-        writing.put_experience(replace(gone, revision=3), None)
+        writing.put_experience(replace(gone, revision=3), None, indexed_text(gone))
     assert set(listed(store, "lesson")) == {gone.id, stays.id}
 
 
@@ -398,7 +401,7 @@ def test_vectors_that_are_kept_move_to_a_new_level_and_zone(store: SqliteStore) 
     keep(store, experience)
     moved = replace(experience, level=Level.PRINCIPLE, zone=Zone.WARNING, revision=2)
     with store.writing("test", "test") as writing:
-        writing.put_experience(moved, None)
+        writing.put_experience(moved, None, indexed_text(moved))
     there = Filter(levels=frozenset({Level.PRINCIPLE}), zones=frozenset({Zone.WARNING}))
     assert nearest(store, "lesson", there) == [experience.id]
     assert nearest(store, "lesson", Filter(zones=frozenset({Zone.GOLDEN}))) == []
@@ -412,7 +415,9 @@ def test_an_experience_counts_with_its_best_chunk(store: SqliteStore, kind: Any)
     with store.writing("test", "test") as writing:
         writing.use_vectors(chunked.vectors)
         for experience in (long, short):
-            writing.put_experience(experience, chunked.passages([experience.lesson])[0])
+            writing.put_experience(
+                experience, chunked.passages([experience.lesson])[0], indexed_text(experience)
+            )
     with store.reading() as reading, kind():
         found = reading.nearest(
             chunked.query("parse the date carefully"), depth=10, wanted=EVERYTHING
@@ -484,7 +489,10 @@ def apply_step(writing: Writing, step: str, number: int, held: list[Experience])
     if step == "switch":
         writing.begin_staging(EMBEDDER.vectors)
         for known in writing.experiences(writing.experience_ids(EVERYTHING)):
-            writing.stage(EMBEDDER.vectors, [(known, EMBEDDER.passages([known.lesson])[0])])
+            writing.stage(
+                EMBEDDER.vectors,
+                [(known, EMBEDDER.passages([known.lesson])[0], indexed_text(known))],
+            )
         writing.switch(EMBEDDER.vectors)
     elif step == "add" or not held:
         new = an_experience(text, level=list(Level)[number % 3], domain=f"d{number % 4}")
@@ -500,7 +508,7 @@ def apply_step(writing: Writing, step: str, number: int, held: list[Experience])
         }
         held[place] = replace(held[place], **changes[step])
         vectors = EMBEDDER.passages([text])[0] if step == "edit" else None
-        writing.put_experience(held[place], vectors)
+        writing.put_experience(held[place], vectors, indexed_text(held[place]))
 
 
 def assert_same(reading: Reading, query: bytes) -> None:
@@ -553,7 +561,7 @@ def test_terms_know_how_many_experiences_hold_them(store: SqliteStore) -> None:
 def test_a_library_without_vectors_gives_no_nearest(store: SqliteStore) -> None:
     assert nearest(store, "anything") == []
     with store.writing("test", "test") as writing:
-        writing.put_experience(an_experience(), ())
+        writing.put_experience(an_experience(), (), indexed_text(an_experience()))
     assert nearest(store, "anything") == []
     assert len(matching(store, "lesson")) == 1
 
@@ -562,7 +570,9 @@ def test_a_text_without_a_known_token_is_found_by_its_words_alone(store: SqliteS
     silent = an_experience("lesson")
     with store.writing("test", "test") as writing:
         writing.use_vectors(EMBEDDER.vectors)
-        writing.put_experience(silent, [bytes(4 * EMBEDDER.vectors.dimension)])
+        writing.put_experience(
+            silent, [bytes(4 * EMBEDDER.vectors.dimension)], indexed_text(silent)
+        )
     assert nearest(store, "lesson") == []
     assert matching(store, "lesson") == [silent.id]
 
@@ -850,7 +860,7 @@ def test_a_text_with_fewer_chunks_leaves_nothing_of_the_others_behind(
     known = an_experience("walk feed brush the-dog parse the date carefully water all old plants")
     with store.writing("test", "test") as writing:
         writing.use_vectors(chunked.vectors)
-        writing.put_experience(known, chunked.passages([known.lesson])[0])
+        writing.put_experience(known, chunked.passages([known.lesson])[0], indexed_text(known))
     with store.reading() as reading:
         first, *gone = reading.vectors([known.id])[known.id]
     keep(store, replace(known, lesson="a", revision=2))

@@ -32,6 +32,7 @@ from flex_mcp import __version__, open_library
 from flex_mcp.errors import FullDiskError, NewerLibraryError
 from flex_mcp.models import Status, TrajectoryState
 from flex_mcp.search.embedder import StaticEmbedder
+from flex_mcp.search.text import indexed_text
 from flex_mcp.storage.protocol import migrations
 from flex_mcp.storage.sqlite import backups
 from flex_mcp.storage.sqlite import file as sqlite_file
@@ -314,7 +315,7 @@ def test_a_backup_of_an_old_schema_is_restored_and_brought_up_to_date(
 def test_a_damaged_library_of_an_old_schema_is_mended(old: Path) -> None:
     before = rows_of(old)
     spoil(old, "retrievals")
-    mended = mend(old)
+    mended = mend(old, indexed_text)
     assert (mended.gaps, mended.unembedded) == (1, 0)
     assert health(old) == Health()
     after = rows_of(old)

@@ -193,9 +193,10 @@ def doctor_answer(checks: "list[Check]") -> Answer:
 
 
 def _repair(path: Path, *, as_json: bool) -> None:
+    from flex_mcp.search.text import indexed_text
     from flex_mcp.storage.sqlite.repair import mend
 
-    mended = mend(path)
+    mended = mend(path, indexed_text)
     if mended.found:
         with contextlib.suppress(FlexError), open_library(path) as library:
             library.calibrate()  # what was measured of the library may be lost too

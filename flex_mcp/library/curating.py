@@ -24,7 +24,8 @@ from flex_mcp.models import (
 from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
-from flex_mcp.storage.protocol import Reading, Store, Writing
+from flex_mcp.search.text import indexed_text
+from flex_mcp.storage.protocol import IndexedText, Reading, Store, Writing
 
 EDITABLE = ("zone", "level", "title", "when", "lesson", "examples", "domain", "tags", "priority")
 
@@ -146,12 +147,13 @@ def redacted(change: Change, redactor: Redactor) -> Change:
 class PreparedChange:
     """A change of an experience as it was seen, made ready outside any transaction.
 
-    `vectors` are those of the new text; None where the text stays.
+    `vectors` are those of the new text, None where the text stays; `text` is what words find.
     """
 
     seen: Experience
     change: Change
     vectors: Sequence[bytes] | None
+    text: IndexedText
     embedder: Embedder | None
     held: str | None = None  # why its new text is held back
 
@@ -181,6 +183,7 @@ def prepare(
         seen=before,
         change=change,
         vectors=vectors,
+        text=indexed_text(after),
         embedder=embedder,
         held=_held(change.action, after, history),
     )
@@ -253,7 +256,7 @@ def changed(writing: Writing, prepared: PreparedChange) -> tuple[Experience, Rev
         after = replace(after, status=Status.QUARANTINED)
     number = before.revision + 1
     now = replace(before, **values_of(after, Snapshot), revision=number, updated_at=change.now)
-    writing.put_experience(now, prepared.vectors)
+    writing.put_experience(now, prepared.vectors, prepared.text)
     revision = revision_of(kind, before, now, change.actor, _reason(prepared, history))
     revision = replace(revision, origin=change.origin)
     writing.add_revision(revision)

@@ -163,7 +163,7 @@ class Job:
         writing.forget(stems)
         for one in writing.experiences(sorted(stems.cleaned)):
             now = stemming.cleaned(one, stems.ids, self.now)
-            writing.put_experience(now, None)
+            writing.put_experience(now, None, None)
             writing.add_revision(
                 stemming.beginning(
                     now, snapshot_of(now), approved=one.id in approved, actor=self.actor

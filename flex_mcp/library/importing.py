@@ -25,8 +25,10 @@ from flex_mcp.models import (
 from flex_mcp.safety.redaction import Redactor
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
-from flex_mcp.storage.protocol import Entry, EntryPart, Reading, Store, Writing
+from flex_mcp.search.text import indexed_text
+from flex_mcp.storage.protocol import Entry, EntryPart, IndexedText, Reading, Store, Writing
 
+Indexes = tuple[Sequence[bytes], IndexedText]  # the vectors of a lesson, one a chunk, and its text
 BATCH = 64
 
 
@@ -104,23 +106,24 @@ class Into:
         return {key: why for key, why in found.items() if why is not None}
 
     def embed(
-        self, wanted: Callable[[Reading], dict[str, str]]
-    ) -> tuple[Embedder | None, dict[str, Sequence[bytes]]]:
-        """Vectors of the texts that the library lacks, by the keys that `wanted` gives them."""
+        self, wanted: Callable[[Reading], dict[str, Snapshot]]
+    ) -> tuple[Embedder | None, dict[str, Indexes]]:
+        """What finds the lessons that the library lacks, by the keys that `wanted` gives them."""
         with self.store.reading() as reading:
-            made_by, texts = reading.vectors_made_by(), wanted(reading)
+            made_by, lessons = reading.vectors_made_by(), wanted(reading)
         embedder, _ = self.embedders.serving(made_by)
-        if embedder is None:
-            return None, {}
-        vectors: dict[str, Sequence[bytes]] = {}
-        for keys in _batches(list(texts)):
-            self.progress(len(vectors), len(texts))
-            vectors |= zip(keys, embedder.passages([texts[key] for key in keys]), strict=True)
-        return embedder, vectors
+        indexes: dict[str, Indexes] = {}
+        for batch in _batches(list(lessons.items())):
+            self.progress(len(indexes), len(lessons))
+            texts = [lesson.text for _, lesson in batch]
+            vectors = embedder.passages(texts) if embedder else [()] * len(batch)
+            for (key, lesson), made in zip(batch, vectors, strict=True):
+                indexes[key] = made, indexed_text(lesson)
+        return embedder, indexes
 
 
-def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))
+def _batches(lessons: Sequence[tuple[str, Snapshot]]) -> Iterator[Sequence[tuple[str, Snapshot]]]:
+    return (lessons[start : start + BATCH] for start in range(0, len(lessons), BATCH))
 
 
 def import_entries(
@@ -130,10 +133,10 @@ def import_entries(
     (entries, beside), redacted = into.redactor.clean((entries, Bundle(document=document)))
     parts = {part.identity: part.snapshot for entry in entries for part in entry.parts}
 
-    def lacking(reading: Reading) -> dict[str, str]:
-        return {id_: part.text for id_, part in parts.items() if reading.part(id_) is None}
+    def lacking(reading: Reading) -> dict[str, Snapshot]:
+        return {id_: part for id_, part in parts.items() if reading.part(id_) is None}
 
-    embedder, vectors = into.embed(lacking)
+    embedder, indexes = into.embed(lacking)
     why = into.screen(parts)
     imported = Imported(redacted=redacted)
     origin = Origin(kind="imported", by=source)
@@ -151,7 +154,7 @@ def import_entries(
                     known = _add(
                         writing,
                         part,
-                        vectors.get(part.identity, ()),
+                        indexes.get(part.identity),
                         history=Beginning(origin, actor, into.now, why.get(part.identity)),
                     )
                     imported.count(part.snapshot)
@@ -186,7 +189,12 @@ class Beginning(NamedTuple):
         return f"{came}; {held(self.held)}" if self.held else came
 
 
-def _add(writing: Writing, part: NewPart, vectors: Sequence[bytes], history: Beginning) -> str:
+def _add(
+    writing: Writing,
+    part: NewPart,
+    indexes: Indexes | None,
+    history: Beginning,
+) -> str:
     snapshot = part.snapshot
     if history.held:
         snapshot = replace(snapshot, status=Status.QUARANTINED)
@@ -198,7 +206,7 @@ def _add(writing: Writing, part: NewPart, vectors: Sequence[bytes], history: Beg
         created_at=history.now,
         updated_at=history.now,
     )
-    writing.put_experience(experience, vectors)
+    writing.put_experience(experience, *(indexes or ((), indexed_text(experience))))
     writing.add_revision(
         revision_of(RevisionKind.ADD, None, experience, history.actor, history.reason)
     )
@@ -208,13 +216,13 @@ def _add(writing: Writing, part: NewPart, vectors: Sequence[bytes], history: Beg
 def import_bundle(bundle: Bundle, into: Into) -> Imported:
     """See `Library.import_bundle`."""
     bundle, redacted = _clean(bundle, into.redactor)
-    texts = {experience.id: experience.text for experience in bundle.experiences}
+    lessons: dict[str, Snapshot] = {one.id: one for one in bundle.experiences}
 
-    def lacking(reading: Reading) -> dict[str, str]:
-        here = {found.id for found in reading.experiences(list(texts))}
-        return {id_: text for id_, text in texts.items() if id_ not in here}
+    def lacking(reading: Reading) -> dict[str, Snapshot]:
+        here = {found.id for found in reading.experiences(list(lessons))}
+        return {id_: one for id_, one in lessons.items() if id_ not in here}
 
-    embedder, vectors = into.embed(lacking)
+    embedder, indexes = into.embed(lacking)
     active = {one.id: one for one in bundle.experiences if one.status is Status.ACTIVE}
     why = into.screen(active)
     imported = Imported(redacted=redacted)
@@ -222,7 +230,7 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
         if embedder:
             name_embedder(writing, embedder)
         imported.trajectories = _add_trajectories(writing, bundle)
-        here = _add_experiences(writing, bundle, vectors, imported)
+        here = _add_experiences(writing, bundle, indexes, imported)
         _add_revisions(
             writing, [one for one in bundle.revisions if one.experience_id not in here], into
         )
@@ -268,21 +276,22 @@ def _elsewhere(revision: Revision) -> Revision:
 def _hold_back(writing: Writing, one: Experience, why: str, now: datetime) -> None:
     last = max(one.revision, *(each.revision for each in writing.revisions(one.id)), 1)
     after = replace(one, status=Status.QUARANTINED, revision=last + 1, updated_at=now)
-    writing.put_experience(after, None)
+    writing.put_experience(after, None, None)
     writing.add_revision(revision_of(RevisionKind.QUARANTINE, one, after, "import", held(why)))
 
 
 def _add_experiences(
     writing: Writing,
     bundle: Bundle,
-    vectors: Mapping[str, Sequence[bytes]],
+    indexes: Mapping[str, Indexes],
     imported: Imported,
 ) -> set[str]:
     """Add those that are not here; returns those that are."""
     here = {found.id for found in writing.experiences([one.id for one in bundle.experiences])}
     for experience in bundle.experiences:
         if experience.id not in here:
-            writing.put_experience(experience, vectors.get(experience.id, ()))
+            made = indexes.get(experience.id) or ((), indexed_text(experience))  # it went meanwhile
+            writing.put_experience(experience, *made)
             imported.count(experience)
     imported.already = len(here)
     return here

@@ -12,6 +12,7 @@ from flex_mcp.models import Decision, DecisionKind, Lesson, Origin, RecordedTraj
 from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
+from flex_mcp.search.text import indexed_text
 from flex_mcp.storage.protocol import Store, Writing
 from flex_mcp.validation import checked
 
@@ -42,12 +43,13 @@ def prepare(
     except EmbedderError as error:
         return PreparedLessons([error] * len(lessons), None)
     clean = [_clean(raw, redactor) for raw in lessons]
-    good = [one for one, _ in clean if isinstance(one, Lesson)]
-    vectors = iter(embedder.passages([_text(one) for one in good]) if embedder else ())
+    texts = [_snapshot(one) for one, _ in clean if isinstance(one, Lesson)]
+    vectors = iter(embedder.passages([one.text for one in texts]) if embedder else ())
     prepared = [
         Proposal(
             lesson=one,
             vectors=next(vectors, None),
+            text=indexed_text(_snapshot(one)),
             redacted=redacted,
             screened=screened_lesson(one),
         )
@@ -67,15 +69,17 @@ def _clean(raw: RawLesson, redactor: Redactor) -> tuple[Lesson | InputError, int
         return error, 0
 
 
-def _text(lesson: Lesson) -> str:
-    """What its vector is made of, as the experience will have it."""
+def _snapshot(lesson: Lesson) -> Snapshot:
+    """What its vector and its index text are made of, as the experience will have it."""
     return Snapshot(
         zone=lesson.zone,
         level=lesson.level,
         title=lesson.title.strip(),
         when=lesson.when.strip(),
         lesson=lesson.lesson.strip(),
-    ).text
+        examples=lesson.examples,
+        tags=lesson.tags,
+    )
 
 
 def place(

@@ -34,7 +34,8 @@ from flex_mcp.models import (
 )
 from flex_mcp.search import duplicates, ranking
 from flex_mcp.search.embedder import Embedder
-from flex_mcp.storage.protocol import Writing
+from flex_mcp.search.text import expand_for_index, indexed_text
+from flex_mcp.storage.protocol import IndexedText, Writing
 
 if TYPE_CHECKING:
     from flex_mcp.safety.screening import Screened
@@ -46,13 +47,15 @@ CANDIDATES = 3
 class Proposal:
     """A lesson on its way in: checked and embedded outside the transaction, completed inside.
 
-    Its vectors are None where words alone must do; `redacted` is how many secrets it came with.
+    Its vectors are None where words alone must do; `text` is what words find, without what its
+    trajectories or a merge add; `redacted` is how many secrets it came with.
     Inside it gets its number, its evidence and what follows from that; `held` says why it is held
     back, where it is.
     """
 
     lesson: Lesson
     vectors: Sequence[bytes] | None
+    text: IndexedText
     redacted: int
     screened: "Screened"
     index: int = 0
@@ -189,7 +192,7 @@ class Placing:
         """Which of the near ones to look at first; nothing where the caller wants it added."""
         if proposal.lesson.action is not None or not near:
             return None
-        function = self.writing.stems(ranking.function_words())
+        function = self.writing.stems(expand_for_index(ranking.function_words()))
         new = self._stems(_snapshot(proposal)) - function
         for other in self.writing.experiences([candidate.id for candidate in near]):
             if duplicates.restates(new, self._stems(other) - function):
@@ -198,7 +201,7 @@ class Placing:
 
     def _stems(self, lesson: Snapshot) -> frozenset[str]:
         """Of what it says; its `when` says where it was learned."""
-        return self.writing.stems(f"{lesson.title}\n{lesson.lesson}")
+        return self.writing.stems(expand_for_index(f"{lesson.title}\n{lesson.lesson}"))
 
     def _insert(self, proposal: Proposal) -> Experience:
         snapshot = _snapshot(proposal)
@@ -210,7 +213,9 @@ class Placing:
             created_at=self.now,
             updated_at=self.now,
         )
-        self.writing.put_experience(added, proposal.vectors or ())
+        self.writing.put_experience(
+            added, proposal.vectors or (), indexed_text(added, proposal.text)
+        )
         self._revise(RevisionKind.ADD, None, added, proposal)
         return added
 
@@ -265,8 +270,12 @@ class Placing:
         reason: str | None = None,
     ) -> None:
         after = replace(after, revision=before.revision + 1, updated_at=self.now)
-        vectors = (proposal.vectors or ()) if after.text != before.text else None
-        self.writing.put_experience(after, vectors)
+        rewritten = _words(after) != _words(before)
+        self.writing.put_experience(
+            after,
+            (proposal.vectors or ()) if after.text != before.text else None,
+            indexed_text(after, proposal.text) if rewritten else None,
+        )
         self.changed.add(after.id)
         self._revise(kind, before, after, proposal, reason)
 
@@ -311,6 +320,11 @@ def revision_of(
         at=after.updated_at,
         reason=reason,
     )
+
+
+def _words(lesson: Snapshot) -> tuple[object, ...]:
+    """All by which words find it."""
+    return lesson.text, lesson.examples, lesson.tags, lesson.domain
 
 
 def _without_reason(proposal: Proposal) -> Proposal:

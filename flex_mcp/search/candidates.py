@@ -9,6 +9,7 @@ from flex_mcp.models import Filter, Hit, Level, Snapshot, Zone
 from flex_mcp.search import ranking, relevance
 from flex_mcp.search.ranking import Ranked
 from flex_mcp.search.relevance import Background, Features
+from flex_mcp.search.text import expand_for_index, learned_tokens
 from flex_mcp.search.token_match import tokens
 from flex_mcp.storage.protocol import Reading, Scored, Term
 
@@ -67,7 +68,7 @@ def _best_of_each(levels: Mapping[str, Level], best_first: Iterable[str], length
 
 
 def candidates(reading: Reading, search: Search) -> Candidates:
-    terms = ranking.content_terms(reading.terms(search.text))
+    terms = ranking.content_terms(reading.terms(expand_for_index(search.text)))
     words = ranking.search_words(terms)
     depth, wanted = ranking.DEPTH, search.wanted
     matching = reading.matching(words, depth=depth, wanted=wanted)
@@ -85,7 +86,9 @@ def candidates(reading: Reading, search: Search) -> Candidates:
 
 def _likeness(reading: Reading, text: str, ids: Sequence[str]) -> dict[str, float]:
     """Of these experiences to a query, token by token."""
-    held = reading.tokens(ids)
+    held = reading.tokens(ids, tokens().version)
+    lacking = reading.experiences([id_ for id_ in ids if id_ not in held])  # of an older version
+    held |= {experience.id: learned_tokens(experience) for experience in lacking}
     alike = tokens().likeness(ranking.ends(text), [held[id_] for id_ in ids])
     return dict(zip(ids, alike, strict=True))
 
@@ -185,8 +188,8 @@ def _relevant_warning(
 
 
 def searchable(experience: Snapshot) -> str:
-    """All the text by which words find an experience."""
-    return "\n".join((experience.text, *experience.examples, *experience.tags))
+    """All the text by which words find an experience, as their index has it."""
+    return expand_for_index("\n".join((experience.text, *experience.examples, *experience.tags)))
 
 
 def _relevance(

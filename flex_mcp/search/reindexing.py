@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from flex_mcp.models import Filter, Vectors
 from flex_mcp.search.embedder import Embedder
+from flex_mcp.search.text import indexed_text
 from flex_mcp.storage.protocol import Store
 
 VERB = "reindex"
@@ -40,6 +41,7 @@ def _stage_all(
         if not batch:
             return
         vectors = embedder.passages([experience.text for experience in batch])
+        texts = [indexed_text(experience) for experience in batch]
         with store.writing(VERB, client) as writing:
-            writing.stage(embedder.vectors, list(zip(batch, vectors, strict=True)))
+            writing.stage(embedder.vectors, list(zip(batch, vectors, texts, strict=True)))
         done, last = done + len(batch), batch[-1].id

@@ -6,6 +6,10 @@ word, a path has no word for its whole, and a sentence without spaces is one wor
 
 import re
 
+from flex_mcp.models import Snapshot
+from flex_mcp.search.token_match import tokens
+from flex_mcp.storage.protocol import IndexedText
+
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 UNSPACED = re.compile(f"[\u3040-\u30ff\uac00-\ud7af{HAN}]+")
 IDENTIFIER = re.compile(r"[A-Za-z0-9]{4,}")
@@ -17,7 +21,7 @@ JOINED = re.compile(
 )
 
 
-def expanded(text: str) -> str:
+def expand_for_index(text: str) -> str:
     """A text with what it is to be found by besides.
 
     `getUserName` is found by its parts too; `get_user_name`, `src/main.py` and `ORA-00942` as
@@ -33,3 +37,27 @@ def expanded(text: str) -> str:
 
 def _signs(run: str) -> list[str]:
     return [*run, *(run[place : place + 2] for place in range(len(run) - 1))]
+
+
+def indexed_text(value: Snapshot, known: IndexedText | None = None) -> IndexedText:
+    """What finds a lesson by its words.
+
+    `known` spares the tokens, which take the longest: those of the same title, `when` and lesson.
+    """
+    columns = {
+        "title": value.title,
+        "when": value.when,
+        "lesson": value.lesson,
+        "examples": "\n".join(value.examples),
+        "tags": " ".join((*value.tags, value.domain or "")),
+    }
+    return IndexedText(
+        columns={column: expand_for_index(text) for column, text in columns.items()},
+        tokens=known.tokens if known else learned_tokens(value),
+        version=tokens().version,
+    )
+
+
+def learned_tokens(value: Snapshot) -> bytes:
+    """What the comparison token by token sees of a lesson."""
+    return tokens().kept(value.title, f"{value.when}\n{value.lesson}")

@@ -75,6 +75,19 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexedText:
+    """What finds an experience by its words, made by `search.text` before the transaction.
+
+    `columns` is the text by column of the words' index, expanded; `tokens` its learned tokens, as
+    `token_match.Tokens.kept` gives them, of the vocabulary `version`.
+    """
+
+    columns: Mapping[str, str]
+    tokens: bytes
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class EntryPart:
     """One part of a FLEX ENTRY: `identity` hashes its original, whatever became of it since."""
 
@@ -235,19 +248,19 @@ class Reading(Protocol):
         ...
 
     def terms(self, text: str) -> list[Term]:
-        """The distinct terms of a text in order, split and stemmed as the index does it."""
+        """The distinct terms of an expanded text in order, split and stemmed as the index does."""
         ...
 
     def stems(self, text: str) -> frozenset[str]:
-        """The stems of a text's words, as in `terms`."""
+        """The stems of an expanded text's words, as in `terms`."""
         ...
 
     def vectors(self, ids: Sequence[str]) -> dict[str, list[bytes]]:
         """The float32 vectors of these experiences, one a chunk."""
         ...
 
-    def tokens(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """The tokens of these experiences' texts, as `tokens.Tokens.kept` gives them."""
+    def tokens(self, ids: Sequence[str], version: str) -> dict[str, bytes]:
+        """The learned tokens of these experiences' texts, where they are kept of this version."""
         ...
 
     def active(self) -> int:
@@ -329,10 +342,16 @@ class Writing(Reading, Protocol):
         """Name the embedder of a library that has no vectors yet."""
         ...
 
-    def put_experience(self, experience: Experience, vectors: Sequence[bytes] | None) -> None:
+    def put_experience(
+        self,
+        experience: Experience,
+        vectors: Sequence[bytes] | None,
+        text: IndexedText | None,
+    ) -> None:
         """Add or replace an experience, its evidence and its place in both indexes.
 
-        `vectors` are unit float32 vectors, one a chunk; None keeps the ones that it has.
+        `vectors` are unit float32 vectors, one a chunk; None keeps the ones that it has. So does
+        None for `text`, unless the experience becomes active: what is not leaves the words' index.
         """
         ...
 
@@ -398,9 +417,11 @@ class Writing(Reading, Protocol):
         ...
 
     def stage(
-        self, vectors: Vectors, embedded: Sequence[tuple[Experience, Sequence[bytes]]]
+        self,
+        vectors: Vectors,
+        embedded: Sequence[tuple[Experience, Sequence[bytes], IndexedText]],
     ) -> None:
-        """Put new vectors aside for a later switch; what words find is made anew at once.
+        """Put new vectors aside for a later switch; of those unchanged, words find anew at once.
 
         Raises:
             InputError: another process began staging for another target.

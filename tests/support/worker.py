@@ -22,6 +22,7 @@ from flex_mcp.maintenance.embedders import Watcher, use
 from flex_mcp.models import Action, Filter, Lesson, Level, Outcome, Trajectory, Zone
 from flex_mcp.models.forgetting import Choice
 from flex_mcp.search.embedder import StaticEmbedder
+from flex_mcp.search.text import indexed_text
 from flex_mcp.storage.sqlite import forgetting as sqlite_forgetting
 from flex_mcp.storage.sqlite import purge as sqlite_cleaning
 from flex_mcp.storage.sqlite.store import SqliteStore
@@ -153,7 +154,8 @@ def die_inside(path: Path) -> None:
     with store.writing("test", "test") as writing:
         vectors = StaticEmbedder().passages(["another text"])[0]
         for experience in writing.experiences(writing.experience_ids(Filter())):
-            writing.put_experience(replace(experience, lesson="another text"), vectors)
+            changed = replace(experience, lesson="another text")
+            writing.put_experience(changed, vectors, indexed_text(changed))
         writing.set_setting("half", "written")
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,13 +1,15 @@
 """Mending a library: what is derived is made anew; a damaged file's rows go into a new one."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import apsw
 
 from flex_mcp.errors import InputError, NotALibraryError
+from flex_mcp.models import Snapshot
+from flex_mcp.storage.protocol import IndexedText
 from flex_mcp.storage.sqlite import backups, file, migrate
 from flex_mcp.storage.sqlite.health import health
 from flex_mcp.storage.sqlite.locking import check_unused
@@ -36,8 +38,8 @@ class Mended:
     unembedded: int = 0
 
 
-def mend(path: Path) -> Mended:
-    """Mend a library, if anything is wrong with it.
+def mend(path: Path, indexed: Callable[[Snapshot], IndexedText]) -> Mended:
+    """Mend a library, if anything is wrong with it; `indexed` makes what words find of a text.
 
     Raises:
         InputError: there is no file.
@@ -50,15 +52,15 @@ def mend(path: Path) -> Mended:
     try:
         found = health(path)
     except NotALibraryError:
-        return _renewed(path, (HEADLESS,))
+        return _renewed(path, (HEADLESS,), indexed)
     if found.damage:
-        return _renewed(path, found.damage)
+        return _renewed(path, found.damage, indexed)
     if not found.unlike:
         return Mended()
     store = SqliteStore(path)
     try:
         with store.writing("repair", "command line") as writing:
-            writing.rebuild()
+            writing.rebuild(indexed)
     finally:
         store.close()
     with contextlib.closing(file.connect_unchanged(path)) as mended:
@@ -80,7 +82,9 @@ def wrong_with(path: Path) -> tuple[str, ...]:
     return found.damage or found.unlike
 
 
-def _renewed(path: Path, found: tuple[str, ...]) -> Mended:
+def _renewed(
+    path: Path, found: tuple[str, ...], indexed: Callable[[Snapshot], IndexedText]
+) -> Mended:
     """Put a new library, with what can be read of the damaged one, in its place."""
     if not is_ours(path):
         raise NotALibraryError(
@@ -96,7 +100,7 @@ def _renewed(path: Path, found: tuple[str, ...]) -> Mended:
                     f"nothing can be read from {path}; it was left as it is: "
                     "`flex-mcp restore FILE` puts a backup in its place"
                 )
-            _made_sound(new)
+            _made_sound(new, indexed)
             unembedded = _unembedded(new)
             new.pragma("journal_mode", "delete")
         backups.check_whole(made, made)
@@ -117,11 +121,11 @@ def _said(
     )
 
 
-def _made_sound(new: apsw.Connection) -> None:
+def _made_sound(new: apsw.Connection, indexed: Callable[[Snapshot], IndexedText]) -> None:
     """Make what is derived anew."""
     migrate.complete(new)
     new.execute("BEGIN IMMEDIATE")
-    SqliteWriting(new, SearchIndex()).rebuild()
+    SqliteWriting(new, SearchIndex()).rebuild(indexed)
     new.execute("COMMIT")
 
 

@@ -34,8 +34,6 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.models.briefs import Prompt, Reply, Turn
-from flex_mcp.search.text import expanded
-from flex_mcp.search.token_match import tokens as known_tokens
 from flex_mcp.storage.protocol import Scored, Standing
 from flex_mcp.validation import adapter
 
@@ -145,23 +143,6 @@ def experience_row(value: Experience) -> dict[str, Any]:
         "successes": value.successes,
         "failures": value.failures,
     }
-
-
-def words_row(value: Snapshot) -> dict[str, str]:
-    """What full-text search sees of an experience, column by column."""
-    row = {
-        "title": value.title,
-        "when": value.when,
-        "lesson": value.lesson,
-        "examples": "\n".join(value.examples),
-        "tags": " ".join((*value.tags, value.domain or "")),
-    }
-    return {column: expanded(text) for column, text in row.items()}
-
-
-def tokens(value: Snapshot) -> bytes:
-    """What the comparison by tokens sees of it."""
-    return known_tokens().kept(value.title, f"{value.when}\n{value.lesson}")
 
 
 def _snapshot(text: str) -> Snapshot:

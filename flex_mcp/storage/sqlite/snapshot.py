@@ -23,8 +23,6 @@ from flex_mcp.models import (
     Write,
 )
 from flex_mcp.models.briefs import Turn
-from flex_mcp.search.text import expanded
-from flex_mcp.search.token_match import tokens
 from flex_mcp.storage.protocol import Entry, EntryPart, Scored, Standing, Term
 from flex_mcp.storage.sqlite import rows, search_index
 from flex_mcp.storage.sqlite.file import QUERIES, runner
@@ -241,7 +239,7 @@ class SqliteReading:
 
     def _tokens(self, text: str) -> Iterable[tuple[str, str]]:
         """The words of a text with their stems, by the tokenizer of the words table itself."""
-        encoded = expanded(text).encode()
+        encoded = text.encode()
         tokenizer = self._connection.fts5_tokenizer(*TOKENIZER)
         found = tokenizer(encoded, apsw.FTS5_TOKENIZE_QUERY, None, include_colocated=False)
         tokens = cast("list[tuple[int, int, str]]", found)  # without colocated ones
@@ -256,11 +254,8 @@ class SqliteReading:
                 found.setdefault(id_, []).append(vector)
         return found
 
-    def tokens(self, ids: Sequence[str]) -> dict[str, bytes]:
-        version = tokens().version
-        found = dict(self._tuples("tokens", ids=rows.as_json(ids), version=version))
-        lacking = self.experiences([id_ for id_ in ids if id_ not in found])
-        return found | {one.id: rows.tokens(one) for one in lacking}
+    def tokens(self, ids: Sequence[str], version: str) -> dict[str, bytes]:
+        return dict(self._tuples("tokens", ids=rows.as_json(ids), version=version))
 
     def active(self) -> int:
         return int(next(self._tuples("active"))[0])

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from flex_mcp.models import (
     RecordedTrajectory,
     Retrieval,
     Revision,
+    Snapshot,
     Status,
     TrajectoryState,
     Vectors,
@@ -27,8 +28,7 @@ from flex_mcp.models import (
     utc_now,
 )
 from flex_mcp.models.briefs import Reply, Turn
-from flex_mcp.search.token_match import tokens
-from flex_mcp.storage.protocol import EPOCH, Entry, Scored
+from flex_mcp.storage.protocol import EPOCH, Entry, IndexedText, Scored
 from flex_mcp.storage.sqlite import rows, search_index
 from flex_mcp.storage.sqlite.search_index import OwnChanges, SearchIndex
 from flex_mcp.storage.sqlite.snapshot import NAMED, SqliteReading, staging_name
@@ -97,21 +97,28 @@ class SqliteWriting(SqliteReading):
     def _name_vectors(self, vectors: Vectors) -> None:
         self.set_setting("vectors", json.dumps(dataclasses.asdict(vectors)))
 
-    def put_experience(self, experience: Experience, vectors: Sequence[bytes] | None) -> None:
+    def put_experience(
+        self,
+        experience: Experience,
+        vectors: Sequence[bytes] | None,
+        text: IndexedText | None,
+    ) -> None:
         self._touch(experience.id)
         number = self._run("put_experience", **rows.experience_row(experience))[0]["number"]
         self._run("clear_evidence", id=experience.id)
         for place, trajectory_id in enumerate(experience.evidence):
             self._run("add_evidence", id=experience.id, place=place, trajectory_id=trajectory_id)
-        self._index_text(number, experience)
+        self._index_text(number, experience.status, text)
         search_index.put(self._tuples, number, experience, vectors)
 
-    def _index_text(self, number: int, experience: Experience) -> None:
-        self._run("clear_words", number=number)
-        if experience.status is Status.ACTIVE:
-            self._run("add_words", number=number, **rows.words_row(experience))
-        kept = rows.tokens(experience)
-        self._run("put_tokens", number=number, version=tokens().version, tokens=kept)
+    def _index_text(self, number: int, status: Status, text: IndexedText | None) -> None:
+        if text is not None or status is not Status.ACTIVE:
+            self._run("clear_words", number=number)
+        if text is None:
+            return
+        if status is Status.ACTIVE:
+            self._run("add_words", number=number, **text.columns)
+        self._run("put_tokens", number=number, version=text.version, tokens=text.tokens)
 
     def add_revision(self, revision: Revision) -> None:
         self._run("add_revision", **rows.revision_row(revision))
@@ -237,12 +244,17 @@ class SqliteWriting(SqliteReading):
             self.set_setting("staged_for", staging_name(vectors))
 
     def stage(
-        self, vectors: Vectors, embedded: Sequence[tuple[Experience, Sequence[bytes]]]
+        self,
+        vectors: Vectors,
+        embedded: Sequence[tuple[Experience, Sequence[bytes], IndexedText]],
     ) -> None:
         self._check_staging(vectors)
-        for experience in self.experiences([one.id for one, _ in embedded]):  # as it is by now
-            self._index_text(self._run("number", id=experience.id)[0]["number"], experience)
-        for experience, chunks in embedded:
+        texts = {(one.id, one.revision): text for one, _, text in embedded}
+        for experience in self.experiences([one.id for one, _, _ in embedded]):
+            if text := texts.get((experience.id, experience.revision)):  # else it was indexed since
+                number = self._run("number", id=experience.id)[0]["number"]
+                self._index_text(number, experience.status, text)
+        for experience, chunks, _ in embedded:
             self._run("clear_staged_experience", id=experience.id)
             for chunk in chunks:
                 self._run(
@@ -265,8 +277,8 @@ class SqliteWriting(SqliteReading):
         self._run("clear_staged")
         self.set_setting("staged_for", "")
 
-    def rebuild_words(self) -> None:
-        """Make words and tokens anew from the tables."""
+    def rebuild_words(self, indexed: Callable[[Snapshot], IndexedText]) -> None:
+        """Make words and tokens anew from the tables; `indexed` makes the text of each."""
         tables = [row["sql"] for row in self._run("words_tables")]
         self._run("drop_words")
         for sql in tables:
@@ -274,10 +286,10 @@ class SqliteWriting(SqliteReading):
         self._run("clear_tokens")
         for number, id_ in list(self._tuples("numbers_and_ids")):
             (experience,) = self.experiences([id_])
-            self._index_text(number, experience)
+            self._index_text(number, experience.status, indexed(experience))
 
-    def rebuild(self) -> None:
+    def rebuild(self, indexed: Callable[[Snapshot], IndexedText]) -> None:
         """Make what is derived from the tables anew; of the vectors, what can be read is kept."""
-        self.rebuild_words()
+        self.rebuild_words(indexed)
         search_index.rebuild(self._connection)
         self.set_setting(EPOCH, new_id("x"))
