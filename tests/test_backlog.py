@@ -251,7 +251,7 @@ def test_stats_count_tokens_by_model_and_road_those_of_failures_too(
 # Killed, stopped, and two at once
 
 
-class Gate:
+class AccessControl:
     """A critic that answers nothing about these tasks until it is opened."""
 
     def __init__(self, *tasks: str) -> None:
@@ -280,7 +280,7 @@ class Gate:
 @pytest.mark.process
 def test_a_kill_loses_what_is_in_work_and_that_stays_pending(desk: Desk) -> None:
     ids = desk.pend(*numbered(6))
-    gate = Gate("Task number 3")
+    gate = AccessControl("Task number 3")
     with desk.asking(gate) as api, gate:
         with desk.started("--all", "--jobs", "1") as process:
             gate.wait()
@@ -321,7 +321,7 @@ def test_all_waits_for_what_a_dead_process_had_claimed(
 @pytest.mark.process
 def test_ctrl_c_ends_what_is_in_work_and_begins_nothing_more(desk: Desk) -> None:
     ids = desk.pend(*numbered(4))
-    gate = Gate("Task number 1")
+    gate = AccessControl("Task number 1")
     with desk.asking(gate) as api, gate:
         with desk.started("--all", "--jobs", "1") as process:
             gate.wait()

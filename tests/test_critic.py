@@ -19,7 +19,7 @@ from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import Lesson, Level, Outcome, RecordedTrajectory, Step, StepKind, Zone
 from flex_mcp.models.briefs import Prompt
 from flex_mcp.safety.quoting import visible
-from flex_mcp.server import sampling
+from flex_mcp.server import client_requests
 
 IDS = ["t_aaaaaaaaaaaa", "t_bbbbbbbbbbbb"]
 SUCCESS, FAILURE, PARTIAL, UNKNOWN = Outcome
@@ -105,7 +105,7 @@ def test_work_longer_than_the_window_keeps_its_ends_its_errors_and_its_feedback(
     if form == "transcript":
         body = {"transcript": "\n".join(lines)}
     long = a_trajectory(1, task="Repair the flub", feedback="3 tests failed", **body)
-    text = text_of(asked(long, a_trajectory(2), window=sampling.WINDOW))
+    text = text_of(asked(long, a_trajectory(2), window=client_requests.WINDOW))
     for kept in (
         *("Repair the flub", "I begin with the build file", "fatal error: flub.h"),
         *("I give up here", "Feedback: 3 tests failed"),
@@ -158,8 +158,8 @@ WORST = [
 
 
 @settings(max_examples=examples(30))
-@given(group=groups(), window=st.sampled_from([sampling.WINDOW, WINDOW]))
-@example(group=WORST, window=sampling.WINDOW)
+@given(group=groups(), window=st.sampled_from([client_requests.WINDOW, WINDOW]))
+@example(group=WORST, window=client_requests.WINDOW)
 def test_a_question_fits_its_window_and_says_what_is_shortened(
     group: list[RecordedTrajectory], window: int
 ) -> None:

@@ -33,7 +33,7 @@ from flex_mcp.errors import ModelServiceError
 from flex_mcp.learning.distiller import Distiller
 from flex_mcp.learning.llm import AnthropicLLM
 from flex_mcp.learning.prompts import Prompts
-from flex_mcp.library.conversations import Turns
+from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.library import Library
 from flex_mcp.models import Curation, Experience, Fields, Road
 from flex_mcp.models.briefs import Reply, Turn
@@ -370,9 +370,9 @@ class Thinking:
 def test_a_claim_is_renewed_while_the_model_works_and_others_skip_what_it_claims(
     quick: Library, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim, signs = Turns.claim, threading.Semaphore(0)
+    claim, signs = ConversationLog.claim, threading.Semaphore(0)
 
-    def claimed(turns: Turns, brief_id: str, lasting: timedelta) -> None:
+    def claimed(turns: ConversationLog, brief_id: str, lasting: timedelta) -> None:
         claim(turns, brief_id, lasting)
         signs.release()
 
@@ -385,7 +385,7 @@ def test_a_claim_is_renewed_while_the_model_works_and_others_skip_what_it_claims
             assert signs.acquire(timeout=PATIENCE), "this one began after the clock had moved"
             assert Distiller(other, Prompts()).distill().brief_id is None
 
-    monkeypatch.setattr(Turns, "claim", claimed)
+    monkeypatch.setattr(ConversationLog, "claim", claimed)
     record(quick)
     with fake_library(tmp_path, FakeEmbedder(), clock=clock) as other:
         Distiller(quick, Prompts(), llm=Thinking(others_skip_it)).distill()

@@ -257,7 +257,7 @@ def shared_experience(library: Library) -> tuple[str, str, str]:
 def test_an_experience_with_other_evidence_goes_unless_it_is_kept(quick: Library) -> None:
     _, second, experience_id = shared_experience(quick)
     plan = quick.forgettable(Choice(ids=(second,)))
-    assert plan.stems.shared == plan.stems.experiences == {experience_id}
+    assert plan.affected.shared == plan.affected.experiences == {experience_id}
     quick.forget(Choice(ids=(second,)))
     assert quick.get([experience_id]) == []
 
@@ -269,7 +269,7 @@ def test_an_experience_that_is_kept_has_its_text_and_no_history(
     before = one(quick, experience_id)
     done = quick.forget(Choice(ids=(second,)), keep_shared=True, client="somebody")
     assert done.done
-    assert done.plan.stems.experiences == frozenset()
+    assert done.plan.affected.experiences == frozenset()
     after = one(quick, experience_id)
     assert after.text == before.text
     assert after.evidence == (first,)
@@ -314,7 +314,7 @@ def test_one_that_was_narrowed_beside_a_forgotten_lesson_is_shared(quick: Librar
     )
     quick.settle_brief("b_bbbbbbbbbbbb", placement, origin=origin)
     plan = quick.forgettable(Choice(ids=(trajectory_id,)))
-    assert plan.stems.shared == {old}
+    assert plan.affected.shared == {old}
 
 
 def test_a_lesson_that_was_counted_again_began_elsewhere_and_is_shared(quick: Library) -> None:
@@ -322,7 +322,7 @@ def test_a_lesson_that_was_counted_again_began_elsewhere_and_is_shared(quick: Li
     again = quick.record(a_trajectory("Cook"), lessons=[a_lesson("Soak the beans.")])
     assert one(quick, old).evidence == (again.trajectory_id,)
     plan = quick.forgettable(Choice(ids=(again.trajectory_id,)))
-    assert plan.stems.shared == {old}
+    assert plan.affected.shared == {old}
 
 
 # Choosing
@@ -339,10 +339,10 @@ def test_a_text_chooses_whatever_holds_it_in_either_case(quick: Library, tmp_pat
     flush(quick)
     other = quick.record(a_trajectory("y")).trajectory_id
     plan = quick.forgettable(Choice(text=said.casefold()), keep_shared=True)
-    assert plan.stems.trajectories == {long}
-    assert plan.stems.experiences == {lesson}
-    assert plan.stems.cleaned == {edited}
-    assert len(plan.stems.retrievals) == 1
+    assert plan.affected.trajectories == {long}
+    assert plan.affected.experiences == {lesson}
+    assert plan.affected.cleaned == {edited}
+    assert len(plan.affected.retrievals) == 1
     assert quick.forget(Choice(text=said), keep_shared=True).done
     assert one(quick, edited).lesson == "Say something else."
     assert quick.trajectories([other])
@@ -354,8 +354,8 @@ def test_a_domain_chooses_what_lies_below_it_by_whole_segments(quick: Library) -
     beside = quick.record(a_trajectory("b", domain="mathematics")).trajectory_id
     (lesson,) = add(quick, a_lesson("Draw it.", domain="math"))
     plan = quick.forgettable(Choice(domain=" Math/ "))
-    assert plan.stems.trajectories == {below}
-    assert plan.stems.experiences == {lesson}
+    assert plan.affected.trajectories == {below}
+    assert plan.affected.experiences == {lesson}
     assert quick.forget(Choice(domain="math")).done
     assert quick.trajectories([beside])
     assert quick.catalogue.domains("", 9) == []
@@ -385,7 +385,7 @@ def test_options_together_must_all_fit(quick: Library, clock: Clock) -> None:
     clock.advance(days=1)
     quick.record(a_trajectory("find me later", domain="a"))
     choice = Choice(domain="a", text="find me", before=datetime(2026, 1, 2, tzinfo=UTC))
-    assert quick.forgettable(choice).stems.trajectories == {old}
+    assert quick.forgettable(choice).affected.trajectories == {old}
 
 
 def test_an_unknown_id_is_refused_and_nothing_is_forgotten(quick: Library) -> None:
@@ -440,7 +440,7 @@ def test_a_text_beside_the_entries_of_a_flex_file_goes(quick: Library, tmp_path:
     flex.write_text(json.dumps({"version": "2.0", "library": zones, "by": "qauthornameq"}))
     import_file(quick, flex, client="test")
     assert b"qauthornameq" in held_in(tmp_path / "library.db")
-    assert quick.forget(Choice(text="QAUTHORNAMEQ")).plan.stems.document
+    assert quick.forget(Choice(text="QAUTHORNAMEQ")).plan.affected.document
     assert left_of(tmp_path / "library.db", ["qauthornameq"]) == []
     assert len(quick.experiences()) == 2
 

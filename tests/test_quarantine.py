@@ -220,7 +220,7 @@ def test_a_bundle_brings_no_approvals_unless_it_is_trusted(
     history = quick.history(kept.id)
     assert (history[-1].kind is RevisionKind.QUARANTINE) != bool(trust)
     assert [each.revision for each in history] == [*range(1, kept.revision + 1)]
-    assert quick.awaits_a_person(kept.id, Curation.APPROVE)
+    assert quick.needs_consent(kept.id, Curation.APPROVE)
 
 
 def test_what_a_bundle_retired_stays_so_and_needs_a_person_to_come_back(
@@ -229,8 +229,8 @@ def test_what_a_bundle_retired_stays_so_and_needs_a_person_to_come_back(
     import_text(quick, bundle(tmp_path / "other", Status.RETIRED), source="b.jsonl")
     found = {each.lesson: each for each in quick.experiences()}
     assert {each.status for each in found.values()} == {Status.RETIRED}
-    assert quick.awaits_a_person(found[POISON].id, Curation.RESTORE)
-    assert not quick.awaits_a_person(found[CLEAN].id, Curation.RESTORE)
+    assert quick.needs_consent(found[POISON].id, Curation.RESTORE)
+    assert not quick.needs_consent(found[CLEAN].id, Curation.RESTORE)
 
 
 def changed(text: str, kind: str, **values: object) -> str:

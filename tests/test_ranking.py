@@ -209,7 +209,7 @@ def test_one_that_must_be_served_takes_the_last_place_of_its_level(
 ) -> None:
     sure = Ranked(a_standing("sure", level=level, zone=Zone.WARNING), -1_000)
     plain = ranking.pick(ranked, limit=limit)
-    chosen = ranking.pick(ranked, limit=limit, sure=sure)
+    chosen = ranking.pick(ranked, limit=limit, reserved=sure)
     of_level = [row for row in plain if row.standing.level is level]
     assert [row for row in chosen if row.standing.level is level] == [
         *of_level[: limit - 1],

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flex_mcp.models import Level, Zone
 from flex_mcp.search import relevance
-from flex_mcp.search.relevance import Background, Features
+from flex_mcp.search.relevance import Baseline, Features
 from flex_mcp.storage.protocol import Scored, Term
 
 
@@ -38,12 +38,12 @@ def test_a_rare_word_counts_four_times_a_common_one() -> None:
 NUMBERS = st.floats(0, 1)
 FEATURES = st.builds(Features, *[NUMBERS] * len(Features._fields))
 DEVIATIONS = st.builds(Features, *[st.floats(0, 0.5)] * len(Features._fields))
-BACKGROUNDS = st.builds(Background, FEATURES, DEVIATIONS)
+BACKGROUNDS = st.builds(Baseline, FEATURES, DEVIATIONS)
 
 
 @given(FEATURES, BACKGROUNDS, st.sampled_from(Features._fields), NUMBERS)
 def test_relevance_never_falls_where_a_feature_rises(
-    found: Features, usual: Background, feature: str, more: float
+    found: Features, usual: Baseline, feature: str, more: float
 ) -> None:
     better = found._replace(**{feature: getattr(found, feature) + more})
     assert 0 <= relevance.relevance(found, usual) <= relevance.relevance(better, usual) <= 1
@@ -51,7 +51,7 @@ def test_relevance_never_falls_where_a_feature_rises(
 
 @given(FEATURES, BACKGROUNDS)
 def test_what_is_no_better_than_the_background_is_not_relevant(
-    found: Features, usual: Background
+    found: Features, usual: Baseline
 ) -> None:
     assert relevance.relevance(usual.mean, usual) < relevance.RELEVANT
     louder = usual._replace(mean=Features(*(value + 1 for value in found)))
@@ -59,7 +59,7 @@ def test_what_is_no_better_than_the_background_is_not_relevant(
 
 
 def test_relevance_uses_every_feature() -> None:
-    usual = Background(
+    usual = Baseline(
         Features(0.2, 0.1, 0.1, 0.3, 0.0, 0.0), Features(*[0.1] * len(Features._fields))
     )
     found = Features(0.3, 0.2, 0.2, 0.4, 0.0, 0.0)

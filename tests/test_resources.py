@@ -36,7 +36,7 @@ from flex_mcp.library.library import Library
 from flex_mcp.models import Curation, Outcome, Trajectory, Zone
 from flex_mcp.models.forgetting import Choice
 from flex_mcp.server import sdk
-from flex_mcp.server.change_feed import Audience
+from flex_mcp.server.change_feed import ChangeFeed
 from flex_mcp.server.server import build_server
 from flex_mcp.settings import Settings
 
@@ -411,13 +411,13 @@ async def test_a_look_that_was_given_up_opens_no_library_after_the_end(
     add(library, a_lesson())
     opened: list[Path] = []
     began, ended, finished = threading.Event(), threading.Event(), threading.Event()
-    look: Any = Audience.__dict__["_changes"]
+    look: Any = ChangeFeed.__dict__["_changes"]
 
-    def slow(audience: Audience) -> object:
+    def slow(feed: ChangeFeed) -> object:
         began.set()
         assert ended.wait(PATIENCE)
         try:
-            return look(audience)
+            return look(feed)
         finally:
             finished.set()
 
@@ -425,7 +425,7 @@ async def test_a_look_that_was_given_up_opens_no_library_after_the_end(
         opened.append(settings.library)
         raise LibraryError("it cannot be opened")
 
-    monkeypatch.setattr(Audience, "_changes", slow)
+    monkeypatch.setattr(ChangeFeed, "_changes", slow)
     monkeypatch.setattr("flex_mcp.app.build", build)
     async with connected(path) as client, anyio.create_task_group() as tasks:
 

@@ -19,7 +19,7 @@ from flex_mcp.learning.prompts import Prompts
 from flex_mcp.learning.updater import placement, question
 from flex_mcp.models import Action, Experience, Lesson, Placement
 from flex_mcp.models.briefs import Prompt, Shown
-from flex_mcp.server import sampling
+from flex_mcp.server import client_requests
 
 NEAR = [[f"e_{n:012d}" for n in ids] for ids in ([0, 1], [], [1, 2])]  # of three lessons
 LESSONS = [a_lesson(text) for text in ("Pin the compiler.", "Soak beans.", "Use UTC.")]
@@ -156,7 +156,7 @@ def comparisons(draw: st.DrawFn) -> tuple[list[Lesson], list[list[Experience]]]:
     return lessons, near if any(near) else [known[:1], *near[1:]]
 
 
-@given(comparison=comparisons(), window=st.sampled_from([sampling.WINDOW, WINDOW]))
+@given(comparison=comparisons(), window=st.sampled_from([client_requests.WINDOW, WINDOW]))
 def test_a_question_fits_its_window_and_always_shows_the_nearest(
     comparison: tuple[list[Lesson], list[list[Experience]]], window: int
 ) -> None:

@@ -18,7 +18,7 @@ from flex_mcp.tools.answers import Answer
 
 if TYPE_CHECKING:
     from flex_mcp.library.forgetting import Forgotten, Plan
-    from flex_mcp.models.forgetting import Checked, Choice, Cleaned, Stems
+    from flex_mcp.models.forgetting import Affected, Checked, Choice, Cleaned
 
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -73,9 +73,9 @@ def forget(
         return _told(finished_answer(cleaned), cleaned.unfinished)
     plan = app.library.forgettable(choice, keep_shared=keep_shared)
     copies = [str(copy) for copy in copies_of(Path(app.library.name))]
-    if plan.stems and not dry_run and not yes:
+    if plan.affected and not dry_run and not yes:
         _ask(plan_answer(plan, copies).text)
-        keep_shared = keep_shared or _keeps(len(plan.stems.shared & plan.stems.experiences))
+        keep_shared = keep_shared or _keeps(len(plan.affected.shared & plan.affected.experiences))
     if dry_run:
         return plan_answer(plan, copies)
     try:
@@ -151,31 +151,31 @@ def _time(age: str | None, before: str | None) -> datetime | None:
 
 def plan_answer(plan: "Plan", copies: Sequence[str] = ()) -> Answer:
     """What would go, and which automatic copies of the library with it."""
-    stems = plan.stems
-    if not stems:
+    affected = plan.affected
+    if not affected:
         return Answer(_content(plan), "Nothing here fits: there is nothing to forget.")
-    staying = stems.shared - stems.experiences
+    staying = affected.shared - affected.experiences
     lines = [
-        f"To be forgotten: {_counts(stems)}.",
-        *_titles(plan.tasks, stems.trajectories, "trajectory", "trajectories"),
+        f"To be forgotten: {_counts(affected)}.",
+        *_titles(plan.tasks, affected.trajectories, "trajectory", "trajectories"),
         *_titles(
-            [(id_, _marked(id_, title, stems)) for id_, title in plan.titles],
-            stems.experiences | staying,
+            [(id_, _marked(id_, title, affected)) for id_, title in plan.titles],
+            affected.experiences | staying,
             "experience",
             "experiences",
         ),
     ]
-    if stems.shared & stems.experiences:
+    if affected.shared & affected.experiences:
         lines.append("What is marked shared has other evidence too: --keep-shared keeps it.")
     if copies:
         lines.append(f"The automatic copies of the library go too: {', '.join(copies)}.")
     return Answer(_content(plan) | {"copies": list(copies)}, "\n".join(lines))
 
 
-def _marked(id_: str, title: str, stems: "Stems") -> str:
-    if id_ not in stems.shared:
+def _marked(id_: str, title: str, affected: "Affected") -> str:
+    if id_ not in affected.shared:
         return title
-    return f"{title} (shared{'' if id_ in stems.experiences else ', stays without its history'})"
+    return f"{title} (shared{'' if id_ in affected.experiences else ', stays without its history'})"
 
 
 def _titles(
@@ -194,22 +194,22 @@ def _short(text: str) -> str:
     return line if len(line) <= LINE else f"{line[: LINE - 1]}…"
 
 
-def _counts(stems: "Stems") -> str:
+def _counts(affected: "Affected") -> str:
     counts = (
-        (stems.trajectories, "trajectory", "trajectories"),
-        (stems.experiences, "experience with its history", "experiences with their history"),
-        (stems.retrievals, "search", "searches"),
-        (stems.briefs, "brief", "briefs"),
-        (stems.entries, "imported entry as it came", "imported entries as they came"),
-        (stems.clients, "name of a client in the log", "names of clients in the log"),
+        (affected.trajectories, "trajectory", "trajectories"),
+        (affected.experiences, "experience with its history", "experiences with their history"),
+        (affected.retrievals, "search", "searches"),
+        (affected.briefs, "brief", "briefs"),
+        (affected.entries, "imported entry as it came", "imported entries as they came"),
+        (affected.clients, "name of a client in the log", "names of clients in the log"),
         (
-            stems.cleaned,
+            affected.cleaned,
             "history of an experience that stays",
             "histories of experiences that stay",
         ),
     )
     listed = [_counted(len(ids), one, many) for ids, one, many in counts if ids]
-    return ", ".join([*listed, *(["what a FLEX file held beside"] if stems.document else [])])
+    return ", ".join([*listed, *(["what a FLEX file held beside"] if affected.document else [])])
 
 
 def _counted(count: int, one: str, many: str) -> str:
@@ -217,14 +217,14 @@ def _counted(count: int, one: str, many: str) -> str:
 
 
 def _content(plan: "Plan") -> dict[str, Any]:
-    stems = plan.stems
-    fields = {field.name: getattr(stems, field.name) for field in dataclasses.fields(stems)}
+    affected = plan.affected
+    fields = {field.name: getattr(affected, field.name) for field in dataclasses.fields(affected)}
     counts = {name: len(ids) for name, ids in fields.items() if name != "document"}
     return {
-        "forgotten": counts | {"document": stems.document},
+        "forgotten": counts | {"document": affected.document},
         "trajectories": [{"id": id_, "task": _short(task)} for id_, task in plan.tasks],
         "experiences": [
-            {"id": id_, "title": _short(title), "shared": id_ in stems.shared}
+            {"id": id_, "title": _short(title), "shared": id_ in affected.shared}
             for id_, title in plan.titles
         ],
     }
@@ -232,9 +232,13 @@ def _content(plan: "Plan") -> dict[str, Any]:
 
 def forgotten_answer(done: "Forgotten", shown: "Plan") -> Answer:
     """What went; `shown` is what was to go, with its titles."""
-    stems, cleaned = done.plan.stems, done.cleaned
-    content = _content(dataclasses.replace(shown, stems=stems)) | _cleaning(cleaned)
-    went = f"Forgotten: {_counts(stems)}." if stems else "Nothing here fits: nothing was forgotten."
+    affected, cleaned = done.plan.affected, done.cleaned
+    content = _content(dataclasses.replace(shown, affected=affected)) | _cleaning(cleaned)
+    went = (
+        f"Forgotten: {_counts(affected)}."
+        if affected
+        else "Nothing here fits: nothing was forgotten."
+    )
     return Answer(content, "\n".join([went, *_lines(cleaned)]))
 
 

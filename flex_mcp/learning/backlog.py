@@ -17,7 +17,7 @@ from flex_mcp.errors import FlexError, InputError, ModelError, ModelServiceError
 from flex_mcp.learning.briefing import Distillation
 from flex_mcp.learning.distiller import Distiller
 from flex_mcp.learning.llm import LLM, ReplyPending
-from flex_mcp.library.conversations import Turns
+from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.library import Library, Progress, silent
 from flex_mcp.models import TRAJECTORIES, Brief, Road, Wanted
 from flex_mcp.models.briefs import Reply, Turn
@@ -230,45 +230,47 @@ def work_in_batches(
     Raises as `work_through` does.
     """
     library.check_embedder()
-    turns = library.turns.by(job.client)
-    briefs = {} if job.dry_run else {one.id: one for one in _left(library, turns)}
+    log = library.conversations.by(job.client)
+    briefs = {} if job.dry_run else {one.id: one for one in _left(library, log)}
     run = _Run(library, distiller, job, briefs.values())
     llm = _BatchLLM(service.window)
     while True:
         try:
-            with _adoptable_after(turns, briefs, kept=not job.dry_run):
+            with _adoptable_after(log, briefs, kept=not job.dry_run):
                 while len(briefs) < ROUND and (brief := run.take(llm)):
                     briefs[brief.id] = brief
                 if not briefs:
                     return run.end()
                 waiting = list(_asked(run, llm, briefs, progress))
-                llm.replies |= _answered(turns, service, briefs, waiting)
+                llm.replies |= _answered(log, service, briefs, waiting)
         except ModelServiceError as error:
             run.stop(str(error))
             return run.end()
 
 
-def _left(library: Library, turns: Turns) -> list[Brief]:
+def _left(library: Library, log: ConversationLog) -> list[Brief]:
     """The briefs of batches whose process is gone."""
-    ids = [id_ for ids in turns.batches().values() for id_ in ids]
-    found = [turns.of(id_)[0] for id_ in ids]
+    ids = [id_ for ids in log.batches().values() for id_ in ids]
+    found = [log.of(id_)[0] for id_ in ids]
     latest = library.now() + BATCH_CLAIM - ALIVE
     soonest = library.now() + BEFORE  # those before are about to be sent, or free again soon
     dead = [one for one in found if one and soonest < one.expires_at < latest]
-    return [one for one in dead if turns.take_over(one, BATCH_CLAIM)]
+    return [one for one in dead if log.take_over(one, BATCH_CLAIM)]
 
 
 @contextmanager
-def _adoptable_after(turns: Turns, briefs: Mapping[str, Brief], *, kept: bool) -> Generator[None]:
+def _adoptable_after(
+    log: ConversationLog, briefs: Mapping[str, Brief], *, kept: bool
+) -> Generator[None]:
     """However this process ends, another run may take its batches up, and all else, at once."""
     try:
         yield
     except BaseException:
         for id_ in briefs:
-            if kept and any(turn.batch for turn in turns.of(id_)[1]):
-                turns.claim(id_, BATCH_CLAIM - ALIVE)
+            if kept and any(turn.batch for turn in log.of(id_)[1]):
+                log.claim(id_, BATCH_CLAIM - ALIVE)
             else:
-                turns.release(id_)
+                log.release(id_)
         raise
 
 
@@ -286,14 +288,14 @@ def _asked(
 
 
 def _answered(
-    turns: Turns, service: Batching, briefs: Mapping[str, Brief], waiting: Sequence[Turn]
+    log: ConversationLog, service: Batching, briefs: Mapping[str, Brief], waiting: Sequence[Turn]
 ) -> dict[str, Reply | ModelError]:
     """The replies to the turns that wait, when their batches have ended."""
     batches = {turn.batch for turn in waiting if turn.batch}
     fresh = [turn for turn in waiting if turn.batch is None]
     replies: dict[str, Reply | ModelError] = {}
     try:
-        batches |= {_submitted(turns, service, fresh)} if fresh else set()
+        batches |= {_submitted(log, service, fresh)} if fresh else set()
     except ModelServiceError:
         raise
     except ModelError as error:  # too much at once, or one text that it does not take
@@ -301,7 +303,7 @@ def _answered(
     pauses = iter(PAUSES)
     while batches:
         for id_ in briefs:
-            turns.claim(id_, BATCH_CLAIM)
+            log.claim(id_, BATCH_CLAIM)
         for batch in sorted(batches):
             if (found := _collected(service, batch, waiting)) is not None:
                 replies |= found
@@ -312,9 +314,9 @@ def _answered(
     return lost | replies
 
 
-def _submitted(turns: Turns, service: Batching, fresh: Sequence[Turn]) -> str:
+def _submitted(log: ConversationLog, service: Batching, fresh: Sequence[Turn]) -> str:
     batch = service.submit(fresh)
-    turns.batch(fresh, batch)
+    log.batch(fresh, batch)
     return batch
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from flex_mcp.errors import AnswerError, DeclinedError, ModelError, StaleError
 from flex_mcp.learning.llm import LLM, OTHERWISE, STAY
 from flex_mcp.learning.prompts import Prompts
-from flex_mcp.library.conversations import Turns
+from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.models import Road
 from flex_mcp.models.briefs import Prompt, Reply, Stop, Turn
 from flex_mcp.safety.quoting import one_line
@@ -23,12 +23,12 @@ STOPPED = {
 }
 
 
-class Talk:
+class Conversation:
     """The turns of one brief, in order; `model` is who spoke last."""
 
-    def __init__(self, turns: Turns, brief_id: str, llm: LLM, prompts: Prompts) -> None:
-        self._turns = turns
-        self._kept = iter(turns.of(brief_id)[1])
+    def __init__(self, log: ConversationLog, brief_id: str, llm: LLM, prompts: Prompts) -> None:
+        self._log = log
+        self._kept = iter(log.of(brief_id)[1])
         self._brief_id = brief_id
         self._place = 0
         self._llm = llm
@@ -92,14 +92,14 @@ class Talk:
         return next(self._kept, None)
 
     def _new(self, prompt: Prompt) -> Turn:
-        return self._turns.put(Turn(brief_id=self._brief_id, place=self._place, prompt=prompt))
+        return self._log.put(Turn(brief_id=self._brief_id, place=self._place, prompt=prompt))
 
     def _ask(self, turn: Turn) -> Reply:
         reply = turn.reply or self._llm.ask(turn)
         if reply.stop is Stop.DECLINED:
             raise DeclinedError(reply.text)
         if turn.reply is None:
-            self._turns.reply(turn, reply)
+            self._log.reply(turn, reply)
         self.model = reply.model
         if why := STOPPED.get(reply.stop):
             raise ModelError(f"{reply.model} {why}; {STAY}: {self._another}, {OTHERWISE}")

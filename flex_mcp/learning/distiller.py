@@ -1,7 +1,7 @@
 """The distiller: trajectories in, lessons out, by whichever road there is (FLEX §3).
 
 `critic` and `updater` are pure: they make the questions and check the answers. A model (`LLM`) is
-asked turn by turn (`talk`). Without one the question is a brief, which the calling assistant
+asked turn by turn (`conversation`). Without one the question is a brief, which the assistant
 answers through `save_lessons`.
 """
 
@@ -20,12 +20,12 @@ from flex_mcp.errors import (
 )
 from flex_mcp.learning import briefing, critic, updater
 from flex_mcp.learning.briefing import Distillation, Question
-from flex_mcp.learning.conversation import Talk
+from flex_mcp.learning.conversation import Conversation
 from flex_mcp.learning.excerpts import SHORTEST, cut
 from flex_mcp.learning.llm import LLM, STAY, ReplyPending
 from flex_mcp.learning.prompts import Prompts
 from flex_mcp.library.briefs import NewBrief
-from flex_mcp.library.conversations import Turns
+from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.library import Library
 from flex_mcp.models import (
     Brief,
@@ -110,7 +110,7 @@ class Distiller:
 
         A brief that was settled gives its decisions again. Raises as `distill` does.
         """
-        brief, turns = self._library.turns.of(brief_id)
+        brief, turns = self._library.conversations.of(brief_id)
         if made := self._made(brief, llm):
             return made
         notice = "the question that this replies to is not open any more, so this begins anew"
@@ -120,7 +120,9 @@ class Distiller:
         except DeclinedError as declined:
             notice = str(declined)
         except InputError as error:
-            if made := self._made(self._library.turns.of(brief_id)[0], llm):  # at the same moment
+            if made := self._made(
+                self._library.conversations.of(brief_id)[0], llm
+            ):  # at the same moment
                 return made
             notice = f"the reply comes too late: {error}"
         try:
@@ -171,23 +173,25 @@ class Distiller:
 
     def work(self, brief: Brief, llm: LLM, *, client: str, dry_run: bool = False) -> Distillation:
         """Take a brief through critic and updater; given up, its trajectories are free at once."""
-        turns = self._library.turns.by(client)
+        log = self._library.conversations.by(client)
         try:
-            with _claimed(turns, brief, llm):
+            with _claimed(log, brief, llm):
                 settled = self._settled(brief, llm, client, dry_run=dry_run)
         except ReplyPending:
             raise
         except BaseException:
             with suppress(LibraryError):
-                turns.release(brief.id)
+                log.release(brief.id)
             raise
         if dry_run:
-            turns.release(brief.id)
+            log.release(brief.id)
         return self._distillation(brief, llm, settled)
 
     def _settled(self, brief: Brief, llm: LLM, client: str, *, dry_run: bool) -> Settled:
         """Ask the critic, then the updater; its answer is checked by placing the lessons."""
-        talk = Talk(self._library.turns.by(client), brief.id, llm, self._prompts)
+        conversation = Conversation(
+            self._library.conversations.by(client), brief.id, llm, self._prompts
+        )
         found = self._library.trajectories(brief.trajectory_ids)
         ids = [one.id for one in found]
 
@@ -196,16 +200,16 @@ class Distiller:
                 kind="distilled",
                 by=client,
                 road=brief.road,
-                model=talk.model,
+                model=conversation.model,
                 prompts=brief.prompts,
-                tokens=self._library.turns.cost(brief.id)[0],
+                tokens=self._library.conversations.cost(brief.id)[0],
             )
             decisions = self._library.settle_brief(
                 brief.id, placement, origin=origin, dry_run=dry_run
             )
             return decisions, placement.lessons
 
-        lessons = talk.answered(
+        lessons = conversation.answered(
             lambda: critic.question(self._prompts, found, llm.window),
             lambda text, _: critic.lessons(text, ids),
         )
@@ -219,8 +223,8 @@ class Distiller:
         def compared() -> Settled | None:
             for _ in range(LOOKS - 1):  # others work at the same time: it sees what they made
                 with suppress(StaleError):
-                    return talk.answered(question, placed)
-            return talk.answered(question, placed, anew=False)
+                    return conversation.answered(question, placed)
+            return conversation.answered(question, placed, anew=False)
 
         settled = compared()
         if settled is not None:
@@ -245,7 +249,7 @@ class Distiller:
         decisions, lessons = settled
         found = self._library.trajectories(brief.trajectory_ids)
         seen = critic.excerpts(self._prompts, found, llm.window)
-        tokens, model = self._library.turns.cost(brief.id)
+        tokens, model = self._library.conversations.cost(brief.id)
         return Distillation(
             road=brief.road,
             brief_id=brief.id,
@@ -298,16 +302,16 @@ class Distiller:
 
 
 @contextmanager
-def _claimed(turns: Turns, brief: Brief, llm: LLM) -> Generator[None]:
+def _claimed(log: ConversationLog, brief: Brief, llm: LLM) -> Generator[None]:
     """Renew the claim while the work goes on: that of a process that died ends soon."""
     ended = threading.Event()
 
     def renew() -> None:
         while not ended.wait(llm.claim.total_seconds() / 3):
             with suppress(LibraryError):
-                turns.claim(brief.id, llm.claim)
+                log.claim(brief.id, llm.claim)
 
-    turns.claim(brief.id, llm.claim)
+    log.claim(brief.id, llm.claim)
     thread = threading.Thread(target=renew, name=f"claim {brief.id}", daemon=True)
     thread.start()
     try:

@@ -1,18 +1,24 @@
 """Briefs: which trajectories one may be about, claiming them, and what closes it."""
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from flex_mcp.errors import InputError, NotFoundError, StaleError
-from flex_mcp.library.lessons import RawLesson
+from flex_mcp.errors import AnswerError, InputError, NotFoundError, StaleError
+from flex_mcp.library import curating
+from flex_mcp.library.lessons import PreparedLessons, RawLesson, place, prepare
 from flex_mcp.models import (
     Brief,
+    Curation,
     Decision,
     DecisionKind,
+    Fields,
     Lesson,
+    Origin,
     Outcome,
     Placement,
     RecordedTrajectory,
@@ -21,7 +27,9 @@ from flex_mcp.models import (
     Wanted,
     fingerprint,
 )
-from flex_mcp.storage.protocol import Reading, Writing
+from flex_mcp.safety.redaction import Redactor
+from flex_mcp.search.embedder_choice import Embedders
+from flex_mcp.storage.protocol import Reading, Store, Writing
 from flex_mcp.validation import adapter
 
 
@@ -177,3 +185,90 @@ def answer_hash(lessons: Sequence[RawLesson]) -> str:
         for one in lessons
     ]
     return fingerprint(json.dumps(plain, sort_keys=True, default=str))
+
+
+class _DryRunEnded(Exception):
+    """Everything was decided; nothing shall stay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedAnswer:
+    """A placement that is checked and embedded, outside any transaction."""
+
+    placement: Placement
+    lessons: PreparedLessons
+    narrowed: Sequence[curating.PreparedChange]
+    origin: Origin
+    now: datetime
+
+
+def prepare_answer(
+    store: Store,
+    embedders: Embedders,
+    redactor: Redactor,
+    placement: Placement,
+    *,
+    origin: Origin,
+    now: datetime,
+) -> PreparedAnswer:
+    """Make a placement ready.
+
+    Raises:
+        EmbedderError: its texts cannot be embedded.
+    """
+
+    def narrowing(when: str) -> curating.Change:
+        return curating.Change(
+            action=Curation.EDIT,
+            fields=Fields(when=when),
+            reason="it holds more narrowly beside a new lesson",
+            actor=origin.by,
+            now=now,
+            origin=origin,
+        )
+
+    return PreparedAnswer(
+        placement=placement,
+        lessons=prepare(placement.lessons, store, embedders, redactor),
+        narrowed=[
+            change
+            for id_, when in redactor.value(placement.narrowed).items()
+            if not (change := curating.prepare(store, embedders, id_, narrowing(when))).held
+        ],  # one whose new text is held back stays as it is
+        origin=origin,
+        now=now,
+    )
+
+
+def place_answer(
+    transaction: AbstractContextManager[Writing],
+    brief_id: str,
+    given: PreparedAnswer,
+    answer_hash: str,
+    *,
+    dry_run: bool,
+) -> list[Decision]:
+    """Place everything in one transaction and close the brief; see `Library.settle_brief`."""
+    decisions: list[Decision] = []
+    with contextlib.suppress(_DryRunEnded), transaction as writing:
+        brief = open_for(writing, brief_id, answer_hash)
+        if brief.answer_hash is not None:
+            return list(brief.decisions)
+        decisions += _place_all(writing, brief, given)
+        if dry_run:
+            decisions = without_new(decisions)
+            raise _DryRunEnded
+        close(writing, brief, answer_hash, decisions)
+    return decisions
+
+
+def _place_all(writing: Writing, brief: Brief, given: PreparedAnswer) -> list[Decision]:
+    seen = given.placement.seen
+    check_unchanged(writing, given.placement)
+    found = writing.trajectories(brief.trajectory_ids)
+    decisions = place(writing, given.lessons, found, origin=given.origin, now=given.now, seen=seen)
+    for change in given.narrowed:
+        curating.narrowed(writing, change, seen)
+    if problems := refusals(decisions):
+        raise AnswerError(problems)
+    return decisions

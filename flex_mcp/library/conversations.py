@@ -12,7 +12,7 @@ from flex_mcp.safety.redaction import Redactor
 from flex_mcp.storage.protocol import Store, Writing
 
 
-class Turns:
+class ConversationLog:
     """A library's turns; each verb is one transaction, in the name of one client."""
 
     def __init__(
@@ -29,9 +29,9 @@ class Turns:
         self._now = now
         self._client = client
 
-    def by(self, client: str) -> "Turns":
+    def by(self, client: str) -> "ConversationLog":
         """The same, in the name of a client."""
-        return Turns(self._store, self._transaction, self._now, self._redactor, client)
+        return ConversationLog(self._store, self._transaction, self._now, self._redactor, client)
 
     def _writing(self, verb: str) -> AbstractContextManager[Writing]:
         return self._transaction(verb, self._client)

@@ -8,7 +8,12 @@ from typing import assert_never
 from flex_mcp.errors import AnswerError, InputError, NotFoundError
 from flex_mcp.library.lessons import name_embedder
 from flex_mcp.library.placing import revision_of, snapshot_of
-from flex_mcp.library.quarantine import approved, held, needs_a_person, screened_snapshot
+from flex_mcp.library.quarantine import (
+    approved,
+    needs_consent,
+    quarantine_reason,
+    screened_snapshot,
+)
 from flex_mcp.models import (
     Curation,
     Experience,
@@ -212,7 +217,7 @@ def question(
     after, kind = curated(before, action, fields, history)
     if action is Curation.EDIT:
         return None  # it is held back where it must be
-    if kind is RevisionKind.APPROVE or needs_a_person(before, after, history):
+    if kind is RevisionKind.APPROVE or needs_consent(before, after, history):
         return replace(now, **values_of(after, Snapshot))
     return None
 
@@ -232,7 +237,7 @@ def one(reading: Reading, experience_id: str) -> Experience:
 def _reason(prepared: PreparedChange, history: Sequence[Revision]) -> str:
     change = prepared.change
     if prepared.held:
-        return f"{change.reason}; {held(prepared.held)}"
+        return f"{change.reason}; {quarantine_reason(prepared.held)}"
     if change.action is not Curation.REVERT:
         return change.reason
     return f"revert of {change.fields.revision or history[-1].revision}: {change.reason}"

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flex_mcp.errors import InputError, LibraryError, NotFoundError
-from flex_mcp.library import stemming
+from flex_mcp.library import lineage
+from flex_mcp.library.lineage import Lineage
 from flex_mcp.library.placing import snapshot_of
-from flex_mcp.library.stemming import Tie
 from flex_mcp.models import clean_domain
-from flex_mcp.models.forgetting import Choice, Cleaned, Kind, Stems
+from flex_mcp.models.forgetting import Affected, Choice, Cleaned, Kind
 from flex_mcp.storage.protocol import Reading, Store, Writing
 
 TITLES = 20  # shown of each kind
@@ -24,7 +24,7 @@ TITLES = 20  # shown of each kind
 class Plan:
     """What would go and what would stay, to be looked at first; titles are the first few."""
 
-    stems: Stems
+    affected: Affected
     tasks: tuple[tuple[str, str], ...] = ()
     titles: tuple[tuple[str, str], ...] = ()
 
@@ -43,17 +43,17 @@ class Forgotten:
 
 def planned(reading: Reading, choice: Choice, *, keep_shared: bool) -> Plan:
     """See `Library.forgettable`."""
-    stems = _stems(reading, _chosen(reading, choice), keep_shared=keep_shared)
-    tasks = reading.trajectories(sorted(stems.trajectories)[:TITLES])
-    titles = reading.experiences(sorted(stems.experiences | stems.shared)[:TITLES])
+    affected = _affected(reading, _chosen(reading, choice), keep_shared=keep_shared)
+    tasks = reading.trajectories(sorted(affected.trajectories)[:TITLES])
+    titles = reading.experiences(sorted(affected.experiences | affected.shared)[:TITLES])
     return Plan(
-        stems=stems,
+        affected=affected,
         tasks=tuple((one.id, one.task) for one in tasks),
         titles=tuple((one.id, one.title) for one in titles),
     )
 
 
-def _chosen(reading: Reading, choice: Choice) -> Stems:
+def _chosen(reading: Reading, choice: Choice) -> Affected:
     """What the choice itself names."""
     if choice.ids:
         return _named(reading, choice.ids)
@@ -63,7 +63,7 @@ def _chosen(reading: Reading, choice: Choice) -> Stems:
         raise InputError("`before` needs an offset from UTC: give an aware datetime")
     choice = replace(choice, domain=clean_domain(choice.domain))
     found = {kind: frozenset(_fitting(reading, kind, choice)) for kind in Kind}
-    return Stems(
+    return Affected(
         trajectories=found[Kind.TRAJECTORY],
         experiences=found[Kind.EXPERIENCE],
         shared=found[Kind.HISTORY] - found[Kind.EXPERIENCE],
@@ -76,10 +76,10 @@ def _chosen(reading: Reading, choice: Choice) -> Stems:
 
 
 def _fitting(reading: Reading, kind: Kind, choice: Choice) -> Iterator[str]:
-    return (one.owner for one in reading.held(kind) if stemming.fits(one, kind, choice))
+    return (one.owner for one in reading.held(kind) if lineage.fits(one, kind, choice))
 
 
-def _named(reading: Reading, ids: tuple[str, ...]) -> Stems:
+def _named(reading: Reading, ids: tuple[str, ...]) -> Affected:
     """The trajectories and experiences of these ids.
 
     Raises:
@@ -93,18 +93,18 @@ def _named(reading: Reading, ids: tuple[str, ...]) -> Stems:
             "`flex-mcp list` gives those of experiences, `flex-mcp log` of trajectories; "
             "nothing was forgotten"
         )
-    return Stems(trajectories=trajectories, experiences=experiences)
+    return Affected(trajectories=trajectories, experiences=experiences)
 
 
-def _stems(reading: Reading, chosen: Stems, *, keep_shared: bool) -> Stems:
+def _affected(reading: Reading, chosen: Affected, *, keep_shared: bool) -> Affected:
     """All that goes with what was chosen, and what stays without its history."""
     gone = chosen.trajectories
     narrowed = reading.linked(Kind.EXPERIENCE, gone)
     tied = _naming(reading, gone) | narrowed
     histories = {id_: reading.revisions(id_) for id_ in tied}
-    by_tie = stemming.ties(reading.experiences(sorted(tied)), histories, gone, narrowed)
-    shared = (by_tie[Tie.SHARED] | chosen.shared) - chosen.experiences
-    experiences = chosen.experiences | by_tie[Tie.STEMS]
+    by_tie = lineage.by_lineage(reading.experiences(sorted(tied)), histories, gone, narrowed)
+    shared = (by_tie[Lineage.SHARED] | chosen.shared) - chosen.experiences
+    experiences = chosen.experiences | by_tie[Lineage.STEMS]
     kept = shared if keep_shared else frozenset[str]()
     experiences |= shared - kept
     ids = gone | experiences
@@ -143,29 +143,29 @@ class Job:
         with self.store.reading() as reading:
             chosen = _chosen(reading, choice)
         with self.writing() as writing:
-            stems = _stems(writing, chosen, keep_shared=keep_shared)
-            if stems:
-                self._forget(writing, stems)
+            affected = _affected(writing, chosen, keep_shared=keep_shared)
+            if affected:
+                self._forget(writing, affected)
         cleaned = self.finished()
-        if cleaned.unfinished is None and not choice.ids and (left := self._left(choice, stems)):
+        if cleaned.unfinished is None and not choice.ids and (left := self._left(choice, affected)):
             sentence = f"{', '.join(left)} fits as well, and came meanwhile: forget again"
             cleaned = replace(cleaned, unfinished=sentence)
-        return Forgotten(plan=Plan(stems=stems), cleaned=cleaned)
+        return Forgotten(plan=Plan(affected=affected), cleaned=cleaned)
 
-    def _left(self, choice: Choice, stems: Stems) -> list[str]:
+    def _left(self, choice: Choice, affected: Affected) -> list[str]:
         """What the choice would still find."""
         with self.store.reading() as reading:
             left = _chosen(reading, choice)
-        return sorted((left.ids | left.shared) - stems.cleaned)
+        return sorted((left.ids | left.shared) - affected.cleaned)
 
-    def _forget(self, writing: Writing, stems: Stems) -> None:
-        approved = set(writing.approved()) & stems.cleaned
-        writing.forget(stems)
-        for one in writing.experiences(sorted(stems.cleaned)):
-            now = stemming.cleaned(one, stems.ids, self.now)
+    def _forget(self, writing: Writing, affected: Affected) -> None:
+        approved = set(writing.approved()) & affected.cleaned
+        writing.forget(affected)
+        for one in writing.experiences(sorted(affected.cleaned)):
+            now = lineage.cleaned(one, affected.ids, self.now)
             writing.put_experience(now, None, None)
             writing.add_revision(
-                stemming.beginning(
+                lineage.beginning(
                     now, snapshot_of(now), approved=one.id in approved, actor=self.actor
                 )
             )

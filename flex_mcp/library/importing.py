@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from flex_mcp.library.lessons import name_embedder
 from flex_mcp.library.placing import revision_of
-from flex_mcp.library.quarantine import held, screened_snapshot
+from flex_mcp.library.quarantine import quarantine_reason, screened_snapshot
 from flex_mcp.library.recording import content_hash
 from flex_mcp.models import (
     Experience,
@@ -186,7 +186,7 @@ class Beginning(NamedTuple):
     @property
     def reason(self) -> str:
         came = f"imported from {self.origin.by}"
-        return f"{came}; {held(self.held)}" if self.held else came
+        return f"{came}; {quarantine_reason(self.held)}" if self.held else came
 
 
 def _add(
@@ -277,7 +277,9 @@ def _hold_back(writing: Writing, one: Experience, why: str, now: datetime) -> No
     last = max(one.revision, *(each.revision for each in writing.revisions(one.id)), 1)
     after = replace(one, status=Status.QUARANTINED, revision=last + 1, updated_at=now)
     writing.put_experience(after, None, None)
-    writing.add_revision(revision_of(RevisionKind.QUARANTINE, one, after, "import", held(why)))
+    writing.add_revision(
+        revision_of(RevisionKind.QUARANTINE, one, after, "import", quarantine_reason(why))
+    )
 
 
 def _add_experiences(

@@ -5,10 +5,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flex_mcp.errors import EmbedderError, FlexError, InputError
-from flex_mcp.library.evidence import starting_priority
 from flex_mcp.library.placing import Placing, Proposal
 from flex_mcp.library.quarantine import from_outside, names, screened, screened_lesson
-from flex_mcp.models import Decision, DecisionKind, Lesson, Origin, RecordedTrajectory, Snapshot
+from flex_mcp.models import (
+    Decision,
+    DecisionKind,
+    Lesson,
+    Origin,
+    Outcome,
+    RecordedTrajectory,
+    Snapshot,
+    VerifiedBy,
+)
 from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
@@ -158,3 +166,33 @@ def _completed(
         priority=starting_priority(trajectories),
         held=one.screened.held(outside=outside) or beside.held(outside=outside),
     )
+
+
+ORDINARY = 3  # the priority of a lesson about which nothing is known
+SELF_REPORTED = {VerifiedBy.SELF, VerifiedBy.NONE}
+
+
+def starting_priority(trajectories: Sequence[RecordedTrajectory]) -> int:
+    """The priority (1 to 5) with which a lesson from these trajectories begins.
+
+    The best of them counts, and one more is added where two independent ones were verified.
+    """
+    if not trajectories:
+        return ORDINARY
+    verified = [one for one in trajectories if one.verified_by not in SELF_REPORTED]
+    tasks = {(one.task, one.agent) for one in verified}
+    return min(5, max(map(_weight, trajectories)) + (len(tasks) > 1))
+
+
+def _weight(trajectory: RecordedTrajectory) -> int:
+    """Nobody has a reason to report a failure of his own that was none: it weighs more."""
+    verified = trajectory.verified_by not in SELF_REPORTED
+    match trajectory.outcome:
+        case Outcome.SUCCESS:
+            return 4 if verified else 2
+        case Outcome.FAILURE:
+            return 4 if verified else 3
+        case Outcome.PARTIAL:
+            return 3 if verified else 2
+        case Outcome.UNKNOWN:
+            return 2

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingError
-from flex_mcp.library import briefs, curating, recording, settling
+from flex_mcp.library import briefs, curating, recording
 from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.catalogue import Catalogue
-from flex_mcp.library.conversations import Turns
+from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.lessons import PreparedLessons, RawLesson, place, prepare
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.models import (
@@ -52,12 +52,11 @@ from flex_mcp.models import (
     utc_now,
 )
 from flex_mcp.safety.redaction import Redactor
-from flex_mcp.search import reindexing
-from flex_mcp.search.baseline import BACKGROUND, KeptBackground
+from flex_mcp.search import embedder_choice
+from flex_mcp.search.baseline import BACKGROUND, KeptBaseline
 from flex_mcp.search.candidates import Search
-from flex_mcp.search.embedder_choice import Embedders, LoadEmbedder
+from flex_mcp.search.embedder_choice import Embedders, LoadEmbedder, Switching
 from flex_mcp.search.search import Searcher
-from flex_mcp.search.switching import Switching
 from flex_mcp.storage.protocol import BACKUPS, Reading, Store, Writing
 from flex_mcp.validation import check_encodable
 
@@ -109,7 +108,7 @@ class Library:
         self._searcher = Searcher(store, self._embedders)
         self._log = RetrievalLog(self._write_waiting)
         self._now = now
-        self.turns = Turns(store, self._writing, now, self._redactor)
+        self.conversations = ConversationLog(store, self._writing, now, self._redactor)
         self.catalogue = Catalogue(store)
         self.switching = Switching(store)
 
@@ -530,7 +529,7 @@ class Library:
         if brief.answer_hash is not None:
             return list(brief.decisions)
         self.check_embedder()
-        given = settling.ready(
+        given = briefs.prepare_answer(
             self._store,
             self._embedders,
             self._redactor,
@@ -539,7 +538,7 @@ class Library:
             now=self._now(),
         )
         transaction = self._writing("distill", origin.by)
-        return settling.settled(transaction, brief_id, given, answer_hash, dry_run=dry_run)
+        return briefs.place_answer(transaction, brief_id, given, answer_hash, dry_run=dry_run)
 
     def _answerable(self, brief_id: str, answer_hash: str) -> Brief:
         with self._store.reading() as reading:
@@ -580,7 +579,7 @@ class Library:
         with self._writing(f"curate {action}", client) as writing:
             return curating.changed(writing, prepared)
 
-    def awaits_a_person(
+    def needs_consent(
         self, experience_id: str, action: Curation, fields: Fields | None = None
     ) -> Experience | None:
         """What this would approve, or serve although it is held back, as it would be; else None.
@@ -755,7 +754,7 @@ class Library:
         """
         with self._store.reading() as reading:
             embedder = self._embedders.target(reading.vectors_made_by(), name)
-        vectors = reindexing.reindex(self._store, embedder, client, progress)
+        vectors = embedder_choice.reindex(self._store, embedder, client, progress)
         self._searcher.calibrate(embedder)
         self._write_waiting()
         return vectors
@@ -765,7 +764,7 @@ class Waiting(NamedTuple):
     """What searches leave to be written: their retrievals, and a background measured anew."""
 
     retrievals: Sequence[Retrieval] = ()
-    measured: KeptBackground | None = None
+    measured: KeptBaseline | None = None
 
 
 def _write_aside(writing: Writing, waiting: Waiting, redactor: Redactor) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
 from flex_mcp.errors import InputError
-from flex_mcp.library.quarantine import held, quarantine_note, same, screened_snapshot
+from flex_mcp.library.quarantine import quarantine_note, quarantine_reason, same, screened_snapshot
 from flex_mcp.models import (
     MERGED_EXAMPLES_LIMIT,
     MERGED_LESSON_LIMIT,
@@ -287,7 +287,9 @@ class Placing:
         proposal: Proposal,
         reason: str | None = None,
     ) -> None:
-        reason = reason or (proposal.held and held(proposal.held)) or proposal.lesson.reason
+        reason = (
+            reason or (proposal.held and quarantine_reason(proposal.held)) or proposal.lesson.reason
+        )
         self.writing.add_revision(
             replace(
                 revision_of(kind, before, after, self.origin.by, reason),

@@ -55,7 +55,7 @@ def from_outside(trajectory: RecordedTrajectory) -> bool:
     )
 
 
-def held(why: str) -> str:
+def quarantine_reason(why: str) -> str:
     """The reason in the history."""
     return f"held back: {why}"
 
@@ -95,7 +95,7 @@ def same(one: Snapshot, other: Snapshot) -> bool:
     )
 
 
-def needs_a_person(now: Snapshot, after: Snapshot, history: Sequence[Revision]) -> bool:
+def needs_consent(now: Snapshot, after: Snapshot, history: Sequence[Revision]) -> bool:
     """Whether a change would serve what is held back, or ought to be."""
     if after.status is not Status.ACTIVE:
         return False

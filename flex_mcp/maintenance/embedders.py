@@ -15,7 +15,7 @@ from flex_mcp.settings import absolute
 if TYPE_CHECKING:
     from flex_mcp.app import App
     from flex_mcp.library.library import Library, Progress
-    from flex_mcp.search.switching import Trial
+    from flex_mcp.search.embedder_choice import Trial
     from flex_mcp.settings import Settings
 
 
@@ -199,7 +199,7 @@ def _kept(settings: "Settings", model: Embedder, folder: Path) -> Path:
 
     Other libraries, and servers that run, may have that one's vectors.
     """
-    from flex_mcp.search.switching import are_alike
+    from flex_mcp.search.embedder_choice import are_alike
 
     name = model.vectors.embedder
     about = embedder.find(name.removeprefix(FASTEMBED))

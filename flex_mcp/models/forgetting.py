@@ -43,7 +43,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stems:
+class Affected:
     """All that goes, by ids, and what stays with a new beginning.
 
     `shared` are experiences that have other evidence too; they are among `experiences` unless they

@@ -10,7 +10,7 @@ from flex_mcp.models import Filter
 from flex_mcp.search import relevance
 from flex_mcp.search.candidates import Search, candidates, features_of
 from flex_mcp.search.embedder import Embedder
-from flex_mcp.search.relevance import Background, Features
+from flex_mcp.search.relevance import Baseline, Features
 from flex_mcp.storage.protocol import Reading
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ GROWTH = 0.1  # share by which a library may grow or shrink before its backgroun
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KeptBackground:
+class KeptBaseline:
     """A background with what made it, and on how many experiences.
 
     `generic` are the unit vectors of the generic queries, a row each: a model takes seconds to make
     them.
     """
 
-    background: Background
+    background: Baseline
     maker: str
     experiences: int
     generic: "NDArray[np.float32]"
@@ -58,7 +58,7 @@ class KeptBackground:
         return json.dumps([self.maker, self.experiences, *self.background, rows])
 
 
-def kept(reading: Reading, embedder: Embedder) -> KeptBackground | None:
+def kept(reading: Reading, embedder: Embedder) -> KeptBaseline | None:
     """The one in the file, unless another embedder or version made it, or it is damaged."""
     try:
         return _kept(reading.setting(BACKGROUND) or '[""]', embedder)
@@ -66,16 +66,16 @@ def kept(reading: Reading, embedder: Embedder) -> KeptBackground | None:
         return None  # it is measured anew
 
 
-def _kept(text: str, embedder: Embedder) -> KeptBackground | None:
+def _kept(text: str, embedder: Embedder) -> KeptBaseline | None:
     import numpy as np
 
     maker, *rest = json.loads(text)
     if maker != _maker(embedder):
         return None
     experiences, mean, deviation, rows = rest
-    measured = Background(Features(*mean), Features(*deviation))
+    measured = Baseline(Features(*mean), Features(*deviation))
     generic = np.frombuffer(b64decode(rows), np.int8).reshape(-1, embedder.vectors.dimension)
-    return KeptBackground(measured, maker, experiences, _unit(generic.astype(np.float32)))
+    return KeptBaseline(measured, maker, experiences, _unit(generic.astype(np.float32)))
 
 
 def _unit(rows: "NDArray[np.float32]") -> "NDArray[np.float32]":
@@ -85,14 +85,14 @@ def _unit(rows: "NDArray[np.float32]") -> "NDArray[np.float32]":
     return rows / np.maximum(lengths, np.float32(1e-9))
 
 
-def generic(embedder: Embedder, last: KeptBackground | None) -> "NDArray[np.float32]":
+def generic(embedder: Embedder, last: KeptBaseline | None) -> "NDArray[np.float32]":
     """The vectors of the generic queries; the `last` background may have them."""
     return last.generic if last and last.made_by(embedder) else _embedded(embedder)
 
 
 def measure(
     reading: Reading, embedder: Embedder, generic: "NDArray[np.float32]"
-) -> KeptBackground | None:
+) -> KeptBaseline | None:
     """Search for generic queries; None where there is nothing to measure.
 
     Costs 0.1 s in a small library, seconds from some ten thousand experiences.
@@ -115,7 +115,7 @@ def measure(
             limit=1,
         )
         measured.append(features_of(reading, search, candidates(reading, search), experiences))
-    return KeptBackground(relevance.background(measured), _maker(embedder), experiences, generic)
+    return KeptBaseline(relevance.background(measured), _maker(embedder), experiences, generic)
 
 
 _made: dict[str, "NDArray[np.float32]"] = {}

@@ -8,7 +8,7 @@ from datetime import datetime
 from flex_mcp.models import Filter, Hit, Level, Snapshot, Zone
 from flex_mcp.search import ranking, relevance
 from flex_mcp.search.ranking import Ranked
-from flex_mcp.search.relevance import Background, Features
+from flex_mcp.search.relevance import Baseline, Features
 from flex_mcp.search.text import expand_for_index, learned_tokens
 from flex_mcp.search.token_match import tokens
 from flex_mcp.storage.protocol import Reading, Scored, Term
@@ -93,24 +93,24 @@ def _likeness(reading: Reading, text: str, ids: Sequence[str]) -> dict[str, floa
     return dict(zip(ids, alike, strict=True))
 
 
-def answer(reading: Reading, search: Search, usual: Background | None) -> tuple[list[Hit], float]:
+def answer(reading: Reading, search: Search, baseline: Baseline | None) -> tuple[list[Hit], float]:
     """The hits, most general level first, and the relevance of the whole answer."""
     found = candidates(reading, search)
     if not found.scores:
         return [], 0.0
-    sure = _relevance(reading, search, found, usual)
-    if search.abstain and sure < relevance.RELEVANT:
-        return [], sure
+    confidence = _relevance(reading, search, found, baseline)
+    if search.abstain and confidence < relevance.RELEVANT:
+        return [], confidence
     ranked = _ranked(reading, search, found)
     chosen = ranking.pick(ranked, limit=search.limit)
     if warning := _relevant_warning(reading, search, chosen, found):
-        chosen = ranking.pick(ranked, limit=search.limit, sure=warning)
+        chosen = ranking.pick(ranked, limit=search.limit, reserved=warning)
     experiences = reading.experiences([row.standing.id for row in chosen])
     hits = [
         Hit(experience=experience, score=ranking.logistic(row.score))
         for experience, row in zip(experiences, chosen, strict=True)
     ]
-    return hits, sure
+    return hits, confidence
 
 
 def _ranked(reading: Reading, search: Search, found: Candidates) -> list[Ranked]:
@@ -193,19 +193,19 @@ def searchable(experience: Snapshot) -> str:
 
 
 def _relevance(
-    reading: Reading, search: Search, found: Candidates, usual: Background | None
+    reading: Reading, search: Search, found: Candidates, baseline: Baseline | None
 ) -> float:
     experiences = reading.active()
-    share = sure = 0.0
-    if not found.nearest or usual is None or experiences < relevance.SMALL_LIBRARY:
-        share, sure = _by_words(reading, found)
+    share = confidence = 0.0
+    if not found.nearest or baseline is None or experiences < relevance.SMALL_LIBRARY:
+        share, confidence = _by_words(reading, found)
     if not found.nearest:
-        return max(share, sure)
-    if usual is None:
+        return max(share, confidence)
+    if baseline is None:
         best = max(row.score for row in found.nearest)
-        return max(relevance.relevance_alone(best, share, experiences), sure)
+        return max(relevance.relevance_alone(best, share, experiences), confidence)
     measured = features_of(reading, search, found, experiences)
-    return max(relevance.relevance(measured, usual), sure)
+    return max(relevance.relevance(measured, baseline), confidence)
 
 
 def _by_words(reading: Reading, found: Candidates) -> tuple[float, float]:
@@ -214,8 +214,8 @@ def _by_words(reading: Reading, found: Candidates) -> tuple[float, float]:
         relevance.overlap(found.terms, reading.stems(searchable(experience)))
         for experience in reading.experiences(list(found.scores)[: relevance.SMALL_LIBRARY])
     ]
-    sure = 0.6 if max(rare for _, rare in overlaps) >= SURE else 0.0
-    return max(share for share, _ in overlaps), sure
+    confidence = 0.6 if max(rare for _, rare in overlaps) >= SURE else 0.0
+    return max(share for share, _ in overlaps), confidence
 
 
 def features_of(reading: Reading, search: Search, found: Candidates, experiences: int) -> Features:

@@ -1,11 +1,20 @@
 """Which embedder serves a library: its own, unless the user asks for another by name."""
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flex_mcp.errors import EmbedderError
-from flex_mcp.models import Vectors
+from flex_mcp.models import Filter, Vectors
 from flex_mcp.search.embedder import STATIC, Embedder
+from flex_mcp.search.text import indexed_text
+from flex_mcp.storage.protocol import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LoadEmbedder = Callable[[str, bool], Embedder]
 
@@ -59,3 +68,171 @@ class Embedders:
         """The embedder that a reindex goes to; its model may be fetched."""
         own = made_by.embedder if made_by else STATIC
         return self.named(name or self._wanted or own, fetch=True)
+
+
+QUESTION = "how to pin the compiler version in a build image"
+RELATED = "Fix the release of the compiler when you make the image for the build."
+UNRELATED = "Soak the beans overnight so that they cook evenly."
+WIDEST = 8192  # dimensions that vec0 takes
+SAMPLE = 8  # texts of the library that are timed
+WRITING = 0.001  # seconds to store the vectors of one experience and to index them
+SAME = (
+    0.98  # cosine from which two vectors are of one model, float32 or int8, on whatever processor
+)
+UNIT = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """How a library would fare with an embedder.
+
+    `seconds` is what all its texts would take; `agrees` says that its vectors are this embedder's
+    already.
+    """
+
+    vectors: Vectors
+    experiences: int
+    seconds: float
+    agrees: bool
+
+
+class Switching:
+    """A library before it goes over to another embedder; `Library.reindex` makes the switch."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def check_writable(self) -> None:
+        """See whether the library can be written now.
+
+        Raises:
+            LibraryError: it cannot.
+        """
+        with self._store.writing("look", "flex-mcp"):
+            pass
+
+    def trial(self, embedder: Embedder) -> Trial:
+        """Try an embedder on two sentences and on a few texts of the library.
+
+        Raises:
+            EmbedderError: what it makes cannot be used.
+        """
+        check_sound(embedder)
+        with self._store.reading() as reading:
+            made_by = reading.vectors_made_by()
+            ids = reading.experience_ids(Filter())
+            sample = reading.experiences(ids[:: max(len(ids) // SAMPLE, 1)][:SAMPLE])
+            kept = reading.vectors([one.id for one in sample])
+        started = time.perf_counter()
+        made = embedder.passages([one.text for one in sample])
+        each = (time.perf_counter() - started) / max(len(sample), 1)
+        ours = [kept.get(one.id, []) for one in sample]
+        return Trial(
+            vectors=embedder.vectors,
+            experiences=len(ids),
+            seconds=len(ids) * (each + WRITING),
+            agrees=made_by == embedder.vectors and all(map(_are_one, ours, made)),
+        )
+
+    def stay(self, client: str = "python") -> None:
+        """Forget the vectors that an unfinished reindex has put aside."""
+        with self._store.writing("reindex", client) as writing:
+            if (made_by := writing.vectors_made_by()) is not None:
+                writing.begin_staging(made_by)
+
+
+def check_sound(embedder: Embedder) -> None:
+    """See whether an embedder makes finite unit vectors that tell the related from the unrelated.
+
+    Raises:
+        EmbedderError: it does not.
+    """
+    name, dimension = embedder.vectors.embedder, embedder.vectors.dimension
+    if dimension > WIDEST:
+        raise EmbedderError(
+            f"{name} makes vectors of {dimension:,} dimensions and a library takes {WIDEST:,}: "
+            "use another model"
+        )
+    question = _vector(embedder.query(QUESTION))
+    (related, *_), (unrelated, *_) = embedder.passages([RELATED, UNRELATED])
+    vectors = [question, _vector(related), _vector(unrelated)]
+    if not all(_is_unit(one, dimension) for one in vectors):
+        raise EmbedderError(
+            f"{name} makes no unit vectors of {dimension} dimensions: its files are damaged or of "
+            "another model, so get them anew or use another"
+        )
+    if not vectors[0] @ vectors[1] > vectors[0] @ vectors[2]:
+        raise EmbedderError(
+            f"{name} does not tell a related sentence from an unrelated one: its files are damaged "
+            "or of another model, so get them anew or use another"
+        )
+
+
+def are_alike(one: Embedder, other: Embedder) -> bool:
+    """Whether two embedders are the same model, from the same files or nearly."""
+    return _are_same(one.query(QUESTION), other.query(QUESTION))
+
+
+def _are_one(ours: Sequence[bytes], made: Sequence[bytes]) -> bool:
+    """Whether the chunks of a text have the same vectors."""
+    return len(ours) == len(made) and all(map(_are_same, ours, made))
+
+
+def _are_same(one: bytes, other: bytes) -> bool:
+    first, second = _vector(one), _vector(other)
+    if len(first) != len(second):
+        return False
+    return bool(first @ second >= SAME) or not (first.any() or second.any())
+
+
+def _is_unit(vector: "NDArray[np.float32]", dimension: int) -> bool:
+    import numpy as np
+
+    length = float(np.linalg.norm(vector))  # not finite where any part is not
+    return vector.shape == (dimension,) and abs(length - 1) < UNIT
+
+
+def _vector(raw: bytes) -> "NDArray[np.float32]":
+    import numpy as np
+
+    return np.frombuffer(raw, np.float32)
+
+
+VERB = "reindex"
+BATCH = 64  # texts embedded between two transactions: a kill loses at most these
+
+
+def reindex(
+    store: Store, embedder: Embedder, client: str, progress: Callable[[int, int], None]
+) -> Vectors:
+    """See `Library.reindex`."""
+    with store.writing(VERB, client) as writing:
+        writing.begin_staging(embedder.vectors)
+    while True:
+        _stage_all(store, embedder, client, progress)
+        with store.writing(VERB, client) as writing:
+            if not writing.unembedded(1):  # nothing was written since the last look
+                writing.switch(embedder.vectors)
+                return embedder.vectors
+
+
+def _stage_all(
+    store: Store, embedder: Embedder, client: str, progress: Callable[[int, int], None]
+) -> None:
+    with store.reading() as reading:
+        total = len(reading.experience_ids(Filter()))
+    done: int | None = None
+    last: str | None = None
+    while True:
+        with store.reading() as reading:
+            batch = reading.unembedded(BATCH, last)
+            if done is None:
+                done = total - reading.unstaged()
+        progress(min(done, total), total)
+        if not batch:
+            return
+        vectors = embedder.passages([experience.text for experience in batch])
+        texts = [indexed_text(experience) for experience in batch]
+        with store.writing(VERB, client) as writing:
+            writing.stage(embedder.vectors, list(zip(batch, vectors, texts, strict=True)))
+        done, last = done + len(batch), batch[-1].id

@@ -140,15 +140,15 @@ class Ranked(NamedTuple):
     score: float
 
 
-def pick(ranked: Sequence[Ranked], *, limit: int, sure: Ranked | None = None) -> list[Ranked]:
+def pick(ranked: Sequence[Ranked], *, limit: int, reserved: Ranked | None = None) -> list[Ranked]:
     """The best `limit` of each level, most general level first; `ranked` is best first.
 
-    `sure` has a place whatever its rank: the last one of its level.
+    `reserved` has a place whatever its rank: the last one of its level.
     """
     chosen: list[Ranked] = []
     for level in Level:
-        best = [row for row in ranked if row.standing.level is level and row != sure][:limit]
-        if sure and sure.standing.level is level:
-            best = [*best[: limit - 1], sure]
+        best = [row for row in ranked if row.standing.level is level and row != reserved][:limit]
+        if reserved and reserved.standing.level is level:
+            best = [*best[: limit - 1], reserved]
         chosen += best
     return chosen

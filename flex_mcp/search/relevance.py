@@ -45,7 +45,7 @@ class Features(NamedTuple):
     familiar: float
 
 
-class Background(NamedTuple):
+class Baseline(NamedTuple):
     """The features of the generic queries in one library: their means and deviations."""
 
     mean: Features
@@ -91,15 +91,15 @@ def _mean(values: Sequence[float]) -> float:
     return fmean(values) if values else 0.0
 
 
-def background(measured: Sequence[Features]) -> Background:
+def background(measured: Sequence[Features]) -> Baseline:
     columns = list(zip(*measured, strict=True))
-    return Background(Features(*map(fmean, columns)), Features(*map(pstdev, columns)))
+    return Baseline(Features(*map(fmean, columns)), Features(*map(pstdev, columns)))
 
 
-def relevance(found: Features, usual: Background) -> float:
+def relevance(found: Features, baseline: Baseline) -> float:
     """0 to 1: how far a query's search stands above its library's background; 0.5 is the cut."""
-    above = Features(*(value - mean for value, mean in zip(found, usual.mean, strict=True)))
-    unit = Features(*((deviation + PRIOR_DEVIATION) / 2 for deviation in usual.deviation))
+    above = Features(*(value - mean for value, mean in zip(found, baseline.mean, strict=True)))
+    unit = Features(*((deviation + PRIOR_DEVIATION) / 2 for deviation in baseline.deviation))
     total = (
         0.5 * above.best / unit.best
         + 0.5 * above.best_five / unit.best_five

@@ -24,9 +24,9 @@ class Searcher:
         self._store = store
         self._embedders = embedders
         self._measuring = threading.Lock()
-        self._background: baseline.KeptBackground | None = None
+        self._background: baseline.KeptBaseline | None = None
         self._epoch: str | None = None  # of what the background was measured in
-        self._measured: baseline.KeptBackground | None = None
+        self._measured: baseline.KeptBaseline | None = None
 
     def search(self, question: Search) -> tuple[list[Hit], float, str | None]:
         """Hits, relevance, and a notice where words alone had to do."""
@@ -74,7 +74,7 @@ class Searcher:
         if epoch != self._epoch:
             self._background, self._epoch = None, epoch
 
-    def _usual(self, embedder: Embedder | None, experiences: int) -> baseline.KeptBackground | None:
+    def _usual(self, embedder: Embedder | None, experiences: int) -> baseline.KeptBaseline | None:
         """The background; measuring a big library's takes seconds, so that goes on aside."""
         if embedder is None or not experiences:
             return None
@@ -92,7 +92,7 @@ class Searcher:
                 aside.start()
         return now if now and now.made_by(embedder) else None
 
-    def _measure(self, embedder: Embedder) -> baseline.KeptBackground | None:
+    def _measure(self, embedder: Embedder) -> baseline.KeptBaseline | None:
         generic = baseline.generic(embedder, self._background)
         with self._store.reading() as reading:
             measured = baseline.measure(reading, embedder, generic)
@@ -111,12 +111,12 @@ class Searcher:
         if (embedder := embedder or self._serving()) is not None:
             self._measure(embedder)
 
-    def take_measured(self) -> baseline.KeptBackground | None:
+    def take_measured(self) -> baseline.KeptBaseline | None:
         """A background that the file does not have yet."""
         measured, self._measured = self._measured, None
         return measured
 
-    def put_back(self, measured: baseline.KeptBackground | None) -> None:
+    def put_back(self, measured: baseline.KeptBaseline | None) -> None:
         """One whose transaction failed, unless a newer one is there."""
         self._measured = self._measured or measured
 

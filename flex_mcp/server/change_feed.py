@@ -52,7 +52,7 @@ class Bus(InMemorySubscriptionBus):
         return unsubscribe
 
 
-class Audience:
+class ChangeFeed:
     """The clients of one server, and up to which change they have heard."""
 
     def __init__(self, app: App) -> None:

@@ -6,16 +6,36 @@ now; then the tool runs again. The key of a question carries the state, so no `r
 needed that a restart or ten minutes of waiting could spoil.
 """
 
+import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import anyio
 from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
-from mcp_types import CreateMessageRequest, ElicitRequest, InputRequiredResult, Result
+from mcp_types import (
+    CreateMessageRequest,
+    CreateMessageRequestParams,
+    CreateMessageResult,
+    CreateMessageResultWithTools,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitResult,
+    InputRequiredResult,
+    Result,
+    SamplingMessage,
+    TextContent,
+)
 from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
+
+from flex_mcp.errors import InputError
+from flex_mcp.learning.llm import ReplyPending
+from flex_mcp.models import Road
+from flex_mcp.models.briefs import Reply, Stop, Turn
+from flex_mcp.tools.consent import Consent, ConsentPending
 
 PATIENCE = 600  # seconds for a person to agree, and for a model to answer
 ROUNDS = "2026-07-28"  # since then the client calls again with the reply
@@ -72,3 +92,129 @@ async def asked(context: Context[Any, Any], question: Question) -> object:
         return Unanswered("")
     except TimeoutError:
         return Unanswered(f" within {PATIENCE // 60} minutes")
+
+
+WINDOW = 40_000  # characters: nobody knows the client's model
+MAX_TOKENS = 8_000
+KEY = re.compile(r"(b_[a-z2-7]{12})-\d{1,4}")
+STOPS = {"maxTokens": Stop.LENGTH, "refusal": Stop.REFUSAL}
+DECLINED = "your client did not lend its model"
+
+
+class ClientModel:
+    """The client's model: what it replied is given, anything else comes later."""
+
+    road = Road.SAMPLING
+    window = WINDOW
+    claim = timedelta(seconds=PATIENCE)
+
+    def __init__(self, replies: dict[str, Reply]) -> None:
+        self._replies = replies
+
+    @property
+    def brief_id(self) -> str | None:
+        """The brief that the replies belong to; None where nothing was replied."""
+        found = (KEY.fullmatch(key) for key in self._replies)
+        return next((one[1] for one in found if one), "nobody's" if self._replies else None)
+
+    def ask(self, turn: Turn) -> Reply:
+        if turn.key in self._replies:
+            return self._replies[turn.key]
+        raise ReplyPending(turn)
+
+
+def client_model(context: Context[Any, Any], replies: Replies) -> ClientModel | None:
+    """The client's model, where it offers sampling and can be asked."""
+    capabilities = context.client_capabilities
+    if capabilities is None or capabilities.sampling is None or not can_be_asked(context):
+        return None
+    return ClientModel({key: _reply(value) for key, value in replies.items()})
+
+
+def model_question(turn: Turn) -> Question:
+    return Question(turn.key, _request(turn), CreateMessageResultWithTools)  # in parts too
+
+
+def _request(turn: Turn) -> CreateMessageRequest:
+    prompt = turn.prompt
+    return CreateMessageRequest(
+        params=CreateMessageRequestParams(
+            messages=[
+                SamplingMessage(role=one.role, content=TextContent(type="text", text=one.text))
+                for one in prompt.messages
+            ],
+            system_prompt=f"{prompt.system}\n\n{prompt.shape}",
+            max_tokens=MAX_TOKENS,
+        )
+    )
+
+
+def _reply(result: object) -> Reply:
+    if isinstance(result, Unanswered) and result.why:
+        return _declined(f"{DECLINED}{result.why}")
+    if isinstance(result, CreateMessageResult | CreateMessageResultWithTools):
+        parts = result.content if isinstance(result.content, list) else [result.content]
+        if texts := [part.text for part in parts if isinstance(part, TextContent)]:
+            stop = STOPS.get(result.stop_reason or "", Stop.END)
+            return Reply(text="".join(texts), model=result.model, stop=stop)
+    return _declined(f"{DECLINED}, or replied without text")
+
+
+def _declined(why: str) -> Reply:
+    return Reply(text=f"{why}, so here is a brief", model="", stop=Stop.DECLINED)
+
+
+AGREE = "agree"
+FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        AGREE: {
+            "type": "boolean",
+            "title": "Yes, serve this lesson",
+            "description": "Only if you have read it and want assistants to work by it.",
+            "default": False,
+        }
+    },
+    "required": [AGREE],
+}
+
+
+class AskedPerson:
+    """Whoever sits before the client: what was replied is given, anything else comes later."""
+
+    def __init__(self, replies: Replies, *, reachable: bool) -> None:
+        self._replies = replies
+        self._reachable = reachable
+
+    def agree(self, consent: Consent) -> None:
+        if not self._reachable:
+            raise InputError(
+                f"{consent.what} needs a person's yes, and your client cannot ask for it: "
+                f"let the person run `{consent.command}`"
+            )
+        if consent.key not in self._replies:
+            raise ConsentPending(consent)
+        reply = self._replies[consent.key]
+        if isinstance(reply, ElicitResult) and _agrees(reply):
+            return
+        why = reply.why if isinstance(reply, Unanswered) else ""
+        raise InputError(
+            f"{consent.what} needs a person's yes, and the person did not give it{why}: "
+            f"nothing was changed; `{consent.command}` does it by hand"
+        )
+
+
+def _agrees(reply: ElicitResult) -> bool:
+    return reply.action == "accept" and (reply.content or {}).get(AGREE) is True
+
+
+def person(context: Context[Any, Any], replies: Replies) -> AskedPerson:
+    """The person before the client; reachable where it offers forms and can be asked."""
+    offered = context.client_capabilities and context.client_capabilities.elicitation
+    forms = offered is not None and (offered.form is not None or offered.url is None)
+    return AskedPerson(replies, reachable=forms and can_be_asked(context))
+
+
+def person_question(consent: Consent) -> Question:
+    params = ElicitRequestFormParams(message=consent.text, requested_schema=FORM)
+    return Question(consent.key, ElicitRequest(params=params), ElicitResult)

@@ -31,7 +31,7 @@ from flex_mcp.errors import FlexError, InputError, NotFoundError
 from flex_mcp.models import Experience, Place, Zone
 from flex_mcp.safety.quoting import one_line, visible
 from flex_mcp.server import sdk
-from flex_mcp.server.change_feed import Audience
+from flex_mcp.server.change_feed import ChangeFeed
 from flex_mcp.tools import pages, uris
 from flex_mcp.tools.answers import shortened
 from flex_mcp.tools.skills import skills
@@ -59,11 +59,11 @@ LIBRARY: dict[str, Any] = {
 TEMPLATE: dict[str, Any] = {"mime_type": MARKDOWN, "annotations": EVERYBODY}
 
 
-def add_resources(server: MCPServer[Any], app: App, audience: Audience) -> None:
+def add_resources(server: MCPServer[Any], app: App, feed: ChangeFeed) -> None:
     """Serve the resources."""
 
     async def read(page: Callable[["Library"], str]) -> str:
-        await audience.begin()
+        await feed.begin()
         return await anyio.to_thread.run_sync(_read, app, page)
 
     async def library() -> str:
@@ -96,12 +96,12 @@ def add_resources(server: MCPServer[Any], app: App, audience: Audience) -> None:
         return await read(lambda library: pages.domain_page(library, domain))
 
 
-def page_the_list(server: MCPServer[Any], app: App, audience: Audience) -> None:
+def page_the_list(server: MCPServer[Any], app: App, feed: ChangeFeed) -> None:
     """Serve the list of resources page by page."""
 
     async def list_resources(_: object, params: PaginatedRequestParams) -> ListResourcesResult:
         after = None if params.cursor is None else _place(params.cursor)
-        await audience.begin()
+        await feed.begin()
         return await anyio.to_thread.run_sync(_listed, app, after)
 
     sdk.page_resources(server, list_resources)

@@ -11,7 +11,7 @@ from mcp.server.caching import CacheableMethod, CacheHint
 
 from flex_mcp.app import App
 from flex_mcp.server import sdk
-from flex_mcp.server.change_feed import Audience
+from flex_mcp.server.change_feed import ChangeFeed
 from flex_mcp.server.description import description, tool_schemas
 from flex_mcp.server.limits import Load
 from flex_mcp.server.prompts import add_prompts
@@ -48,7 +48,7 @@ def build_server(app: App, *, described: bool = True) -> MCPServer[None]:
     `described` serves the committed description. With skills there is more to say, and what
     `scripts/describe` writes down cannot come from there: then the server describes itself.
     """
-    audience = Audience(app)
+    feed = ChangeFeed(app)
     skills = Skills(app) if app.publishes_skills else None
     described = described and skills is None
     server = MCPServer(
@@ -56,15 +56,15 @@ def build_server(app: App, *, described: bool = True) -> MCPServer[None]:
         title="flex-mcp experience library",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=library_tools(app, audience, tool_schemas() if described else live_schemas()),
+        tools=library_tools(app, feed, tool_schemas() if described else live_schemas()),
         extensions=[skills] if skills else [],
-        lifespan=audience.watched,
-        subscriptions=audience.bus,
+        lifespan=feed.watched,
+        subscriptions=feed.bus,
         cache_hints=FIXED,
         log_level="WARNING",
     )
-    add_resources(server, app, audience)
-    page_the_list(server, app, audience)
+    add_resources(server, app, feed)
+    page_the_list(server, app, feed)
     add_completions(server, app)
     add_prompts(server, app)
     if skills:
@@ -73,11 +73,11 @@ def build_server(app: App, *, described: bool = True) -> MCPServer[None]:
     if described:
         sdk.answer_from(server, description(), DESCRIBED)
     sdk.announce_changes(server)
-    sdk.serve_listening(server, audience.bus, audience.listening)
+    sdk.serve_listening(server, feed.bus, feed.listening)
     sdk.serve_subscriptions(
         server,
-        joined=audience.join,
-        subscribed=audience.subscribe,
-        unsubscribed=audience.unsubscribe,
+        joined=feed.join,
+        subscribed=feed.subscribe,
+        unsubscribed=feed.unsubscribe,
     )
     return server

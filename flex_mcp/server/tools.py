@@ -15,9 +15,9 @@ from flex_mcp.errors import FlexError
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import ReplyPending
 from flex_mcp.safety.quoting import visible
-from flex_mcp.server import client_requests, elicitation, sampling
+from flex_mcp.server import client_requests
 from flex_mcp.server.caller import client_name, only_reads
-from flex_mcp.server.change_feed import Audience
+from flex_mcp.server.change_feed import ChangeFeed
 from flex_mcp.server.limits import patient
 from flex_mcp.tools import answers, tools
 from flex_mcp.tools.answers import Answer
@@ -61,16 +61,19 @@ class LibraryTool(Tool):
         replies = client_requests.replies(context)
         threads = patient if self.annotations == ASKS else None
         while True:
-            model, person = sampling.lent(context, replies), elicitation.person(context, replies)
+            model, person = (
+                client_requests.client_model(context, replies),
+                client_requests.person(context, replies),
+            )
             caller = Caller(client_name(context), model, person)
             try:
                 answer: Answer = await anyio.to_thread.run_sync(
                     self.fn, arguments, caller, limiter=threads
                 )
             except ReplyPending as pending:
-                question = sampling.question(pending.turn)
+                question = client_requests.model_question(pending.turn)
             except ConsentPending as pending:
-                question = elicitation.question(pending.consent)
+                question = client_requests.person_question(pending.consent)
             except FlexError as error:
                 return _refusal(str(error))
             else:
@@ -117,9 +120,9 @@ TOOLS: tuple[tuple[Call, type, type, str, ToolAnnotations], ...] = (
 )
 
 
-def library_tools(app: App, audience: Audience, schemas: "Schemas") -> list[Tool]:
+def library_tools(app: App, feed: ChangeFeed, schemas: "Schemas") -> list[Tool]:
     """All seven, on one library, with the schemas of these names."""
-    return [_tool(app, audience, row, schemas[row[0].__name__]) for row in TOOLS]
+    return [_tool(app, feed, row, schemas[row[0].__name__]) for row in TOOLS]
 
 
 def live_schemas() -> "Schemas":
@@ -132,7 +135,7 @@ def live_schemas() -> "Schemas":
 
 def _tool(
     app: App,
-    audience: Audience,
+    feed: ChangeFeed,
     row: tuple[Call, type, type, str, ToolAnnotations],
     schemas: tuple[dict[str, Any], dict[str, Any]],
 ) -> LibraryTool:
@@ -144,7 +147,7 @@ def _tool(
     always = {"anthropic/alwaysLoad": True} if function is tools.search_experience else None
     return LibraryTool(
         fn=call,
-        before=audience.begin,
+        before=feed.begin,
         name=function.__name__,
         title=title,
         description=" ".join((function.__doc__ or "").split()),

@@ -37,7 +37,12 @@ from flex_mcp.models import (
 from flex_mcp.models.briefs import Reply, Turn
 
 if TYPE_CHECKING:
-    from flex_mcp.models.forgetting import Cleaned, Held, Kind, Stems  # late: few processes forget
+    from flex_mcp.models.forgetting import (  # late: few processes forget
+        Affected,
+        Cleaned,
+        Held,
+        Kind,
+    )
 
 EPOCH = "epoch"  # the setting that changes when another content takes the place of all there was
 FORGETTING = "forgetting"  # the setting that says that the file is not clean yet
@@ -404,7 +409,7 @@ class Writing(Reading, Protocol):
         """Keep a FLEX entry, unless one with its identity is here already."""
         ...
 
-    def forget(self, stems: "Stems") -> None:
+    def forget(self, affected: "Affected") -> None:
         """Delete all that goes and mark the file as not yet clean, which `finish` makes it."""
         ...
 

@@ -13,7 +13,7 @@ from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import LLM
 from flex_mcp.models import Wanted
 from flex_mcp.settings import Distilling, Settings
-from flex_mcp.tools import answers, consent_forms, pages
+from flex_mcp.tools import answers, consent, pages
 from flex_mcp.tools.answers import Answer
 from flex_mcp.tools.arguments import (
     CurateArguments,
@@ -124,10 +124,10 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
     """Correct one experience: approve, quarantine, retire, restore, edit, revert."""
     library = app.library
     reason, seen = arguments.reason, None
-    held = library.awaits_a_person(arguments.id, arguments.action, arguments.fields)
+    held = library.needs_consent(arguments.id, arguments.action, arguments.fields)
     if held and caller.person:
         history = library.history(arguments.id)
-        caller.person.agree(consent_forms.consent(held, arguments, history, _at(app.settings)))
+        caller.person.agree(consent.consent(held, arguments, history, _at(app.settings)))
         reason, seen = f"{reason} (a person said yes)", held.revision
     now, revision = library.curate(
         arguments.id,

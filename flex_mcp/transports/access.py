@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flex_mcp.errors import SettingError
 from flex_mcp.settings import Access, Settings
-from flex_mcp.transports.capacity import Room
+from flex_mcp.transports.capacity import RequestCapacity
 
 HEALTH = "/health"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -90,13 +90,13 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-class Gate:
+class AccessControl:
     """Lets a request through to `app` with its `access` in the state, or answers it."""
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self._app = app
         self._rules = rules
-        self._room = Room(app)
+        self._room = RequestCapacity(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

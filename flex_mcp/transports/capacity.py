@@ -28,7 +28,7 @@ LEAKS = ("Parse error: ", "Validation error: ")  # a library's words follow
 NO_MESSAGE = "the body is no JSON-RPC message: send one JSON object with jsonrpc, method and params"
 
 
-class Room:
+class RequestCapacity:
     """Lets a request through to `app` where there is room for it.
 
     Bodies come whole: the SDK reads them into memory anyway.

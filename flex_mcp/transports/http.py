@@ -21,7 +21,7 @@ from flex_mcp.app import App
 from flex_mcp.errors import SettingError
 from flex_mcp.server.server import build_server
 from flex_mcp.settings import Transport
-from flex_mcp.transports.access import HEALTH, Gate, Rules, rules_for
+from flex_mcp.transports.access import HEALTH, AccessControl, Rules, rules_for
 from flex_mcp.transports.connections import MAX_HEAD, Connection
 from flex_mcp.transports.message_limits import MAX_MESSAGE
 from flex_mcp.transports.stdio import log_to_stderr, stop_on_signal
@@ -63,7 +63,7 @@ def application(server: MCPServer[Any], transport: Transport, rules: Rules) -> A
         sse = server.sse_app(max_request_body_size=MAX_MESSAGE, transport_security=OURS)
         routes.extend(sse.routes)
     if transport is Transport.SSE:
-        return Gate(Starlette(routes=routes), rules)
+        return AccessControl(Starlette(routes=routes), rules)
     streamable = server.streamable_http_app(
         max_request_body_size=MAX_MESSAGE,
         max_sessions=MAX_SESSIONS,
@@ -76,7 +76,7 @@ def application(server: MCPServer[Any], transport: Transport, rules: Rules) -> A
         async with server.session_manager.run():
             yield
 
-    return Gate(Starlette(routes=[*routes, *streamable.routes], lifespan=life), rules)
+    return AccessControl(Starlette(routes=[*routes, *streamable.routes], lifespan=life), rules)
 
 
 async def _health(_: Request) -> JSONResponse:

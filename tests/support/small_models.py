@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from flex_mcp.search.switching import QUESTION, RELATED, UNRELATED
+from flex_mcp.search.embedder_choice import QUESTION, RELATED, UNRELATED
 from support.fakes import LESSONS
 
 Rows = NDArray[np.float32]

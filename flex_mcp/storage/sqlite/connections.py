@@ -59,7 +59,7 @@ def _inode(path: Path) -> Inode:
     return None if stat.S_ISDIR(found.st_mode) else (found.st_dev, found.st_ino)
 
 
-class Opened:
+class ConnectionPool:
     """The connections to one file: a writer, and readers that are made when needed.
 
     Opening costs one read: no integrity check, no count, no model, no network.

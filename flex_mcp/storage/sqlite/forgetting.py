@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import apsw
 
-from flex_mcp.models.forgetting import Held, Kind, Stems
+from flex_mcp.models.forgetting import Affected, Held, Kind
 from flex_mcp.storage.protocol import FORGETTING
 from flex_mcp.storage.sqlite import rows, search_index
 from flex_mcp.storage.sqlite.file import runner
@@ -76,31 +76,31 @@ def naming(run: Run, kind: Kind, ids: Collection[str]) -> set[str]:
 # The rows
 
 
-def forget(connection: apsw.Connection, stems: Stems) -> None:
+def forget(connection: apsw.Connection, affected: Affected) -> None:
     """Delete what goes, and leave the mark; `connection` is in a transaction."""
     connection.pragma("secure_delete", 1)
     run = runner(connection)
-    numbers = [number for (number,) in run("numbers", ids=rows.as_json(stems.experiences))]
+    numbers = [number for (number,) in run("numbers", ids=rows.as_json(affected.experiences))]
     for verb, chosen in (
-        ("empty_entries", stems.entries),
-        ("forget_experiences", stems.experiences),
-        ("forget_trajectories", stems.trajectories),
-        ("forget_links", stems.retrievals),
-        ("forget_retrievals", stems.retrievals),
-        ("forget_briefs", stems.briefs),
-        ("forget_writes", stems.ids),
-        ("forget_clients", stems.clients),
+        ("empty_entries", affected.entries),
+        ("forget_experiences", affected.experiences),
+        ("forget_trajectories", affected.trajectories),
+        ("forget_links", affected.retrievals),
+        ("forget_retrievals", affected.retrievals),
+        ("forget_briefs", affected.briefs),
+        ("forget_writes", affected.ids),
+        ("forget_clients", affected.clients),
     ):
         run(verb, ids=rows.as_json(chosen))
     run("forget_emptied_entries")
     _forget_indexed(connection, numbers)
-    if stems.document:
+    if affected.document:
         run(
             "forget_setting",
             name="flex_document",
             value=next(run("setting", name="flex_document"))[0],
         )
-    _put_mark(run, stems.ids | (mark_in(run) or frozenset()))
+    _put_mark(run, affected.ids | (mark_in(run) or frozenset()))
 
 
 def _forget_indexed(connection: apsw.Connection, numbers: Collection[int]) -> None:

@@ -13,7 +13,7 @@ from flex_mcp.errors import LibraryError
 from flex_mcp.models import Vectors
 from flex_mcp.storage.protocol import FORGETTING
 from flex_mcp.storage.sqlite import file
-from flex_mcp.storage.sqlite.connections import Opened
+from flex_mcp.storage.sqlite.connections import ConnectionPool
 from flex_mcp.storage.sqlite.search_index import SearchIndex
 from flex_mcp.storage.sqlite.snapshot import SqliteReading
 from flex_mcp.storage.sqlite.transaction import SqliteWriting
@@ -40,7 +40,7 @@ class SqliteStore:
         self._path = path
         self.name = str(path)
         file.prepare(path, new=new)
-        self._opened: Opened | None = Opened(path)
+        self._opened: ConnectionPool | None = ConnectionPool(path)
         self.read_only = self._opened.read_only
         self._opening = threading.Lock()
         self._closed = False
@@ -48,7 +48,7 @@ class SqliteStore:
     @contextmanager
     def reading(self) -> Generator[SqliteReading]:
         with file.plain_errors(self._path), ExitStack() as stack:
-            opened, connection = _taken(stack, self._current, Opened.reader)
+            opened, connection = _taken(stack, self._current, ConnectionPool.reader)
             stack.enter_context(_transaction(connection, "BEGIN"))
             opened.check(connection)
             stack.enter_context(file.named_damage(self._path))
@@ -57,7 +57,7 @@ class SqliteStore:
     @contextmanager
     def writing(self, verb: str, client: str) -> Generator[SqliteWriting]:
         with file.plain_errors(self._path), ExitStack() as stack:
-            opened, connection = _taken(stack, self._writable, Opened.writer)
+            opened, connection = _taken(stack, self._writable, ConnectionPool.writer)
             with _transaction(connection, "BEGIN IMMEDIATE"):
                 opened.check(connection)
                 writing = SqliteWriting(connection, opened.index)
@@ -70,7 +70,7 @@ class SqliteStore:
                     "written, so this may be lost: do it again"
                 )
 
-    def _current(self) -> Opened:
+    def _current(self) -> ConnectionPool:
         """What is open of the file that lies there now."""
         with self._opening:
             if self._closed:
@@ -79,7 +79,7 @@ class SqliteStore:
                 return self._opened
             return self._anew()
 
-    def _writable(self) -> Opened:
+    def _writable(self) -> ConnectionPool:
         """The same, if it can be written; one that could not is tried again."""
         opened = self._current()
         if not opened.read_only:
@@ -90,12 +90,12 @@ class SqliteStore:
             raise apsw.ReadOnlyError
         return opened
 
-    def _anew(self, *, readable: bool = True) -> Opened:
+    def _anew(self, *, readable: bool = True) -> ConnectionPool:
         if self._opened is not None:
             self._opened.leave()
             self._opened = None
         file.check_there(self._path)
-        self._opened = Opened(self._path, new=False, readable=readable)
+        self._opened = ConnectionPool(self._path, new=False, readable=readable)
         self.read_only = self._opened.read_only
         return self._opened
 
@@ -113,7 +113,7 @@ class SqliteStore:
         from flex_mcp.storage.sqlite.purge import Cleaning, Patience  # late: few processes forget
 
         with file.plain_errors(self._path), ExitStack() as stack:
-            _, writer = _taken(stack, self._writable, Opened.writer)  # our own threads wait
+            _, writer = _taken(stack, self._writable, ConnectionPool.writer)  # our own threads wait
             connection = stack.enter_context(contextlib.closing(file.connect(self._path)))
             cleaned = Cleaning(self._path, connection, Patience(seconds, say)).done()
             writer.pragma("secure_delete", 0)  # deleting set it
@@ -154,12 +154,12 @@ def look(path: Path) -> Look:
     return Look(version, len(file.MIGRATIONS), made_by, unfinished)
 
 
-Take = Callable[[Opened], AbstractContextManager[apsw.Connection | None]]
+Take = Callable[[ConnectionPool], AbstractContextManager[apsw.Connection | None]]
 
 
 def _taken(
-    stack: ExitStack, find: Callable[[], Opened], take: Take
-) -> tuple[Opened, apsw.Connection]:
+    stack: ExitStack, find: Callable[[], ConnectionPool], take: Take
+) -> tuple[ConnectionPool, apsw.Connection]:
     """A connection of what is open now, until the stack ends."""
     while True:
         opened = find()

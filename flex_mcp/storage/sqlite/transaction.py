@@ -34,7 +34,7 @@ from flex_mcp.storage.sqlite.search_index import OwnChanges, SearchIndex
 from flex_mcp.storage.sqlite.snapshot import NAMED, SqliteReading, staging_name
 
 if TYPE_CHECKING:
-    from flex_mcp.models.forgetting import Stems
+    from flex_mcp.models.forgetting import Affected
 
 KEPT = 100_000  # signatures; older ones go
 
@@ -230,10 +230,10 @@ class SqliteWriting(SqliteReading):
                     experience_id=part.experience_id,
                 )
 
-    def forget(self, stems: "Stems") -> None:
+    def forget(self, affected: "Affected") -> None:
         from flex_mcp.storage.sqlite import forgetting  # late: few processes forget
 
-        forgetting.forget(self._connection, stems)
+        forgetting.forget(self._connection, affected)
 
     def forget_history(self, experience_id: str, before: int) -> None:
         self._run("forget_history", id=experience_id, revision=before)

@@ -1,4 +1,4 @@
-"""What stems from what: pure, over values that a store gives.
+"""Lineage: what descends from a trajectory. Pure, over values that a store gives.
 
 An experience stems from a trajectory that is, or ever was, among its evidence: its present text may
 have come from there, merged. One that began with other evidence, or has some, is shared.
@@ -14,7 +14,7 @@ from flex_mcp.models import Experience, Revision, RevisionKind, Snapshot
 from flex_mcp.models.forgetting import Choice, Held, Kind
 
 
-class Tie(StrEnum):
+class Lineage(StrEnum):
     """How an experience is tied to trajectories that are forgotten."""
 
     STEMS = "stems"  # from them alone
@@ -40,13 +40,13 @@ def fits(held: Held, kind: Kind, choice: Choice) -> bool:
     return inside and older and said
 
 
-def tie(
+def lineage_of(
     experience: Experience,
     history: Sequence[Revision],
     trajectories: AbstractSet[str],
     *,
     narrowed: bool,
-) -> Tie:
+) -> Lineage:
     """What one experience that these trajectories may have touched owes them.
 
     `narrowed`: a call that wrote their lessons edited it too.
@@ -55,22 +55,22 @@ def tie(
     for revision in history:
         ever.update(revision.after.evidence, revision.before.evidence if revision.before else ())
     if not ever & trajectories:
-        return Tie.SHARED if narrowed else Tie.NAMES
+        return Lineage.SHARED if narrowed else Lineage.NAMES
     began = set(history[0].after.evidence) if history else ever
-    return Tie.STEMS if began and ever <= trajectories else Tie.SHARED
+    return Lineage.STEMS if began and ever <= trajectories else Lineage.SHARED
 
 
-def ties(
+def by_lineage(
     experiences: Iterable[Experience],
     histories: Mapping[str, Sequence[Revision]],
     trajectories: AbstractSet[str],
     narrowed: AbstractSet[str],
-) -> dict[Tie, set[str]]:
+) -> dict[Lineage, set[str]]:
     """Experiences by their tie."""
-    found: dict[Tie, set[str]] = {one: set() for one in Tie}
+    found: dict[Lineage, set[str]] = {one: set() for one in Lineage}
     for one in experiences:
         history = histories[one.id]
-        found[tie(one, history, trajectories, narrowed=one.id in narrowed)].add(one.id)
+        found[lineage_of(one, history, trajectories, narrowed=one.id in narrowed)].add(one.id)
     return found
 
 
