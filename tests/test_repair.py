@@ -17,6 +17,7 @@ from support.processes import Worker
 from support.terminal import run
 
 from flex_mcp import open_library
+from flex_mcp.errors import NotALibraryError
 from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Curation, Filter
 from flex_mcp.storage.sqlite import backups
@@ -300,6 +301,17 @@ def test_without_its_first_page_nothing_but_the_page_is_lost(
     assert repaired(path)["lost"] == {}
     after = read(path)
     assert all(before[name] == after[name] for name in MAIN if name != "meta")
+
+
+def test_a_header_of_another_format_is_refused_in_a_sentence_and_mended(path: Path) -> None:
+    before, data = read(path), bytearray(path.read_bytes())
+    data[44:48] = (200).to_bytes(4)  # the schema's format, of which SQLite knows four
+    path.write_bytes(data)
+    with pytest.raises(NotALibraryError, match=r"damaged .*flex-mcp doctor --repair"):
+        open_library(path)
+    assert path.read_bytes() == data
+    assert repaired(path)["lost"] == {}
+    assert all(before[name] == read(path)[name] for name in MAIN if name != "meta")
 
 
 @pytest.mark.parametrize(("table", "more"), [("trajectories", 0), ("retrievals", 9)])

@@ -218,6 +218,9 @@ def _opened(name: str, flags: int, patience: Patience | None = None) -> apsw.Con
         connection.set_busy_handler(patience or Patience())
         _configure(connection)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    except apsw.SQLError as error:  # the statements are sound: the header names another format
+        connection.close()
+        raise apsw.NotADBError(str(error)) from error
     except BaseException:
         connection.close()  # and its -wal and -shm go
         raise
