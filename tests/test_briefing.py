@@ -251,10 +251,10 @@ def test_those_of_one_task_stand_side_by_side(library: Library) -> None:
     tasks = ["build", "deploy", "build", "test", "build", "ship"]
     ids = [library.record(a_try(task, n)).trajectory_id for n, task in enumerate(tasks)]
     for wanted in (Wanted(), Wanted(ids=ids)):
-        found = library.claimable(wanted)
+        found = library.briefs.claimable(wanted)
         assert [one.task for one in found] == ["build"] * 3 + ["deploy", "test"]
         assert [one.id for one in found][:3] == [ids[0], ids[2], ids[4]]
-    assert [one.task for one in library.claimable(Wanted(alike=True))] == ["build"] * 3
+    assert [one.task for one in library.briefs.claimable(Wanted(alike=True))] == ["build"] * 3
 
 
 def a_try(task: str, number: int) -> Trajectory:

@@ -31,17 +31,17 @@ def state(library: Library, trajectory_id: str) -> TrajectoryState:
 def test_a_brief_claims_its_trajectories_for_half_an_hour(quick: Library, clock: Clock) -> None:
     first, second = record(quick, "one"), record(quick, "two")
     claimed = brief(quick, first)
-    assert [found.id for found in quick.claimable(Wanted())] == [second]
-    assert quick.remaining() == 1
-    assert [found.id for found in quick.claimable(Wanted(ids=[first, second]))] == [second]
+    assert [found.id for found in quick.briefs.claimable(Wanted())] == [second]
+    assert quick.briefs.remaining() == 1
+    assert [found.id for found in quick.briefs.claimable(Wanted(ids=[first, second]))] == [second]
     with pytest.raises(InputError, match=f"nothing to distil: {first} is claimed by {claimed}"):
-        quick.claimable(Wanted(ids=[first]))
-    assert quick.open_brief(a_brief("b_other", first, second)) is None
+        quick.briefs.claimable(Wanted(ids=[first]))
+    assert quick.briefs.open(a_brief("b_other", first, second)) is None
     clock.advance(minutes=29, seconds=59)
-    assert quick.remaining() == 1
+    assert quick.briefs.remaining() == 1
     clock.advance(seconds=1)
-    assert [found.id for found in quick.claimable(Wanted())] == [first, second]
-    assert quick.open_brief(a_brief("b_other", first, second)) is not None
+    assert [found.id for found in quick.briefs.claimable(Wanted())] == [first, second]
+    assert quick.briefs.open(a_brief("b_other", first, second)) is not None
 
 
 def test_what_another_process_claims_while_a_brief_waits_for_it_is_claimed(tmp_path: Path) -> None:
@@ -54,20 +54,20 @@ def test_what_another_process_claims_while_a_brief_waits_for_it_is_claimed(tmp_p
         looking = contextlib.closing(apsw.Connection(other.name))
         with looking as connection, contextlib.suppress(apsw.BusyError):
             connection.execute("BEGIN IMMEDIATE; ROLLBACK")
-            theirs.append(other.open_brief(a_brief("b_theirs", id_)))
+            theirs.append(other.briefs.open(a_brief("b_theirs", id_)))
         return here()
 
     store = SqliteStore(tmp_path / "library.db")
     with other, Library(store, models(FakeEmbedder()), wanted="fake", now=now) as library:
         id_ = record(other, "one")
-        ours = library.open_brief(a_brief("b_ours", id_))
-        theirs.append(other.open_brief(a_brief("b_later", id_)))
+        ours = library.briefs.open(a_brief("b_ours", id_))
+        theirs.append(other.briefs.open(a_brief("b_later", id_)))
     assert sum(one is not None for one in (ours, *theirs)) == 1
 
 
 def test_a_brief_keeps_its_text_as_it_was_rendered(quick: Library) -> None:
     first, second = record(quick, "one"), record(quick, "two")
-    quick.open_brief(a_brief("b_1", second, first))
+    quick.briefs.open(a_brief("b_1", second, first))
     with quick.reading() as reading:
         found = reading.brief("b_1")
     assert found is not None
@@ -77,51 +77,51 @@ def test_a_brief_keeps_its_text_as_it_was_rendered(quick: Library) -> None:
 
 def test_an_answered_brief_makes_its_trajectories_distilled(quick: Library) -> None:
     first, second = record(quick, "one"), record(quick, "two")
-    (decision,) = quick.answer_brief(brief(quick, first, second), [a_lesson()], client="me")
+    (decision,) = quick.briefs.answer(brief(quick, first, second), [a_lesson()], client="me")
     assert decision.decision is DecisionKind.ADD
     assert one(quick, decision.experience_id).evidence == (first, second)
     assert state(quick, first) is state(quick, second) is TrajectoryState.DISTILLED
-    assert quick.remaining() == 0
+    assert quick.briefs.remaining() == 0
     with pytest.raises(InputError, match=f"nothing to distil: {first} is distilled"):
-        quick.claimable(Wanted(ids=[first]))
+        quick.briefs.claimable(Wanted(ids=[first]))
 
 
 def test_the_same_answer_again_gets_the_first_decisions(quick: Library) -> None:
     claimed = brief(quick, record(quick))
     raw = {"zone": "golden", "level": "pattern", "title": "T", "when": "", "lesson": "fine"}
-    first = quick.answer_brief(claimed, [raw, {"title": "bad"}])
-    assert quick.answer_brief(claimed, [raw, {"title": "bad"}]) == first
+    first = quick.briefs.answer(claimed, [raw, {"title": "bad"}])
+    assert quick.briefs.answer(claimed, [raw, {"title": "bad"}]) == first
     assert quick.statistics().experiences == 1
     assert quick.statistics().revisions == 1
 
 
 def test_another_answer_to_a_closed_brief_is_refused(quick: Library) -> None:
     claimed = brief(quick, record(quick))
-    quick.answer_brief(claimed, [a_lesson()])
+    quick.briefs.answer(claimed, [a_lesson()])
     for lessons in ([a_lesson("another")], []):
         with pytest.raises(InputError, match=f"{claimed} was answered already, with other lessons"):
-            quick.answer_brief(claimed, lessons)
+            quick.briefs.answer(claimed, lessons)
     assert quick.statistics().experiences == 1
 
 
 def test_an_empty_answer_makes_the_trajectories_skipped(quick: Library) -> None:
     trajectory = record(quick)
     claimed = brief(quick, trajectory)
-    assert quick.answer_brief(claimed, []) == []
+    assert quick.briefs.answer(claimed, []) == []
     assert state(quick, trajectory) is TrajectoryState.SKIPPED
-    assert quick.answer_brief(claimed, []) == []
-    assert quick.remaining() == 0
-    assert [found.id for found in quick.claimable(Wanted(ids=[trajectory]))] == [trajectory]
+    assert quick.briefs.answer(claimed, []) == []
+    assert quick.briefs.remaining() == 0
+    assert [found.id for found in quick.briefs.claimable(Wanted(ids=[trajectory]))] == [trajectory]
 
 
 def test_a_brief_whose_lessons_are_all_refused_stays_open(quick: Library) -> None:
     trajectory = record(quick)
     claimed = brief(quick, trajectory)
-    (refused,) = quick.answer_brief(claimed, [{"title": "bad"}])
+    (refused,) = quick.briefs.answer(claimed, [{"title": "bad"}])
     assert refused.decision is DecisionKind.REFUSED
     assert state(quick, trajectory) is TrajectoryState.PENDING
-    assert quick.remaining() == 0, "it claims them still"
-    (added,) = quick.answer_brief(claimed, [a_lesson()])
+    assert quick.briefs.remaining() == 0, "it claims them still"
+    (added,) = quick.briefs.answer(claimed, [a_lesson()])
     assert added.decision is DecisionKind.ADD
     assert state(quick, trajectory) is TrajectoryState.DISTILLED
 
@@ -130,7 +130,7 @@ def test_a_brief_past_its_claim_is_accepted(quick: Library, clock: Clock) -> Non
     trajectory = record(quick)
     claimed = brief(quick, trajectory)
     clock.advance(days=3)
-    (decision,) = quick.answer_brief(claimed, [a_lesson()])
+    (decision,) = quick.briefs.answer(claimed, [a_lesson()])
     assert decision.decision is DecisionKind.ADD
     assert state(quick, trajectory) is TrajectoryState.DISTILLED
 
@@ -141,20 +141,20 @@ def test_a_brief_whose_trajectories_were_distilled_meanwhile_is_refused(
     first, second = record(quick, "one"), record(quick, "two")
     late = brief(quick, first, second)
     clock.advance(minutes=31)
-    quick.answer_brief(brief(quick, second), [a_lesson()])
+    quick.briefs.answer(brief(quick, second), [a_lesson()])
     with pytest.raises(InputError, match=f"{second} of {late} was distilled meanwhile"):
-        quick.answer_brief(late, [a_lesson("another")])
+        quick.briefs.answer(late, [a_lesson("another")])
     assert state(quick, first) is TrajectoryState.PENDING
     assert quick.statistics().experiences == 1
 
 
 def test_a_brief_that_is_not_here_is_refused(quick: Library) -> None:
     with pytest.raises(NotFoundError, match="there is no brief 'b_nobody'"):
-        quick.answer_brief("b_nobody", [a_lesson()])
+        quick.briefs.answer("b_nobody", [a_lesson()])
     with pytest.raises(NotFoundError, match="there is no trajectory t_nobody"):
-        quick.claimable(Wanted(ids=["t_nobody"]))
+        quick.briefs.claimable(Wanted(ids=["t_nobody"]))
     with pytest.raises(NotFoundError, match="there is no trajectory t_nobody"):
-        quick.open_brief(a_brief("b_1", "t_nobody"))
+        quick.briefs.open(a_brief("b_1", "t_nobody"))
 
 
 def test_an_answer_is_repeated_also_where_lessons_cannot_be_placed_any_more(
@@ -163,6 +163,6 @@ def test_an_answer_is_repeated_also_where_lessons_cannot_be_placed_any_more(
     lessons = [a_lesson()]
     with fake_library(tmp_path, FakeEmbedder()) as library:
         claimed = brief(library, record(library))
-        first = library.answer_brief(claimed, lessons)
+        first = library.briefs.answer(claimed, lessons)
     with fake_library(tmp_path, FakeEmbedder(), wanted="other") as library:
-        assert library.answer_brief(claimed, lessons) == first
+        assert library.briefs.answer(claimed, lessons) == first

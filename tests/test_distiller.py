@@ -113,7 +113,7 @@ def check_untouched(path: Path, before: Sequence[Experience], api: Api | None) -
         assert library.experiences() == before
         assert library.statistics().revisions == sum(one.revision for one in before)
         assert library.statistics().by_state == {"pending": 1}
-        assert library.remaining() == 1
+        assert library.briefs.remaining() == 1
         assert spent(library) == (counted(api) if api else [])
 
 
@@ -397,12 +397,12 @@ def test_whatever_ends_the_work_frees_what_it_claims_at_once(
     quick: Library, error: type[BaseException]
 ) -> None:
     def fail() -> None:
-        assert quick.remaining() == 0
+        assert quick.briefs.remaining() == 0
         raise error("in the middle")
 
     record(quick)
     with pytest.raises(error, match="in the middle"):
         Distiller(quick, Prompts(), llm=Thinking(fail)).distill()
-    assert quick.remaining() == 1
+    assert quick.briefs.remaining() == 1
     assert not [one for one in threading.enumerate() if one.name.startswith("claim ")]
     assert Distiller(quick, Prompts(), llm=Thinking(int)).distill().brief_id is not None

@@ -26,7 +26,7 @@ def priority(library: Library, *trajectory_ids: str) -> int:
     """That of a new lesson from these trajectories."""
     number = library.statistics().experiences
     new = a_lesson(f"lesson {number}", action=Action.ADD)
-    (decision,) = library.answer_brief(brief(library, *trajectory_ids), [new])
+    (decision,) = library.briefs.answer(brief(library, *trajectory_ids), [new])
     return one(library, decision.experience_id).priority
 
 
@@ -81,30 +81,30 @@ def test_two_independent_ones_that_were_verified_are_worth_one_more(quick: Libra
 def test_only_the_trajectories_that_a_lesson_names_count_for_it(quick: Library) -> None:
     good, bad = recorded(quick, SUCCESS, TESTS), recorded(quick, SUCCESS, SELF, "Ship it")
     new = [a_lesson("one", trajectory_ids=(bad,)), a_lesson("two", trajectory_ids=(good,))]
-    decisions = quick.answer_brief(brief(quick, good, bad), new)
+    decisions = quick.briefs.answer(brief(quick, good, bad), new)
     assert [one(quick, each.experience_id).priority for each in decisions] == [2, 4]
 
 
 def test_a_trajectory_that_a_lesson_names_twice_is_its_evidence_once(quick: Library) -> None:
     id_ = recorded(quick, SUCCESS, TESTS)
     new = a_lesson(trajectory_ids=(id_, id_))
-    (decision,) = quick.answer_brief(brief(quick, id_), [new])
+    (decision,) = quick.briefs.answer(brief(quick, id_), [new])
     assert one(quick, decision.experience_id).evidence == (id_,)
 
 
 @pytest.mark.parametrize("action", [Action.MERGE, Action.DISCARD])
 def test_more_evidence_leaves_the_priority_as_it_is(quick: Library, action: Action) -> None:
-    (added,) = quick.answer_brief(brief(quick, recorded(quick, SUCCESS, SELF)), [a_lesson()])
+    (added,) = quick.briefs.answer(brief(quick, recorded(quick, SUCCESS, SELF)), [a_lesson()])
     again = a_lesson("both", action=action, into=added.experience_id)
-    quick.answer_brief(brief(quick, recorded(quick, FAILURE, TESTS, "Ship it")), [again])
+    quick.briefs.answer(brief(quick, recorded(quick, FAILURE, TESTS, "Ship it")), [again])
     now = one(quick, added.experience_id)
     assert (now.priority, len(now.evidence)) == (2, 2)
 
 
 def test_what_takes_the_place_of_another_begins_with_its_own_evidence(quick: Library) -> None:
-    (old,) = quick.answer_brief(brief(quick, recorded(quick, SUCCESS, SELF)), [a_lesson()])
+    (old,) = quick.briefs.answer(brief(quick, recorded(quick, SUCCESS, SELF)), [a_lesson()])
     lesson = a_lesson("new", action=Action.SUPERSEDE, into=old.experience_id, reason="it broke")
-    (new,) = quick.answer_brief(brief(quick, recorded(quick, FAILURE, TESTS)), [lesson])
+    (new,) = quick.briefs.answer(brief(quick, recorded(quick, FAILURE, TESTS)), [lesson])
     assert one(quick, new.experience_id).priority == 4
 
 

@@ -536,17 +536,19 @@ def test_a_clock_that_jumps_loses_no_order_and_frees_what_was_claimed(tmp_path: 
     store = SqliteStore(tmp_path / "library.db")
     with Library(store, models(FakeEmbedder()), wanted="fake", now=clock) as library:
         tasks = [record(library, "one")]
-        library.open_brief(a_brief("b_1", *tasks))
+        library.briefs.open(a_brief("b_1", *tasks))
         made = add(library, a_lesson("One."))
         clock.advance(days=-365)
-        assert [one.id for one in library.claimable(Wanted())] == tasks  # not for another year
-        library.open_brief(a_brief("b_2", *tasks))
+        assert [
+            one.id for one in library.briefs.claimable(Wanted())
+        ] == tasks  # not for another year
+        library.briefs.open(a_brief("b_2", *tasks))
         made += add(library, a_lesson("Two."))
         library.curate(made[0], Curation.RETIRE, reason="x")
         found = library.search("Two.", abstain=False)
         assert found.retrieval_id
         clock.advance(days=3 * 365)
-        assert [one.id for one in library.claimable(Wanted())] == tasks
+        assert [one.id for one in library.briefs.claimable(Wanted())] == tasks
         library.curate(made[0], Curation.RESTORE, reason="x")
         assert [one.revision for one in library.history(made[0])] == [1, 2, 3]
         assert [one.kind for one in library.last_revisions(9)] == [
@@ -555,5 +557,5 @@ def test_a_clock_that_jumps_loses_no_order_and_frees_what_was_claimed(tmp_path: 
             "add",
             "add",
         ]
-        library.answer_brief("b_2", [a_lesson("Three.")])
-        assert library.remaining() == 0
+        library.briefs.answer("b_2", [a_lesson("Three.")])
+        assert library.briefs.remaining() == 0

@@ -230,12 +230,12 @@ def test_a_brief_that_holds_or_names_what_is_forgotten_goes_and_frees_the_others
     gone, experience_id = remember(quick, mark)
     other = quick.record(a_trajectory("Another task")).trajectory_id
     asked = replace(a_brief("b_aaaaaaaaaaaa", other), rendered=f"near: {experience_id} {mark()}")
-    assert quick.open_brief(asked)
-    assert quick.remaining() == 0
+    assert quick.briefs.open(asked)
+    assert quick.briefs.remaining() == 0
     quick.forget(Choice(ids=(gone,)))
-    assert quick.remaining() == 1
+    assert quick.briefs.remaining() == 1
     with pytest.raises(NotFoundError, match="there is no brief"):
-        quick.answer_brief("b_aaaaaaaaaaaa", [])
+        quick.briefs.answer("b_aaaaaaaaaaaa", [])
     assert left_of(tmp_path / "library.db", [*mark.made, "b_aaaaaaaaaaaa"]) == []
 
 
@@ -306,13 +306,13 @@ def test_one_that_was_superseded_by_what_is_forgotten_stays_and_no_longer_names_
 def test_one_that_was_narrowed_beside_a_forgotten_lesson_is_shared(quick: Library) -> None:
     (old,) = add(quick, a_lesson("Soak the beans."))
     trajectory_id = quick.record(a_trajectory("Cook")).trajectory_id
-    opened = quick.open_brief(replace(a_brief("b_bbbbbbbbbbbb", trajectory_id)))
+    opened = quick.briefs.open(replace(a_brief("b_bbbbbbbbbbbb", trajectory_id)))
     assert opened
     origin = one(quick, old).origin
     placement = Placement(
         lessons=(a_lesson("Cook them.", action=Action.ADD),), narrowed={old: "dry"}
     )
-    quick.settle_brief("b_bbbbbbbbbbbb", placement, origin=origin)
+    quick.briefs.settle("b_bbbbbbbbbbbb", placement, origin=origin)
     plan = quick.forgettable(Choice(ids=(trajectory_id,)))
     assert plan.affected.shared == {old}
 

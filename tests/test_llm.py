@@ -386,7 +386,7 @@ def test_a_model_that_cannot_be_asked_leaves_the_trajectories_pending(quick: Lib
         distiller = Distiller(quick, Prompts(), llm=llm(api.url))
         with pytest.raises(ModelServiceError, match="refused the key"):
             distiller.distill()
-    assert quick.remaining() == 1
+    assert quick.briefs.remaining() == 1
 
 
 def test_a_blank_answer_is_asked_for_once_more(quick: Library) -> None:
@@ -394,7 +394,7 @@ def test_a_blank_answer_is_asked_for_once_more(quick: Library) -> None:
     with messages_api(in_turn(" \n", '{"lessons": []}')) as api:
         Distiller(quick, Prompts(), llm=llm(api.url)).distill()
         assert api.requests[1]["messages"][1] == {"role": "assistant", "content": "(nothing)"}
-    assert quick.remaining() == 0
+    assert quick.briefs.remaining() == 0
 
 
 @pytest.mark.process

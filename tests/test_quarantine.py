@@ -114,7 +114,7 @@ def test_a_lesson_that_names_no_evidence_meets_it_too(quick: Library) -> None:
     assert one(quick, recorded.decisions[0].experience_id).status is Status.QUARANTINED
     read = quick.record(a_trajectory("Read a page", transcript="a page")).trajectory_id
     again = a_lesson(f"{DOUBTFUL} Twice.", trajectory_ids=(), action=Action.ADD)
-    (decision,) = quick.answer_brief(brief(quick, read), [again])
+    (decision,) = quick.briefs.answer(brief(quick, read), [again])
     assert one(quick, decision.experience_id).status is Status.QUARANTINED
 
 
@@ -123,7 +123,7 @@ def test_a_flagged_lesson_leaves_its_target_alone(quick: Library, action: Action
     (target,) = add(quick, a_lesson(CLEAN))
     before = one(quick, target)
     lesson = poisoned(action=action, into=target, reason="it is better")
-    decisions = quick.answer_brief(
+    decisions = quick.briefs.answer(
         brief(quick, quick.record(a_trajectory()).trajectory_id), [lesson]
     )
     held(quick, decisions[0])
@@ -147,7 +147,7 @@ def test_a_models_lessons_are_screened_and_so_is_what_they_narrow(quick: Library
     trajectory = quick.record(a_trajectory()).trajectory_id
     placement = Placement(lessons=(poisoned(),), narrowed={target: POISON})
     origin = Origin(kind="distilled", by="a model")
-    (decision,) = quick.settle_brief(brief(quick, trajectory), placement, origin=origin)
+    (decision,) = quick.briefs.settle(brief(quick, trajectory), placement, origin=origin)
     held(quick, decision)
     assert (one(quick, target).when, one(quick, target).status) == ("", Status.ACTIVE)
 

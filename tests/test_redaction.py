@@ -282,16 +282,16 @@ def test_no_verb_writes_a_secret_into_the_file(tmp_path: Path) -> None:
         done = library.record(given_, lessons=[secret_lesson()], key=f"run-{TOKEN}")
         library.record(a_trajectory("Long", transcript=f"{TOKEN} " * 2 + f"\nPASSWORD={PASSWORD}"))
         (made,) = library.apply([secret_lesson(title="By apply", tags=(TOKEN,), examples=(TOKEN,))])
-        brief = library.open_brief(NewBrief(id=new_id("b"), trajectory_ids=[done.trajectory_id]))
+        brief = library.briefs.open(NewBrief(id=new_id("b"), trajectory_ids=[done.trajectory_id]))
         assert brief is None  # its lessons came along
         for number in range(2):
             id_ = library.record(a_trajectory(f"Task {number}")).trajectory_id
-            brief = library.open_brief(NewBrief(id=new_id("b"), trajectory_ids=[id_]))
+            brief = library.briefs.open(NewBrief(id=new_id("b"), trajectory_ids=[id_]))
             assert brief is not None
             raw = {"zone": "golden", "level": "pattern", "title": f"{number}", "when": TOKEN,
                    "lesson": f"password={PASSWORD}", "reason": TOKEN}  # fmt: skip
             if number:
-                library.answer_brief(brief.id, [raw, raw | {"level": TOKEN}])
+                library.briefs.answer(brief.id, [raw, raw | {"level": TOKEN}])
         library.curate(
             made.experience_id or "",
             Curation.EDIT,
@@ -311,16 +311,16 @@ def test_no_verb_writes_a_secret_into_the_file(tmp_path: Path) -> None:
 def test_what_a_models_lessons_and_narrowed_words_hold_is_taken_out(quick: Library) -> None:
     (old,) = quick.apply([a_lesson("Pin the compiler.")])
     id_ = quick.record(a_trajectory()).trajectory_id
-    brief = quick.open_brief(NewBrief(id=new_id("b"), trajectory_ids=[id_]))
+    brief = quick.briefs.open(NewBrief(id=new_id("b"), trajectory_ids=[id_]))
     assert brief is not None
     placement = Placement(
         lessons=(a_lesson(f"Hide {TOKEN}.", title="Hide"),),
         narrowed={old.experience_id or "": f"When {TOKEN}"},
     )
     origin = Origin(kind="distilled", by="model")
-    (decision,) = quick.settle_brief(brief.id, placement, origin=origin)
+    (decision,) = quick.briefs.settle(brief.id, placement, origin=origin)
     assert decision.reason == "1 secret was redacted"
-    assert quick.settle_brief(brief.id, placement, origin=origin) == [decision]
+    assert quick.briefs.settle(brief.id, placement, origin=origin) == [decision]
     assert TOKEN not in everything(quick)
     assert quick.get([old.experience_id or ""])[0].when == f"When {MARK}"
 

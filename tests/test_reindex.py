@@ -51,7 +51,7 @@ def test_another_embedder_that_is_asked_for_is_refused_with_what_to_do(tmp_path:
         with pytest.raises(EmbedderError, match=named):
             library.neighbours(["compiler"], limit=3)
         with pytest.raises(EmbedderError, match=named):
-            library.answer_brief(claimed, [a_lesson("new")])
+            library.briefs.answer(claimed, [a_lesson("new")])
         (refused,) = library.apply([a_lesson("new")])
         assert refused.decision is DecisionKind.REFUSED
         assert "run `flex-mcp reindex`" in (refused.reason or "")
@@ -65,7 +65,7 @@ def test_another_embedder_that_is_asked_for_is_refused_with_what_to_do(tmp_path:
         library.curate(old, Curation.RETIRE, reason="needs no vector")
         library.reindex()
         assert library.statistics().vectors == embedders[1].vectors
-        assert library.answer_brief(claimed, [a_lesson("new")])[0].decision is DecisionKind.ADD
+        assert library.briefs.answer(claimed, [a_lesson("new")])[0].decision is DecisionKind.ADD
 
 
 def test_vectors_of_another_version_of_the_default_leave_the_words(tmp_path: Path) -> None:

@@ -289,7 +289,7 @@ def test_a_second_lesson_of_a_call_does_not_undo_the_merge_of_the_first(
     merge = a_lesson("old and one", action=Action.MERGE, into=old, reason="why")
     other = a_lesson("old and two", action=action, into=old, reason="why")
     same = replace(other, action=Action.DISCARD)
-    decisions = quick.answer_brief(brief(quick, record(quick)), [merge, other, same])
+    decisions = quick.briefs.answer(brief(quick, record(quick)), [merge, other, same])
     assert [str(each.decision) for each in decisions] == ["merge", "refused", "discard"]
     assert decisions[1].reason == (
         f"another lesson of this call was merged into {old}: "

@@ -226,7 +226,7 @@ async def test_an_unusable_answer_is_an_error_and_all_begins_anew(both: Process,
         assert text_of(result).startswith(f"{NAME} {why}")
         assert "; the trajectories stay pending: " in text_of(result)
         assert "choose another in your client" in text_of(result)
-        assert (both.library.statistics().revisions, both.library.remaining()) == (0, 1)
+        assert (both.library.statistics().revisions, both.library.briefs.remaining()) == (0, 1)
         assert all_of(await answer(client, "distill"), "decision") == ["add"]
     assert [each.questions for each in both.library.statistics().spent] == [len(model.asked)]
 
@@ -244,7 +244,7 @@ async def test_a_reply_that_is_none_ends_as_a_brief(both: Process, replies: list
         why = " (the person said no)" if DECLINES in replies else ", or replied without text"
         assert made["notice"] == f"your client did not lend its model{why}, so here is a brief"
         assert about(made) == [trajectory]
-        assert both.library.in_work(Road.SAMPLING) == (0, None)
+        assert both.library.briefs.in_work(Road.SAMPLING) == (0, None)
         assert texts(both.library) == ["Known."]
         theirs = {"brief_id": made["brief_id"], "lessons": [lesson("Theirs.")]}
         assert all_of(await answer(client, "save_lessons", **theirs), "decision") == ["add"]
@@ -263,7 +263,10 @@ async def test_who_declines_in_the_newer_era_just_leaves(newer: Process, clock: 
         with pytest.raises(MCPError, match="the person said no"):
             await client.call_tool("distill", {})
         # The server is not told: the claim ends by itself.
-        assert newer.library.in_work(Road.SAMPLING) == (1, clock.time + timedelta(minutes=10))
+        assert newer.library.briefs.in_work(Road.SAMPLING) == (
+            1,
+            clock.time + timedelta(minutes=10),
+        )
         assert (await answer(client, "distill"))["brief_id"] is None
         clock.advance(minutes=10)
         assert (await answer(client, "distill"))["road"] == "sampling"

@@ -90,17 +90,17 @@ def merges(library: Library) -> None:
 
 
 def answers_a_brief(library: Library) -> None:
-    library.open_brief(a_brief("b_1", record(library)))
-    library.answer_brief("b_1", [a_lesson("One.")])
+    library.briefs.open(a_brief("b_1", record(library)))
+    library.briefs.answer("b_1", [a_lesson("One.")])
 
 
 def settles_a_brief(library: Library) -> None:
     (first,) = add(library, a_lesson("One."))
-    library.open_brief(a_brief("b_1", record(library)))
+    library.briefs.open(a_brief("b_1", record(library)))
     seen = {first: one(library, first).fingerprint}
     lessons = (a_lesson("Two.", action=Action.ADD),)
     given = Placement(lessons=lessons, seen=seen, narrowed={first: "Here."})
-    library.settle_brief("b_1", given, origin=DISTILLER)
+    library.briefs.settle("b_1", given, origin=DISTILLER)
 
 
 def edits(library: Library) -> None:

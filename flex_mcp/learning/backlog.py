@@ -88,7 +88,7 @@ class _Run:
         self._named = None if job.ids is None else _free(library, job.ids, left)
         self._taken = 0
         self._done = 0
-        pending = library.remaining()
+        pending = library.briefs.remaining()
         self._most = len(job.ids) if job.ids else min(job.limit or pending, pending)
 
     def take(self, llm: LLM) -> Brief | None:
@@ -148,8 +148,8 @@ class _Run:
             self.report.stopped = self.report.stopped or why
 
     def end(self) -> Report:
-        self.report.remaining = self._library.remaining()
-        self.report.elsewhere, _ = self._library.in_work(Road.ANTHROPIC)
+        self.report.remaining = self._library.briefs.remaining()
+        self.report.elsewhere, _ = self._library.briefs.in_work(Road.ANTHROPIC)
         return self.report
 
 
@@ -158,7 +158,7 @@ def _free(library: Library, ids: Sequence[str], left: Iterable[Brief]) -> list[s
     there = {id_ for brief in left for id_ in brief.trajectory_ids}
     named = [id_ for id_ in dict.fromkeys(ids) if id_ not in there]
     wanted = Wanted(ids=named, limit=len(named))
-    return [one.id for one in library.claimable(wanted)] if named else []
+    return [one.id for one in library.briefs.claimable(wanted)] if named else []
 
 
 def work_through(
@@ -174,7 +174,7 @@ def work_through(
         InputError: all those named are distilled, or claimed by another brief.
         EmbedderError: lessons could not be placed now.
     """
-    library.check_embedder()
+    library.briefs.check_embedder()
     run = _Run(library, distiller, job)
 
     def worker() -> None:
@@ -198,8 +198,8 @@ def _others_end_soon(library: Library, llm: LLM, job: Job) -> bool:
     """Whether all that is left is claimed by processes that show a sign of life, or die, soon."""
     if job.limit is not None or job.ids is not None:
         return False
-    count, until = library.in_work(Road.ANTHROPIC)
-    return count > 0 and until is not None and until <= library.now() + llm.claim
+    count, until = library.briefs.in_work(Road.ANTHROPIC)
+    return count > 0 and until is not None and until <= library.briefs.now() + llm.claim
 
 
 class _BatchLLM:
@@ -229,7 +229,7 @@ def work_in_batches(
 
     Raises as `work_through` does.
     """
-    library.check_embedder()
+    library.briefs.check_embedder()
     log = library.conversations.by(job.client)
     briefs = {} if job.dry_run else {one.id: one for one in _left(library, log)}
     run = _Run(library, distiller, job, briefs.values())
@@ -252,8 +252,8 @@ def _left(library: Library, log: ConversationLog) -> list[Brief]:
     """The briefs of batches whose process is gone."""
     ids = [id_ for ids in log.batches().values() for id_ in ids]
     found = [log.of(id_)[0] for id_ in ids]
-    latest = library.now() + BATCH_CLAIM - ALIVE
-    soonest = library.now() + BEFORE  # those before are about to be sent, or free again soon
+    latest = library.briefs.now() + BATCH_CLAIM - ALIVE
+    soonest = library.briefs.now() + BEFORE  # those before are about to be sent, or free again soon
     dead = [one for one in found if one and soonest < one.expires_at < latest]
     return [one for one in dead if log.take_over(one, BATCH_CLAIM)]
 

@@ -90,7 +90,7 @@ class Distiller:
             ModelError: no answer could be used; the trajectories stay pending.
             ReplyPending: the lent model's reply comes with a later run: see `resume`.
         """
-        self._library.check_embedder()
+        self._library.briefs.check_embedder()
         wanted = wanted or Wanted()
         llm = self._llm or (lent if self._lending else None)
         if llm is None:
@@ -159,10 +159,10 @@ class Distiller:
     ) -> Brief | None:
         """A brief about what is free, asked anew where others claim it first; None: nothing is."""
         for _ in range(ATTEMPTS):
-            found = self._library.claimable(wanted)
+            found = self._library.briefs.claimable(wanted)
             if not found:
                 return None
-            if brief := self._library.open_brief(ask(found), client=client):
+            if brief := self._library.briefs.open(ask(found), client=client):
                 return brief
         raise InputError("other processes take the same trajectories: call distill again")
 
@@ -204,7 +204,7 @@ class Distiller:
                 prompts=brief.prompts,
                 tokens=self._library.conversations.cost(brief.id)[0],
             )
-            decisions = self._library.settle_brief(
+            decisions = self._library.briefs.settle(
                 brief.id, placement, origin=origin, dry_run=dry_run
             )
             return decisions, placement.lessons
@@ -259,12 +259,12 @@ class Distiller:
             model=model,
             prompts=brief.prompts,
             tokens=tokens,
-            remaining=self._library.remaining(),
+            remaining=self._library.briefs.remaining(),
         )
 
     def _idle(self, road: Road) -> Distillation:
         """Nothing is free; what open briefs claim is said."""
-        claimed, until = self._library.in_work()
+        claimed, until = self._library.briefs.in_work()
         notice = None
         if until is not None:
             at = f"{until:%Y-%m-%d %H:%M} UTC"
@@ -293,7 +293,7 @@ class Distiller:
             question=question,
             trajectories=question.trajectories,
             prompts=versions,
-            remaining=self._library.remaining(),
+            remaining=self._library.briefs.remaining(),
         )
 
     def _near_to(self, chosen: Sequence[RecordedTrajectory]) -> list[Experience]:

@@ -3,14 +3,14 @@
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flex_mcp.errors import AnswerError, InputError, NotFoundError, StaleError
 from flex_mcp.library import curating
-from flex_mcp.library.lessons import PreparedLessons, RawLesson, place, prepare
+from flex_mcp.library.lessons import PreparedLessons, RawLesson, any_accepted, place, prepare
 from flex_mcp.models import (
     Brief,
     Curation,
@@ -101,7 +101,7 @@ def _pending(reading: Reading, wanted: Wanted, now: datetime) -> list[str]:
 
 
 def opened(writing: Writing, brief: Brief) -> Brief | None:
-    """See `Library.open_brief`."""
+    """See `Briefs.open`."""
     states = {one.state for one in known_trajectories(writing, brief.trajectory_ids)}
     claimed = writing.claimed(brief.trajectory_ids, brief.created_at)
     if claimed or TrajectoryState.DISTILLED in states:
@@ -178,7 +178,7 @@ def refusals(decisions: Sequence[Decision]) -> str:
     )
 
 
-def answer_hash(lessons: Sequence[RawLesson]) -> str:
+def hash_of_answer(lessons: Sequence[RawLesson]) -> str:
     """What tells one answer to a brief from another."""
     plain = [
         adapter(Lesson).dump_python(one, mode="json") if isinstance(one, Lesson) else one
@@ -240,28 +240,6 @@ def prepare_answer(
     )
 
 
-def place_answer(
-    transaction: AbstractContextManager[Writing],
-    brief_id: str,
-    given: PreparedAnswer,
-    answer_hash: str,
-    *,
-    dry_run: bool,
-) -> list[Decision]:
-    """Place everything in one transaction and close the brief; see `Library.settle_brief`."""
-    decisions: list[Decision] = []
-    with contextlib.suppress(_DryRunEnded), transaction as writing:
-        brief = open_for(writing, brief_id, answer_hash)
-        if brief.answer_hash is not None:
-            return list(brief.decisions)
-        decisions += _place_all(writing, brief, given)
-        if dry_run:
-            decisions = without_new(decisions)
-            raise _DryRunEnded
-        close(writing, brief, answer_hash, decisions)
-    return decisions
-
-
 def _place_all(writing: Writing, brief: Brief, given: PreparedAnswer) -> list[Decision]:
     seen = given.placement.seen
     check_unchanged(writing, given.placement)
@@ -272,3 +250,150 @@ def _place_all(writing: Writing, brief: Brief, given: PreparedAnswer) -> list[De
     if problems := refusals(decisions):
         raise AnswerError(problems)
     return decisions
+
+
+class Briefs:
+    """A library's briefs: which trajectories a model is asked about, and what it answered.
+
+    Each verb is one transaction; `writing` opens one, in the name of a client.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        writing: Callable[[str, str], AbstractContextManager[Writing]],
+        embedders: Embedders,
+        now: Callable[[], datetime],
+        redactor: Redactor,
+    ) -> None:
+        self._store = store
+        self._writing = writing
+        self._embedders = embedders
+        self._now = now
+        self._redactor = redactor
+
+    def claimable(self, wanted: Wanted) -> list[RecordedTrajectory]:
+        """The trajectories that a brief may be about.
+
+        Raises:
+            NotFoundError: one that is named is not here.
+            InputError: all those named are distilled or claimed by another brief.
+        """
+        with self._store.reading() as reading:
+            return claimable(reading, wanted, self._now())
+
+    def remaining(self) -> int:
+        """How many trajectories are pending and not claimed by a brief."""
+        with self._store.reading() as reading:
+            return reading.count_pending(self._now())
+
+    def now(self) -> datetime:
+        """The library's time, by which claims end."""
+        return self._now()
+
+    def in_work(self, road: Road | None = None) -> tuple[int, datetime | None]:
+        """How many pending trajectories open briefs (of one road) claim now, and until when."""
+        with self._store.reading() as reading:
+            return reading.claims(road, self._now())
+
+    def check_embedder(self) -> None:
+        """Find out whether lessons can be placed.
+
+        Raises:
+            EmbedderError: as in `search`.
+        """
+        with self._store.reading() as reading:
+            made_by = reading.vectors_made_by()
+        self._embedders.serving(made_by)
+
+    def open(self, question: NewBrief, *, client: str = "python") -> Brief | None:
+        """Store a brief, which claims its trajectories.
+
+        None where another brief claimed or distilled one of them meanwhile.
+
+        Raises:
+            NotFoundError: a trajectory is not here.
+        """
+        with self._writing("brief", client) as writing:
+            now = self._now()  # not before: what was claimed while this waited is in the past
+            brief = Brief(
+                id=question.id,
+                trajectory_ids=tuple(question.trajectory_ids),
+                rendered=question.rendered,
+                created_at=now,
+                expires_at=now + question.claim,
+                road=question.road,
+                prompts=question.prompts,
+            )
+            return opened(writing, brief)
+
+    def answer(
+        self, brief_id: str, lessons: Sequence[RawLesson], *, client: str = "python"
+    ) -> list[Decision]:
+        """Place the lessons that the calling assistant answers a brief with, and close it.
+
+        Its trajectories are distilled once a lesson is accepted, skipped where the list is empty;
+        where all are refused it stays open. The same answer again gets the first decisions.
+
+        Raises:
+            NotFoundError: there is no such brief.
+            InputError: it was answered differently, or its trajectories were distilled meanwhile.
+            EmbedderError: lessons cannot be placed with this embedder.
+        """
+        answer_hash = hash_of_answer(self._redactor.value(lessons))
+        brief = self._answerable(brief_id, answer_hash)
+        if brief.road is not Road.ASSISTANT:
+            raise InputError(f"{brief_id} was put to a model, not to you: call distill for a brief")
+        if brief.answer_hash is not None:
+            return list(brief.decisions)
+        if lessons:
+            self.check_embedder()
+        prepared = prepare(lessons, self._store, self._embedders, self._redactor)
+        origin = Origin(kind="distilled", by=client, road=Road.ASSISTANT, prompts=brief.prompts)
+        with self._writing("save lessons", client) as writing:
+            brief = open_for(writing, brief_id, answer_hash)
+            if brief.answer_hash is not None:
+                return list(brief.decisions)
+            found = writing.trajectories(brief.trajectory_ids)
+            decisions = place(writing, prepared, found, origin=origin, now=self._now())
+            if any_accepted(decisions) or not lessons:
+                close(writing, brief, answer_hash, decisions)
+            return decisions
+
+    def settle(
+        self, brief_id: str, placement: Placement, *, origin: Origin, dry_run: bool = False
+    ) -> list[Decision]:
+        """Place the lessons that a model answers a brief with, all of them or none, and close it.
+
+        The same placement again gets the first decisions. A dry run decides and changes nothing.
+
+        Raises:
+            AnswerError: a lesson is refused; the sentence says which and why.
+            StaleError: an experience that it changes has changed since it was shown.
+            InputError: the brief was settled differently, or its trajectories were distilled
+                meanwhile.
+            EmbedderError: lessons cannot be placed with this embedder.
+        """
+        answer_hash = hash_of_answer(self._redactor.value(placement.lessons))
+        brief = self._answerable(brief_id, answer_hash)
+        if brief.answer_hash is not None:
+            return list(brief.decisions)
+        self.check_embedder()
+        given = prepare_answer(
+            self._store, self._embedders, self._redactor, placement, origin=origin, now=self._now()
+        )
+        decisions: list[Decision] = []
+        with contextlib.suppress(_DryRunEnded), self._writing("distill", origin.by) as writing:
+            brief = open_for(writing, brief_id, answer_hash)
+            if brief.answer_hash is not None:
+                return list(brief.decisions)
+            decisions += _place_all(writing, brief, given)
+            if dry_run:
+                decisions = without_new(decisions)
+                raise _DryRunEnded
+            close(writing, brief, answer_hash, decisions)
+        return decisions
+
+    def _answerable(self, brief_id: str, answer_hash: str) -> Brief:
+        with self._store.reading() as reading:
+            return open_for(reading, brief_id, answer_hash)

@@ -196,3 +196,7 @@ def _weight(trajectory: RecordedTrajectory) -> int:
             return 3 if verified else 2
         case Outcome.UNKNOWN:
             return 2
+
+
+def any_accepted(decisions: Sequence[Decision]) -> bool:
+    return any(decision.decision is not DecisionKind.REFUSED for decision in decisions)

@@ -12,19 +12,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
-from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingError
+from flex_mcp.errors import LibraryError, NotFoundError, SettingError
 from flex_mcp.library import briefs, curating, recording
-from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.conversations import ConversationLog
-from flex_mcp.library.lessons import PreparedLessons, RawLesson, place, prepare
+from flex_mcp.library.lessons import PreparedLessons, RawLesson, any_accepted, place, prepare
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.models import (
-    Brief,
     Counters,
     Curation,
     Decision,
-    DecisionKind,
     Experience,
     Fields,
     Filter,
@@ -33,7 +30,6 @@ from flex_mcp.models import (
     Level,
     Origin,
     Outcome,
-    Placement,
     Recorded,
     RecordedTrajectory,
     Retrieval,
@@ -44,7 +40,6 @@ from flex_mcp.models import (
     Trajectory,
     TrajectoryState,
     Vectors,
-    Wanted,
     Write,
     Zone,
     clean_domain,
@@ -108,6 +103,7 @@ class Library:
         self._searcher = Searcher(store, self._embedders)
         self._log = RetrievalLog(self._write_waiting)
         self._now = now
+        self.briefs = briefs.Briefs(store, self._writing, self._embedders, now, self._redactor)
         self.conversations = ConversationLog(store, self._writing, now, self._redactor)
         self.catalogue = Catalogue(store)
         self.switching = Switching(store)
@@ -355,7 +351,7 @@ class Library:
                 model=new.trajectory.agent and new.trajectory.agent.model,
             )
             decisions = place(writing, prepared, found, origin=origin, now=self._now())
-            if _any_accepted(decisions):
+            if any_accepted(decisions):
                 writing.set_state([id_], TrajectoryState.DISTILLED)
             state = writing.trajectories([id_])[0].state
             placed = [one.experience_id for one in decisions if one.experience_id]
@@ -393,7 +389,7 @@ class Library:
         with self._writing("report", client) as writing:
             return recording.credit(writing, retrieval_id, outcome, helpful, harmful)
 
-    # Lessons and briefs
+    # Lessons
 
     def apply(
         self, lessons: Sequence[RawLesson], *, evidence: Sequence[str] = (), client: str = "python"
@@ -414,30 +410,6 @@ class Library:
             origin = Origin(kind="distilled", by=client, road=Road.AGENT)
             return place(writing, prepared, found, origin=origin, now=self._now())
 
-    def claimable(self, wanted: Wanted) -> list[RecordedTrajectory]:
-        """The trajectories that a brief may be about.
-
-        Raises:
-            NotFoundError: one that is named is not here.
-            InputError: all those named are distilled or claimed by another brief.
-        """
-        with self._store.reading() as reading:
-            return briefs.claimable(reading, wanted, self._now())
-
-    def remaining(self) -> int:
-        """How many trajectories are pending and not claimed by a brief."""
-        with self._store.reading() as reading:
-            return reading.count_pending(self._now())
-
-    def now(self) -> datetime:
-        """The library's time, by which claims end."""
-        return self._now()
-
-    def in_work(self, road: Road | None = None) -> tuple[int, datetime | None]:
-        """How many pending trajectories open briefs (of one road) claim now, and until when."""
-        with self._store.reading() as reading:
-            return reading.claims(road, self._now())
-
     def independent(self, experience: Experience) -> int:
         """How many independent trajectories an experience stems from.
 
@@ -445,104 +417,6 @@ class Library:
         """
         with self._store.reading() as reading:
             return reading.independent(experience.evidence)
-
-    def check_embedder(self) -> None:
-        """Find out whether lessons can be placed.
-
-        Raises:
-            EmbedderError: as in `search`.
-        """
-        with self._store.reading() as reading:
-            made_by = reading.vectors_made_by()
-        self._embedders.serving(made_by)
-
-    def open_brief(self, question: NewBrief, *, client: str = "python") -> Brief | None:
-        """Store a brief, which claims its trajectories.
-
-        None where another brief claimed or distilled one of them meanwhile.
-
-        Raises:
-            NotFoundError: a trajectory is not here.
-        """
-        with self._writing("brief", client) as writing:
-            now = self._now()  # not before: what was claimed while this waited is in the past
-            brief = Brief(
-                id=question.id,
-                trajectory_ids=tuple(question.trajectory_ids),
-                rendered=question.rendered,
-                created_at=now,
-                expires_at=now + question.claim,
-                road=question.road,
-                prompts=question.prompts,
-            )
-            return briefs.opened(writing, brief)
-
-    def answer_brief(
-        self, brief_id: str, lessons: Sequence[RawLesson], *, client: str = "python"
-    ) -> list[Decision]:
-        """Place the lessons that the calling assistant answers a brief with, and close it.
-
-        Its trajectories are distilled once a lesson is accepted, skipped where the list is empty;
-        where all are refused it stays open. The same answer again gets the first decisions.
-
-        Raises:
-            NotFoundError: there is no such brief.
-            InputError: it was answered differently, or its trajectories were distilled meanwhile.
-            EmbedderError: lessons cannot be placed with this embedder.
-        """
-        answer_hash = briefs.answer_hash(self._redactor.value(lessons))
-        brief = self._answerable(brief_id, answer_hash)
-        if brief.road is not Road.ASSISTANT:
-            raise InputError(f"{brief_id} was put to a model, not to you: call distill for a brief")
-        if brief.answer_hash is not None:
-            return list(brief.decisions)
-        if lessons:
-            self.check_embedder()
-        prepared = self._prepared(lessons)
-        origin = Origin(kind="distilled", by=client, road=Road.ASSISTANT, prompts=brief.prompts)
-        with self._writing("save lessons", client) as writing:
-            brief = briefs.open_for(writing, brief_id, answer_hash)
-            if brief.answer_hash is not None:
-                return list(brief.decisions)
-            found = writing.trajectories(brief.trajectory_ids)
-            decisions = place(writing, prepared, found, origin=origin, now=self._now())
-            if _any_accepted(decisions) or not lessons:
-                briefs.close(writing, brief, answer_hash, decisions)
-            return decisions
-
-    def settle_brief(
-        self, brief_id: str, placement: Placement, *, origin: Origin, dry_run: bool = False
-    ) -> list[Decision]:
-        """Place the lessons that a model answers a brief with, all of them or none, and close it.
-
-        The same placement again gets the first decisions. A dry run decides and changes nothing.
-
-        Raises:
-            AnswerError: a lesson is refused; the sentence says which and why.
-            StaleError: an experience that it changes has changed since it was shown.
-            InputError: the brief was settled differently, or its trajectories were distilled
-                meanwhile.
-            EmbedderError: lessons cannot be placed with this embedder.
-        """
-        answer_hash = briefs.answer_hash(self._redactor.value(placement.lessons))
-        brief = self._answerable(brief_id, answer_hash)
-        if brief.answer_hash is not None:
-            return list(brief.decisions)
-        self.check_embedder()
-        given = briefs.prepare_answer(
-            self._store,
-            self._embedders,
-            self._redactor,
-            placement,
-            origin=origin,
-            now=self._now(),
-        )
-        transaction = self._writing("distill", origin.by)
-        return briefs.place_answer(transaction, brief_id, given, answer_hash, dry_run=dry_run)
-
-    def _answerable(self, brief_id: str, answer_hash: str) -> Brief:
-        with self._store.reading() as reading:
-            return briefs.open_for(reading, brief_id, answer_hash)
 
     # Curating
 
@@ -784,7 +658,3 @@ def _filter(
         zones=None if zones is None else frozenset(zones),
         domain=clean_domain(domain),
     )
-
-
-def _any_accepted(decisions: Sequence[Decision]) -> bool:
-    return any(decision.decision is not DecisionKind.REFUSED for decision in decisions)

@@ -104,8 +104,8 @@ def distill(app: App, arguments: DistillArguments, caller: Caller) -> Answer:
 def save_lessons(app: App, arguments: SaveArguments, caller: Caller) -> Answer:
     """Answer a brief: each lesson is added, merged, discarded or supersedes another."""
     library = app.library
-    decisions = library.answer_brief(arguments.brief_id, arguments.lessons, client=caller.name)
-    return answers.save_answer(arguments.brief_id, decisions, library.remaining())
+    decisions = library.briefs.answer(arguments.brief_id, arguments.lessons, client=caller.name)
+    return answers.save_answer(arguments.brief_id, decisions, library.briefs.remaining())
 
 
 def report_outcome(app: App, arguments: ReportArguments, caller: Caller) -> Answer:

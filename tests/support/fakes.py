@@ -153,7 +153,7 @@ def a_brief(brief_id: str, *trajectory_ids: str) -> NewBrief:
 
 
 def brief(library: Library, *trajectory_ids: str) -> str:
-    opened = library.open_brief(a_brief(new_id("b"), *trajectory_ids))
+    opened = library.briefs.open(a_brief(new_id("b"), *trajectory_ids))
     assert opened is not None
     return opened.id
 
