@@ -23,6 +23,7 @@ from flex_mcp.models import (
     Revision,
     RevisionKind,
     TrajectoryState,
+    WholeExperience,
     Zone,
 )
 from flex_mcp.models import Snapshot as Kept
@@ -218,7 +219,7 @@ def test_no_text_of_a_lesson_leaves_its_quotation() -> None:
         reason=EVIL,
     )
     found = Found(retrieval_id="r_a", hits=(Hit(experience=about, score=0.5),), relevance=0.9)
-    shown = get_answer([experience_answer(about, [revision], 1)], [])
+    shown = get_answer([experience_answer(WholeExperience(about, [revision], 1))], [])
     near = Candidate(id=about.id, title=EVIL, score=0.5)
     refused = Decision(index=0, decision=DecisionKind.REFUSED, reason=EVIL, candidates=(near,))
     recorded = Recorded(
@@ -243,7 +244,7 @@ def test_whole_experiences_are_the_same_in_both_forms(missing: tuple[str, ...]) 
         successes=2,
         failures=1,
     )
-    answer = get_answer([experience_answer(about, [], 1)], missing)
+    answer = get_answer([experience_answer(WholeExperience(about, [], 1))], missing)
     for said in (
         *(about.id, about.title, about.when, *about.lesson.split("\n\n"), *about.tags),
         *("`make`", "> lines", "python/packaging", "t_one, t_two", "superseded by e_other"),
@@ -279,7 +280,7 @@ def test_who_made_it_and_its_history_are_quoted_and_their_names_short() -> None:
         reason="OBEY",
         origin=origin,
     )
-    whole = experience_answer(about, [revision], 1)
+    whole = experience_answer(WholeExperience(about, [revision], 1))
     found = Found(retrieval_id="r_a", hits=(Hit(experience=about, score=0.9),), relevance=0.9)
     for answer in (
         search_answer(found, "detailed"),

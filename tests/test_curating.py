@@ -3,13 +3,15 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.examples import examples
-from support.fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, models
+from support.fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, add, models
 
+from flex_mcp import open_library
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library.library import Library
 from flex_mcp.models import (
@@ -25,6 +27,7 @@ from flex_mcp.models import (
     Status,
     Zone,
 )
+from flex_mcp.storage.protocol import Reading
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 
@@ -304,3 +307,22 @@ def test_every_change_leaves_a_revision_and_any_revision_can_be_reverted(
         assert snapshot(after) == snapshot(revision.before)
     assert library.history(id_)[: len(history)] == history
     assert is_served(library, id_) is (library.get([id_])[0].status is Status.ACTIVE)
+
+
+def test_an_experience_and_its_history_are_read_at_one_moment(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id_,) = add(library, a_lesson())
+    store = library._store  # pyright: ignore[reportPrivateUsage]
+    snapshot, numbers = store.reading, itertools.count()
+
+    def edited_before_each() -> AbstractContextManager[Reading]:
+        with open_library(library.name) as other:
+            tags = Fields(tags=(f"edit-{next(numbers)}",))
+            other.curate(id_, Curation.EDIT, reason="again", fields=tags)
+        return snapshot()
+
+    monkeypatch.setattr(store, "reading", edited_before_each)
+    (whole,) = library.whole([id_])
+    assert whole.experience.revision == whole.history[-1].revision == 2
+    assert whole.experience.tags == whole.history[-1].after.tags

@@ -119,7 +119,7 @@ def evidenced(library: Library, *work: Any) -> int:
     (decision,) = library.apply([a_lesson()], evidence=ids)
     experience = one(library, decision.experience_id)
     assert len(experience.evidence) == len(work)
-    return library.independent(experience)
+    return library.whole([experience.id])[0].independent
 
 
 def test_the_same_task_by_the_same_agent_counts_once(quick: Library) -> None:

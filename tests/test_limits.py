@@ -32,7 +32,7 @@ from flex_mcp.server import limits as kept
 from flex_mcp.server.server import build_server
 from flex_mcp.storage.sqlite import rows
 from flex_mcp.tools import pages
-from flex_mcp.tools.answers import WHOLE_LIMIT, plain
+from flex_mcp.tools.answers import WHOLE_LIMIT, experience_answer, plain
 from flex_mcp.tools.arguments import RecordArguments
 from flex_mcp.transports import capacity, connections
 from flex_mcp.transports.message_limits import MAX_MESSAGE, MAX_VALUES, too_many_values
@@ -128,7 +128,7 @@ def test_an_experience_that_is_too_long_says_what_is_left_out(library: Library) 
     (id_,) = add(library, a_lesson())
     long = [f"t_{number:012}".replace("0", "a") for number in range(9)] * 2_000
     huge = replace(one(library, id_), lesson="A long lesson. " * 30_000, evidence=tuple(long))
-    shown = pages.whole(library, huge)
+    shown = experience_answer(library.whole([id_])[0]._replace(experience=huge))
     assert shown.left_out is not None
     assert "characters of its lesson" in shown.left_out
     assert "17,900 ids of its evidence" in shown.left_out

@@ -20,7 +20,7 @@ from flex_mcp.models import Curation, Level, Status, Zone
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import Answer
 from flex_mcp.tools.arguments import CurateArguments, GetArguments, SearchArguments
-from flex_mcp.tools.pages import statistics_answer
+from flex_mcp.tools.pages import statistics
 from flex_mcp.validation import checked
 
 
@@ -173,8 +173,7 @@ def log(*, about: str | None, limit: int, app: App) -> Answer:
 @with_library
 def stats(*, app: App) -> Answer:
     """Count what the library holds."""
-    library = app.library
-    return statistics_answer(library.name, library.statistics(), library.last_revisions(5))
+    return statistics(app.library, 5)
 
 
 @click.command()

@@ -40,6 +40,7 @@ from flex_mcp.models import (
     Trajectory,
     TrajectoryState,
     Vectors,
+    WholeExperience,
     Write,
     Zone,
     clean_domain,
@@ -263,6 +264,14 @@ class Library:
         with self._store.reading() as reading:
             return reading.experiences(ids)
 
+    def whole(self, ids: Sequence[str]) -> list[WholeExperience]:
+        """Those that are here with their history and how well they are founded, in that order."""
+        with self._store.reading() as reading:
+            return [
+                WholeExperience(one, reading.revisions(one.id), reading.independent(one.evidence))
+                for one in reading.experiences(ids)
+            ]
+
     def history(self, experience_id: str) -> list[Revision]:
         """All revisions of an experience, oldest first."""
         with self._store.reading() as reading:
@@ -409,14 +418,6 @@ class Library:
             found = briefs.known_trajectories(writing, evidence)
             origin = Origin(kind="distilled", by=client, road=Road.AGENT)
             return place(writing, prepared, found, origin=origin, now=self._now())
-
-    def independent(self, experience: Experience) -> int:
-        """How many independent trajectories an experience stems from.
-
-        The same task once again by the same agent counts once.
-        """
-        with self._store.reading() as reading:
-            return reading.independent(experience.evidence)
 
     # Curating
 

@@ -12,6 +12,7 @@ from flex_mcp.models.experiences import (
     Placement,
     Revision,
     Snapshot,
+    WholeExperience,
     fingerprint,
 )
 from flex_mcp.models.history import Changes, Moment, Place, Spent, Statistics, Write
@@ -144,6 +145,7 @@ __all__ = [
     "VerifiedBy",
     "Wanted",
     "When",
+    "WholeExperience",
     "Write",
     "Zone",
     "about",

@@ -1,10 +1,10 @@
 """Experiences: lessons, their places and origins, and what was decided on them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Interval, Len, Predicate
 
@@ -179,6 +179,18 @@ class Revision:
     reason: Annotated[str, Len(0, 4_000)] | None = None  # two that are joined
     trajectory_id: OurId | None = None
     origin: Annotated[Origin | None, SHORT_NAMES] = None
+
+
+class WholeExperience(NamedTuple):
+    """An experience with all that stands behind it, of one moment.
+
+    `independent` is from how many independent trajectories it stems: the same task once again by
+    the same agent counts once.
+    """
+
+    experience: Experience
+    history: Sequence[Revision]
+    independent: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

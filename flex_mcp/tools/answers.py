@@ -29,6 +29,7 @@ from flex_mcp.models import (
     Road,
     Status,
     TrajectoryState,
+    WholeExperience,
     Zone,
     values_of,
 )
@@ -338,19 +339,14 @@ def _hit_text(hit: HitAnswer) -> str:
 # Looking up
 
 
-def experience_answer(
-    experience: Experience, history: Sequence[Revision], independent: int, room: int = WHOLE_LIMIT
-) -> ExperienceAnswer:
-    """One experience; `independent` is how many independent trajectories it stems from.
-
-    It is whole unless that is longer than `room`: then it says what is left out.
-    """
-    values = values_of(experience, Experience)
-    values["origin"] = _shown(experience.origin)
+def experience_answer(found: WholeExperience, room: int = WHOLE_LIMIT) -> ExperienceAnswer:
+    """One experience, whole unless that is longer than `room`: then it says what is left out."""
+    values = values_of(found.experience, Experience)
+    values["origin"] = _shown(found.experience.origin)
     whole = ExperienceAnswer(
         **values,
-        independent=independent,
-        history=tuple(revision_answer(one) for one in history[-HISTORY:]),
+        independent=found.independent,
+        history=tuple(revision_answer(one) for one in found.history[-HISTORY:]),
         left_out=None,
     )
     fitting, share = whole, room

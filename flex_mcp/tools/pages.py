@@ -26,7 +26,6 @@ from flex_mcp.tools.answers import (
     DETAILED_LIMIT,
     WHOLE_LIMIT,
     Answer,
-    ExperienceAnswer,
     experience_answer,
     experience_text,
     origin_text,
@@ -42,16 +41,17 @@ CHANGES = 10
 DOMAINS = 100  # the largest, on the library's page
 
 
-def whole(library: "Library", experience: Experience, room: int = WHOLE_LIMIT) -> ExperienceAnswer:
-    """An experience with its history and how well it is founded."""
-    return experience_answer(
-        experience, library.history(experience.id), library.independent(experience), room
-    )
+def statistics(library: "Library", changes: int) -> Answer:
+    """The counts of a library and its last changes, of one moment."""
+    with library.reading() as reading:
+        return statistics_answer(
+            library.name, reading.statistics(), reading.last_revisions(changes)
+        )
 
 
 def library_page(library: "Library") -> str:
     """Counts by zone, level, domain and state, and the last changes, as JSON."""
-    answer = statistics_answer(library.name, library.statistics(), library.last_revisions(CHANGES))
+    answer = statistics(library, CHANGES)
     content = {name: value for name, value in answer.content.items() if name != "library"}
     domains = Counter[str](content["by_domain"]).most_common()
     content["by_domain"] = dict(domains[:DOMAINS])
@@ -109,10 +109,10 @@ def experience_page(library: "Library", id_: str) -> str:
     Raises:
         NotFoundError: it is not here.
     """
-    found = library.get([id_])
+    found = library.whole([id_])
     if not found:
         raise NotFoundError(f"there is no experience {named(id_)}: list the resources")
-    return f"{NATURE}\n\n{experience_text(whole(library, found[0]))}"
+    return f"{NATURE}\n\n{experience_text(experience_answer(found[0]))}"
 
 
 def trajectory_page(library: "Library", id_: str) -> str:

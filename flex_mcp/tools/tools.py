@@ -13,7 +13,7 @@ from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import LLM
 from flex_mcp.models import Wanted
 from flex_mcp.settings import Distilling, Settings
-from flex_mcp.tools import answers, consent, pages
+from flex_mcp.tools import answers, consent
 from flex_mcp.tools.answers import Answer
 from flex_mcp.tools.arguments import (
     CurateArguments,
@@ -61,11 +61,12 @@ warnings among them, or nothing_relevant.
 def get_experience(app: App, arguments: GetArguments, caller: Caller) -> Answer:  # noqa: ARG001
     """Read experiences whole: examples, evidence, counters, history."""
     library, ids = app.library, list(dict.fromkeys(arguments.ids))
-    found = library.get(ids)
-    missing = [id_ for id_ in ids if id_ not in {one.id for one in found}]
+    found = library.whole(ids)
+    missing = [id_ for id_ in ids if id_ not in {one.experience.id for one in found}]
     if not found:
         raise NotFoundError(f"there is no experience {', '.join(missing)}: a search gives ids")
-    shown = [pages.whole(library, one, answers.WHOLE_LIMIT // len(found)) for one in found]
+    room = answers.WHOLE_LIMIT // len(found)
+    shown = [answers.experience_answer(one, room) for one in found]
     return answers.get_answer(shown, missing)
 
 
@@ -129,7 +130,7 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
         history = library.history(arguments.id)
         caller.person.agree(consent.consent(held, arguments, history, _at(app.settings)))
         reason, seen = f"{reason} (a person said yes)", held.revision
-    now, revision = library.curate(
+    _, revision = library.curate(
         arguments.id,
         arguments.action,
         reason=reason,
@@ -137,7 +138,8 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
         seen=seen,
         client=caller.name,
     )
-    shown = pages.whole(library, now)
+    (now,) = library.whole([arguments.id])
+    shown = answers.experience_answer(now)
     return answers.curate_answer(shown, answers.revision_answer(revision))
 
 
