@@ -1,5 +1,6 @@
 """What the training does without a teacher: texts held out, spans, the file of vectors."""
 
+import contextlib
 import gzip
 import importlib
 import json
@@ -11,6 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from flex_mcp.search.token_match import _safetensors  # pyright: ignore[reportPrivateUsage]  the product's reader
+
+with contextlib.suppress(ImportError):  # older ones start a process at their first import
+    importlib.import_module("scipy.sparse")
 
 TRAINING = Path(__file__).parents[1] / "training"
 TASK = "count the integers below one hundred that are prime"
