@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -20,6 +21,8 @@ from flex_mcp import open_library
 from flex_mcp.library.library import Library
 
 load_profile()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs aside
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start would inherit it
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"}  # events of sys.audit
 _unmarked = ""  # the test that runs, where it may start no process
 
