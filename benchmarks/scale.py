@@ -31,7 +31,7 @@ from testbed import ceiling, goal, print_table, write
 from flex_mcp import open_library
 from flex_mcp.library.importing import Bundle
 from flex_mcp.library.library import Library
-from flex_mcp.models import Experience, Filter, Level, Origin, new_id
+from flex_mcp.models import Experience, Filter, Level, Origin, Status, new_id
 from flex_mcp.search.embedder import StaticEmbedder
 
 SIZES = 1_000, 10_000, 100_000, 1_000_000
@@ -95,15 +95,18 @@ def recall(library: Library, asked: Sequence[str]) -> tuple[float, float]:
     embedder = StaticEmbedder()
     vectors = [np.frombuffer(embedder.query(text), np.float32) for text in asked]
     with library.reading() as reading:
-        ids = reading.experience_ids(Filter())
-        held = np.empty((len(ids), len(vectors[0])), np.float32)
+        ids = reading.experience_ids(Filter(), statuses=[Status.ACTIVE])
+        chunks: list[bytes] = []
+        firsts: list[int] = []  # the first chunk of each experience
         for start in range(0, len(ids), BATCH):
             found = reading.vectors(ids[start : start + BATCH])
-            for place, id_ in enumerate(ids[start : start + BATCH], start):
-                held[place] = np.frombuffer(found[id_][0], np.float32)
+            for id_ in ids[start : start + BATCH]:
+                firsts.append(len(chunks))
+                chunks += found[id_]
+        held = np.frombuffer(b"".join(chunks), np.float32).reshape(len(chunks), -1)
         shares: list[float] = []
         for vector in vectors:
-            cosines = held @ vector
+            cosines = np.maximum.reduceat(held @ vector, firsts)
             nearest = reading.nearest(vector.tobytes(), depth=100, wanted=Filter())[:10]
             tenth = np.partition(cosines, -10)[-10] - 1e-6  # as two ways of adding differ
             place = {id_: number for number, id_ in enumerate(ids)}
