@@ -163,11 +163,11 @@ def read(sources: Iterable[Path]) -> list[Pair]:
         store = SqliteStore(Path(folder) / "library.db")
         try:
             with store.reading() as reading:
-                function = reading.stems(expand_for_index(function_words()))
+                function = reading.words.stems(expand_for_index(function_words()))
 
                 def words(lesson: Snapshot) -> frozenset[str]:
                     text = expand_for_index(f"{lesson.title}\n{lesson.lesson}")
-                    return reading.stems(text) - function
+                    return reading.words.stems(text) - function
 
                 return [Pair(row, both, shared(*map(words, both))) for row, both in held]
         finally:

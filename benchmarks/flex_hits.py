@@ -29,7 +29,7 @@ GOAL = 0.85
 def parts(library: Library, folder: Path) -> dict[str, frozenset[str]]:
     """The experiences of each document's ENTRY: both hold the same trajectory."""
     with library.reading() as reading:
-        entries = reading.entries()
+        entries = reading.imports.entries()
     by_trajectory = {
         json.loads(entry.json)["revised_trajectory"]: frozenset(
             part.experience_id for part in entry.parts

@@ -24,7 +24,7 @@ from mcp import Client
 import flex_mcp
 from flex_mcp.app import App
 from flex_mcp.server.server import build_server
-from flex_mcp.storage.protocol import Reading, Store, Writing
+from flex_mcp.storage import protocol
 
 PACKAGE = Path(flex_mcp.__file__).parent
 LESSONS = ("Pin the compiler", "Soak the beans", "Date in UTC", "Close the file", "Retry once")
@@ -50,12 +50,13 @@ def size() -> dict[str, int]:
         for path in PACKAGE.rglob("*.py")
     }
     arrows = {(name, other) for name, path in files.items() for other in imported(path, {*files})}
-    verbs = {
+    verbs = [
         name
-        for kind in (Reading, Writing, Store)
+        for kind in vars(protocol).values()
+        if getattr(kind, "_is_protocol", False) and kind.__module__ == protocol.__name__
         for name, value in vars(kind).items()
         if inspect.isfunction(value) and not name.startswith("_")
-    }
+    ]
     return {
         "lines": sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files.values()),
         "modules": len(files),

@@ -121,8 +121,8 @@ class Alone(Whole):
     def search(self, query: Query) -> list[int]:
         wanted = Filter(domain=query.domain)
         with self._library.reading() as reading:
-            near = reading.nearest(query.vector.tobytes(), depth=DEPTH, wanted=wanted)
-            hits = reading.experiences([row.id for row in near[:LIMIT]])
+            near = reading.vectors.nearest(query.vector.tobytes(), depth=DEPTH, wanted=wanted)
+            hits = reading.experiences.get([row.id for row in near[:LIMIT]])
         return [self._numbers[hit.id] for hit in hits]
 
 

@@ -30,6 +30,7 @@ from flex_mcp import open_library
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
 from flex_mcp.storage.sqlite import file, search_index
+from flex_mcp.storage.sqlite.queries import runner
 from flex_mcp.tools.arguments import RecordArguments, SearchArguments
 from flex_mcp.tools.tools import Caller, record_trajectory, search_experience
 from flex_mcp.validation import checked
@@ -249,7 +250,7 @@ def faults(path: Path) -> list[str]:
         active = "(SELECT number FROM experiences WHERE status = 'active')"
         if rows("SELECT id FROM words_docsize") != rows(active[1:-1]):
             wrong.append("the words are not those of the active experiences")
-        if search_index.mistakes(file.runner(connection)):
+        if search_index.mistakes(runner(connection)):
             wrong.append("the vectors are not those of the experiences")
     return wrong
 

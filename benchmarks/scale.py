@@ -95,11 +95,11 @@ def recall(library: Library, asked: Sequence[str]) -> tuple[float, float]:
     embedder = StaticEmbedder()
     vectors = [np.frombuffer(embedder.query(text), np.float32) for text in asked]
     with library.reading() as reading:
-        ids = reading.experience_ids(Filter(), statuses=[Status.ACTIVE])
+        ids = reading.experiences.ids(Filter(), statuses=[Status.ACTIVE])
         chunks: list[bytes] = []
         firsts: list[int] = []  # the first chunk of each experience
         for start in range(0, len(ids), BATCH):
-            found = reading.vectors(ids[start : start + BATCH])
+            found = reading.vectors.of(ids[start : start + BATCH])
             for id_ in ids[start : start + BATCH]:
                 firsts.append(len(chunks))
                 chunks += found[id_]
@@ -107,7 +107,7 @@ def recall(library: Library, asked: Sequence[str]) -> tuple[float, float]:
         shares: list[float] = []
         for vector in vectors:
             cosines = np.maximum.reduceat(held @ vector, firsts)
-            nearest = reading.nearest(vector.tobytes(), depth=100, wanted=Filter())[:10]
+            nearest = reading.vectors.nearest(vector.tobytes(), depth=100, wanted=Filter())[:10]
             tenth = np.partition(cosines, -10)[-10] - 1e-6  # as two ways of adding differ
             place = {id_: number for number, id_ in enumerate(ids)}
             shares.append(sum(cosines[place[row.id]] >= tenth for row in nearest) / 10)

@@ -34,7 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> SqliteStore:
 def found(store: SqliteStore, query: str) -> list[str]:
     with store.reading() as reading:
         ids = candidates(reading, Search(text=query, wanted=Filter(), limit=5)).scores
-        return [experience.lesson for experience in reading.experiences(list(ids))]
+        return [experience.lesson for experience in reading.experiences.get(list(ids))]
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_words_find_identifiers_whole_and_in_parts_and_text_without_spaces(
 @given(WORDS)
 def test_every_word_of_a_text_is_found_by_itself(store: SqliteStore, text: str) -> None:
     with store.reading() as reading:
-        held = reading.stems(expand_for_index(text))
+        held = reading.words.stems(expand_for_index(text))
         for word in text.split():
-            assert reading.stems(expand_for_index(word)) <= held
+            assert reading.words.stems(expand_for_index(word)) <= held
 
 
 @given(WORDS)
@@ -81,4 +81,4 @@ def test_plain_words_stay_as_they_are(text: str) -> None:
 
 def test_a_term_is_counted_where_it_is_a_part(store: SqliteStore) -> None:
     with store.reading() as reading:
-        assert Term("User", "user", 1) in reading.terms(expand_for_index("getUserName"))
+        assert Term("User", "user", 1) in reading.words.terms(expand_for_index("getUserName"))

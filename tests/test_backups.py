@@ -120,7 +120,7 @@ def test_a_library_knows_where_its_backups_went(path: Path, tmp_path: Path) -> N
     with fake_library(path.parent, FakeEmbedder()) as library:
         made = [library.backup(tmp_path / f"{number}.db") for number in range(3)]
         with library.reading() as reading:
-            assert json.loads(reading.setting("backups") or "") == [*map(str, made)]
+            assert json.loads(reading.settings.get("backups") or "") == [*map(str, made)]
 
 
 def test_a_library_remembers_only_its_last_backups(
@@ -130,7 +130,7 @@ def test_a_library_remembers_only_its_last_backups(
     with fake_library(path.parent, FakeEmbedder()) as library:
         made = [library.backup(tmp_path / f"{number}.db") for number in range(4)]
         with library.reading() as reading:
-            assert json.loads(reading.setting("backups") or "") == [*map(str, made[-2:])]
+            assert json.loads(reading.settings.get("backups") or "") == [*map(str, made[-2:])]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_a_library_that_was_restored_still_knows_all_its_backups(path: Path, bac
     later = done_json("backup", "--library", path)["file"]
     done_json("restore", backup, "--yes", "--library", path)
     with fake_library(path.parent, FakeEmbedder()) as library, library.reading() as reading:
-        assert json.loads(reading.setting("backups") or "") == [str(backup), later]
+        assert json.loads(reading.settings.get("backups") or "") == [str(backup), later]
 
 
 def test_restoring_asks_first_and_does_nothing_where_nobody_can_answer(

@@ -69,7 +69,7 @@ def test_a_brief_keeps_its_text_as_it_was_rendered(quick: Library) -> None:
     first, second = record(quick, "one"), record(quick, "two")
     quick.briefs.open(a_brief("b_1", second, first))
     with quick.reading() as reading:
-        found = reading.brief("b_1")
+        found = reading.briefs.get("b_1")
     assert found is not None
     assert (found.rendered, found.trajectory_ids) == ("the question 🦜", (second, first))
     assert found.expires_at - found.created_at == timedelta(minutes=30)

@@ -27,7 +27,7 @@ from flex_mcp.models import (
     Status,
     Zone,
 )
-from flex_mcp.storage.protocol import Reading
+from flex_mcp.storage.protocol import Transaction
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 
@@ -161,7 +161,7 @@ def test_an_edited_text_is_found_by_its_new_words_and_its_new_vector(library: Li
     found = library.search("zebra crossing", abstain=False)
     assert max(found.hits, key=lambda hit: hit.score).experience.id == id_
     with library.reading() as reading:
-        nearest = reading.nearest(
+        nearest = reading.vectors.nearest(
             FakeEmbedder().query("zebra zebra crossing"), depth=1, wanted=Filter()
         )
     assert (nearest[0].id, nearest[0].score) == (id_, pytest.approx(1, abs=1e-3))
@@ -316,7 +316,7 @@ def test_an_experience_and_its_history_are_read_at_one_moment(
     store = library._store  # pyright: ignore[reportPrivateUsage]
     snapshot, numbers = store.reading, itertools.count()
 
-    def edited_before_each() -> AbstractContextManager[Reading]:
+    def edited_before_each() -> AbstractContextManager[Transaction]:
         with open_library(library.name) as other:
             tags = Fields(tags=(f"edit-{next(numbers)}",))
             other.curate(id_, Curation.EDIT, reason="again", fields=tags)

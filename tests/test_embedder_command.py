@@ -438,7 +438,7 @@ def test_who_changes_their_mind_leaves_nothing_behind(
     worker.process.communicate()
     assert done("embedder", "use", "static", *at)["embedded"] is False
     with open_library(path) as library, library.reading() as reading:
-        assert reading.unstaged() == MANY
+        assert reading.reindexing.count_missing() == MANY
 
 
 @pytest.mark.process

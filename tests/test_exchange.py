@@ -713,7 +713,7 @@ def test_a_bundle_brings_a_trajectory_whose_key_is_taken_here(tmp_path: Path) ->
     with open_library(tmp_path / "one.db") as library:
         assert import_file(library, tmp_path / "other.jsonl").trajectories == 1
         with library.reading() as reading:
-            found = reading.trajectories(reading.trajectory_ids())
+            found = reading.trajectories.get(reading.trajectories.ids())
     assert [one.task for one in found] == ["task one", "task other"]
 
 

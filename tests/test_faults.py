@@ -59,7 +59,7 @@ from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Curation, Status, Wanted
 from flex_mcp.storage.sqlite.file import MIGRATIONS
 from flex_mcp.storage.sqlite.store import SqliteStore
-from flex_mcp.storage.sqlite.transaction import SqliteWriting
+from flex_mcp.storage.sqlite.transaction import SqliteTransaction
 
 if sys.platform == "win32":
     pytest.skip("rights, signals and limits of POSIX", allow_module_level=True)
@@ -116,7 +116,7 @@ def test_a_transaction_that_was_killed_half_way_was_never_there(
     assert victim.process.returncode == -signal.SIGKILL
     check_whole(path, written)
     with open_library(path) as library, library.reading() as reading:
-        assert reading.setting("half") is None
+        assert reading.settings.get("half") is None
 
 
 # Without the right to write
@@ -513,7 +513,7 @@ class BusyAtTheEnd(SqliteStore):
     busy = False
 
     @contextlib.contextmanager
-    def writing(self, verb: str, client: str) -> Generator[SqliteWriting]:
+    def writing(self, verb: str, client: str) -> Generator[SqliteTransaction]:
         with super().writing(verb, client) as writing:
             yield writing
             if self.busy:

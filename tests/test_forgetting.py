@@ -57,8 +57,8 @@ from flex_mcp.search.candidates import Search, answer
 from flex_mcp.search.token_match import tokens
 from flex_mcp.storage.sqlite import file as sqlite_file
 from flex_mcp.storage.sqlite import purge
+from flex_mcp.storage.sqlite.history import History
 from flex_mcp.storage.sqlite.store import SqliteStore
-from flex_mcp.storage.sqlite.transaction import SqliteWriting
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -125,7 +125,7 @@ def flush(library: Library) -> None:
 
 def set_setting(library: Library, name: str, value: str) -> None:
     with library._writing("test", "test") as writing:  # pyright: ignore[reportPrivateUsage]
-        writing.set_setting(name, value)
+        writing.settings.set(name, value)
 
 
 def held_in(path: Path) -> bytes:
@@ -150,15 +150,15 @@ def check_sound(path: Path) -> None:
 def everything(library: Library, ids: Sequence[str]) -> list[object]:
     """All that the library says of these trajectories and experiences."""
     with library.reading() as reading:
-        experiences = reading.experiences(ids)
+        experiences = reading.experiences.get(ids)
         return [
-            reading.trajectories(ids),
+            reading.trajectories.get(ids),
             experiences,
-            [reading.revisions(found.id) for found in experiences],
-            [reading.vectors([found.id]) for found in experiences],
-            [reading.tokens([found.id], tokens().version) for found in experiences],
+            [reading.history.of(found.id) for found in experiences],
+            [reading.vectors.of([found.id]) for found in experiences],
+            [reading.words.tokens([found.id], tokens().version) for found in experiences],
             [
-                [row.id for row in reading.matching(found.tags, depth=9, wanted=Filter())]
+                [row.id for row in reading.words.matching(found.tags, depth=9, wanted=Filter())]
                 for found in experiences
             ],
         ]
@@ -565,7 +565,7 @@ def test_a_forgetting_that_is_taken_back_leaves_what_this_process_holds_as_it_wa
         raise FullDiskError("no room is left")
 
     with monkeypatch.context() as patched:
-        patched.setattr(SqliteWriting, "forget_history", full)
+        patched.setattr(History, "drop", full)
         with pytest.raises(FullDiskError):
             quick.forget(Choice(ids=(gone,)), keep_shared=True)
     quick.apply([a_lesson("a garden of zebras", action=Action.ADD)])
@@ -705,13 +705,15 @@ def test_a_search_in_an_older_snapshot_leaves_out_what_went_meanwhile(tmp_path: 
     with fake_library(tmp_path, embedder) as other:
         (gone,) = add(other, a_lesson(text))
         with store.reading() as older:
-            assert [row.id for row in older.matching(["beans"], depth=9, wanted=Filter())] == [gone]
+            assert [
+                row.id for row in older.words.matching(["beans"], depth=9, wanted=Filter())
+            ] == [gone]
             other.forget(Choice(ids=(gone,)), patience=0)
             (new,) = add(other, a_lesson("Pin the beans.", action=Action.ADD))  # with its number
             with store.reading() as newer:
-                assert [row.id for row in newer.matching(["pin"], depth=9, wanted=Filter())] == [
-                    new
-                ]
+                assert [
+                    row.id for row in newer.words.matching(["pin"], depth=9, wanted=Filter())
+                ] == [new]
             search = Search(text=text, vector=embedder.query(text), wanted=Filter(), limit=3)
             hits, _ = answer(older, replace(search, abstain=False), None)
             assert [hit.experience.id for hit in hits] in ([], [gone])
@@ -729,7 +731,7 @@ def test_a_retrieval_that_waits_elsewhere_and_names_it_is_written_without_it(
         assert other.forget(Choice(ids=(gone,))).done
         flush(library)
         with library.reading() as reading:
-            retrieval = reading.retrieval(found.retrieval_id or "")
+            retrieval = reading.retrievals.get(found.retrieval_id or "")
         assert retrieval
         assert retrieval.served == (stays,)
 

@@ -394,7 +394,7 @@ def test_the_handshake_and_the_lists_wait_for_nothing(slow: Slow, tmp_path: Path
     code, out, err = slow.end()
     assert (code, out, err) == (0, "", "not for the client\n")
     with open_library(tmp_path / "library.db") as library, library.reading() as reading:
-        retrieval = reading.retrieval(id_)
+        retrieval = reading.retrievals.get(id_)
         assert retrieval is not None
         assert retrieval.client == "codex 0.169.0"  # the server heard the handshake too
 

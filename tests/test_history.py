@@ -92,7 +92,11 @@ def nth(ids: Sequence[str], number: int) -> str:
 def known(library: Library) -> tuple[list[str], list[str], list[str]]:
     """The ids of experiences, newest first, and of trajectories and retrievals, oldest first."""
     with library.reading() as reading:
-        return reading.experience_ids(Filter()), reading.trajectory_ids(), reading.retrieval_ids()
+        return (
+            reading.experiences.ids(Filter()),
+            reading.trajectories.ids(),
+            reading.retrievals.ids(),
+        )
 
 
 def aimed(library: Library, lessons: Sequence[Aimed]) -> list[Lesson]:
@@ -119,7 +123,7 @@ def search(library: Library, query: str) -> None:
 def report(library: Library, number: int, outcome: Outcome, good: int, bad: int) -> None:
     id_ = nth(known(library)[2], number)
     with library.reading() as reading:
-        served = retrieval.served if (retrieval := reading.retrieval(id_)) else ()
+        served = retrieval.served if (retrieval := reading.retrievals.get(id_)) else ()
     library.report(id_, outcome, helpful=served[:good], harmful=served[len(served) - bad :])
 
 
@@ -230,9 +234,9 @@ def check_words(look: Look, library: Library, experiences: Sequence[Experience])
     assert Counter(rows) == Counter((id_,) for id_ in held)
     with library.reading() as reading:
         for word in WORDS:
-            found = reading.matching([word], depth=100, wanted=Filter())
+            found = reading.words.matching([word], depth=100, wanted=Filter())
             assert {row.id for row in found} == {id_ for id_ in held if word in held[id_]}
-            assert reading.terms(word)[0].documents == len(found)
+            assert reading.words.terms(word)[0].documents == len(found)
 
 
 def check_vectors(look: Look, experiences: Sequence[Experience]) -> None:
@@ -257,8 +261,8 @@ def check_vectors(look: Look, experiences: Sequence[Experience]) -> None:
 def found_by(library: Library, word: str) -> tuple[object, object]:
     """What both indexes give, with the scores."""
     with library.reading() as reading:
-        near = reading.nearest(EMBEDDER.query(word), depth=100, wanted=Filter())
-        return set(reading.matching([word], depth=100, wanted=Filter())), set(near)
+        near = reading.vectors.nearest(EMBEDDER.query(word), depth=100, wanted=Filter())
+        return set(reading.words.matching([word], depth=100, wanted=Filter())), set(near)
 
 
 @BRIEFLY

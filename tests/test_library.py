@@ -25,7 +25,7 @@ from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library.library import Library
 from flex_mcp.models import Agent, DecisionKind, Outcome, Step, StepKind, TrajectoryState
 from flex_mcp.storage.sqlite.store import SqliteStore
-from flex_mcp.storage.sqlite.transaction import SqliteWriting
+from flex_mcp.storage.sqlite.transaction import SqliteTransaction
 
 
 def test_a_trajectory_is_kept_as_it_was_given(quick: Library, clock: Clock) -> None:
@@ -130,7 +130,7 @@ def test_another_library_on_the_file_knows_a_retrieval_once_this_one_is_closed(
         found = library.search("compiler version in the build image", client="me")
     with open_library(tmp_path / "library.db") as other:
         with other.reading() as reading:
-            retrieval = reading.retrieval(found.retrieval_id or "")
+            retrieval = reading.retrievals.get(found.retrieval_id or "")
         assert retrieval is not None
         assert retrieval.query == "compiler version in the build image"
         assert retrieval.client == "me"
@@ -147,7 +147,7 @@ class SlowStore(SqliteStore):
         self.entered, self.proceed = threading.Event(), threading.Event()
 
     @contextmanager
-    def writing(self, verb: str, client: str) -> Generator[SqliteWriting]:
+    def writing(self, verb: str, client: str) -> Generator[SqliteTransaction]:
         if isinstance(threading.current_thread(), threading.Timer):
             self.entered.set()
             assert self.proceed.wait(PATIENCE)
@@ -177,7 +177,7 @@ def test_closing_waits_for_a_retrieval_that_is_being_written(
     found = library.search("anything")
     goes_on_while_the_writer_waits(slow, library.close)
     with open_library(tmp_path / "library.db") as again, again.reading() as reading:
-        assert reading.retrieval(found.retrieval_id or "") is not None
+        assert reading.retrievals.get(found.retrieval_id or "") is not None
 
 
 def test_a_retrieval_can_be_reported_while_it_is_being_written(slow: SlowStore) -> None:
@@ -218,7 +218,7 @@ def test_the_last_outcome_of_a_retrieval_counts(
         quick.report(retrieval, outcome)
         assert tallies(quick, both) == [expected] * 2
         with quick.reading() as reading:
-            found = reading.retrieval(retrieval)
+            found = reading.retrievals.get(retrieval)
         assert found is not None
         assert found.outcome is outcome
 

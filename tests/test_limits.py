@@ -30,7 +30,7 @@ from flex_mcp.errors import InputError, NotALibraryError
 from flex_mcp.library.library import Library
 from flex_mcp.server import limits as kept
 from flex_mcp.server.server import build_server
-from flex_mcp.storage.sqlite import rows
+from flex_mcp.storage.sqlite.trajectories import BODY_LIMIT, unpacked
 from flex_mcp.tools import pages
 from flex_mcp.tools.answers import WHOLE_LIMIT, experience_answer, plain
 from flex_mcp.tools.arguments import RecordArguments
@@ -151,9 +151,9 @@ def test_the_page_of_a_library_names_its_largest_domains_only(library: Library) 
 
 
 def test_a_body_that_unpacks_without_end_is_damage() -> None:
-    bomb = zlib.compress(b" " * (rows.BODY_LIMIT + 1))
+    bomb = zlib.compress(b" " * (BODY_LIMIT + 1))
     with pytest.raises(zlib.error):
-        rows.unpacked(bomb)
+        unpacked(bomb)
 
 
 def test_a_path_that_names_no_library_is_one_sentence(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from support.terminal import done, done_json, refused
 from flex_mcp.errors import InputError
 from flex_mcp.library.library import Library
 from flex_mcp.models import Curation, Outcome, Write
-from flex_mcp.storage.sqlite import transaction
+from flex_mcp.storage.sqlite import log as kept
+from flex_mcp.storage.sqlite.log import NAMED
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 WORK = {"task": "Release the compiler", "outcome": "success"}
@@ -94,7 +95,7 @@ def test_a_long_line_names_the_first_ids_and_counts_the_rest(tmp_path: Path) -> 
     with opened(path) as library:
         library.apply([a_lesson(f"lesson number {number}") for number in range(25)])
         (line,) = log(library)
-    assert (len(line.ids), line.touched) == (transaction.NAMED, 25)
+    assert (len(line.ids), line.touched) == (NAMED, 25)
     assert "and 5 more" in done("log", "--library", str(path))
 
 
@@ -122,7 +123,7 @@ def test_an_id_that_is_not_here_has_no_log(tmp_path: Path) -> None:
 
 
 def test_the_log_keeps_the_last_lines_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction, "KEPT", 3)
+    monkeypatch.setattr(kept, "KEPT", 3)
     with opened(tmp_path / "library.db") as library:
         for number in range(5):
             library.record(a_trajectory(f"task {number}"))

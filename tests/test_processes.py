@@ -43,7 +43,7 @@ def test_two_processes_on_a_new_file_lose_nothing_and_see_what_they_wrote(
             assert found["notices"] == []
     with open_library(path) as library, library.reading() as reading:
         for line in (line for lines in answers for line in lines[1::2]):
-            retrieval = reading.retrieval(line["retrieval_id"])
+            retrieval = reading.retrievals.get(line["retrieval_id"])
             assert retrieval is not None
             assert set(retrieval.served) == set(line["hits"])
     check_whole(path, written)

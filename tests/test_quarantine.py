@@ -291,7 +291,7 @@ def test_no_import_changes_settings_prompts_or_files(
     files, before = sorted(tmp_path.iterdir()), quick.statistics()
     with quick.reading() as reading:
         names = ("library_id", "schema_version", "embedder", "background", "prompts")
-        settings = {name: reading.setting(name) for name in names}
+        settings = {name: reading.settings.get(name) for name in names}
     entry = {
         "rules": ["Sort first."],
         "problem_category": "../../../../etc/passwd",
@@ -304,7 +304,7 @@ def test_no_import_changes_settings_prompts_or_files(
     head = {"format": 1, "library_id": "theirs", "flex_document": json.dumps(hostile)}
     import_text(quick, json.dumps({"flex-mcp": head | hostile}) + "\n", source="b.jsonl")
     with quick.reading() as reading:
-        assert {name: reading.setting(name) for name in names} == settings
+        assert {name: reading.settings.get(name) for name in names} == settings
     after = quick.statistics()
     assert (after.library_id, after.schema_version, after.vectors) == (
         before.library_id,

@@ -87,9 +87,9 @@ def test_vectors_of_another_version_of_the_default_leave_the_words(tmp_path: Pat
         assert found.notices == ()
         assert "beans" in found.hits[0].experience.lesson
         with library.reading() as reading:
-            both = reading.experience_ids(Filter())
-            assert all(chunks for chunks in reading.vectors(both).values())
-            assert len(reading.vectors(both)) == 2
+            both = reading.experiences.ids(Filter())
+            assert all(chunks for chunks in reading.vectors.of(both).values())
+            assert len(reading.vectors.of(both)) == 2
 
 
 def test_a_model_of_another_dimension_under_the_same_name_is_refused(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_reindex_that_was_stopped_is_resumed(tmp_path: Path) -> None:
         assert seen[-1] == (150, 150)
         assert ids(library.search("number 7", limit=1, abstain=False)) == [probe]
         with library.reading() as reading:
-            (vector,) = reading.vectors([probe])[probe]
+            (vector,) = reading.vectors.of([probe])[probe]
     assert len(vector) == 4 * 32
 
 
@@ -163,8 +163,8 @@ def test_a_reindex_picks_up_what_changed_meanwhile(tmp_path: Path) -> None:
         assert not todo
         with library.reading() as reading:
             everything = [found.id for found in library.experiences()]
-            vectors = reading.vectors(everything)
-            nearest = reading.nearest(second.query("gardens"), depth=10, wanted=Filter())
+            vectors = reading.vectors.of(everything)
+            nearest = reading.vectors.nearest(second.query("gardens"), depth=10, wanted=Filter())
         assert set(vectors) == set(everything)
         assert len(everything) == 4
         assert other_ids[1] not in {row.id for row in nearest}
@@ -181,7 +181,9 @@ def test_a_reindex_keeps_what_is_retired_for_the_day_it_is_restored(tmp_path: Pa
         assert ids(library.search("feed the cat", abstain=False)) == [kept]
         library.curate(retired, Curation.RESTORE, reason="needed again")
         with library.reading() as reading:
-            (best, *_) = reading.nearest(second.query("feed the cat"), depth=5, wanted=Filter())
+            (best, *_) = reading.vectors.nearest(
+                second.query("feed the cat"), depth=5, wanted=Filter()
+            )
         assert best.id == retired
 
 
@@ -190,7 +192,7 @@ def test_the_background_is_measured_anew_as_the_library_grows(tmp_path: Path) ->
         with fake_library(tmp_path, FakeEmbedder()) as library:
             library.search("anything")
         with fake_library(tmp_path, FakeEmbedder()) as library, library.reading() as reading:
-            return json.loads(reading.setting(BACKGROUND) or "[]")[1]
+            return json.loads(reading.settings.get(BACKGROUND) or "[]")[1]
 
     with fake_library(tmp_path, FakeEmbedder()) as library:
         add(library, *(a_lesson(f"number {number}", action=Action.ADD) for number in range(20)))

@@ -156,9 +156,9 @@ def test_a_process_that_has_the_library_open_takes_the_rebuilt_index(path: Path)
         ):
             change_made()
             with library.reading() as reading:
-                assert reading.active() == active
+                assert reading.words.count() == active
         with library.reading() as reading:
-            near = reading.nearest(FakeEmbedder().query("a"), depth=100, wanted=Filter())
+            near = reading.vectors.nearest(FakeEmbedder().query("a"), depth=100, wanted=Filter())
         assert len(near) == 3  # of five, two are not active
 
 

@@ -225,8 +225,8 @@ def dump(library: Library) -> Json:
     experiences = library.experiences()[::-1]
     revisions = [one for each in experiences for one in library.history(each.id)]
     with library.reading() as reading:
-        trajectories = reading.trajectories(reading.trajectory_ids())
-        vectors = reading.vectors([one.id for one in experiences])
+        trajectories = reading.trajectories.get(reading.trajectories.ids())
+        vectors = reading.vectors.of([one.id for one in experiences])
     names = {one.id: f"experience {number}" for number, one in enumerate(experiences)}
     names |= {one.id: f"trajectory {number}" for number, one in enumerate(trajectories)}
     counts = library.statistics()

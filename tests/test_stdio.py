@@ -77,7 +77,7 @@ def test_the_server_ends_cleanly_and_what_it_acknowledged_is_stored(
         id_ = made["structuredContent"]["trajectory_id"]
         assert [one.id for one in reopened.trajectories([id_])] == [id_]
         with reopened.reading() as reading:
-            assert reading.retrieval(found["structuredContent"]["retrieval_id"]) is not None
+            assert reading.retrievals.get(found["structuredContent"]["retrieval_id"]) is not None
     assert not library.with_name("library.db-wal").exists()
 
 

@@ -1,6 +1,7 @@
 """The Store's contract, on SqliteStore: the file, transactions, both indexes, migrations."""
 
 import contextlib
+import re
 import stat
 import threading
 from collections.abc import Generator, Iterator
@@ -39,15 +40,19 @@ from flex_mcp.models import (
     new_id,
 )
 from flex_mcp.search.text import expand_for_index, indexed_text
-from flex_mcp.storage.protocol import Reading, Store, Writing
+from flex_mcp.storage.protocol import Store, Transaction
+from flex_mcp.storage.sql_files import named_queries
+from flex_mcp.storage.sqlite import file as sqlite_file
 from flex_mcp.storage.sqlite import search_index
 from flex_mcp.storage.sqlite.matrix import Matrix
+from flex_mcp.storage.sqlite.queries import QUERIES
 from flex_mcp.storage.sqlite.search_index import SearchIndex
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EMBEDDER = FakeEmbedder()
 EVERYTHING = Filter()
+SQLITE = Path(search_index.__file__).parent
 
 
 @pytest.fixture
@@ -94,11 +99,11 @@ def a_trajectory(**values: Any) -> RecordedTrajectory:
     return replace(trajectory, **values)
 
 
-def put(writing: Writing, *experiences: Experience) -> None:
-    if writing.vectors_made_by() is None:
-        writing.use_vectors(EMBEDDER.vectors)
+def put(writing: Transaction, *experiences: Experience) -> None:
+    if writing.vectors.made_by() is None:
+        writing.vectors.use(EMBEDDER.vectors)
     for experience in experiences:
-        writing.put_experience(
+        writing.experiences.put(
             experience, EMBEDDER.passages([experience.lesson])[0], indexed_text(experience)
         )
 
@@ -110,7 +115,7 @@ def keep(store: Store, *experiences: Experience) -> None:
 
 def nearest(store: Store, text: str, wanted: Filter = EVERYTHING, depth: int = 100) -> list[str]:
     with store.reading() as reading:
-        found = reading.nearest(EMBEDDER.query(text), depth=depth, wanted=wanted)
+        found = reading.vectors.nearest(EMBEDDER.query(text), depth=depth, wanted=wanted)
     return [row.id for row in found]
 
 
@@ -135,8 +140,8 @@ def no_matrix(*_: object) -> None:
 
 def matching(store: Store, text: str, wanted: Filter = EVERYTHING, depth: int = 100) -> list[str]:
     with store.reading() as reading:
-        words = [term.word for term in reading.terms(expand_for_index(text))]
-        return [row.id for row in reading.matching(words, depth=depth, wanted=wanted)]
+        words = [term.word for term in reading.words.terms(expand_for_index(text))]
+        return [row.id for row in reading.words.matching(words, depth=depth, wanted=wanted)]
 
 
 def mode(path: Path) -> int:
@@ -193,7 +198,7 @@ def test_opening_a_library_again_writes_nothing(tmp_path: Path) -> None:
     before, changed = path.read_bytes(), path.stat().st_mtime_ns
     again = SqliteStore(path)
     with again.reading() as reading:
-        assert reading.active() == 1
+        assert reading.words.count() == 1
     wal = path.with_name("library.db-wal")
     assert not wal.exists() or wal.stat().st_size == 0
     again.close()
@@ -220,8 +225,8 @@ def test_a_transaction_that_raises_leaves_nothing_of_itself(store: SqliteStore) 
     def half_of_it() -> None:
         with store.writing("test", "test") as writing:
             put(writing, edited, new)
-            writing.add_trajectory(a_trajectory(id="t_1"), "hash")
-            writing.add_revision(
+            writing.trajectories.add(a_trajectory(id="t_1"), "hash")
+            writing.history.add(
                 Revision(
                     experience_id=new.id,
                     revision=1,
@@ -232,21 +237,21 @@ def test_a_transaction_that_raises_leaves_nothing_of_itself(store: SqliteStore) 
                     at=NOW,
                 )
             )
-            writing.set_setting("colour", "red")
+            writing.settings.set("colour", "red")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         half_of_it()
     with store.reading() as reading:
-        assert reading.experiences([old.id, new.id]) == [old]
-        assert reading.trajectories(["t_1"]) == []
-        assert reading.revisions(new.id) == []
-        assert reading.setting("colour") is None
+        assert reading.experiences.get([old.id, new.id]) == [old]
+        assert reading.trajectories.get(["t_1"]) == []
+        assert reading.history.of(new.id) == []
+        assert reading.settings.get("colour") is None
     assert matching(store, "parsers gardens") == []
     assert matching(store, "compiler") == [old.id]
     assert nearest(store, "parsers") == [old.id]
     with store.reading() as reading:
-        (only,) = reading.nearest(EMBEDDER.query(old.lesson), depth=5, wanted=EVERYTHING)
+        (only,) = reading.vectors.nearest(EMBEDDER.query(old.lesson), depth=5, wanted=EVERYTHING)
     assert only.score == pytest.approx(1, abs=1e-3)
 
 
@@ -255,7 +260,7 @@ def test_after_a_transaction_that_raised_the_next_one_goes_through(store: Sqlite
         with store.writing("test", "test") as writing:
             put(writing, an_experience())
             for _ in range(2):
-                writing.add_trajectory(a_trajectory(id="t_1"), "hash")
+                writing.trajectories.add(a_trajectory(id="t_1"), "hash")
 
     with pytest.raises(apsw.ConstraintError):
         the_same_twice()
@@ -270,7 +275,7 @@ def test_a_transaction_that_read_first_may_write_though_another_writer_comes_mea
     other = SqliteStore(tmp_path / "library.db")
     mine, theirs = an_experience(), an_experience()
     with store.writing("test", "test") as writing:
-        assert writing.active() == 0
+        assert writing.words.count() == 0
         thread = threading.Thread(target=keep, args=[other, theirs])
         thread.start()
         thread.join(0.2)  # one that does not wait has written by now, and this one cannot any more
@@ -282,17 +287,17 @@ def test_a_transaction_that_read_first_may_write_though_another_writer_comes_mea
 
 def test_a_snapshot_does_not_see_what_is_written_meanwhile(store: SqliteStore) -> None:
     with store.reading() as reading:
-        assert reading.active() == 0
+        assert reading.words.count() == 0
         keep(store, an_experience())
-        assert reading.active() == 0
+        assert reading.words.count() == 0
     with store.reading() as reading:
-        assert reading.active() == 1
+        assert reading.words.count() == 1
 
 
 def test_more_snapshots_may_be_open_than_connections_are_kept(store: SqliteStore) -> None:
     def count(depth: int) -> int:
         with store.reading() as reading:
-            return reading.active() if depth == 0 else count(depth - 1)
+            return reading.words.count() if depth == 0 else count(depth - 1)
 
     keep(store, an_experience())
     assert count(10) == 1
@@ -337,7 +342,7 @@ def test_a_domain_keeps_its_whole_path_and_what_lies_below(
     expected = {experience.id for experience in wanted}
     assert set(listed(store, "lesson", Filter(domain=domain))) == expected
     with store.reading() as reading:
-        assert set(reading.experience_ids(Filter(domain=domain))) == expected
+        assert set(reading.experiences.ids(Filter(domain=domain))) == expected
 
 
 @LISTS
@@ -369,13 +374,13 @@ def test_only_active_experiences_are_listed_and_restored_ones_come_back(
     gone, stays = an_experience(), an_experience()
     keep(store, gone, stays)
     with store.writing("test", "test") as writing:
-        writing.put_experience(replace(gone, status=status, revision=2), None, None)
+        writing.experiences.put(replace(gone, status=status, revision=2), None, None)
     assert listed(store, "lesson") == [stays.id]
     with store.reading() as reading:
-        assert reading.active() == 1
-        assert [term.documents for term in reading.terms("lesson")] == [1]
+        assert reading.words.count() == 1
+        assert [term.documents for term in reading.words.terms("lesson")] == [1]
     with store.writing("test", "test") as writing:
-        writing.put_experience(replace(gone, revision=3), None, indexed_text(gone))
+        writing.experiences.put(replace(gone, revision=3), None, indexed_text(gone))
     assert set(listed(store, "lesson")) == {gone.id, stays.id}
 
 
@@ -401,7 +406,7 @@ def test_vectors_that_are_kept_move_to_a_new_level_and_zone(store: SqliteStore) 
     keep(store, experience)
     moved = replace(experience, level=Level.PRINCIPLE, zone=Zone.WARNING, revision=2)
     with store.writing("test", "test") as writing:
-        writing.put_experience(moved, None, indexed_text(moved))
+        writing.experiences.put(moved, None, indexed_text(moved))
     there = Filter(levels=frozenset({Level.PRINCIPLE}), zones=frozenset({Zone.WARNING}))
     assert nearest(store, "lesson", there) == [experience.id]
     assert nearest(store, "lesson", Filter(zones=frozenset({Zone.GOLDEN}))) == []
@@ -413,16 +418,16 @@ def test_an_experience_counts_with_its_best_chunk(store: SqliteStore, kind: Any)
     long = an_experience("walk feed brush the-dog parse the date carefully water all old plants")
     short = an_experience("parse the time")
     with store.writing("test", "test") as writing:
-        writing.use_vectors(chunked.vectors)
+        writing.vectors.use(chunked.vectors)
         for experience in (long, short):
-            writing.put_experience(
+            writing.experiences.put(
                 experience, chunked.passages([experience.lesson])[0], indexed_text(experience)
             )
     with store.reading() as reading, kind():
-        found = reading.nearest(
+        found = reading.vectors.nearest(
             chunked.query("parse the date carefully"), depth=10, wanted=EVERYTHING
         )
-        assert len(reading.vectors([long.id])[long.id]) == 3
+        assert len(reading.vectors.of([long.id])[long.id]) == 3
     assert [row.id for row in found] == [long.id, short.id]
     assert found[0].score == pytest.approx(1, abs=1e-3)
 
@@ -464,7 +469,9 @@ def test_a_transaction_finds_its_own_writes_as_deep_as_asked_for_each_level(
     with store.writing("test", "test") as writing, vec0_alone():
         put(writing, *(an_experience(level=level) for level in Level for _ in range(2)))
         for depth in (1, 2):
-            found = writing.nearest(EMBEDDER.query("lesson"), depth=depth, wanted=EVERYTHING)
+            found = writing.vectors.nearest(
+                EMBEDDER.query("lesson"), depth=depth, wanted=EVERYTHING
+            )
             assert sorted(row.level for row in found) == sorted(list(Level) * depth)
 
 
@@ -478,22 +485,22 @@ def test_a_switch_that_was_taken_back_hides_nothing_that_comes_later(store: Sqli
     ):
         for _ in range(5):
             apply_step(writing, "switch", 0, [first])
-        assert writing.nearest(EMBEDDER.query("date"), depth=5, wanted=EVERYTHING)
+        assert writing.vectors.nearest(EMBEDDER.query("date"), depth=5, wanted=EVERYTHING)
         raise ZeroDivisionError
     keep(store, later)
     assert set(by_vec0(store, "walk the dog")) == {first.id, later.id}
 
 
-def apply_step(writing: Writing, step: str, number: int, held: list[Experience]) -> None:
+def apply_step(writing: Transaction, step: str, number: int, held: list[Experience]) -> None:
     text = f"{WORDS[number % len(WORDS)]} the {WORDS[number // 10 % len(WORDS)]} {number}"
     if step == "switch":
-        writing.begin_staging(EMBEDDER.vectors)
-        for known in writing.experiences(writing.experience_ids(EVERYTHING)):
-            writing.stage(
+        writing.reindexing.begin(EMBEDDER.vectors)
+        for known in writing.experiences.get(writing.experiences.ids(EVERYTHING)):
+            writing.reindexing.put(
                 EMBEDDER.vectors,
                 [(known, EMBEDDER.passages([known.lesson])[0], indexed_text(known))],
             )
-        writing.switch(EMBEDDER.vectors)
+        writing.reindexing.switch(EMBEDDER.vectors)
     elif step == "add" or not held:
         new = an_experience(text, level=list(Level)[number % 3], domain=f"d{number % 4}")
         put(writing, new)
@@ -508,14 +515,14 @@ def apply_step(writing: Writing, step: str, number: int, held: list[Experience])
         }
         held[place] = replace(held[place], **changes[step])
         vectors = EMBEDDER.passages([text])[0] if step == "edit" else None
-        writing.put_experience(held[place], vectors, indexed_text(held[place]))
+        writing.experiences.put(held[place], vectors, indexed_text(held[place]))
 
 
-def assert_same(reading: Reading, query: bytes) -> None:
+def assert_same(reading: Transaction, query: bytes) -> None:
     for wanted in (EVERYTHING, Filter(levels=frozenset({Level.PATTERN}), domain="d1")):
-        expected = reading.nearest(query, depth=50, wanted=wanted)
+        expected = reading.vectors.nearest(query, depth=50, wanted=wanted)
         with vec0_alone():
-            found = reading.nearest(query, depth=50, wanted=wanted)
+            found = reading.vectors.nearest(query, depth=50, wanted=wanted)
         assert {row.id: row.level for row in found} == {row.id: row.level for row in expected}
         scores = {row.id: row.score for row in expected}
         assert all(row.score == pytest.approx(scores[row.id], abs=1e-3) for row in found)
@@ -543,13 +550,13 @@ def test_no_text_is_query_syntax(store: SqliteStore, text: str) -> None:
     keep(store, an_experience("something unrelated", title="x"))
     assert matching(store, text) == []
     with store.reading() as reading:
-        assert reading.matching([text], depth=5, wanted=EVERYTHING) == []
+        assert reading.words.matching([text], depth=5, wanted=EVERYTHING) == []
 
 
 def test_terms_know_how_many_experiences_hold_them(store: SqliteStore) -> None:
     keep(store, an_experience("parse parsers"), an_experience("a parser"))
     with store.reading() as reading:
-        terms = reading.terms("Parsing the parser, parsing unknowns")
+        terms = reading.words.terms("Parsing the parser, parsing unknowns")
     assert [(term.word, term.documents) for term in terms] == [
         ("Parsing", 1),
         ("the", 0),
@@ -561,7 +568,7 @@ def test_terms_know_how_many_experiences_hold_them(store: SqliteStore) -> None:
 def test_a_library_without_vectors_gives_no_nearest(store: SqliteStore) -> None:
     assert nearest(store, "anything") == []
     with store.writing("test", "test") as writing:
-        writing.put_experience(an_experience(), (), indexed_text(an_experience()))
+        writing.experiences.put(an_experience(), (), indexed_text(an_experience()))
     assert nearest(store, "anything") == []
     assert len(matching(store, "lesson")) == 1
 
@@ -569,8 +576,8 @@ def test_a_library_without_vectors_gives_no_nearest(store: SqliteStore) -> None:
 def test_a_text_without_a_known_token_is_found_by_its_words_alone(store: SqliteStore) -> None:
     silent = an_experience("lesson")
     with store.writing("test", "test") as writing:
-        writing.use_vectors(EMBEDDER.vectors)
-        writing.put_experience(
+        writing.vectors.use(EMBEDDER.vectors)
+        writing.experiences.put(
             silent, [bytes(4 * EMBEDDER.vectors.dimension)], indexed_text(silent)
         )
     assert nearest(store, "lesson") == []
@@ -618,10 +625,10 @@ def test_a_trajectory_is_read_as_it_was_written(
 ) -> None:
     trajectory = replace(trajectory, **body)
     with kept_store.writing("test", "test") as writing:
-        writing.add_trajectory(trajectory, "hash")
+        writing.trajectories.add(trajectory, "hash")
     with kept_store.reading() as reading:
-        assert reading.trajectories([trajectory.id]) == [trajectory]
-        assert reading.trajectory_by_key(trajectory.key) == (trajectory.id, "hash")
+        assert reading.trajectories.get([trajectory.id]) == [trajectory]
+        assert reading.trajectories.by_key(trajectory.key) == (trajectory.id, "hash")
 
 
 SNAPSHOTS: dict[str, st.SearchStrategy[Any]] = {
@@ -654,8 +661,8 @@ def test_an_experience_is_read_as_it_was_written(
 ) -> None:
     keep(kept_store, experience)
     with kept_store.reading() as reading:
-        assert reading.experiences([experience.id]) == [experience]
-        assert reading.identical(experience.fingerprint) is not None
+        assert reading.experiences.get([experience.id]) == [experience]
+        assert reading.experiences.identical(experience.fingerprint) is not None
 
 
 @given(st.none() | st.builds(Snapshot, **SNAPSHOTS), st.builds(Snapshot, **SNAPSHOTS), MAYBE, MAYBE)
@@ -680,9 +687,9 @@ def test_a_revision_is_read_as_it_was_written(
     )
     with kept_store.writing("test", "test") as writing:
         put(writing, experience)
-        writing.add_revision(revision)
+        writing.history.add(revision)
     with kept_store.reading() as reading:
-        assert reading.revisions(experience.id) == [revision]
+        assert reading.history.of(experience.id) == [revision]
 
 
 def test_a_long_transcript_takes_little_room(tmp_path: Path) -> None:
@@ -690,9 +697,9 @@ def test_a_long_transcript_takes_little_room(tmp_path: Path) -> None:
     store = SqliteStore(path)
     trajectory = a_trajectory(transcript="the same line of a log, again and again\n" * 100_000)
     with store.writing("test", "test") as writing:
-        writing.add_trajectory(trajectory, "hash")
+        writing.trajectories.add(trajectory, "hash")
     with store.reading() as reading:
-        assert reading.trajectories([trajectory.id]) == [trajectory]
+        assert reading.trajectories.get([trajectory.id]) == [trajectory]
     store.close()
     assert path.stat().st_size < 500_000 < len(trajectory.transcript or "")
 
@@ -710,11 +717,11 @@ def test_a_retrieval_keeps_its_hits_by_rank_and_counts_them_as_served(store: Sql
         credits=(0, 0),
     )
     with store.writing("test", "test") as writing:
-        writing.add_retrieval(retrieval)
+        writing.retrievals.add(retrieval)
     with store.reading() as reading:
-        assert reading.retrieval("r_1") == retrieval
-        assert [found.served for found in reading.experiences([one.id, other.id])] == [1, 1]
-        assert reading.retrieval("r_2") is None
+        assert reading.retrievals.get("r_1") == retrieval
+        assert [found.served for found in reading.experiences.get([one.id, other.id])] == [1, 1]
+        assert reading.retrievals.get("r_2") is None
 
 
 def test_ids_that_are_not_here_are_left_out_and_the_others_keep_their_order(
@@ -723,12 +730,12 @@ def test_ids_that_are_not_here_are_left_out_and_the_others_keep_their_order(
     one, other = an_experience(), an_experience()
     keep(store, one, other)
     with store.reading() as reading:
-        standings = reading.standings([other.id, "e_nobody", one.id])
+        standings = reading.experiences.standings([other.id, "e_nobody", one.id])
         assert [standing.id for standing in standings] == [other.id, one.id]
-        found = reading.experiences([other.id, "e_nobody", one.id])
+        found = reading.experiences.get([other.id, "e_nobody", one.id])
         assert [experience.id for experience in found] == [other.id, one.id]
-        assert reading.experience_ids(EVERYTHING, limit=1) == [other.id]
-        assert reading.experience_ids(EVERYTHING, statuses={Status.RETIRED}) == []
+        assert reading.experiences.ids(EVERYTHING, limit=1) == [other.id]
+        assert reading.experiences.ids(EVERYTHING, statuses={Status.RETIRED}) == []
 
 
 # Copies, switches, closing
@@ -748,14 +755,14 @@ def test_a_switch_takes_no_vectors_that_were_staged_for_another_embedder(tmp_pat
     one, other = (Vectors(embedder=name, version="1", dimension=3) for name in ("one", "other"))
     store = SqliteStore(tmp_path / "library.db")
     with store.writing("test", "test") as writing:
-        writing.begin_staging(one)
+        writing.reindexing.begin(one)
     with store.writing("test", "test") as writing:
-        writing.begin_staging(other)
+        writing.reindexing.begin(other)
     with (
         pytest.raises(InputError, match="another reindex"),
         store.writing("test", "test") as writing,
     ):
-        writing.switch(one)
+        writing.reindexing.switch(one)
     store.close()
 
 
@@ -842,7 +849,7 @@ def test_what_is_held_in_memory_is_the_vectors_and_little_beside(store: SqliteSt
     keep(store, *(an_experience(domain=f"d{number}") for number in range(5)))
     with store.reading() as reading:
         held = reading.statistics().held
-        vectors = reading.vectors(reading.experience_ids(EVERYTHING))
+        vectors = reading.vectors.of(reading.experiences.ids(EVERYTHING))
     matrix = Matrix(EMBEDDER.vectors.dimension, None)
     matrix.take(
         [
@@ -859,13 +866,13 @@ def test_a_text_with_fewer_chunks_leaves_nothing_of_the_others_behind(
     chunked = FakeEmbedder(window=4)
     known = an_experience("walk feed brush the-dog parse the date carefully water all old plants")
     with store.writing("test", "test") as writing:
-        writing.use_vectors(chunked.vectors)
-        writing.put_experience(known, chunked.passages([known.lesson])[0], indexed_text(known))
+        writing.vectors.use(chunked.vectors)
+        writing.experiences.put(known, chunked.passages([known.lesson])[0], indexed_text(known))
     with store.reading() as reading:
-        first, *gone = reading.vectors([known.id])[known.id]
+        first, *gone = reading.vectors.of([known.id])[known.id]
     keep(store, replace(known, lesson="a", revision=2))
     with store.reading() as reading:
-        (vector,) = reading.vectors([known.id])[known.id]
+        (vector,) = reading.vectors.of([known.id])[known.id]
     assert vector != first
     store.back_up(tmp_path / "copy.db")
     content = (tmp_path / "copy.db").read_bytes()
@@ -873,3 +880,29 @@ def test_a_text_with_fewer_chunks_leaves_nothing_of_the_others_behind(
     assert not any(one in content for one in (first, *gone))
     assert nearest(store, "water all old plants") == [known.id]
     assert by_vec0(store, "water all old plants") == [known.id]
+
+
+def test_every_statement_is_used_and_stands_in_the_file_of_one_noun(tmp_path: Path) -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in SQLITE.glob("*.py"))
+    named = {name for name in QUERIES if f'"{name}"' in code}
+    families = ("texts_of_", "naming_", "linked_", "complete_")  # chosen by kind
+    assert {name for name in QUERIES if not name.startswith(families)} == {
+        name for name in named if not name.startswith(families)
+    }
+    (tmp_path / "one.sql").write_text("-- name: same\nSELECT 1;\n", encoding="utf-8")
+    (tmp_path / "two.sql").write_text("-- name: same\nSELECT 2;\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"two\.sql: same is there twice"):
+        named_queries(tmp_path)
+
+
+def test_every_statement_fits_the_tables(store: SqliteStore) -> None:
+    with store.writing("test", "test") as writing:
+        writing.vectors.use(EMBEDDER.vectors)
+    older = {"carried_vectors", "drop_carried", "old_vectors"}  # tables of libraries before ours
+    with contextlib.closing(sqlite_file.connect_unchanged(Path(store.name))) as connection:
+        for name in (
+            QUERIES.keys() - older - {"create_vectors", "rows_of"}
+        ):  # those have names put in
+            for statement in QUERIES[name].split(";\n"):
+                values = dict.fromkeys(re.findall(r":(\w+)", statement))
+                connection.execute(f"EXPLAIN {statement}", values)

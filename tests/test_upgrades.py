@@ -33,7 +33,7 @@ from flex_mcp.errors import FullDiskError, NewerLibraryError
 from flex_mcp.models import Status, TrajectoryState
 from flex_mcp.search.embedder import StaticEmbedder
 from flex_mcp.search.text import indexed_text
-from flex_mcp.storage.protocol import migrations
+from flex_mcp.storage.sql_files import migrations
 from flex_mcp.storage.sqlite import backups
 from flex_mcp.storage.sqlite import file as sqlite_file
 from flex_mcp.storage.sqlite.health import Health, health
@@ -279,13 +279,13 @@ def test_all_that_was_in_an_old_library_is_found_and_shown(old: Path) -> None:
             TrajectoryState.SKIPPED,
         ]
         with library.reading() as reading:
-            retrieval = reading.retrieval("r_aaaaaaaaaaaa")
+            retrieval = reading.retrievals.get("r_aaaaaaaaaaaa")
             assert retrieval is not None
             assert retrieval.served == ("e_aaaaaaaaaaaa",)
-            brief = reading.brief("b_aaaaaaaaaaaa")
+            brief = reading.briefs.get("b_aaaaaaaaaaaa")
             assert brief is not None
             assert brief.trajectory_ids == ("t_bbbbbbbbbbbb",)
-            assert [entry.json for entry in reading.entries()] == ['{"method": "m"}']
+            assert [entry.json for entry in reading.imports.entries()] == ['{"method": "m"}']
         for id_, (text, status) in LESSONS.items():
             hits = [hit.experience.id for hit in library.search(text, abstain=False).hits]
             assert (hits[:1] == [id_]) is (status == "active"), text
@@ -488,7 +488,7 @@ def test_a_kill_at_any_moment_of_a_migration_leaves_a_library_that_opens_and_who
 def test_the_version_that_a_newer_library_needs_is_named(tmp_path: Path) -> None:
     path = tmp_path / "library.db"
     with open_library(path) as library, library.reading() as reading:
-        assert reading.setting("made_by_version") == __version__
+        assert reading.settings.get("made_by_version") == __version__
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute("UPDATE meta SET value = '9.8.7' WHERE name = 'made_by_version'")
         connection.pragma("user_version", 999)
@@ -723,7 +723,7 @@ def test_a_library_of_every_version_becomes_what_a_fresh_one_is(
     store = SqliteStore(tmp_path / "old.db")
     with store.reading() as reading:
         assert reading.statistics().schema_version == len(ALL)
-        assert version == 0 or reading.setting("library_id") == "l_old"
+        assert version == 0 or reading.settings.get("library_id") == "l_old"
     store.close()
     fresh = shape(tmp_path / "fresh.db")
     assert "experiences" in fresh
@@ -742,7 +742,7 @@ def test_the_next_migration_takes_an_old_library_with_all_that_is_in_it(
     for _ in range(2):  # once only, however often it is opened
         store = SqliteStore(path)
         with store.reading() as reading:
-            assert reading.experiences([experience.id]) == [experience]
+            assert reading.experiences.get([experience.id]) == [experience]
             assert reading.statistics().schema_version == len(ALL) + 1
         store.close()
     connection = apsw.Connection(str(path))
@@ -766,5 +766,5 @@ def test_a_migration_that_fails_leaves_the_library_as_it_was(
     assert path.read_bytes() == before
     store = SqliteStore(path)
     with store.reading() as reading:
-        assert reading.experiences([experience.id]) == [experience]
+        assert reading.experiences.get([experience.id]) == [experience]
     store.close()

@@ -155,8 +155,8 @@ def _recorded(library: Library, corpus: Sequence[Mapping[str, str]]) -> dict[str
 def _words(library: Library, queries: Sequence[str]) -> list[Sequence[Scored]]:
     with library.reading() as reading:
         return [
-            reading.matching(
-                search_words(content_terms(reading.terms(query))),
+            reading.words.matching(
+                search_words(content_terms(reading.words.terms(query))),
                 depth=DEPTH,
                 wanted=Filter(),
             )

@@ -22,7 +22,7 @@ from flex_mcp.models import (
     Revision,
     Snapshot,
 )
-from flex_mcp.storage.protocol import Entry, Reading
+from flex_mcp.storage.protocol import Entry, Transaction
 from flex_mcp.validation import adapter
 
 NAME, FORMAT = "flex-mcp", 1
@@ -39,29 +39,29 @@ BATCH = 500
 def export_bundle(library: Library) -> Iterator[str]:
     """The lines of a bundle, from one snapshot."""
     with library.reading() as reading:
-        head = {name: reading.setting(name) for name in ("library_id", "flex_document")}
+        head = {name: reading.settings.get(name) for name in ("library_id", "flex_document")}
         yield _line(NAME, {"format": FORMAT} | head)
         yield from _trajectory_lines(reading)
         yield from _experience_lines(reading)
-        for retrieval_id in reading.retrieval_ids():
-            if retrieval := reading.retrieval(retrieval_id):
+        for retrieval_id in reading.retrievals.ids():
+            if retrieval := reading.retrievals.get(retrieval_id):
                 yield _line("retrieval", _plain(retrieval))
-        for entry in reading.entries():
+        for entry in reading.imports.entries():
             yield _line("entry", _plain(entry))
 
 
-def _trajectory_lines(reading: Reading) -> Iterator[str]:
-    for ids in _batches(reading.trajectory_ids()):
-        for trajectory in reading.trajectories(ids):
-            known = reading.trajectory_by_key(trajectory.key)
+def _trajectory_lines(reading: Transaction) -> Iterator[str]:
+    for ids in _batches(reading.trajectories.ids()):
+        for trajectory in reading.trajectories.get(ids):
+            known = reading.trajectories.by_key(trajectory.key)
             yield _line("trajectory", _plain(trajectory) | {"content_hash": known and known[1]})
 
 
-def _experience_lines(reading: Reading) -> Iterator[str]:
-    for ids in _batches(reading.experience_ids(Filter())[::-1]):
-        for experience in reading.experiences(ids):
+def _experience_lines(reading: Transaction) -> Iterator[str]:
+    for ids in _batches(reading.experiences.ids(Filter())[::-1]):
+        for experience in reading.experiences.get(ids):
             yield _line("experience", _plain(experience))
-            for revision in reading.revisions(experience.id):
+            for revision in reading.history.of(experience.id):
                 yield _line("revision", _plain(revision))
 
 

@@ -200,10 +200,10 @@ def export_flex(library: Library, now: datetime) -> str:
 
 def _exported(library: Library, now: datetime) -> str:
     with library.reading() as reading:
-        entries = reading.entries()
-        document: dict[str, Any] = json.loads(reading.setting("flex_document") or "{}")
-        ids = reading.experience_ids(Filter(), statuses=[Status.ACTIVE])
-        active = {one.id: one for one in reading.experiences(list(reversed(ids)))}
+        entries = reading.imports.entries()
+        document: dict[str, Any] = json.loads(reading.settings.get("flex_document") or "{}")
+        ids = reading.experiences.ids(Filter(), statuses=[Status.ACTIVE])
+        active = {one.id: one for one in reading.experiences.get(list(reversed(ids)))}
     zones: dict[str, list[dict[str, Any]]] = {str(zone): [] for zone in Zone}
     for entry in entries:
         if rebuilt := _rebuilt(entry, active):

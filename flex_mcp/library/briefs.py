@@ -29,7 +29,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.safety.redaction import Redactor
 from flex_mcp.search.embedder_choice import Embedders
-from flex_mcp.storage.protocol import Reading, Store, Writing
+from flex_mcp.storage.protocol import Store, Transaction
 from flex_mcp.validation import adapter
 
 
@@ -45,13 +45,13 @@ class NewBrief:
     claim: timedelta = timedelta(minutes=30)
 
 
-def known_trajectories(reading: Reading, ids: Sequence[str]) -> list[RecordedTrajectory]:
+def known_trajectories(reading: Transaction, ids: Sequence[str]) -> list[RecordedTrajectory]:
     """The trajectories of these ids.
 
     Raises:
         NotFoundError: one of them is not here.
     """
-    found = reading.trajectories(ids)
+    found = reading.trajectories.get(ids)
     if missing := sorted(set(ids) - {trajectory.id for trajectory in found}):
         raise NotFoundError(
             f"there is no trajectory {', '.join(missing)}: record_trajectory gives ids"
@@ -59,12 +59,12 @@ def known_trajectories(reading: Reading, ids: Sequence[str]) -> list[RecordedTra
     return found
 
 
-def claimable(reading: Reading, wanted: Wanted, now: datetime) -> list[RecordedTrajectory]:
+def claimable(reading: Transaction, wanted: Wanted, now: datetime) -> list[RecordedTrajectory]:
     """See `Library.claimable`."""
     if wanted.ids is None:
-        return reading.trajectories(_pending(reading, wanted, now))
+        return reading.trajectories.get(_pending(reading, wanted, now))
     found = known_trajectories(reading, list(dict.fromkeys(wanted.ids)))
-    claims = reading.claimed(wanted.ids, now)
+    claims = {one.trajectory_id: one.brief_id for one in reading.briefs.claims(now, wanted.ids)}
     free = [one for one in found if one.state is not TrajectoryState.DISTILLED]
     free = [one for one in free if one.id not in claims]
     if not free:
@@ -81,8 +81,8 @@ def claimable(reading: Reading, wanted: Wanted, now: datetime) -> list[RecordedT
     return sorted(free, key=lambda one: order[one.id])[: wanted.limit]
 
 
-def _taken(reading: Reading, brief_id: str | None) -> str:
-    brief = reading.brief(brief_id) if brief_id else None
+def _taken(reading: Transaction, brief_id: str | None) -> str:
+    brief = reading.briefs.get(brief_id) if brief_id else None
     if brief is None:
         return "is distilled, its lessons are in the library"
     if brief.road is Road.ASSISTANT:
@@ -90,34 +90,34 @@ def _taken(reading: Reading, brief_id: str | None) -> str:
     return f"is in work ({brief.id}, claimed until {brief.expires_at:%Y-%m-%d %H:%M} UTC)"
 
 
-def _pending(reading: Reading, wanted: Wanted, now: datetime) -> list[str]:
+def _pending(reading: Transaction, wanted: Wanted, now: datetime) -> list[str]:
     limit, skip = wanted.limit, wanted.skip
-    oldest = reading.pending(now, limit=limit, skip=skip)
+    oldest = reading.trajectories.pending(now, limit=limit, skip=skip)
     if not oldest:
         return []
-    chosen = reading.pending(now, limit=limit, like=oldest[0], skip=skip)
+    chosen = reading.trajectories.pending(now, limit=limit, like=oldest[0], skip=skip)
     chosen += [] if wanted.alike else [id_ for id_ in oldest if id_ not in chosen]
     return chosen[:limit]
 
 
-def opened(writing: Writing, brief: Brief) -> Brief | None:
+def opened(writing: Transaction, brief: Brief) -> Brief | None:
     """See `Briefs.open`."""
     states = {one.state for one in known_trajectories(writing, brief.trajectory_ids)}
-    claimed = writing.claimed(brief.trajectory_ids, brief.created_at)
+    claimed = writing.briefs.claims(brief.created_at, brief.trajectory_ids)
     if claimed or TrajectoryState.DISTILLED in states:
         return None
-    writing.add_brief(brief)
+    writing.briefs.add(brief)
     return brief
 
 
-def open_for(reading: Reading, brief_id: str, answer_hash: str) -> Brief:
+def open_for(reading: Transaction, brief_id: str, answer_hash: str) -> Brief:
     """The brief, if this answer may still be given to it, or was given before.
 
     Raises:
         NotFoundError: there is no such brief.
         InputError: it was answered differently, or its trajectories were distilled meanwhile.
     """
-    brief = reading.brief(brief_id)
+    brief = reading.briefs.get(brief_id)
     if brief is None:
         raise NotFoundError(f"there is no brief {brief_id!r}: distill gives one")
     if brief.answer_hash is not None:
@@ -129,7 +129,7 @@ def open_for(reading: Reading, brief_id: str, answer_hash: str) -> Brief:
         return brief
     taken = [
         one.id
-        for one in reading.trajectories(brief.trajectory_ids)
+        for one in reading.trajectories.get(brief.trajectory_ids)
         if one.state is TrajectoryState.DISTILLED
     ]
     if taken:
@@ -140,11 +140,14 @@ def open_for(reading: Reading, brief_id: str, answer_hash: str) -> Brief:
     return brief
 
 
-def close(writing: Writing, brief: Brief, answer_hash: str, decisions: Sequence[Decision]) -> None:
+def close(
+    writing: Transaction, brief: Brief, answer_hash: str, decisions: Sequence[Decision]
+) -> None:
     """End a brief: its trajectories are distilled, or skipped where nothing was to be learnt."""
     state = TrajectoryState.DISTILLED if decisions else TrajectoryState.SKIPPED
-    writing.set_state(brief.trajectory_ids, state)
-    writing.close_brief(brief.id, answer_hash, decisions)
+    writing.trajectories.set_state(brief.trajectory_ids, state)
+    writing.briefs.close(brief.id, answer_hash, decisions)
+    writing.conversations.clear(brief.id)
 
 
 def without_new(decisions: Sequence[Decision]) -> list[Decision]:
@@ -153,7 +156,7 @@ def without_new(decisions: Sequence[Decision]) -> list[Decision]:
     return [replace(one, experience_id=None) if one.decision in new else one for one in decisions]
 
 
-def check_unchanged(reading: Reading, placement: Placement) -> None:
+def check_unchanged(reading: Transaction, placement: Placement) -> None:
     """Find out whether the experiences that a placement changes are still as they were shown.
 
     Raises:
@@ -162,7 +165,7 @@ def check_unchanged(reading: Reading, placement: Placement) -> None:
     named = {one.into for one in placement.lessons if one.into} | placement.narrowed.keys()
     changed = [
         one.id
-        for one in reading.experiences(sorted(named))
+        for one in reading.experiences.get(sorted(named))
         if placement.seen.get(one.id, one.fingerprint) != one.fingerprint
     ]
     if changed:
@@ -240,10 +243,10 @@ def prepare_answer(
     )
 
 
-def _place_all(writing: Writing, brief: Brief, given: PreparedAnswer) -> list[Decision]:
+def _place_all(writing: Transaction, brief: Brief, given: PreparedAnswer) -> list[Decision]:
     seen = given.placement.seen
     check_unchanged(writing, given.placement)
-    found = writing.trajectories(brief.trajectory_ids)
+    found = writing.trajectories.get(brief.trajectory_ids)
     decisions = place(writing, given.lessons, found, origin=given.origin, now=given.now, seen=seen)
     for change in given.narrowed:
         curating.narrowed(writing, change, seen)
@@ -261,7 +264,7 @@ class Briefs:
     def __init__(
         self,
         store: Store,
-        writing: Callable[[str, str], AbstractContextManager[Writing]],
+        writing: Callable[[str, str], AbstractContextManager[Transaction]],
         embedders: Embedders,
         now: Callable[[], datetime],
         redactor: Redactor,
@@ -285,7 +288,7 @@ class Briefs:
     def remaining(self) -> int:
         """How many trajectories are pending and not claimed by a brief."""
         with self._store.reading() as reading:
-            return reading.count_pending(self._now())
+            return len(reading.trajectories.pending(self._now()))
 
     def now(self) -> datetime:
         """The library's time, by which claims end."""
@@ -294,7 +297,10 @@ class Briefs:
     def in_work(self, road: Road | None = None) -> tuple[int, datetime | None]:
         """How many pending trajectories open briefs (of one road) claim now, and until when."""
         with self._store.reading() as reading:
-            return reading.claims(road, self._now())
+            claims = reading.briefs.claims(self._now())
+        of_road = [one for one in claims if road in {None, one.road}]
+        claimed = {one.trajectory_id for one in of_road}
+        return len(claimed), max((one.until for one in of_road), default=None)
 
     def check_embedder(self) -> None:
         """Find out whether lessons can be placed.
@@ -303,7 +309,7 @@ class Briefs:
             EmbedderError: as in `search`.
         """
         with self._store.reading() as reading:
-            made_by = reading.vectors_made_by()
+            made_by = reading.vectors.made_by()
         self._embedders.serving(made_by)
 
     def open(self, question: NewBrief, *, client: str = "python") -> Brief | None:
@@ -354,7 +360,7 @@ class Briefs:
             brief = open_for(writing, brief_id, answer_hash)
             if brief.answer_hash is not None:
                 return list(brief.decisions)
-            found = writing.trajectories(brief.trajectory_ids)
+            found = writing.trajectories.get(brief.trajectory_ids)
             decisions = place(writing, prepared, found, origin=origin, now=self._now())
             if any_accepted(decisions) or not lessons:
                 close(writing, brief, answer_hash, decisions)

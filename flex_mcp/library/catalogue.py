@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from flex_mcp.models import Changes, Experience, Moment, Place
-from flex_mcp.storage.protocol import EPOCH, Reading, Store
+from flex_mcp.storage.protocol import EPOCH, Store, Transaction
 
 MANY = 1_000  # changes at once that are not looked at one by one
 
@@ -21,24 +21,24 @@ class Catalogue:
         nothing: no experience comes twice, and none is left out.
         """
         with self._store.reading() as reading:
-            return reading.experiences(reading.newest(after, limit))
+            return reading.experiences.get(reading.experiences.newest(after, limit))
 
     def experience_ids(self, start: str, limit: int) -> list[str]:
         """The first ids of active experiences that begin so."""
-        return self._read(lambda reading: reading.experience_ids_from(start, limit))
+        return self._read(lambda reading: reading.complete("experience_ids", start, limit))
 
     def trajectory_ids(self, start: str, limit: int) -> list[str]:
         """The first ids of trajectories that begin so."""
-        return self._read(lambda reading: reading.trajectory_ids_from(start, limit))
+        return self._read(lambda reading: reading.complete("trajectory_ids", start, limit))
 
     def domains(self, start: str, limit: int) -> list[str]:
         """The first domains of active experiences that begin so."""
-        return self._read(lambda reading: reading.domains_from(start, limit))
+        return self._read(lambda reading: reading.complete("domains", start, limit))
 
     def approved(self) -> list[Experience]:
         """The active golden experiences whose text is still the one that was approved."""
         with self._store.reading() as reading:
-            return reading.experiences(reading.approved())
+            return reading.experiences.get(reading.experiences.approved())
 
     def last_change(self) -> Moment:
         """The moment of the last change."""
@@ -51,13 +51,13 @@ class Catalogue:
             last = _last(reading)
             if last.epoch != since.epoch or last.number <= since.number:
                 return Changes(last, (), whole=last == since)
-            found = reading.changes(since.number, MANY + 1)
+            found = reading.history.since(since.number, MANY + 1)
         return Changes(last, found[:MANY], whole=len(found) <= MANY)
 
-    def _read(self, read: Callable[[Reading], list[str]]) -> list[str]:
+    def _read(self, read: Callable[[Transaction], list[str]]) -> list[str]:
         with self._store.reading() as reading:
             return read(reading)
 
 
-def _last(reading: Reading) -> Moment:
-    return Moment(reading.setting(EPOCH), reading.last_change())
+def _last(reading: Transaction) -> Moment:
+    return Moment(reading.settings.get(EPOCH), reading.history.number())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from flex_mcp.errors import InputError
@@ -9,7 +10,7 @@ from flex_mcp.library.briefs import open_for
 from flex_mcp.models import Brief
 from flex_mcp.models.briefs import Reply, Turn
 from flex_mcp.safety.redaction import Redactor
-from flex_mcp.storage.protocol import Store, Writing
+from flex_mcp.storage.protocol import Store, Transaction
 
 
 class ConversationLog:
@@ -18,7 +19,7 @@ class ConversationLog:
     def __init__(
         self,
         store: Store,
-        writing: Callable[[str, str], AbstractContextManager[Writing]],
+        writing: Callable[[str, str], AbstractContextManager[Transaction]],
         now: Callable[[], datetime],
         redactor: Redactor,
         client: str = "python",
@@ -33,13 +34,13 @@ class ConversationLog:
         """The same, in the name of a client."""
         return ConversationLog(self._store, self._transaction, self._now, self._redactor, client)
 
-    def _writing(self, verb: str) -> AbstractContextManager[Writing]:
+    def _writing(self, verb: str) -> AbstractContextManager[Transaction]:
         return self._transaction(verb, self._client)
 
     def of(self, brief_id: str) -> tuple[Brief | None, list[Turn]]:
         """A brief and its turns in order; a brief that has ended has none."""
         with self._store.reading() as reading:
-            return reading.brief(brief_id), reading.turns(brief_id)
+            return reading.briefs.get(brief_id), reading.conversations.turns(brief_id)
 
     def put(self, turn: Turn) -> Turn:
         """Keep a question; where one was put in its place meanwhile, that one is returned.
@@ -49,50 +50,59 @@ class ConversationLog:
         """
         with self._writing("ask") as writing:
             open_for(writing, turn.brief_id, "")
-            writing.put_turn(turn)
-            for kept in writing.turns(turn.brief_id):
-                if kept.place == turn.place:
-                    return kept
+            if kept := _kept(writing, turn):
+                return kept
+            writing.conversations.put(turn)
+            if kept := _kept(writing, turn):
+                return kept
         raise InputError(f"{turn.brief_id} has ended meanwhile: call distill again")
 
     def reply(self, turn: Turn, reply: Reply) -> None:
         """Keep a reply; the first one of a turn stays."""
         reply = self._redactor.value(reply)  # a client's model may know more than it was asked
         with self._writing("reply") as writing:
-            writing.put_reply(turn, reply)
+            if kept := _kept(writing, turn):
+                writing.conversations.put(replace(kept, reply=reply, batch=None))
 
     def claim(self, brief_id: str, lasting: timedelta) -> None:
         """Keep the trajectories of an open brief claimed from now on for so long."""
         with self._writing("claim") as writing:
-            writing.claim_until(brief_id, self._now() + lasting)
+            writing.briefs.extend(brief_id, self._now() + lasting)
 
     def take_over(self, brief: Brief, lasting: timedelta) -> bool:
         """Claim an open brief as it was seen; False where another process was faster."""
         with self._writing("claim") as writing:
-            now = writing.brief(brief.id)
+            now = writing.briefs.get(brief.id)
             if now is None or now.answer_hash is not None or now.expires_at != brief.expires_at:
                 return False
-            writing.claim_until(brief.id, self._now() + lasting)
+            writing.briefs.extend(brief.id, self._now() + lasting)
             return True
 
     def release(self, brief_id: str) -> None:
         """Give up: the trajectories of the brief are free at once."""
         with self._writing("release") as writing:
-            writing.claim_until(brief_id, self._now())
-            writing.clear_turns(brief_id)
+            writing.briefs.extend(brief_id, self._now())
+            writing.conversations.clear(brief_id)
 
     def cost(self, brief_id: str) -> tuple[int | None, str | None]:
         """The tokens of a brief so far and the model that spoke last; None where nobody counts."""
         with self._store.reading() as reading:
-            return reading.cost(brief_id)
+            return reading.conversations.cost(brief_id)
 
     def batch(self, turns: Sequence[Turn], batch: str | None) -> None:
         """Say which message batch carries these turns; None: none any more."""
         with self._writing("batch") as writing:
             for turn in turns:
-                writing.put_batch(turn, batch)
+                if kept := _kept(writing, turn):
+                    writing.conversations.put(replace(kept, batch=batch))
 
     def batches(self) -> Mapping[str, Sequence[str]]:
         """The message batches under way, each with the briefs whose questions it carries."""
         with self._store.reading() as reading:
-            return reading.batches(self._now())
+            return reading.conversations.batches(self._now())
+
+
+def _kept(reading: Transaction, turn: Turn) -> Turn | None:
+    """A turn as it is kept by now; None once its brief has ended."""
+    turns = reading.conversations.turns(turn.brief_id)
+    return next((one for one in turns if one.place == turn.place), None)

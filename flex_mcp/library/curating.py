@@ -30,7 +30,7 @@ from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.search.text import indexed_text
-from flex_mcp.storage.protocol import IndexedText, Reading, Store, Writing
+from flex_mcp.storage.protocol import IndexedText, Store, Transaction
 
 EDITABLE = ("zone", "level", "title", "when", "lesson", "examples", "domain", "tags", "priority")
 
@@ -174,9 +174,9 @@ def prepare(
         EmbedderError: its text changes and the embedder cannot be used.
     """
     with store.reading() as reading:
-        made_by = reading.vectors_made_by()
+        made_by = reading.vectors.made_by()
         before = one(reading, experience_id)
-        history = reading.revisions(experience_id)
+        history = reading.history.of(experience_id)
     if change.seen is not None and change.seen != before.revision:
         raise InputError(f"{before.id} was changed since it was shown: look at it again")
     after, _ = curated(snapshot_of(before), change.action, change.fields, history)
@@ -202,7 +202,7 @@ def _held(action: Curation, after: Snapshot, history: Sequence[Revision]) -> str
 
 
 def question(
-    reading: Reading, experience_id: str, action: Curation, fields: Fields
+    reading: Transaction, experience_id: str, action: Curation, fields: Fields
 ) -> Experience | None:
     """What a change would serve although it is held back, as it would be; None where it does not.
 
@@ -212,7 +212,7 @@ def question(
         NotFoundError: there is no such experience.
         InputError: the action does not go with its status or with the fields.
     """
-    now, history = one(reading, experience_id), reading.revisions(experience_id)
+    now, history = one(reading, experience_id), reading.history.of(experience_id)
     before = snapshot_of(now)
     after, kind = curated(before, action, fields, history)
     if action is Curation.EDIT:
@@ -222,13 +222,13 @@ def question(
     return None
 
 
-def one(reading: Reading, experience_id: str) -> Experience:
+def one(reading: Transaction, experience_id: str) -> Experience:
     """The experience of this id.
 
     Raises:
         NotFoundError: there is none.
     """
-    found = reading.experiences([experience_id])
+    found = reading.experiences.get([experience_id])
     if not found:
         raise NotFoundError(f"there is no experience {experience_id!r}: a search gives ids")
     return found[0]
@@ -243,7 +243,7 @@ def _reason(prepared: PreparedChange, history: Sequence[Revision]) -> str:
     return f"revert of {change.fields.revision or history[-1].revision}: {change.reason}"
 
 
-def changed(writing: Writing, prepared: PreparedChange) -> tuple[Experience, Revision]:
+def changed(writing: Transaction, prepared: PreparedChange) -> tuple[Experience, Revision]:
     """Store the change of an experience as it was seen, and its revision.
 
     Raises:
@@ -255,20 +255,20 @@ def changed(writing: Writing, prepared: PreparedChange) -> tuple[Experience, Rev
     before = one(writing, seen.id)
     if before.revision != seen.revision:
         raise InputError(f"{seen.id} was changed by another just now: look at it again")
-    history = writing.revisions(seen.id)
+    history = writing.history.of(seen.id)
     after, kind = curated(snapshot_of(before), change.action, change.fields, history)
     if prepared.held:
         after = replace(after, status=Status.QUARANTINED)
     number = before.revision + 1
     now = replace(before, **values_of(after, Snapshot), revision=number, updated_at=change.now)
-    writing.put_experience(now, prepared.vectors, prepared.text)
+    writing.experiences.put(now, prepared.vectors, prepared.text)
     revision = revision_of(kind, before, now, change.actor, _reason(prepared, history))
     revision = replace(revision, origin=change.origin)
-    writing.add_revision(revision)
+    writing.history.add(revision)
     return now, revision
 
 
-def narrowed(writing: Writing, prepared: PreparedChange, seen: Mapping[str, str]) -> None:
+def narrowed(writing: Transaction, prepared: PreparedChange, seen: Mapping[str, str]) -> None:
     """Store the narrower `when` of an experience that stays beside a new lesson.
 
     Raises:

@@ -15,7 +15,7 @@ from flex_mcp.library.lineage import Lineage
 from flex_mcp.library.placing import snapshot_of
 from flex_mcp.models import clean_domain
 from flex_mcp.models.forgetting import Affected, Choice, Cleaned, Kind
-from flex_mcp.storage.protocol import Reading, Store, Writing
+from flex_mcp.storage.protocol import Store, Transaction
 
 TITLES = 20  # shown of each kind
 
@@ -41,11 +41,11 @@ class Forgotten:
         return self.cleaned.unfinished is None
 
 
-def planned(reading: Reading, choice: Choice, *, keep_shared: bool) -> Plan:
+def planned(reading: Transaction, choice: Choice, *, keep_shared: bool) -> Plan:
     """See `Library.forgettable`."""
     affected = _affected(reading, _chosen(reading, choice), keep_shared=keep_shared)
-    tasks = reading.trajectories(sorted(affected.trajectories)[:TITLES])
-    titles = reading.experiences(sorted(affected.experiences | affected.shared)[:TITLES])
+    tasks = reading.trajectories.get(sorted(affected.trajectories)[:TITLES])
+    titles = reading.experiences.get(sorted(affected.experiences | affected.shared)[:TITLES])
     return Plan(
         affected=affected,
         tasks=tuple((one.id, one.task) for one in tasks),
@@ -53,7 +53,7 @@ def planned(reading: Reading, choice: Choice, *, keep_shared: bool) -> Plan:
     )
 
 
-def _chosen(reading: Reading, choice: Choice) -> Affected:
+def _chosen(reading: Transaction, choice: Choice) -> Affected:
     """What the choice itself names."""
     if choice.ids:
         return _named(reading, choice.ids)
@@ -75,18 +75,18 @@ def _chosen(reading: Reading, choice: Choice) -> Affected:
     )
 
 
-def _fitting(reading: Reading, kind: Kind, choice: Choice) -> Iterator[str]:
-    return (one.owner for one in reading.held(kind) if lineage.fits(one, kind, choice))
+def _fitting(reading: Transaction, kind: Kind, choice: Choice) -> Iterator[str]:
+    return (one.owner for one in reading.forgetting.texts(kind) if lineage.fits(one, kind, choice))
 
 
-def _named(reading: Reading, ids: tuple[str, ...]) -> Affected:
+def _named(reading: Transaction, ids: tuple[str, ...]) -> Affected:
     """The trajectories and experiences of these ids.
 
     Raises:
         NotFoundError: one of them is not here.
     """
-    trajectories = frozenset(one.id for one in reading.trajectories(ids))
-    experiences = frozenset(one.id for one in reading.experiences(ids))
+    trajectories = frozenset(one.id for one in reading.trajectories.get(ids))
+    experiences = frozenset(one.id for one in reading.experiences.get(ids))
     if missing := sorted(set(ids) - trajectories - experiences):
         raise NotFoundError(
             f"there is no trajectory and no experience {', '.join(missing)}: "
@@ -96,20 +96,24 @@ def _named(reading: Reading, ids: tuple[str, ...]) -> Affected:
     return Affected(trajectories=trajectories, experiences=experiences)
 
 
-def _affected(reading: Reading, chosen: Affected, *, keep_shared: bool) -> Affected:
+def _affected(reading: Transaction, chosen: Affected, *, keep_shared: bool) -> Affected:
     """All that goes with what was chosen, and what stays without its history."""
     gone = chosen.trajectories
-    narrowed = reading.linked(Kind.EXPERIENCE, gone)
+    narrowed = reading.forgetting.linked(Kind.EXPERIENCE, gone)
     tied = _naming(reading, gone) | narrowed
-    histories = {id_: reading.revisions(id_) for id_ in tied}
-    by_tie = lineage.by_lineage(reading.experiences(sorted(tied)), histories, gone, narrowed)
+    histories = {id_: reading.history.of(id_) for id_ in tied}
+    by_tie = lineage.by_lineage(reading.experiences.get(sorted(tied)), histories, gone, narrowed)
     shared = (by_tie[Lineage.SHARED] | chosen.shared) - chosen.experiences
     experiences = chosen.experiences | by_tie[Lineage.STEMS]
     kept = shared if keep_shared else frozenset[str]()
     experiences |= shared - kept
     ids = gone | experiences
-    retrievals = chosen.retrievals | reading.linked(Kind.RETRIEVAL, gone)
-    briefs = chosen.briefs | reading.linked(Kind.BRIEF, gone) | reading.naming(Kind.BRIEF, ids)
+    retrievals = chosen.retrievals | reading.forgetting.linked(Kind.RETRIEVAL, gone)
+    briefs = (
+        chosen.briefs
+        | reading.forgetting.linked(Kind.BRIEF, gone)
+        | reading.forgetting.naming(Kind.BRIEF, ids)
+    )
     return replace(
         chosen,
         experiences=experiences,
@@ -117,14 +121,18 @@ def _affected(reading: Reading, chosen: Affected, *, keep_shared: bool) -> Affec
         cleaned=frozenset((kept | _naming(reading, ids)) - experiences),
         retrievals=frozenset(retrievals),
         briefs=frozenset(briefs),
-        entries=chosen.entries | reading.linked(Kind.ENTRY, experiences),
+        entries=chosen.entries | reading.forgetting.linked(Kind.ENTRY, experiences),
     )
 
 
-def _naming(reading: Reading, ids: frozenset[str]) -> set[str]:
+def _naming(reading: Transaction, ids: frozenset[str]) -> set[str]:
     """The experiences in whose row or history one of these ids stands."""
-    evidenced = set(reading.evidenced_by(sorted(ids)))
-    return evidenced | reading.naming(Kind.EXPERIENCE, ids) | reading.naming(Kind.HISTORY, ids)
+    evidenced = set(reading.experiences.evidenced_by(sorted(ids)))
+    return (
+        evidenced
+        | reading.forgetting.naming(Kind.EXPERIENCE, ids)
+        | reading.forgetting.naming(Kind.HISTORY, ids)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +140,7 @@ class Job:
     """Forgetting with all that it needs: `say` hears of waiting."""
 
     store: Store
-    writing: Callable[[], AbstractContextManager[Writing]]
+    writing: Callable[[], AbstractContextManager[Transaction]]
     now: datetime
     actor: str
     patience: float
@@ -158,18 +166,18 @@ class Job:
             left = _chosen(reading, choice)
         return sorted((left.ids | left.shared) - affected.cleaned)
 
-    def _forget(self, writing: Writing, affected: Affected) -> None:
-        approved = set(writing.approved()) & affected.cleaned
-        writing.forget(affected)
-        for one in writing.experiences(sorted(affected.cleaned)):
+    def _forget(self, writing: Transaction, affected: Affected) -> None:
+        approved = set(writing.experiences.approved()) & affected.cleaned
+        writing.forgetting.forget(affected)
+        for one in writing.experiences.get(sorted(affected.cleaned)):
             now = lineage.cleaned(one, affected.ids, self.now)
-            writing.put_experience(now, None, None)
-            writing.add_revision(
+            writing.experiences.put(now, None, None)
+            writing.history.add(
                 lineage.beginning(
                     now, snapshot_of(now), approved=one.id in approved, actor=self.actor
                 )
             )
-            writing.forget_history(one.id, now.revision)
+            writing.history.drop(one.id, now.revision)
 
     def finished(self) -> Cleaned:
         """See `Library.finish_forgetting`."""

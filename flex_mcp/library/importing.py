@@ -26,7 +26,7 @@ from flex_mcp.safety.redaction import Redactor
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.search.text import indexed_text
-from flex_mcp.storage.protocol import Entry, EntryPart, IndexedText, Reading, Store, Writing
+from flex_mcp.storage.protocol import Entry, EntryPart, IndexedText, Store, Transaction
 
 Indexes = tuple[Sequence[bytes], IndexedText]  # the vectors of a lesson, one a chunk, and its text
 BATCH = 64
@@ -92,7 +92,7 @@ class Into:
 
     store: Store
     embedders: Embedders
-    writing: Callable[[], AbstractContextManager[Writing]]
+    writing: Callable[[], AbstractContextManager[Transaction]]
     now: datetime
     progress: Callable[[int, int], None]
     redactor: Redactor
@@ -106,11 +106,11 @@ class Into:
         return {key: why for key, why in found.items() if why is not None}
 
     def embed(
-        self, wanted: Callable[[Reading], dict[str, Snapshot]]
+        self, wanted: Callable[[Transaction], dict[str, Snapshot]]
     ) -> tuple[Embedder | None, dict[str, Indexes]]:
         """What finds the lessons that the library lacks, by the keys that `wanted` gives them."""
         with self.store.reading() as reading:
-            made_by, lessons = reading.vectors_made_by(), wanted(reading)
+            made_by, lessons = reading.vectors.made_by(), wanted(reading)
         embedder, _ = self.embedders.serving(made_by)
         indexes: dict[str, Indexes] = {}
         for batch in _batches(list(lessons.items())):
@@ -133,8 +133,8 @@ def import_entries(
     (entries, beside), redacted = into.redactor.clean((entries, Bundle(document=document)))
     parts = {part.identity: part.snapshot for entry in entries for part in entry.parts}
 
-    def lacking(reading: Reading) -> dict[str, Snapshot]:
-        return {id_: part for id_, part in parts.items() if reading.part(id_) is None}
+    def lacking(reading: Transaction) -> dict[str, Snapshot]:
+        return {id_: part for id_, part in parts.items() if reading.imports.made_of(id_) is None}
 
     embedder, indexes = into.embed(lacking)
     why = into.screen(parts)
@@ -149,7 +149,7 @@ def import_entries(
             for part in entry.parts:
                 if part.identity in made:
                     continue  # two entries of a file may share a rule
-                known = writing.part(part.identity)
+                known = writing.imports.made_of(part.identity)
                 if known is None:
                     known = _add(
                         writing,
@@ -165,14 +165,14 @@ def import_entries(
             kept = [
                 EntryPart(part.kind, part.identity, made[part.identity]) for part in entry.parts
             ]
-            writing.add_entry(Entry(entry.identity, entry.zone, entry.json, tuple(kept)))
+            writing.imports.add(Entry(entry.identity, entry.zone, entry.json, tuple(kept)))
     return imported
 
 
-def _keep_document(writing: Writing, document: str | None) -> None:
+def _keep_document(writing: Transaction, document: str | None) -> None:
     """What a FLEX file holds beside its entries: the first one stays."""
-    if document is not None and writing.setting("flex_document") is None:
-        writing.set_setting("flex_document", document)
+    if document is not None and writing.settings.get("flex_document") is None:
+        writing.settings.set("flex_document", document)
 
 
 class Beginning(NamedTuple):
@@ -190,7 +190,7 @@ class Beginning(NamedTuple):
 
 
 def _add(
-    writing: Writing,
+    writing: Transaction,
     part: NewPart,
     indexes: Indexes | None,
     history: Beginning,
@@ -206,8 +206,8 @@ def _add(
         created_at=history.now,
         updated_at=history.now,
     )
-    writing.put_experience(experience, *(indexes or ((), indexed_text(experience))))
-    writing.add_revision(
+    writing.experiences.put(experience, *(indexes or ((), indexed_text(experience))))
+    writing.history.add(
         revision_of(RevisionKind.ADD, None, experience, history.actor, history.reason)
     )
     return experience.id
@@ -218,8 +218,8 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
     bundle, redacted = _clean(bundle, into.redactor)
     lessons: dict[str, Snapshot] = {one.id: one for one in bundle.experiences}
 
-    def lacking(reading: Reading) -> dict[str, Snapshot]:
-        here = {found.id for found in reading.experiences(list(lessons))}
+    def lacking(reading: Transaction) -> dict[str, Snapshot]:
+        here = {found.id for found in reading.experiences.get(list(lessons))}
         return {id_: one for id_, one in lessons.items() if id_ not in here}
 
     embedder, indexes = into.embed(lacking)
@@ -238,10 +238,10 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
             _hold_back(writing, active[id_], why[id_], into.now)
             imported.held += 1
         for retrieval in bundle.retrievals:
-            if writing.retrieval(retrieval.id) is None:
-                writing.restore_retrieval(retrieval)
+            if writing.retrievals.get(retrieval.id) is None:
+                writing.retrievals.restore(retrieval)
         for entry in bundle.entries:
-            writing.add_entry(entry)
+            writing.imports.add(entry)
         _keep_document(writing, bundle.document)
     return imported
 
@@ -260,9 +260,9 @@ def _hashed(trajectory: RecordedTrajectory) -> tuple[RecordedTrajectory, str]:
     return replace(trajectory, key=key), hashed
 
 
-def _add_revisions(writing: Writing, revisions: Sequence[Revision], into: Into) -> None:
+def _add_revisions(writing: Transaction, revisions: Sequence[Revision], into: Into) -> None:
     for revision in revisions:
-        writing.add_revision(revision if into.trust else _elsewhere(revision))
+        writing.history.add(revision if into.trust else _elsewhere(revision))
 
 
 def _elsewhere(revision: Revision) -> Revision:
@@ -273,41 +273,41 @@ def _elsewhere(revision: Revision) -> Revision:
     return replace(revision, kind=RevisionKind.RESTORE, reason=reason)
 
 
-def _hold_back(writing: Writing, one: Experience, why: str, now: datetime) -> None:
-    last = max(one.revision, *(each.revision for each in writing.revisions(one.id)), 1)
+def _hold_back(writing: Transaction, one: Experience, why: str, now: datetime) -> None:
+    last = max(one.revision, *(each.revision for each in writing.history.of(one.id)), 1)
     after = replace(one, status=Status.QUARANTINED, revision=last + 1, updated_at=now)
-    writing.put_experience(after, None, None)
-    writing.add_revision(
+    writing.experiences.put(after, None, None)
+    writing.history.add(
         revision_of(RevisionKind.QUARANTINE, one, after, "import", quarantine_reason(why))
     )
 
 
 def _add_experiences(
-    writing: Writing,
+    writing: Transaction,
     bundle: Bundle,
     indexes: Mapping[str, Indexes],
     imported: Imported,
 ) -> set[str]:
     """Add those that are not here; returns those that are."""
-    here = {found.id for found in writing.experiences([one.id for one in bundle.experiences])}
+    here = {found.id for found in writing.experiences.get([one.id for one in bundle.experiences])}
     for experience in bundle.experiences:
         if experience.id not in here:
             made = indexes.get(experience.id) or ((), indexed_text(experience))  # it went meanwhile
-            writing.put_experience(experience, *made)
+            writing.experiences.put(experience, *made)
             imported.count(experience)
     imported.already = len(here)
     return here
 
 
-def _add_trajectories(writing: Writing, bundle: Bundle) -> int:
+def _add_trajectories(writing: Transaction, bundle: Bundle) -> int:
     ids = [trajectory.id for trajectory, _ in bundle.trajectories]
-    here = {found.id for found in writing.trajectories(ids)}
+    here = {found.id for found in writing.trajectories.get(ids)}
     added = 0
     for trajectory, hashed in bundle.trajectories:
         if trajectory.id in here:
             continue
-        taken = writing.trajectory_by_key(trajectory.key)  # it keeps its id: evidence names it
+        taken = writing.trajectories.by_key(trajectory.key)  # it keeps its id: evidence names it
         key = f"{trajectory.key} of {trajectory.id}" if taken else trajectory.key
-        writing.add_trajectory(replace(trajectory, key=key), hashed)
+        writing.trajectories.add(replace(trajectory, key=key), hashed)
         added += 1
     return added

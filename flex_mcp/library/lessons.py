@@ -21,7 +21,7 @@ from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.search.text import indexed_text
-from flex_mcp.storage.protocol import Store, Writing
+from flex_mcp.storage.protocol import Store, Transaction
 from flex_mcp.validation import checked
 
 RawLesson = Lesson | Mapping[str, object]
@@ -46,7 +46,7 @@ def prepare(
         return PreparedLessons((), None)
     try:
         with store.reading() as reading:
-            made_by = reading.vectors_made_by()
+            made_by = reading.vectors.made_by()
         embedder, _ = embedders.serving(made_by)
     except EmbedderError as error:
         return PreparedLessons([error] * len(lessons), None)
@@ -91,7 +91,7 @@ def _snapshot(lesson: Lesson) -> Snapshot:
 
 
 def place(
-    writing: Writing,
+    writing: Transaction,
     prepared: PreparedLessons,
     trajectories: Sequence[RecordedTrajectory],
     *,
@@ -129,15 +129,15 @@ def _told(decision: Decision, redacted: int) -> Decision:
     return replace(decision, reason=f"{decision.reason}; {said}" if decision.reason else said)
 
 
-def name_embedder(writing: Writing, embedder: Embedder) -> None:
+def name_embedder(writing: Transaction, embedder: Embedder) -> None:
     """Before new vectors go in: they must be of the library's own kind.
 
     Raises:
         EmbedderError: a reindex ended since they were made.
     """
-    made_by = writing.vectors_made_by()
+    made_by = writing.vectors.made_by()
     if made_by is None:
-        writing.use_vectors(embedder.vectors)
+        writing.vectors.use(embedder.vectors)
     elif made_by != embedder.vectors:
         raise EmbedderError("this library was reindexed a moment ago: try again")
 

@@ -53,7 +53,7 @@ from flex_mcp.search.baseline import BACKGROUND, KeptBaseline
 from flex_mcp.search.candidates import Search
 from flex_mcp.search.embedder_choice import Embedders, LoadEmbedder, Switching
 from flex_mcp.search.search import Searcher
-from flex_mcp.storage.protocol import BACKUPS, Reading, Store, Writing
+from flex_mcp.storage.protocol import BACKUPS, Store, Transaction
 from flex_mcp.validation import check_encodable
 
 if TYPE_CHECKING:
@@ -125,12 +125,12 @@ class Library:
         self._log.close()
         self._store.close()
 
-    def reading(self) -> AbstractContextManager[Reading]:
+    def reading(self) -> AbstractContextManager[Transaction]:
         """One snapshot of everything, for exports."""
         return self._store.reading()
 
     @contextmanager
-    def _writing(self, verb: str, client: str) -> Generator[Writing]:
+    def _writing(self, verb: str, client: str) -> Generator[Transaction]:
         """A transaction, logged as this client's, who did this.
 
         It takes the waiting retrievals along, and so knows the ids just served.
@@ -262,25 +262,27 @@ class Library:
     def get(self, ids: Sequence[str]) -> list[Experience]:
         """Those of the experiences that are here, in that order."""
         with self._store.reading() as reading:
-            return reading.experiences(ids)
+            return reading.experiences.get(ids)
 
     def whole(self, ids: Sequence[str]) -> list[WholeExperience]:
         """Those that are here with their history and how well they are founded, in that order."""
         with self._store.reading() as reading:
             return [
-                WholeExperience(one, reading.revisions(one.id), reading.independent(one.evidence))
-                for one in reading.experiences(ids)
+                WholeExperience(
+                    one, reading.history.of(one.id), reading.trajectories.independent(one.evidence)
+                )
+                for one in reading.experiences.get(ids)
             ]
 
     def history(self, experience_id: str) -> list[Revision]:
         """All revisions of an experience, oldest first."""
         with self._store.reading() as reading:
-            return reading.revisions(experience_id)
+            return reading.history.of(experience_id)
 
     def trajectories(self, ids: Sequence[str]) -> list[RecordedTrajectory]:
         """Those of the trajectories that are here, in that order."""
         with self._store.reading() as reading:
-            return reading.trajectories(ids)
+            return reading.trajectories.get(ids)
 
     def experiences(
         self,
@@ -294,8 +296,8 @@ class Library:
         """Experiences, newest first; no statuses means all."""
         with self._store.reading() as reading:
             wanted = _filter(levels, zones, domain)
-            return reading.experiences(
-                reading.experience_ids(wanted, statuses=statuses, limit=limit)
+            return reading.experiences.get(
+                reading.experiences.ids(wanted, statuses=statuses, limit=limit)
             )
 
     def statistics(self) -> Statistics:
@@ -306,7 +308,7 @@ class Library:
     def last_revisions(self, limit: int) -> list[Revision]:
         """The last changes of the library, newest first."""
         with self._store.reading() as reading:
-            return reading.last_revisions(limit)
+            return reading.history.last(limit)
 
     def last_writes(self, limit: int, about: str | None = None) -> list[Write]:
         """Who wrote last, newest first; `about` keeps those that name this id.
@@ -315,8 +317,8 @@ class Library:
             NotFoundError: no write names it, and the library holds nothing of that id.
         """
         with self._store.reading() as reading:
-            found = reading.last_writes(limit, about)
-            if about is not None and not found and not reading.holds(about):
+            found = reading.log.last(limit, about)
+            if about is not None and not found and not reading.log.knows(about):
                 raise NotFoundError(
                     f"there is nothing here with the id {about!r}: a search, `flex-mcp list` and "
                     "`flex-mcp log` give ids"
@@ -326,7 +328,7 @@ class Library:
     def long_writes(self, limit: int, about: str) -> list[Write]:
         """Those that touched more than they name, and so may have touched this id unsaid."""
         with self._store.reading() as reading:
-            return reading.long_writes(limit, about)
+            return reading.log.unnamed(limit, about)
 
     # Recording
 
@@ -352,7 +354,7 @@ class Library:
         prepared = self._prepared(lessons)
         with self._writing("record", client) as writing:
             id_, is_new = recording.keep(writing, new)
-            found = writing.trajectories([id_])
+            found = writing.trajectories.get([id_])
             origin = Origin(
                 kind="distilled",
                 by=client,
@@ -361,10 +363,10 @@ class Library:
             )
             decisions = place(writing, prepared, found, origin=origin, now=self._now())
             if any_accepted(decisions):
-                writing.set_state([id_], TrajectoryState.DISTILLED)
-            state = writing.trajectories([id_])[0].state
+                writing.trajectories.set_state([id_], TrajectoryState.DISTILLED)
+            state = writing.trajectories.get([id_])[0].state
             placed = [one.experience_id for one in decisions if one.experience_id]
-            made = writing.experiences([*{*placed, *writing.evidenced_by([id_])}])
+            made = writing.experiences.get([*{*placed, *writing.experiences.evidenced_by([id_])}])
         return Recorded(
             trajectory_id=id_,
             new=is_new,
@@ -544,8 +546,8 @@ class Library:
         self._log.flush()
         made = self._store.back_up(None if path is None else Path(path).expanduser().absolute())
         with suppress(LibraryError), self._writing("backup", client) as writing:
-            known = json.loads(writing.setting(BACKUPS) or "[]")
-            writing.set_setting(BACKUPS, json.dumps([*known, str(made)][-REMEMBERED:]))
+            known = json.loads(writing.settings.get(BACKUPS) or "[]")
+            writing.settings.set(BACKUPS, json.dumps([*known, str(made)][-REMEMBERED:]))
         return made
 
     def clean(self, value: T) -> tuple[T, int]:
@@ -628,7 +630,7 @@ class Library:
             EmbedderError: the model cannot be loaded or fetched.
         """
         with self._store.reading() as reading:
-            embedder = self._embedders.target(reading.vectors_made_by(), name)
+            embedder = self._embedders.target(reading.vectors.made_by(), name)
         vectors = embedder_choice.reindex(self._store, embedder, client, progress)
         self._searcher.calibrate(embedder)
         self._write_waiting()
@@ -642,13 +644,13 @@ class Waiting(NamedTuple):
     measured: KeptBaseline | None = None
 
 
-def _write_aside(writing: Writing, waiting: Waiting, redactor: Redactor) -> None:
+def _write_aside(writing: Transaction, waiting: Waiting, redactor: Redactor) -> None:
     for client, retrievals in groupby(waiting.retrievals, lambda retrieval: retrieval.client):
         for retrieval in retrievals:
-            writing.add_retrieval(redactor.value(retrieval))  # here: no search waits for it
-        writing.sign("search", client)
+            writing.retrievals.add(redactor.value(retrieval))  # here: no search waits for it
+        writing.log.sign("search", client)
     if waiting.measured:
-        writing.set_setting(BACKGROUND, waiting.measured.as_json())
+        writing.settings.set(BACKGROUND, waiting.measured.as_json())
 
 
 def _filter(

@@ -35,7 +35,7 @@ from flex_mcp.models import (
 from flex_mcp.search import duplicates, ranking
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.text import expand_for_index, indexed_text
-from flex_mcp.storage.protocol import IndexedText, Writing
+from flex_mcp.storage.protocol import IndexedText, Transaction
 
 if TYPE_CHECKING:
     from flex_mcp.safety.screening import Screened
@@ -74,7 +74,7 @@ class Placing:
     `rewritten` those with another text.
     """
 
-    writing: Writing
+    writing: Transaction
     embedder: Embedder | None
     origin: Origin
     now: datetime
@@ -108,8 +108,8 @@ class Placing:
 
     def _hold_back(self, proposal: Proposal) -> Decision:
         """Keep it by itself and unserved, whatever it asks for; it changes nothing else."""
-        if copy := self.writing.identical(_snapshot(proposal).fingerprint):
-            known = self.writing.experiences([copy])[0]
+        if copy := self.writing.experiences.identical(_snapshot(proposal).fingerprint):
+            known = self.writing.experiences.get([copy])[0]
             return self._discard(_without_reason(proposal), known, "identical text")
         added = self._insert(proposal)
         lesson = proposal.lesson
@@ -124,7 +124,7 @@ class Placing:
     def _target(self, lesson: Lesson) -> Experience:
         if lesson.into is None:
             raise InputError(f"{lesson.action} needs `into`: the id of an experience")
-        found = self.writing.experiences([lesson.into])
+        found = self.writing.experiences.get([lesson.into])
         if not found:
             raise InputError(
                 f"there is no experience {lesson.into!r}: a brief or a search gives ids"
@@ -147,23 +147,23 @@ class Placing:
         wanted = Filter(
             levels=frozenset({proposal.lesson.level}), zones=frozenset({proposal.lesson.zone})
         )
-        rows = self.writing.nearest(proposal.vectors[0], depth=CANDIDATES, wanted=wanted)
+        rows = self.writing.vectors.nearest(proposal.vectors[0], depth=CANDIDATES, wanted=wanted)
         near = {row.id: row.score for row in rows if row.score >= self.embedder.related}
         return [
             Candidate(id=found.id, title=found.title, score=round(near[found.id], 3))
-            for found in self.writing.experiences(list(near))
+            for found in self.writing.experiences.get(list(near))
         ]
 
     def _twin(self, proposal: Proposal, near: Sequence[Candidate]) -> tuple[Experience, str] | None:
         """The experience that says the same, and how that is known."""
         new = _snapshot(proposal)
-        if copy := self.writing.identical(new.fingerprint):
-            return self.writing.experiences([copy])[0], "identical text"
+        if copy := self.writing.experiences.identical(new.fingerprint):
+            return self.writing.experiences.get([copy])[0], "identical text"
         if earlier := self._earlier(proposal, new.fingerprint):
             return earlier, "the same trajectory gave it before"
         if proposal.lesson.action is None and self.embedder:
             for candidate in near:
-                other = self.writing.experiences([candidate.id])[0]
+                other = self.writing.experiences.get([candidate.id])[0]
                 close = candidate.score >= self.embedder.near_duplicate
                 if close and duplicates.same_claim(new.text, other.text):
                     return other, f"near-identical text (cosine {candidate.score:.2f})"
@@ -171,10 +171,10 @@ class Placing:
 
     def _earlier(self, proposal: Proposal, fingerprint: str) -> Experience | None:
         """The experience that once had this text from the same trajectories, edited since."""
-        for id_ in self.writing.evidenced_by(proposal.evidence):
-            texts = {revision.after.fingerprint for revision in self.writing.revisions(id_)}
+        for id_ in self.writing.experiences.evidenced_by(proposal.evidence):
+            texts = {revision.after.fingerprint for revision in self.writing.history.of(id_)}
             if fingerprint in texts:
-                return self.writing.experiences([id_])[0]
+                return self.writing.experiences.get([id_])[0]
         return None
 
     def _add(self, proposal: Proposal, near: Sequence[Candidate]) -> Decision:
@@ -192,16 +192,16 @@ class Placing:
         """Which of the near ones to look at first; nothing where the caller wants it added."""
         if proposal.lesson.action is not None or not near:
             return None
-        function = self.writing.stems(expand_for_index(ranking.function_words()))
+        function = self.writing.words.stems(expand_for_index(ranking.function_words()))
         new = self._stems(_snapshot(proposal)) - function
-        for other in self.writing.experiences([candidate.id for candidate in near]):
+        for other in self.writing.experiences.get([candidate.id for candidate in near]):
             if duplicates.restates(new, self._stems(other) - function):
                 return f"{other.id} seems to give the same advice: if it does, merge the two"
         return None
 
     def _stems(self, lesson: Snapshot) -> frozenset[str]:
         """Of what it says; its `when` says where it was learned."""
-        return self.writing.stems(expand_for_index(f"{lesson.title}\n{lesson.lesson}"))
+        return self.writing.words.stems(expand_for_index(f"{lesson.title}\n{lesson.lesson}"))
 
     def _insert(self, proposal: Proposal) -> Experience:
         snapshot = _snapshot(proposal)
@@ -213,7 +213,7 @@ class Placing:
             created_at=self.now,
             updated_at=self.now,
         )
-        self.writing.put_experience(
+        self.writing.experiences.put(
             added, proposal.vectors or (), indexed_text(added, proposal.text)
         )
         self._revise(RevisionKind.ADD, None, added, proposal)
@@ -271,7 +271,7 @@ class Placing:
     ) -> None:
         after = replace(after, revision=before.revision + 1, updated_at=self.now)
         rewritten = _words(after) != _words(before)
-        self.writing.put_experience(
+        self.writing.experiences.put(
             after,
             (proposal.vectors or ()) if after.text != before.text else None,
             indexed_text(after, proposal.text) if rewritten else None,
@@ -290,7 +290,7 @@ class Placing:
         reason = (
             reason or (proposal.held and quarantine_reason(proposal.held)) or proposal.lesson.reason
         )
-        self.writing.add_revision(
+        self.writing.history.add(
             replace(
                 revision_of(kind, before, after, self.origin.by, reason),
                 trajectory_id=proposal.evidence[0] if proposal.evidence else None,

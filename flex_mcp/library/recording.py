@@ -18,7 +18,7 @@ from flex_mcp.models import (
     values_of,
 )
 from flex_mcp.safety.redaction import Redactor, spread_private
-from flex_mcp.storage.protocol import Writing
+from flex_mcp.storage.protocol import Transaction
 from flex_mcp.validation import checked
 
 
@@ -82,30 +82,30 @@ def content_hash(trajectory: Trajectory) -> str:
     )
 
 
-def keep(writing: Writing, new: NewTrajectory) -> tuple[str, bool]:
+def keep(writing: Transaction, new: NewTrajectory) -> tuple[str, bool]:
     """The id under which the library has it, and whether it is new; counts its outcome.
 
     Raises:
         InputError: its key is taken by another content, or a retrieval is not known.
     """
     trajectory = new.trajectory
-    known = writing.trajectory_by_key(trajectory.key)
+    known = writing.trajectories.by_key(trajectory.key)
     if known and known[1] != new.content_hash:
         raise InputError(
             f"the key {trajectory.key.removeprefix('key:')!r} is taken by {known[0]}, "
             "whose content differs: use another key, or leave it out"
         )
     if known is None:
-        writing.add_trajectory(trajectory, new.content_hash)
+        writing.trajectories.add(trajectory, new.content_hash)
     id_ = known[0] if known else trajectory.id
-    writing.link_retrievals(id_, trajectory.retrieval_ids)
+    writing.trajectories.link(id_, trajectory.retrieval_ids)
     for retrieval_id in trajectory.retrieval_ids:
         credit(writing, retrieval_id, trajectory.outcome)
     return id_, known is None
 
 
 def credit(
-    writing: Writing,
+    writing: Transaction,
     retrieval_id: str,
     outcome: Outcome,
     helpful: Sequence[str] = (),
@@ -116,11 +116,11 @@ def credit(
     Raises:
         InputError: the retrieval is not known, or did not serve what is named.
     """
-    retrieval = writing.retrieval(retrieval_id)
+    retrieval = writing.retrievals.get(retrieval_id)
     if retrieval is None:
         raise NotFoundError(
             f"there is no retrieval {retrieval_id!r} (one that was cut off is not kept): "
             "name that of a search_experience answer, or none"
         )
     counted = credited(retrieval, outcome, helpful, harmful)
-    return writing.set_outcome(retrieval_id, outcome, counted)
+    return writing.retrievals.set_outcome(retrieval_id, outcome, counted)

@@ -11,7 +11,7 @@ from flex_mcp.search import relevance
 from flex_mcp.search.candidates import Search, candidates, features_of
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.relevance import Baseline, Features
-from flex_mcp.storage.protocol import Reading
+from flex_mcp.storage.protocol import Transaction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,10 +58,10 @@ class KeptBaseline:
         return json.dumps([self.maker, self.experiences, *self.background, rows])
 
 
-def kept(reading: Reading, embedder: Embedder) -> KeptBaseline | None:
+def kept(reading: Transaction, embedder: Embedder) -> KeptBaseline | None:
     """The one in the file, unless another embedder or version made it, or it is damaged."""
     try:
-        return _kept(reading.setting(BACKGROUND) or '[""]', embedder)
+        return _kept(reading.settings.get(BACKGROUND) or '[""]', embedder)
     except (ValueError, TypeError, LookupError):
         return None  # it is measured anew
 
@@ -91,7 +91,7 @@ def generic(embedder: Embedder, last: KeptBaseline | None) -> "NDArray[np.float3
 
 
 def measure(
-    reading: Reading, embedder: Embedder, generic: "NDArray[np.float32]"
+    reading: Transaction, embedder: Embedder, generic: "NDArray[np.float32]"
 ) -> KeptBaseline | None:
     """Search for generic queries; None where there is nothing to measure.
 
@@ -99,8 +99,8 @@ def measure(
     """
     import numpy as np
 
-    experiences = reading.active()
-    if not experiences or reading.vectors_made_by() != embedder.vectors:
+    experiences = reading.words.count()
+    if not experiences or reading.vectors.made_by() != embedder.vectors:
         return None
     queries = relevance.generic_queries()
     measured: list[Features] = []

@@ -11,7 +11,7 @@ from flex_mcp.search.ranking import Ranked
 from flex_mcp.search.relevance import Baseline, Features
 from flex_mcp.search.text import expand_for_index, learned_tokens
 from flex_mcp.search.token_match import tokens
-from flex_mcp.storage.protocol import Reading, Scored, Term
+from flex_mcp.storage.protocol import Scored, Term, Transaction
 
 NEAR_TOP = 0.75  # share of the best hit's cosine from which an outranked warning still fits
 SURE = 2  # rare words shared with the query: one may be chance
@@ -67,14 +67,14 @@ def _best_of_each(levels: Mapping[str, Level], best_first: Iterable[str], length
     return chosen
 
 
-def candidates(reading: Reading, search: Search) -> Candidates:
-    terms = ranking.content_terms(reading.terms(expand_for_index(search.text)))
+def candidates(reading: Transaction, search: Search) -> Candidates:
+    terms = ranking.content_terms(reading.words.terms(expand_for_index(search.text)))
     words = ranking.search_words(terms)
     depth, wanted = ranking.DEPTH, search.wanted
-    matching = reading.matching(words, depth=depth, wanted=wanted)
+    matching = reading.words.matching(words, depth=depth, wanted=wanted)
     nearest: Sequence[Scored] = ()
     if search.vector is not None and any(search.vector):
-        nearest = reading.nearest(search.vector, depth=depth, wanted=wanted)
+        nearest = reading.vectors.nearest(search.vector, depth=depth, wanted=wanted)
     zones = {row.id: row.zone for row in (*nearest, *matching)}
     levels = {row.id: row.level for row in (*nearest, *matching)}
     scores = ranking.fuse(nearest, matching, search.weight)
@@ -84,16 +84,20 @@ def candidates(reading: Reading, search: Search) -> Candidates:
     return Candidates(scores, zones, levels, nearest, terms)
 
 
-def _likeness(reading: Reading, text: str, ids: Sequence[str]) -> dict[str, float]:
+def _likeness(reading: Transaction, text: str, ids: Sequence[str]) -> dict[str, float]:
     """Of these experiences to a query, token by token."""
-    held = reading.tokens(ids, tokens().version)
-    lacking = reading.experiences([id_ for id_ in ids if id_ not in held])  # of an older version
+    held = reading.words.tokens(ids, tokens().version)
+    lacking = reading.experiences.get(
+        [id_ for id_ in ids if id_ not in held]
+    )  # of an older version
     held |= {experience.id: learned_tokens(experience) for experience in lacking}
     alike = tokens().likeness(ranking.ends(text), [held[id_] for id_ in ids])
     return dict(zip(ids, alike, strict=True))
 
 
-def answer(reading: Reading, search: Search, baseline: Baseline | None) -> tuple[list[Hit], float]:
+def answer(
+    reading: Transaction, search: Search, baseline: Baseline | None
+) -> tuple[list[Hit], float]:
     """The hits, most general level first, and the relevance of the whole answer."""
     found = candidates(reading, search)
     if not found.scores:
@@ -105,7 +109,7 @@ def answer(reading: Reading, search: Search, baseline: Baseline | None) -> tuple
     chosen = ranking.pick(ranked, limit=search.limit)
     if warning := _relevant_warning(reading, search, chosen, found):
         chosen = ranking.pick(ranked, limit=search.limit, reserved=warning)
-    experiences = reading.experiences([row.standing.id for row in chosen])
+    experiences = reading.experiences.get([row.standing.id for row in chosen])
     hits = [
         Hit(experience=experience, score=ranking.logistic(row.score))
         for experience, row in zip(experiences, chosen, strict=True)
@@ -113,7 +117,7 @@ def answer(reading: Reading, search: Search, baseline: Baseline | None) -> tuple
     return hits, confidence
 
 
-def _ranked(reading: Reading, search: Search, found: Candidates) -> list[Ranked]:
+def _ranked(reading: Transaction, search: Search, found: Candidates) -> list[Ranked]:
     """The best candidates, best first; near-identical ones in one."""
     choosy = search.collapse or search.prior is not None
     length = search.limit + (ranking.SPARE if choosy else 0)
@@ -130,10 +134,10 @@ def _lacking(rows: Sequence[Ranked], found: Candidates, limit: int, length: int)
     return any(have[level] < limit and there[level] > length for level in there)
 
 
-def _ordered(reading: Reading, search: Search, found: Candidates, length: int) -> list[Ranked]:
+def _ordered(reading: Transaction, search: Search, found: Candidates, length: int) -> list[Ranked]:
     rows = [
         Ranked(standing, found.scores[standing.id])
-        for standing in reading.standings(found.shortlist(length))
+        for standing in reading.experiences.standings(found.shortlist(length))
     ]
     if search.prior is not None:
         rows = [_with_prior(row, search.prior) for row in rows]
@@ -145,11 +149,11 @@ def _with_prior(row: Ranked, now: datetime) -> Ranked:
     return row._replace(score=row.score + ranking.helpfulness(row.standing, now))
 
 
-def _collapsed(reading: Reading, rows: Sequence[Ranked]) -> list[Ranked]:
+def _collapsed(reading: Transaction, rows: Sequence[Ranked]) -> list[Ranked]:
     """`rows` without those of one zone and level that say what a better one says."""
     import numpy as np  # late: it starts slowly
 
-    vectors = reading.vectors([row.standing.id for row in rows])
+    vectors = reading.vectors.of([row.standing.id for row in rows])
     known = [row.standing for row in rows if row.standing.id in vectors]
     matrix = np.frombuffer(b"".join(vectors[one.id][0] for one in known), np.float32)
     matrix = matrix.reshape(len(known), matrix.size // (len(known) or 1))  # first chunks
@@ -163,7 +167,7 @@ def _collapsed(reading: Reading, rows: Sequence[Ranked]) -> list[Ranked]:
 
 
 def _relevant_warning(
-    reading: Reading, search: Search, chosen: Sequence[Ranked], found: Candidates
+    reading: Transaction, search: Search, chosen: Sequence[Ranked], found: Candidates
 ) -> Ranked | None:
     """A warning that fits but was outranked: near the best hit, or sharing rare words.
 
@@ -175,12 +179,12 @@ def _relevant_warning(
     best = next((id_ for id_ in found.scores if found.zones[id_] is Zone.WARNING), None)
     if best is None:
         return None
-    row = Ranked(reading.standings([best])[0], found.scores[best])
+    row = Ranked(reading.experiences.standings([best])[0], found.scores[best])
     cosines = {near.id: near.score for near in found.nearest}
     top = max(cosines.values(), default=0.0)
     share = cosines.get(best, 0.0) / top if top > 0 else 0.0
-    (experience,) = reading.experiences([best])
-    _, rare = relevance.overlap(found.terms, reading.stems(searchable(experience)))
+    (experience,) = reading.experiences.get([best])
+    _, rare = relevance.overlap(found.terms, reading.words.stems(searchable(experience)))
     words_alone = search.vector is None and rare >= SURE
     if share >= NEAR_TOP or (rare >= SURE and share >= NEAR_TOP / 2) or words_alone:
         return row if search.prior is None else _with_prior(row, search.prior)
@@ -193,9 +197,9 @@ def searchable(experience: Snapshot) -> str:
 
 
 def _relevance(
-    reading: Reading, search: Search, found: Candidates, baseline: Baseline | None
+    reading: Transaction, search: Search, found: Candidates, baseline: Baseline | None
 ) -> float:
-    experiences = reading.active()
+    experiences = reading.words.count()
     share = confidence = 0.0
     if not found.nearest or baseline is None or experiences < relevance.SMALL_LIBRARY:
         share, confidence = _by_words(reading, found)
@@ -208,17 +212,19 @@ def _relevance(
     return max(relevance.relevance(measured, baseline), confidence)
 
 
-def _by_words(reading: Reading, found: Candidates) -> tuple[float, float]:
+def _by_words(reading: Transaction, found: Candidates) -> tuple[float, float]:
     """The best share of the query's words in a hit, and the relevance by rare words alone."""
     overlaps = [
-        relevance.overlap(found.terms, reading.stems(searchable(experience)))
-        for experience in reading.experiences(list(found.scores)[: relevance.SMALL_LIBRARY])
+        relevance.overlap(found.terms, reading.words.stems(searchable(experience)))
+        for experience in reading.experiences.get(list(found.scores)[: relevance.SMALL_LIBRARY])
     ]
     confidence = 0.6 if max(rare for _, rare in overlaps) >= SURE else 0.0
     return max(share for share, _ in overlaps), confidence
 
 
-def features_of(reading: Reading, search: Search, found: Candidates, experiences: int) -> Features:
-    best = reading.experiences(list(found.scores)[:1])
-    held = reading.stems(searchable(best[0])) if best else frozenset[str]()
+def features_of(
+    reading: Transaction, search: Search, found: Candidates, experiences: int
+) -> Features:
+    best = reading.experiences.get(list(found.scores)[:1])
+    held = reading.words.stems(searchable(best[0])) if best else frozenset[str]()
     return relevance.features(found.nearest, found.terms, held, search.generic, experiences)

@@ -119,10 +119,10 @@ class Switching:
         """
         check_sound(embedder)
         with self._store.reading() as reading:
-            made_by = reading.vectors_made_by()
-            ids = reading.experience_ids(Filter())
-            sample = reading.experiences(ids[:: max(len(ids) // SAMPLE, 1)][:SAMPLE])
-            kept = reading.vectors([one.id for one in sample])
+            made_by = reading.vectors.made_by()
+            ids = reading.experiences.ids(Filter())
+            sample = reading.experiences.get(ids[:: max(len(ids) // SAMPLE, 1)][:SAMPLE])
+            kept = reading.vectors.of([one.id for one in sample])
         started = time.perf_counter()
         made = embedder.passages([one.text for one in sample])
         each = (time.perf_counter() - started) / max(len(sample), 1)
@@ -137,8 +137,8 @@ class Switching:
     def stay(self, client: str = "python") -> None:
         """Forget the vectors that an unfinished reindex has put aside."""
         with self._store.writing("reindex", client) as writing:
-            if (made_by := writing.vectors_made_by()) is not None:
-                writing.begin_staging(made_by)
+            if (made_by := writing.vectors.made_by()) is not None:
+                writing.reindexing.begin(made_by)
 
 
 def check_sound(embedder: Embedder) -> None:
@@ -207,12 +207,12 @@ def reindex(
 ) -> Vectors:
     """See `Library.reindex`."""
     with store.writing(VERB, client) as writing:
-        writing.begin_staging(embedder.vectors)
+        writing.reindexing.begin(embedder.vectors)
     while True:
         _stage_all(store, embedder, client, progress)
         with store.writing(VERB, client) as writing:
-            if not writing.unembedded(1):  # nothing was written since the last look
-                writing.switch(embedder.vectors)
+            if not writing.reindexing.missing(1):  # nothing was written since the last look
+                writing.reindexing.switch(embedder.vectors)
                 return embedder.vectors
 
 
@@ -220,19 +220,19 @@ def _stage_all(
     store: Store, embedder: Embedder, client: str, progress: Callable[[int, int], None]
 ) -> None:
     with store.reading() as reading:
-        total = len(reading.experience_ids(Filter()))
+        total = len(reading.experiences.ids(Filter()))
     done: int | None = None
     last: str | None = None
     while True:
         with store.reading() as reading:
-            batch = reading.unembedded(BATCH, last)
+            batch = reading.reindexing.missing(BATCH, last)
             if done is None:
-                done = total - reading.unstaged()
+                done = total - reading.reindexing.count_missing()
         progress(min(done, total), total)
         if not batch:
             return
         vectors = embedder.passages([experience.text for experience in batch])
         texts = [indexed_text(experience) for experience in batch]
         with store.writing(VERB, client) as writing:
-            writing.stage(embedder.vectors, list(zip(batch, vectors, texts, strict=True)))
+            writing.reindexing.put(embedder.vectors, list(zip(batch, vectors, texts, strict=True)))
         done, last = done + len(batch), batch[-1].id

@@ -31,13 +31,13 @@ class Searcher:
     def search(self, question: Search) -> tuple[list[Hit], float, str | None]:
         """Hits, relevance, and a notice where words alone had to do."""
         with self._store.reading() as reading:
-            made_by, experiences = reading.vectors_made_by(), reading.active()
-            self._forget_others(reading.setting(EPOCH))
+            made_by, experiences = reading.vectors.made_by(), reading.words.count()
+            self._forget_others(reading.settings.get(EPOCH))
         embedder, notice = self._embedders.serving(made_by)
         question = _embedded(question, embedder)
         usual = self._usual(embedder, experiences)
         with self._store.reading() as reading:
-            if reading.vectors_made_by() not in {None, made_by}:
+            if reading.vectors.made_by() not in {None, made_by}:
                 question = replace(question, vector=None)  # a reindex ended between the two looks
             if usual and question.vector is not None:
                 question = replace(question, generic=usual.cosines(question.vector))
@@ -62,11 +62,11 @@ class Searcher:
                     scores = candidates(reading, by_words(question)).scores
                 for id_, score in scores.items():
                     best[id_] = max(score, best.get(id_, score))
-            return reading.experiences(sorted(best, key=lambda id_: -best[id_])[:limit])
+            return reading.experiences.get(sorted(best, key=lambda id_: -best[id_])[:limit])
 
     def _serving(self) -> Embedder | None:
         with self._store.reading() as reading:
-            made_by = reading.vectors_made_by()
+            made_by = reading.vectors.made_by()
         return self._embedders.serving(made_by)[0]
 
     def _forget_others(self, epoch: str | None) -> None:

@@ -1,18 +1,16 @@
-"""The Store seam: what a Library asks of the place that keeps it.
+"""The Store seam: what a Library asks of the place that keeps it, noun by noun.
 
-`reading()` gives one snapshot, `writing()` one transaction: committed when the block ends, rolled
-back when it raises. Values go in and come out as `models`; ids are text everywhere. `SqliteStore`
-implements it; a test suite states the contract.
+`reading()` gives a transaction that sees one moment and changes nothing; `writing()` one that is
+committed when the block ends, rolled back when it raises. Values go in and come out as `models`;
+ids are text everywhere. `SqliteStore` implements it; a test suite states the contract.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from flex_mcp.models import (
     Brief,
@@ -34,7 +32,7 @@ from flex_mcp.models import (
     Write,
     Zone,
 )
-from flex_mcp.models.briefs import Reply, Turn
+from flex_mcp.models.briefs import Turn
 
 if TYPE_CHECKING:
     from flex_mcp.models.forgetting import (  # late: few processes forget
@@ -47,6 +45,9 @@ if TYPE_CHECKING:
 EPOCH = "epoch"  # the setting that changes when another content takes the place of all there was
 FORGETTING = "forgetting"  # the setting that says that the file is not clean yet
 BACKUPS = "backups"  # the setting that says where backups went, as JSON
+
+
+Completable = Literal["experience_ids", "trajectory_ids", "domains"]
 
 
 class Scored(NamedTuple):
@@ -92,6 +93,15 @@ class IndexedText:
     version: str
 
 
+class Claim(NamedTuple):
+    """An open brief has claimed this trajectory, until its end."""
+
+    trajectory_id: str
+    brief_id: str
+    road: Road
+    until: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class EntryPart:
     """One part of a FLEX ENTRY: `identity` hashes its original, whatever became of it since."""
@@ -111,18 +121,18 @@ class Entry:
     parts: tuple[EntryPart, ...]
 
 
-class Reading(Protocol):
-    """One snapshot."""
+class Settings(Protocol):
+    """Small values kept with the library, such as the background of the embedder."""
 
-    def vectors_made_by(self) -> Vectors | None:
-        """Which embedder made the vectors; None while there are none."""
-        ...
+    def get(self, name: str) -> str | None: ...
 
-    def setting(self, name: str) -> str | None:
-        """A small value kept in the file, such as the background of the embedder."""
-        ...
+    def set(self, name: str, value: str) -> None: ...
 
-    def experiences(self, ids: Sequence[str]) -> list[Experience]:
+
+class Experiences(Protocol):
+    """Experiences, with their evidence and their places in both indexes."""
+
+    def get(self, ids: Sequence[str]) -> list[Experience]:
         """Those of the ids that exist, in that order."""
         ...
 
@@ -130,7 +140,7 @@ class Reading(Protocol):
         """Of these experiences, in the order asked for; unknown ids are left out."""
         ...
 
-    def experience_ids(
+    def ids(
         self, wanted: Filter, *, statuses: Iterable[Status] = (), limit: int | None = None
     ) -> list[str]:
         """Newest first; no statuses means all."""
@@ -140,28 +150,8 @@ class Reading(Protocol):
         """The active experiences after a place in the order of their time, newest first."""
         ...
 
-    def experience_ids_from(self, start: str, limit: int) -> list[str]:
-        """The ids of active experiences that begin so, the first in order."""
-        ...
-
-    def trajectory_ids_from(self, start: str, limit: int) -> list[str]:
-        """The ids of trajectories that begin so, the first in order."""
-        ...
-
-    def domains_from(self, start: str, limit: int) -> list[str]:
-        """The domains of active experiences that begin so, the first in order."""
-        ...
-
     def approved(self) -> list[str]:
         """The active golden experiences whose text is still the one that was approved."""
-        ...
-
-    def last_change(self) -> int:
-        """The number of the last revision; 0 where there is none."""
-        ...
-
-    def changes(self, since: int, limit: int) -> list[Revision]:
-        """The revisions after that number, oldest first."""
         ...
 
     def evidenced_by(self, trajectory_ids: Sequence[str]) -> list[str]:
@@ -172,19 +162,55 @@ class Reading(Protocol):
         """The id of the experience whose text has this fingerprint."""
         ...
 
-    def revisions(self, experience_id: str) -> list[Revision]:
-        """Oldest first."""
+    def put(
+        self, value: Experience, vectors: Sequence[bytes] | None, text: IndexedText | None
+    ) -> None:
+        """Add or replace an experience, its evidence and its place in both indexes.
+
+        `vectors` are unit float32 vectors, one a chunk; None keeps the ones that it has. So does
+        None for `text`, unless the experience becomes active: what is not leaves the words' index.
+        """
         ...
 
-    def trajectories(self, ids: Sequence[str]) -> list[RecordedTrajectory]:
+
+class History(Protocol):
+    """The revisions of experiences."""
+
+    def of(self, experience_id: str) -> list[Revision]:
+        """Those of one, oldest first."""
+        ...
+
+    def last(self, limit: int) -> list[Revision]:
+        """Newest first."""
+        ...
+
+    def since(self, number: int, limit: int) -> list[Revision]:
+        """The revisions after that number, oldest first."""
+        ...
+
+    def number(self) -> int:
+        """The number of the last revision; 0 where there is none."""
+        ...
+
+    def add(self, value: Revision) -> None: ...
+
+    def drop(self, experience_id: str, before: int) -> None:
+        """Delete the revisions of an experience before one of them."""
+        ...
+
+
+class Trajectories(Protocol):
+    """What was recorded."""
+
+    def get(self, ids: Sequence[str]) -> list[RecordedTrajectory]:
         """Those of the ids that exist, in that order."""
         ...
 
-    def trajectory_ids(self) -> list[str]:
+    def ids(self) -> list[str]:
         """Oldest first."""
         ...
 
-    def trajectory_by_key(self, key: str) -> tuple[str, str] | None:
+    def by_key(self, key: str) -> tuple[str, str] | None:
         """Id and content hash of the trajectory with this key."""
         ...
 
@@ -202,19 +228,39 @@ class Reading(Protocol):
         """
         ...
 
-    def count_pending(self, now: datetime) -> int:
-        """How many those are."""
+    def independent(self, ids: Sequence[str]) -> int:
+        """How many of them are independent: of different tasks, or by different agents."""
         ...
 
-    def claims(self, road: Road | None, now: datetime) -> tuple[int, datetime | None]:
-        """How many pending trajectories open briefs (of one road) claim, and until when."""
+    def add(self, value: RecordedTrajectory, content_hash: str) -> None: ...
+
+    def link(self, trajectory_id: str, retrieval_ids: Sequence[str]) -> None:
+        """Say which searches a trajectory worked with."""
         ...
 
-    def claimed(self, ids: Sequence[str], now: datetime) -> dict[str, str]:
-        """Which of the trajectories are claimed now, and by which open brief."""
+    def set_state(self, ids: Sequence[str], state: TrajectoryState) -> None: ...
+
+
+class Briefs(Protocol):
+    """The questions about trajectories, each of which claims its own until it ends."""
+
+    def get(self, brief_id: str) -> Brief | None: ...
+
+    def claims(self, now: datetime, ids: Sequence[str] | None = None) -> list[Claim]:
+        """Which of the trajectories are claimed at this time; without ids, of all pending ones."""
         ...
 
-    def brief(self, brief_id: str) -> Brief | None: ...
+    def add(self, value: Brief) -> None: ...
+
+    def extend(self, brief_id: str, expires_at: datetime) -> None:
+        """Move the end of an open brief's claim."""
+        ...
+
+    def close(self, brief_id: str, answer_hash: str, decisions: Sequence[Decision]) -> None: ...
+
+
+class Conversations(Protocol):
+    """What was asked and answered about a brief."""
 
     def turns(self, brief_id: str) -> list[Turn]:
         """What was said so far about an open brief, in order; nothing once it has ended."""
@@ -231,22 +277,60 @@ class Reading(Protocol):
         """The message batches under way, each with the briefs whose questions it carries."""
         ...
 
-    def independent(self, trajectory_ids: Sequence[str]) -> int:
-        """How many of them are independent: of different tasks, or by different agents."""
+    def put(self, value: Turn) -> None:
+        """Keep a turn; the first question in its place stays, and so does the first reply."""
         ...
 
-    def retrieval(self, retrieval_id: str) -> Retrieval | None: ...
+    def clear(self, brief_id: str) -> None:
+        """Forget what was said about a brief, not what it cost."""
+        ...
 
-    def retrieval_ids(self) -> list[str]:
+
+class Retrievals(Protocol):
+    """Searches, what they served, and what came of it."""
+
+    def get(self, retrieval_id: str) -> Retrieval | None: ...
+
+    def ids(self) -> list[str]:
         """In the order of their time."""
         ...
 
-    def nearest(self, vector: bytes, *, depth: int, wanted: Filter) -> list[Scored]:
-        """The `depth` active experiences of each level nearest to a unit float32 vector, by cosine.
+    def add(self, value: Retrieval) -> None:
+        """Log a search and count its hits as served."""
+        ...
 
-        An experience in several chunks counts with its best one.
+    def restore(self, value: Retrieval) -> None:
+        """Bring in one from elsewhere with its credits; nothing is counted again."""
+        ...
+
+    def set_outcome(
+        self, retrieval_id: str, outcome: Outcome, counted: Mapping[str, int]
+    ) -> list[Counters]:
+        """Set a retrieval's outcome; `counted` says 1, 0 or -1 for what it served.
+
+        What an earlier outcome counted is taken back. Returns the counters of all it served.
         """
         ...
+
+
+class Imports(Protocol):
+    """FLEX entries as they came."""
+
+    def entries(self) -> list[Entry]:
+        """In the order of their import."""
+        ...
+
+    def made_of(self, identity: str) -> str | None:
+        """The experience that was made of this original part."""
+        ...
+
+    def add(self, entry: Entry) -> None:
+        """Keep an entry, unless one with its identity is here already."""
+        ...
+
+
+class Words(Protocol):
+    """The words' index: every active experience by the words of its text."""
 
     def matching(self, words: Sequence[str], *, depth: int, wanted: Filter) -> list[Scored]:
         """The `depth` active experiences of each level that match any word best, by BM25."""
@@ -260,45 +344,77 @@ class Reading(Protocol):
         """The stems of an expanded text's words, as in `terms`."""
         ...
 
-    def vectors(self, ids: Sequence[str]) -> dict[str, list[bytes]]:
-        """The float32 vectors of these experiences, one a chunk."""
-        ...
-
     def tokens(self, ids: Sequence[str], version: str) -> dict[str, bytes]:
         """The learned tokens of these experiences' texts, where they are kept of this version."""
         ...
 
-    def active(self) -> int:
-        """How many experiences are active."""
+    def count(self) -> int:
+        """How many experiences are in it, which are all that are active."""
         ...
 
-    def entries(self) -> list[Entry]:
-        """The FLEX entries, in the order of their import."""
+
+class VectorIndex(Protocol):
+    """The vectors of all experiences, one a chunk."""
+
+    def made_by(self) -> Vectors | None:
+        """Which embedder made the vectors; None while there are none."""
         ...
 
-    def part(self, identity: str) -> str | None:
-        """The experience that was made of this original part."""
+    def use(self, vectors: Vectors) -> None:
+        """Name the embedder of a library that has no vectors yet."""
         ...
 
-    def statistics(self) -> Statistics: ...
+    def nearest(self, vector: bytes, *, depth: int, wanted: Filter) -> list[Scored]:
+        """The `depth` active experiences of each level nearest to a unit float32 vector, by cosine.
 
-    def last_revisions(self, limit: int) -> list[Revision]:
-        """Newest first."""
+        An experience in several chunks counts with its best one.
+        """
         ...
 
-    def last_writes(self, limit: int, about: str | None = None) -> list[Write]:
-        """Who wrote last, newest first; `about` keeps those that name an id."""
+    def of(self, ids: Sequence[str]) -> dict[str, list[bytes]]:
+        """The float32 vectors of these experiences."""
         ...
 
-    def holds(self, id_: str) -> bool:
-        """Whether it is the id of an experience, trajectory, retrieval or brief."""
+
+class Reindexing(Protocol):
+    """New vectors, put aside until all are there."""
+
+    def begin(self, vectors: Vectors) -> None:
+        """Start or resume putting new vectors aside; those for another target are dropped."""
         ...
 
-    def long_writes(self, limit: int, about: str) -> list[Write]:
-        """Those that touched more than they name, and so may have touched this id unsaid."""
+    def missing(self, limit: int, after: str | None = None) -> list[Experience]:
+        """Experiences whose text has no vector put aside yet; those after one of them.
+
+        A walk through a library that asks for what follows the last one looks at each once.
+        """
         ...
 
-    def held(self, kind: "Kind") -> "Iterator[Held]":
+    def count_missing(self) -> int:
+        """How many those are."""
+        ...
+
+    def put(
+        self,
+        vectors: Vectors,
+        embedded: Sequence[tuple[Experience, Sequence[bytes], IndexedText]],
+    ) -> None:
+        """Put new vectors aside for a later switch; of those unchanged, words find anew at once.
+
+        Raises:
+            InputError: another process began putting aside for another target.
+        """
+        ...
+
+    def switch(self, vectors: Vectors) -> None:
+        """Put the new vectors in the place of the old ones."""
+        ...
+
+
+class Forgetting(Protocol):
+    """Every text that is held, what is tied to what, and deleting it."""
+
+    def texts(self, kind: "Kind") -> "Iterator[Held]":
         """All texts of a kind, decoded, with whom they belong to."""
         ...
 
@@ -314,127 +430,65 @@ class Reading(Protocol):
         """
         ...
 
-    def unembedded(self, limit: int, after: str | None = None) -> list[Experience]:
-        """Experiences whose text has no vector in the staging area yet; those after one of them.
-
-        A walk through a library that asks for what follows the last one looks at each once.
-        """
-        ...
-
-    def unstaged(self) -> int:
-        """How many experiences those are."""
+    def forget(self, affected: "Affected") -> None:
+        """Delete all that goes and mark the file as not yet clean, which `finish` makes it."""
         ...
 
 
-class Writing(Reading, Protocol):
-    """One transaction."""
+class Log(Protocol):
+    """Who wrote what, in this and earlier transactions."""
 
     def sign(self, verb: str, client: str) -> None:
         """Log what was touched since the last signature; the end signs for the rest."""
         ...
 
-    def set_setting(self, name: str, value: str) -> None: ...
-
-    def add_trajectory(self, trajectory: RecordedTrajectory, content_hash: str) -> None: ...
-
-    def link_retrievals(self, trajectory_id: str, retrieval_ids: Sequence[str]) -> None:
-        """Say which searches a trajectory worked with."""
+    def last(self, limit: int, about: str | None = None) -> list[Write]:
+        """Who wrote last, newest first; `about` keeps those that name an id."""
         ...
 
-    def set_state(self, ids: Sequence[str], state: TrajectoryState) -> None: ...
-
-    def use_vectors(self, vectors: Vectors) -> None:
-        """Name the embedder of a library that has no vectors yet."""
+    def unnamed(self, limit: int, about: str) -> list[Write]:
+        """Those that touched more than they name, and so may have touched this id unsaid."""
         ...
 
-    def put_experience(
-        self,
-        experience: Experience,
-        vectors: Sequence[bytes] | None,
-        text: IndexedText | None,
-    ) -> None:
-        """Add or replace an experience, its evidence and its place in both indexes.
-
-        `vectors` are unit float32 vectors, one a chunk; None keeps the ones that it has. So does
-        None for `text`, unless the experience becomes active: what is not leaves the words' index.
-        """
+    def knows(self, id_: str) -> bool:
+        """Whether it is the id of an experience, trajectory, retrieval or brief."""
         ...
 
-    def add_revision(self, revision: Revision) -> None: ...
 
-    def add_retrieval(self, retrieval: Retrieval) -> None:
-        """Log a search and count its hits as served."""
-        ...
+class Transaction(Protocol):
+    """All that a library holds, by noun, at one moment."""
 
-    def restore_retrieval(self, retrieval: Retrieval) -> None:
-        """Bring in one from elsewhere with its credits; nothing is counted again."""
-        ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def experiences(self) -> Experiences: ...
+    @property
+    def history(self) -> History: ...
+    @property
+    def trajectories(self) -> Trajectories: ...
+    @property
+    def briefs(self) -> Briefs: ...
+    @property
+    def conversations(self) -> Conversations: ...
+    @property
+    def retrievals(self) -> Retrievals: ...
+    @property
+    def imports(self) -> Imports: ...
+    @property
+    def words(self) -> Words: ...
+    @property
+    def vectors(self) -> VectorIndex: ...
+    @property
+    def reindexing(self) -> Reindexing: ...
+    @property
+    def forgetting(self) -> Forgetting: ...
+    @property
+    def log(self) -> Log: ...
 
-    def set_outcome(
-        self, retrieval_id: str, outcome: Outcome, counted: Mapping[str, int]
-    ) -> list[Counters]:
-        """Set a retrieval's outcome; `counted` says 1, 0 or -1 for what it served.
+    def statistics(self) -> Statistics: ...
 
-        What an earlier outcome counted is taken back. Returns the counters of all it served.
-        """
-        ...
-
-    def add_brief(self, brief: Brief) -> None: ...
-
-    def close_brief(self, brief_id: str, answer_hash: str, decisions: Sequence[Decision]) -> None:
-        """End a brief; of its turns only the cost is kept."""
-        ...
-
-    def claim_until(self, brief_id: str, expires_at: datetime) -> None:
-        """Move the end of an open brief's claim."""
-        ...
-
-    def put_turn(self, turn: Turn) -> None:
-        """Keep a question, unless there is one in its place already."""
-        ...
-
-    def put_reply(self, turn: Turn, reply: Reply) -> None:
-        """Keep the reply of a turn, unless it has one already."""
-        ...
-
-    def put_batch(self, turn: Turn, batch: str | None) -> None:
-        """Say which message batch carries a turn; None: none any more."""
-        ...
-
-    def clear_turns(self, brief_id: str) -> None:
-        """Forget what was said about a brief, not what it cost."""
-        ...
-
-    def add_entry(self, entry: Entry) -> None:
-        """Keep a FLEX entry, unless one with its identity is here already."""
-        ...
-
-    def forget(self, affected: "Affected") -> None:
-        """Delete all that goes and mark the file as not yet clean, which `finish` makes it."""
-        ...
-
-    def forget_history(self, experience_id: str, before: int) -> None:
-        """Delete the revisions of an experience before one of them."""
-        ...
-
-    def begin_staging(self, vectors: Vectors) -> None:
-        """Start or resume putting new vectors aside; those for another target are dropped."""
-        ...
-
-    def stage(
-        self,
-        vectors: Vectors,
-        embedded: Sequence[tuple[Experience, Sequence[bytes], IndexedText]],
-    ) -> None:
-        """Put new vectors aside for a later switch; of those unchanged, words find anew at once.
-
-        Raises:
-            InputError: another process began staging for another target.
-        """
-        ...
-
-    def switch(self, vectors: Vectors) -> None:
-        """Put the staged vectors in the place of the old ones."""
+    def complete(self, what: Completable, start: str, limit: int) -> list[str]:
+        """The first of what is active (or a trajectory's) and begins so, in order."""
         ...
 
 
@@ -444,9 +498,11 @@ class Store(Protocol):
     name: str
     read_only: bool
 
-    def reading(self) -> AbstractContextManager[Reading]: ...
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """One that sees one moment; writing in it is an error of the store's."""
+        ...
 
-    def writing(self, verb: str, client: str) -> AbstractContextManager[Writing]:
+    def writing(self, verb: str, client: str) -> AbstractContextManager[Transaction]:
         """A transaction, logged as this client's, who did this, unless it changes nothing."""
         ...
 
@@ -466,18 +522,3 @@ class Store(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-def named_queries(folder: Traversable, name: str = "queries.sql") -> dict[str, str]:
-    """The statements of a file, by the `-- name:` line above each."""
-    text = (folder / name).read_text(encoding="utf-8")
-    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
-    return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
-
-
-def migrations(folder: Traversable) -> list[str]:
-    """The numbered migrations, in order; number n takes a file from version n - 1 to n."""
-    found = sorted(
-        (item.name, item) for item in folder.iterdir() if re.match(r"\d{4}_\w+\.sql$", item.name)
-    )
-    return [item.read_text(encoding="utf-8") for _, item in found]

@@ -44,9 +44,7 @@ DOMAINS = 100  # the largest, on the library's page
 def statistics(library: "Library", changes: int) -> Answer:
     """The counts of a library and its last changes, of one moment."""
     with library.reading() as reading:
-        return statistics_answer(
-            library.name, reading.statistics(), reading.last_revisions(changes)
-        )
+        return statistics_answer(library.name, reading.statistics(), reading.history.last(changes))
 
 
 def library_page(library: "Library") -> str:

@@ -24,7 +24,7 @@ def look(library: Library) -> None:
     for one in library.experiences(limit=20):
         pages.experience_page(library, one.id)
     with library.reading() as reading:
-        ids = reading.trajectory_ids()
+        ids = reading.trajectories.ids()
     for id_ in ids[:20]:
         pages.trajectory_page(library, id_)
 

@@ -69,10 +69,10 @@ def check_whole(path: Path, acknowledged: list[dict[str, Any]]) -> None:
             assert experience.evidence == (line["trajectory"],)
             assert [one.revision for one in library.history(experience.id)] == [1]
             with library.reading() as reading:
-                found = reading.matching([line["marker"]], depth=9, wanted=Filter())
+                found = reading.words.matching([line["marker"]], depth=9, wanted=Filter())
                 assert [row.id for row in found] == [experience.id]
-                (vector,) = reading.vectors([experience.id])[experience.id]
-                found = reading.nearest(vector, depth=1_000, wanted=Filter())
+                (vector,) = reading.vectors.of([experience.id])[experience.id]
+                found = reading.vectors.nearest(vector, depth=1_000, wanted=Filter())
                 assert experience.id in [row.id for row in found if row.score > 0.999]
         counts = library.statistics()
         assert counts.trajectories == counts.experiences == counts.revisions

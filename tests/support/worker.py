@@ -153,10 +153,10 @@ def die_inside(path: Path) -> None:
     store = SqliteStore(path)
     with store.writing("test", "test") as writing:
         vectors = StaticEmbedder().passages(["another text"])[0]
-        for experience in writing.experiences(writing.experience_ids(Filter())):
+        for experience in writing.experiences.get(writing.experiences.ids(Filter())):
             changed = replace(experience, lesson="another text")
-            writing.put_experience(changed, vectors, indexed_text(changed))
-        writing.set_setting("half", "written")
+            writing.experiences.put(changed, vectors, indexed_text(changed))
+        writing.settings.set("half", "written")
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -215,7 +215,7 @@ def search_again(path: Path, text: str) -> None:
 def read_on(path: Path) -> None:
     """Read until a line comes."""
     with open_library(path) as library, library.reading() as reading:
-        say(held=len(reading.trajectory_ids()))
+        say(held=len(reading.trajectories.ids()))
         sys.stdin.readline()
 
 

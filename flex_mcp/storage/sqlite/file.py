@@ -4,26 +4,26 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Callable, Generator, Iterator
-from importlib.resources import files
+from collections.abc import Generator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from urllib.parse import quote
 
 import apsw
 
 from flex_mcp.errors import LibraryError, NewerLibraryError, NotALibraryError
-from flex_mcp.storage.protocol import migrations, named_queries
+from flex_mcp.storage.sql_files import migrations
 from flex_mcp.storage.sqlite.errors import beside, sentence
+from flex_mcp.storage.sqlite.queries import QUERIES, SQL
 from flex_mcp.version import __version__
 
 APPLICATION_ID = 0x464C4558  # "FLEX": tells a library from any other SQLite file
 BUSY_SECONDS = 10
 PAGE_SIZE = 8192  # for the trajectories' sake
-SQL = files("flex_mcp.storage.sqlite") / "sql"
+
 MIGRATIONS = migrations(SQL)
-QUERIES = named_queries(SQL) | named_queries(SQL, "search_index.sql")
+
 MADE_BY_VERSION = "made_by_version"  # the setting that says which flex-mcp made this schema
 
 
@@ -235,15 +235,6 @@ def _configure(connection: apsw.Connection) -> None:
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
         "PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY;"
     )
-
-
-def runner(connection: apsw.Connection) -> Callable[..., Iterator[tuple[Any, ...]]]:
-    """Named queries on this connection: rows as tuples, as they come."""
-
-    def run(query: str, /, **values: Any) -> Iterator[tuple[Any, ...]]:
-        return connection.execute(QUERIES[query], values)
-
-    return run
 
 
 def usual_schema(version: int) -> list[tuple[str, str, int, str]]:

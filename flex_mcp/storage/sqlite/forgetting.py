@@ -7,36 +7,75 @@ cleaned and checked for these, the mark stays, and any later run goes on from th
 import json
 import re
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
-
-import apsw
+from typing import cast
 
 from flex_mcp.models.forgetting import Affected, Held, Kind
 from flex_mcp.storage.protocol import FORGETTING
-from flex_mcp.storage.sqlite import rows, search_index
-from flex_mcp.storage.sqlite.file import runner
-
-Run = Callable[..., Iterator[tuple[Any, ...]]]
+from flex_mcp.storage.sqlite import search_index
+from flex_mcp.storage.sqlite.queries import Queries, Run, as_json
 
 ID = re.compile(r"(?=([a-z]_[a-z2-7]{12}))")
 FEW = 8  # ids up to which a text is searched for one after the other
 
 
-# What is held
+@dataclass(slots=True)
+class Forgetting:
+    """See `storage.protocol.Forgetting`."""
+
+    queries: Queries
+
+    def texts(self, kind: Kind) -> Iterator[Held]:
+        for id_, at, domain, text, *body in self.queries.tuples(f"texts_of_{kind}"):
+            decoded = "\n".join(map(_decoded, (text, *_whole(*body))))
+            yield Held(id_, decoded, domain, datetime.fromisoformat(at) if at else None)
+
+    def naming(self, kind: Kind, ids: Collection[str]) -> set[str]:
+        wanted = frozenset(ids)
+
+        def is_named(text: str) -> bool:
+            if len(wanted) <= FEW:
+                return any(id_ in text for id_ in wanted)
+            return not wanted.isdisjoint(ID.findall(text))
+
+        return {id_ for id_, text in self.queries.tuples(f"naming_{kind}") if is_named(text)}
+
+    def linked(self, kind: Kind, ids: Collection[str]) -> set[str]:
+        return set(self.queries.column(f"linked_{kind}", ids=as_json(ids)))
+
+    def forget(self, affected: Affected) -> None:
+        run, connection = self.queries.tuples, self.queries.connection
+        connection.pragma("secure_delete", 1)
+        numbers = self.queries.column("numbers", ids=as_json(affected.experiences))
+        for verb, chosen in (
+            ("empty_entries", affected.entries),
+            ("forget_experiences", affected.experiences),
+            ("forget_trajectories", affected.trajectories),
+            ("forget_links", affected.retrievals),
+            ("forget_retrievals", affected.retrievals),
+            ("forget_briefs", affected.briefs),
+            ("forget_writes", affected.ids),
+            ("forget_clients", affected.clients),
+        ):
+            run(verb, ids=as_json(chosen))
+        run("forget_emptied_entries")
+        for number in numbers:
+            run("clear_words", number=number)
+        if numbers:
+            search_index.forget(connection)
+        if affected.document:
+            (document,) = self.queries.column("setting", name="flex_document")
+            run("forget_setting", name="flex_document", value=document)
+        mark = affected.ids | (mark_in(run) or frozenset())
+        run("set_setting", name=FORGETTING, value=as_json(mark))
 
 
-def held(run: Run, kind: Kind) -> Iterator[Held]:
-    """All rows of a kind, decoded."""
-    if kind is Kind.TRAJECTORY:
-        for id_, at, domain, body, compressed, text in run("held_trajectory"):
-            whole = zlib.decompress(body) if compressed else body or b"[]"
-            texts = f"{_decoded(text)}\n{_decoded(whole)}"
-            yield Held(id_, texts, domain, datetime.fromisoformat(at))
-        return
-    for id_, at, domain, text in run(f"held_{kind}"):
-        yield Held(id_, _decoded(text), domain, datetime.fromisoformat(at) if at else None)
+def _whole(body: bytes | None = None, compressed: int = 0) -> Iterator[bytes]:
+    """The body of a trajectory; nothing of other kinds."""
+    if body:
+        yield zlib.decompress(body) if compressed else body
 
 
 def _decoded(text: str | bytes) -> str:
@@ -61,61 +100,7 @@ def _strings(value: object) -> Iterator[str]:
             pass
 
 
-def naming(run: Run, kind: Kind, ids: Collection[str]) -> set[str]:
-    """Whose rows of this kind name one of the ids."""
-    wanted = frozenset(ids)
-
-    def is_named(text: str) -> bool:
-        if len(wanted) <= FEW:
-            return any(id_ in text for id_ in wanted)
-        return not wanted.isdisjoint(ID.findall(text))
-
-    return {id_ for id_, text in run(f"naming_{kind}") if is_named(text)}
-
-
-# The rows
-
-
-def forget(connection: apsw.Connection, affected: Affected) -> None:
-    """Delete what goes, and leave the mark; `connection` is in a transaction."""
-    connection.pragma("secure_delete", 1)
-    run = runner(connection)
-    numbers = [number for (number,) in run("numbers", ids=rows.as_json(affected.experiences))]
-    for verb, chosen in (
-        ("empty_entries", affected.entries),
-        ("forget_experiences", affected.experiences),
-        ("forget_trajectories", affected.trajectories),
-        ("forget_links", affected.retrievals),
-        ("forget_retrievals", affected.retrievals),
-        ("forget_briefs", affected.briefs),
-        ("forget_writes", affected.ids),
-        ("forget_clients", affected.clients),
-    ):
-        run(verb, ids=rows.as_json(chosen))
-    run("forget_emptied_entries")
-    _forget_indexed(connection, numbers)
-    if affected.document:
-        run(
-            "forget_setting",
-            name="flex_document",
-            value=next(run("setting", name="flex_document"))[0],
-        )
-    _put_mark(run, affected.ids | (mark_in(run) or frozenset()))
-
-
-def _forget_indexed(connection: apsw.Connection, numbers: Collection[int]) -> None:
-    """What is made of experiences and does not go with them."""
-    for number in numbers:
-        runner(connection)("clear_words", number=number)
-    if numbers:
-        search_index.forget(connection)
-
-
 def mark_in(run: Run) -> frozenset[str] | None:
     """The ids that a forgetting left behind which has not ended."""
     found = next(run("setting", name=FORGETTING), None)
     return frozenset(json.loads(found[0])) if found else None
-
-
-def _put_mark(run: Run, ids: Collection[str]) -> None:
-    run("set_setting", name=FORGETTING, value=rows.as_json(ids))

@@ -15,7 +15,13 @@ import apsw
 
 from flex_mcp.errors import FlexError, NotALibraryError
 from flex_mcp.models import Outcome, Vectors
-from flex_mcp.storage.sqlite import file, rows, search_index
+from flex_mcp.storage.sqlite import file, search_index
+from flex_mcp.storage.sqlite.briefs import brief
+from flex_mcp.storage.sqlite.conversations import turn
+from flex_mcp.storage.sqlite.experiences import experience
+from flex_mcp.storage.sqlite.history import revision
+from flex_mcp.storage.sqlite.queries import runner
+from flex_mcp.storage.sqlite.trajectories import trajectory
 
 DERIVED = {"chunks", "tokens", "staged"}  # tables made of the others
 NONE = {"evidence": "[]", "retrieval_ids": "[]", "trajectory_ids": "[]"}  # kept in other tables
@@ -82,7 +88,7 @@ def _misfits(version: int, connection: apsw.Connection) -> Iterator[str]:
 
 
 def _unlike(connection: apsw.Connection) -> Iterator[str]:
-    run = file.runner(connection)
+    run = runner(connection)
     if words := next(run("unlike_words"))[0]:
         yield f"full text and the tables differ in {words:,} experiences"
     if vectors := search_index.mistakes(run):
@@ -116,11 +122,11 @@ UNREADABLE = (
 )
 READABLE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "meta": lambda row: _check_setting(row["name"], row["value"]),
-    "experiences": lambda row: rows.experience({**row, **NONE}),
-    "trajectories": lambda row: rows.trajectory({**row, **NONE}),
-    "revisions": rows.revision,
-    "briefs": lambda row: rows.brief({**row, **NONE}),
-    "brief_turns": rows.turn,
+    "experiences": lambda row: experience({**row, **NONE}),
+    "trajectories": lambda row: trajectory({**row, **NONE}),
+    "revisions": revision,
+    "briefs": lambda row: brief({**row, **NONE}),
+    "brief_turns": turn,
     "retrievals": lambda row: (
         datetime.fromisoformat(row["at"]),
         Outcome(row["outcome"] or "unknown"),

@@ -12,6 +12,7 @@ import apsw
 
 from flex_mcp.models import new_id
 from flex_mcp.storage.sqlite import file, search_index
+from flex_mcp.storage.sqlite.queries import QUERIES
 from flex_mcp.version import __version__
 
 VECTORS = 7  # the migration that made chunks, which SQL alone cannot fill
@@ -88,15 +89,15 @@ def _log_upgrade(connection: apsw.Connection, old: int) -> None:
     at = datetime.now(UTC).isoformat()
     verb = f"upgrade from schema {old}"
     row = {"at": at, "client": f"flex-mcp {__version__}", "process": os.getpid(), "verb": verb}
-    connection.execute(file.QUERIES["add_write"], row | {"ids": "[]", "touched": 0}).fetchall()
+    connection.execute(QUERIES["add_write"], row | {"ids": "[]", "touched": 0}).fetchall()
 
 
 def complete(connection: apsw.Connection) -> None:
     """Say who made the schema, and give the library an id if it has none."""
     values = {"name": file.MADE_BY_VERSION, "value": __version__}
-    connection.execute(file.QUERIES["set_setting"], values)
+    connection.execute(QUERIES["set_setting"], values)
     values = {"name": "library_id", "value": new_id("l")}
-    connection.execute(file.QUERIES["keep_setting"], values)
+    connection.execute(QUERIES["keep_setting"], values)
 
 
 def _use_wal(connection: apsw.Connection) -> None:

@@ -23,8 +23,8 @@ from flex_mcp.storage.protocol import BACKUPS, FORGETTING
 from flex_mcp.storage.sqlite import file
 from flex_mcp.storage.sqlite.backups import copies_of
 from flex_mcp.storage.sqlite.errors import beside
-from flex_mcp.storage.sqlite.file import QUERIES, runner
 from flex_mcp.storage.sqlite.forgetting import ID, mark_in
+from flex_mcp.storage.sqlite.queries import QUERIES, runner
 
 TRIES = 3  # at cleaning the file, while others write
 ATTEMPT = 0.5  # seconds that one try may hold off others

@@ -13,11 +13,12 @@ from flex_mcp.storage.protocol import IndexedText
 from flex_mcp.storage.sqlite import backups, file, migrate
 from flex_mcp.storage.sqlite.health import health
 from flex_mcp.storage.sqlite.locking import check_unused
+from flex_mcp.storage.sqlite.queries import runner
 from flex_mcp.storage.sqlite.restore import put_instead
 from flex_mcp.storage.sqlite.salvage import Rescued, is_ours, rescue
 from flex_mcp.storage.sqlite.search_index import SearchIndex
 from flex_mcp.storage.sqlite.store import SqliteStore
-from flex_mcp.storage.sqlite.transaction import SqliteWriting
+from flex_mcp.storage.sqlite.transaction import SqliteTransaction
 
 HEADLESS = "its first page cannot be read"
 
@@ -125,10 +126,10 @@ def _made_sound(new: apsw.Connection, indexed: Callable[[Snapshot], IndexedText]
     """Make what is derived anew."""
     migrate.complete(new)
     new.execute("BEGIN IMMEDIATE")
-    SqliteWriting(new, SearchIndex()).rebuild(indexed)
+    SqliteTransaction(new, SearchIndex(), writes=True).rebuild(indexed)
     new.execute("COMMIT")
 
 
 def _unembedded(connection: apsw.Connection) -> int:
     """How many active experiences have no vectors."""
-    return int(next(file.runner(connection)("count_unembedded"))[0])
+    return int(next(runner(connection)("count_unembedded"))[0])

@@ -13,8 +13,9 @@ from flex_mcp.models import new_id
 from flex_mcp.storage.protocol import BACKUPS, EPOCH
 from flex_mcp.storage.sqlite import backups, file, migrate
 from flex_mcp.storage.sqlite.locking import check_unused
+from flex_mcp.storage.sqlite.queries import QUERIES, runner
 from flex_mcp.storage.sqlite.search_index import SearchIndex
-from flex_mcp.storage.sqlite.transaction import SqliteWriting
+from flex_mcp.storage.sqlite.transaction import SqliteTransaction
 
 
 class Restored(NamedTuple):
@@ -106,9 +107,9 @@ def _renewed(backup: Path, made: Path) -> int:
         if copied.execute("PRAGMA integrity_check(1)").get != "ok":
             raise apsw.CorruptError
         migrate.migrate(made, copied, copying=False)
-        writing = SqliteWriting(copied, SearchIndex())
-        writing.set_setting(EPOCH, new_id("x"))
-        writing.sign("restore", "command line")
+        writing = SqliteTransaction(copied, SearchIndex(), writes=True)
+        writing.settings.set(EPOCH, new_id("x"))
+        writing.log.sign("restore", "command line")
         copied.pragma("journal_mode", "delete")
         return int(str(copied.execute("SELECT count(*) FROM experiences").get))
 
@@ -118,11 +119,11 @@ def _keep_backups(path: Path, made: Path) -> None:
     known: list[str] = []
     for one in (made, path):
         with contextlib.closing(file.connect_unchanged(one)) as connection:
-            value = next(file.runner(connection)("setting", name=BACKUPS), ("[]",))[0]
+            value = next(runner(connection)("setting", name=BACKUPS), ("[]",))[0]
             known += json.loads(value)
     with contextlib.closing(file.connect(made)) as copied:
         value = json.dumps(list(dict.fromkeys(known)))
-        copied.execute(file.QUERIES["set_setting"], {"name": BACKUPS, "value": value})
+        copied.execute(QUERIES["set_setting"], {"name": BACKUPS, "value": value})
 
 
 def _is_sound(path: Path) -> bool:

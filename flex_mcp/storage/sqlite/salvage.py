@@ -22,9 +22,12 @@ import apsw
 
 from flex_mcp.errors import LibraryError
 from flex_mcp.models import Experience, Origin, Snapshot, values_of
-from flex_mcp.storage.sqlite import backups, file, rows, search_index
+from flex_mcp.storage.sqlite import backups, file, search_index
 from flex_mcp.storage.sqlite.errors import beside
+from flex_mcp.storage.sqlite.experiences import experience_row
 from flex_mcp.storage.sqlite.health import DERIVED, as_mappings, unreadable
+from flex_mcp.storage.sqlite.history import revision
+from flex_mcp.storage.sqlite.queries import QUERIES
 
 Values = tuple[Any, ...]
 Key = int | str
@@ -79,7 +82,7 @@ def rescue(path: Path, new: apsw.Connection) -> Rescued:
         for name in _names(damaged):
             read = tables[name].rows(damaged, most)
             lost[name] += len({hash(row) for row in read if not tables[name].take(row)})
-    new.execute(file.QUERIES["clear_background"])
+    new.execute(QUERIES["clear_background"])
     for name in tables:
         lost[name] += _drop_unreadable(new, name)
     _take_vectors(path, new)  # before there are new numbers
@@ -251,9 +254,9 @@ def _drop_unreadable(new: apsw.Connection, name: str) -> int:
 
 def _take_from_history(new: apsw.Connection) -> int:
     """Bring back lost experiences as the last revision that is left of each says it was."""
-    found = list(as_mappings(new.execute(file.QUERIES["lost_experiences"])))
+    found = list(as_mappings(new.execute(QUERIES["lost_experiences"])))
     for row in found:
-        last = rows.revision(row)
+        last = revision(row)
         experience = Experience(
             **values_of(last.after, Snapshot),
             id=last.experience_id,
@@ -262,7 +265,7 @@ def _take_from_history(new: apsw.Connection) -> int:
             created_at=datetime.fromisoformat(row["created_at"]),
             updated_at=last.at,
         )
-        new.execute(file.QUERIES["put_experience"], rows.experience_row(experience)).fetchall()
+        new.execute(QUERIES["put_experience"], experience_row(experience)).fetchall()
     return len(found)
 
 

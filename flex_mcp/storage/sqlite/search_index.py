@@ -5,13 +5,16 @@ the whole table is made anew, it says so by another `vectors_built`.
 """
 
 import contextlib
+import dataclasses
 import itertools
+import json
 import math
 import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from string import Template
 from typing import TYPE_CHECKING, Any, cast
@@ -19,15 +22,21 @@ from typing import TYPE_CHECKING, Any, cast
 import apsw
 
 from flex_mcp.errors import LibraryError, VectorsError
-from flex_mcp.models import Experience, Filter, Level, Status, Zone, new_id
+from flex_mcp.models import Experience, Filter, Level, Status, Vectors, Zone, new_id
 from flex_mcp.storage.protocol import Scored
-from flex_mcp.storage.sqlite import rows
-from flex_mcp.storage.sqlite.file import QUERIES, runner
+from flex_mcp.storage.sqlite.queries import (
+    QUERIES,
+    Queries,
+    Run,
+    as_json,
+    filter_row,
+    runner,
+    sound,
+)
 
 if TYPE_CHECKING:
     from flex_mcp.storage.sqlite.matrix import Matrix, Ranked, Row  # late: numpy starts slowly
 
-Run = Callable[..., Iterator[tuple[Any, ...]]]  # a named query with its values
 Vector = tuple[int, str, str, str, bytes]  # an experience's number, status, zone, level; vector
 
 ZONES, LEVELS = tuple(Zone), tuple(Level)  # vec0 holds their places: they never move
@@ -59,7 +68,7 @@ class SearchIndex:
         self._frequent: dict[str, tuple[int, int]] = {}  # word: its documents, and when counted
 
     def nearest(self, run: Run, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
-        """See `storage.protocol.Reading.nearest`; for a snapshot that has changed nothing."""
+        """See `storage.protocol.VectorIndex.nearest`; for a snapshot that has changed nothing."""
         matrix = self._current(run)
         if matrix is None:
             return compared(run, vector, depth, wanted)
@@ -122,7 +131,7 @@ class SearchIndex:
             if abs(change - counted_at) <= documents // FREQUENT
         }
         rest = [stem for stem in stems if stem not in known]
-        found_now = cast("Iterator[tuple[str, int]]", run("documents", terms=rows.as_json(rest)))
+        found_now = cast("Iterator[tuple[str, int]]", run("documents", terms=as_json(rest)))
         counted = dict(found_now)
         if len(self._frequent) > MOST_WORDS:
             self._frequent.clear()
@@ -140,7 +149,7 @@ class OwnChanges:
         self._rows: dict[int, int] = {}  # of the changed chunks, which are few and far apart
 
     def nearest(self, run: Run, vector: bytes, depth: int, wanted: Filter) -> list[Scored]:
-        """See `flex_mcp.storage.protocol.Reading.nearest`."""
+        """See `storage.protocol.VectorIndex.nearest`."""
         _, _, *built = next(run("index_state"))
         matrix = self._shared.known(built)
         if matrix is None:
@@ -159,14 +168,61 @@ class OwnChanges:
         return placed(run, found + changed.nearest(vector, depth, wanted), depth, wanted)
 
 
+@dataclass(slots=True)
+class VectorIndex:
+    """See `storage.protocol.VectorIndex`."""
+
+    queries: Queries
+    index: SearchIndex | OwnChanges
+
+    def made_by(self) -> Vectors | None:
+        return made_by(self.queries.tuples)
+
+    def use(self, vectors: Vectors) -> None:
+        create(self.queries.connection, vectors.dimension)
+        name_maker(self.queries.tuples, vectors)
+
+    def nearest(self, vector: bytes, *, depth: int, wanted: Filter) -> list[Scored]:
+        if self.made_by() is None:
+            return []
+        with sound_vectors():
+            return self.index.nearest(self.queries.tuples, vector, depth, wanted)
+
+    def of(self, ids: Sequence[str]) -> dict[str, list[bytes]]:
+        found: dict[str, list[bytes]] = {}
+        if self.made_by() is None:
+            return found
+        with sound_vectors():
+            for id_, vector in self.queries.tuples("vectors", ids=as_json(ids)):
+                found.setdefault(id_, []).append(vector)
+        return found
+
+
 # Reading
+
+
+def made_by(run: Run) -> Vectors | None:
+    """What made the vectors; None while there are none."""
+    found = next(run("vectors_made_by"), None)
+    return vectors_of(found[0]) if found else None
+
+
+def vectors_of(setting: str) -> Vectors:
+    """What made the vectors, as the setting says it."""
+    return Vectors(**json.loads(setting))
+
+
+@sound
+def scored(row: tuple[Any, ...]) -> Scored:
+    id_, zone, level, score = row
+    return Scored(id_, Zone(zone), Level(level), score)
 
 
 def new_matrix(run: Run) -> "Matrix":
     from flex_mcp.storage.sqlite.matrix import Matrix  # late: numpy starts slowly
 
     _, _, *built = next(run("index_state"))
-    return Matrix(rows.vectors_of(next(run("vectors_made_by"))[0]).dimension, built)
+    return Matrix(vectors_of(next(run("vectors_made_by"))[0]).dimension, built)
 
 
 def read(run: Run, stopped: Callable[[], bool] = lambda: False) -> "Matrix | None":
@@ -192,7 +248,7 @@ def compared(run: Run, vector: bytes, depth: int, wanted: Filter) -> list[Scored
     from flex_mcp.storage.sqlite.matrix import by_best_chunk  # late: numpy starts slowly
 
     query = "nearest_in_domain" if wanted.domain else "nearest"
-    zones = rows.as_json(ZONES.index(zone) for zone in wanted.zones or Zone)
+    zones = as_json(ZONES.index(zone) for zone in wanted.zones or Zone)
     values: dict[str, Any] = {"vector": vector, "zones": zones}
     values |= {"domain": wanted.domain} if wanted.domain else {}
 
@@ -211,19 +267,19 @@ def placed(
     """Of what a snapshot has, the best `depth` of each level; best first, then older first."""
     if not in_order:
         found.sort(key=lambda row: (-row[1], row[0]))
-    filters, levels = rows.filter_row(wanted), wanted.levels or frozenset(Level)
+    filters, levels = filter_row(wanted), wanted.levels or frozenset(Level)
     taken: Counter[str] = Counter()
     best: list[Scored] = []
     few = 4 * depth  # are mostly enough for three levels
     for start in range(0, len(found), few):
         batch = found[start : start + few]
-        numbers = rows.as_json(number for number, _ in batch)
+        numbers = as_json(number for number, _ in batch)
         there = {number: row for number, *row in run("candidates", numbers=numbers, **filters)}
         for number, score in batch:
             id_, zone, level = there.get(number, (None, None, ""))
             if id_ and taken[level] < depth:
                 taken[level] += 1
-                best.append(rows.scored((id_, zone, level, score)))
+                best.append(scored((id_, zone, level, score)))
         if all(taken[level] >= depth for level in levels):
             break
     return best
@@ -252,6 +308,11 @@ def create(connection: apsw.Connection, dimension: int) -> None:
     """Make the table, for vectors of this dimension."""
     made = Template(QUERIES["create_vectors"]).substitute(dimension=int(dimension))
     connection.execute(made)
+
+
+def name_maker(run: Run, vectors: Vectors) -> None:
+    """Say what made the vectors."""
+    run("set_setting", name="vectors", value=json.dumps(dataclasses.asdict(vectors)))
 
 
 def put(run: Run, number: int, experience: Experience, vectors: Sequence[bytes] | None) -> None:
@@ -296,17 +357,18 @@ def build(connection: apsw.Connection, dimension: int, vectors: Iterable[Vector]
     run("set_setting", name=BUILT, value=new_id("x"))
 
 
-def take_staged(connection: apsw.Connection, dimension: int) -> None:
+def take_staged(connection: apsw.Connection, vectors: Vectors) -> None:
     """Make the table anew of what a reindex has put aside."""
-    build(connection, dimension, _later(runner(connection), "staged_vectors"))
+    run = runner(connection)
+    build(connection, vectors.dimension, _later(run, "staged_vectors"))
+    name_maker(run, vectors)
 
 
 def forget(connection: apsw.Connection) -> None:
     """Make the table anew of what there is still an experience of, so that no more is in it."""
     run = runner(connection)
-    if (made_by := next(run("vectors_made_by"), None)) is not None:
-        kept = list(_later(run, "kept_vectors"))
-        build(connection, rows.vectors_of(made_by[0]).dimension, kept)
+    if (made_of := made_by(run)) is not None:
+        build(connection, made_of.dimension, list(_later(run, "kept_vectors")))
 
 
 def _later(run: Run, query: str) -> Iterator[Vector]:
@@ -314,28 +376,34 @@ def _later(run: Run, query: str) -> Iterator[Vector]:
     yield from cast("Iterator[Vector]", run(query))
 
 
+def single(half: bytes) -> bytes:
+    """A vector of float32 of one of float16, as schemas before 7 have them."""
+    import numpy as np
+
+    return np.frombuffer(half, np.float16).astype(np.float32).tobytes()
+
+
 def carry_over(connection: apsw.Connection) -> None:
     """Fill the table from those of a library before schema 7, which held halves of floats."""
     run = runner(connection)
     for chunk, half in list(run("staged_halves")):
-        run("set_staged", chunk=chunk, vector=rows.single(half))
-    if (made_by := next(run("vectors_made_by"), None)) is not None:
-        dimension = rows.vectors_of(made_by[0]).dimension
-        carried = ((*row, rows.single(half)) for *row, half in _later(run, "carried_vectors"))
-        build(connection, dimension, cast("Iterator[Vector]", carried))
+        run("set_staged", chunk=chunk, vector=single(half))
+    if (made_of := made_by(run)) is not None:
+        carried = ((*row, single(half)) for *row, half in _later(run, "carried_vectors"))
+        build(connection, made_of.dimension, cast("Iterator[Vector]", carried))
     run("drop_carried")
 
 
 def rebuild(connection: apsw.Connection, damaged: apsw.Connection | None = None) -> None:
     """Make the table anew of what can be read of it, or of that of a damaged library."""
     run = runner(connection)
-    if (made_by := next(run("vectors_made_by"), None)) is None:
+    if (made_of := made_by(run)) is None:
         run("drop_vectors")
         return
     places = {number: place for number, *place in run("places")}
     found = list(readable(runner(damaged or connection)))
     vectors = ((number, *places[number], vector) for number, vector in found if number in places)
-    build(connection, rows.vectors_of(made_by[0]).dimension, cast("Iterator[Vector]", vectors))
+    build(connection, made_of.dimension, cast("Iterator[Vector]", vectors))
 
 
 # Looking after it
@@ -343,10 +411,9 @@ def rebuild(connection: apsw.Connection, damaged: apsw.Connection | None = None)
 
 def memory_bytes(run: Run) -> int:
     """What a process holds of the vectors once it has read them."""
-    if (made_by := next(run("vectors_made_by"), None)) is None:
+    if (made_of := made_by(run)) is None:
         return 0
-    dimension = rows.vectors_of(made_by[0]).dimension
-    return int(next(run("count_chunks"))[0]) * (4 * dimension + BESIDE)
+    return int(next(run("count_chunks"))[0]) * (4 * made_of.dimension + BESIDE)
 
 
 def mistakes(run: Run) -> int:
@@ -383,6 +450,6 @@ def readable(run: Run) -> Iterator[tuple[int, bytes]]:
                         yield number, vector
     with contextlib.suppress(apsw.Error):
         for number, half in run("old_vectors"):
-            vector = rows.single(half)
+            vector = single(half)
             if _is_finite(vector):
                 yield number, vector

@@ -15,8 +15,7 @@ from flex_mcp.storage.protocol import FORGETTING
 from flex_mcp.storage.sqlite import file
 from flex_mcp.storage.sqlite.connections import ConnectionPool
 from flex_mcp.storage.sqlite.search_index import SearchIndex
-from flex_mcp.storage.sqlite.snapshot import SqliteReading
-from flex_mcp.storage.sqlite.transaction import SqliteWriting
+from flex_mcp.storage.sqlite.transaction import SqliteTransaction
 
 if TYPE_CHECKING:
     from flex_mcp.models.forgetting import Cleaned
@@ -46,24 +45,24 @@ class SqliteStore:
         self._closed = False
 
     @contextmanager
-    def reading(self) -> Generator[SqliteReading]:
+    def reading(self) -> Generator[SqliteTransaction]:
         with file.plain_errors(self._path), ExitStack() as stack:
             opened, connection = _taken(stack, self._current, ConnectionPool.reader)
             stack.enter_context(_transaction(connection, "BEGIN"))
             opened.check(connection)
             stack.enter_context(file.named_damage(self._path))
-            yield SqliteReading(connection, opened.index)
+            yield SqliteTransaction(connection, opened.index)
 
     @contextmanager
-    def writing(self, verb: str, client: str) -> Generator[SqliteWriting]:
+    def writing(self, verb: str, client: str) -> Generator[SqliteTransaction]:
         with file.plain_errors(self._path), ExitStack() as stack:
             opened, connection = _taken(stack, self._writable, ConnectionPool.writer)
             with _transaction(connection, "BEGIN IMMEDIATE"):
                 opened.check(connection)
-                writing = SqliteWriting(connection, opened.index)
+                writing = SqliteTransaction(connection, opened.index, writes=True)
                 with file.named_damage(self._path):
                     yield writing
-                    writing.sign(verb, client)
+                    writing.log.sign(verb, client)
             if not opened.is_in_place():
                 raise LibraryError(
                     f"the library {self._path} was deleted, moved or replaced while it was "
@@ -148,9 +147,9 @@ def look(path: Path) -> Look:
     """
     with contextlib.closing(file.connect_unchanged(path)) as connection, file.plain_errors(path):
         version = file.schema_version(path, connection)
-        reading = SqliteReading(connection, SearchIndex())
-        made_by = reading.vectors_made_by() if version else None
-        unfinished = version > 0 and reading.setting(FORGETTING) is not None
+        reading = SqliteTransaction(connection, SearchIndex())
+        made_by = reading.vectors.made_by() if version else None
+        unfinished = version > 0 and reading.settings.get(FORGETTING) is not None
     return Look(version, len(file.MIGRATIONS), made_by, unfinished)
 
 

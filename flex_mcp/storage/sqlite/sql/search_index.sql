@@ -2,6 +2,9 @@
 -- vec0 holds level and zone by their places in search_index.py. An experience that is not active,
 -- and a vector of zeros, which has no direction, are never near: active = 0.
 
+-- name: vectors_made_by
+SELECT value FROM meta WHERE name = 'vectors';
+
 -- name: create_vectors
 -- $dimension is a whole number of ours; DDL takes no bound parameters. By the default chunk_size of
 -- 1024 rows a library of three lessons would take megabytes.
@@ -145,13 +148,3 @@ SELECT count(*) FROM chunks;
 -- name: count_unembedded
 SELECT count(*) FROM experiences e
 WHERE status = 'active' AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.experience = e.number);
-
--- name: clear_staged
-DELETE FROM staged;
-
--- name: clear_staged_experience
-DELETE FROM staged WHERE experience = (SELECT number FROM experiences WHERE id = :id);
-
--- name: add_staged
-INSERT INTO staged (experience, revision, vector)
-SELECT number, :revision, :vector FROM experiences WHERE id = :id;

@@ -1,0 +1,137 @@
+"""Experiences: their rows, their evidence, and their places in both indexes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flex_mcp.models import Experience, Filter, Level, Origin, Place, Road, Status, Zone
+from flex_mcp.storage.protocol import IndexedText, Standing
+from flex_mcp.storage.sqlite import search_index, words
+from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, filter_row, sound, texts
+
+
+@dataclass(slots=True)
+class Experiences:
+    """See `storage.protocol.Experiences`."""
+
+    queries: Queries
+
+    def get(self, ids: Sequence[str]) -> list[Experience]:
+        return [experience(row) for row in self.queries.rows("experiences", ids=as_json(ids))]
+
+    def standings(self, ids: Sequence[str]) -> list[Standing]:
+        return [standing(row) for row in self.queries.tuples("standings", ids=as_json(ids))]
+
+    def ids(
+        self, wanted: Filter, *, statuses: Iterable[Status] = (), limit: int | None = None
+    ) -> list[str]:
+        chosen = sorted(statuses)
+        return self.queries.column(
+            "experience_ids",
+            **filter_row(wanted),
+            statuses=as_json(chosen) if chosen else None,
+            limit=-1 if limit is None else limit,
+        )
+
+    def newest(self, after: Place | None, limit: int) -> list[str]:
+        created_at = after and after.created_at.isoformat()
+        values = {"created_at": created_at, "id": after and after.id, "limit": limit}
+        return self.queries.column("newest", **values)
+
+    def approved(self) -> list[str]:
+        return self.queries.column("approved")
+
+    def evidenced_by(self, trajectory_ids: Sequence[str]) -> list[str]:
+        return self.queries.column("evidenced_by", trajectory_ids=as_json(trajectory_ids))
+
+    def identical(self, fingerprint: str) -> str | None:
+        found = self.queries.column("identical", fingerprint=fingerprint)
+        return found[0] if found else None
+
+    def put(
+        self,
+        value: Experience,
+        vectors: Sequence[bytes] | None,
+        text: IndexedText | None,
+    ) -> None:
+        run = self.queries.tuples
+        self.queries.touch(value.id)
+        (number,) = self.queries.column("put_experience", **experience_row(value))
+        run("clear_evidence", id=value.id)
+        for place, trajectory_id in enumerate(value.evidence):
+            run("add_evidence", id=value.id, place=place, trajectory_id=trajectory_id)
+        words.put(run, number, value.status, text)
+        search_index.put(run, number, value, vectors)
+
+
+@sound
+def experience(row: Row) -> Experience:
+    return Experience(
+        id=row["id"],
+        zone=Zone(row["zone"]),
+        level=Level(row["level"]),
+        title=row["title"],
+        when=row["when"],
+        lesson=row["lesson"],
+        examples=texts(row["examples"]),
+        domain=row["domain"],
+        tags=texts(row["tags"]),
+        priority=row["priority"],
+        status=Status(row["status"]),
+        superseded_by=row["superseded_by"],
+        evidence=texts(row["evidence"]),
+        origin=Origin(
+            kind=row["origin_kind"],
+            by=row["origin_by"],
+            road=Road(row["origin_road"]) if row["origin_road"] else None,
+            model=row["origin_model"],
+            prompts=row["origin_prompts"],
+            tokens=row["origin_tokens"],
+        ),
+        revision=row["revision"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+        served=row["served"],
+        successes=row["successes"],
+        failures=row["failures"],
+    )
+
+
+def experience_row(value: Experience) -> dict[str, Any]:
+    return {
+        "id": value.id,
+        "zone": str(value.zone),
+        "level": str(value.level),
+        "title": value.title,
+        "when": value.when,
+        "lesson": value.lesson,
+        "examples": as_json(value.examples),
+        "domain": value.domain,
+        "tags": as_json(value.tags),
+        "priority": value.priority,
+        "status": str(value.status),
+        "superseded_by": value.superseded_by,
+        "fingerprint": value.fingerprint,
+        "origin_kind": value.origin.kind,
+        "origin_by": value.origin.by,
+        "origin_road": value.origin.road and str(value.origin.road),
+        "origin_model": value.origin.model,
+        "origin_prompts": value.origin.prompts,
+        "origin_tokens": value.origin.tokens,
+        "revision": value.revision,
+        "created_at": value.created_at.isoformat(),
+        "updated_at": value.updated_at.isoformat(),
+        "served": value.served,
+        "successes": value.successes,
+        "failures": value.failures,
+    }
+
+
+@sound
+def standing(row: tuple[Any, ...]) -> Standing:
+    id_, zone, level, priority, successes, failures, updated_at = row
+    at = datetime.fromisoformat(updated_at)
+    if at.tzinfo is None:
+        raise ValueError(updated_at)
+    return Standing(id_, Zone(zone), Level(level), priority, successes, failures, at)

@@ -1,0 +1,60 @@
+"""The log: who wrote, when, by which verb, and what."""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+
+from flex_mcp.models import Write, utc_now
+from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, sound, texts
+
+KEPT = 100_000  # signatures; older ones go
+NAMED = 20  # ids of what it touched that a write names
+
+
+@dataclass(slots=True)
+class Log:
+    """See `storage.protocol.Log`."""
+
+    queries: Queries
+
+    def sign(self, verb: str, client: str) -> None:
+        connection, touched = self.queries.connection, self.queries.touched
+        if connection.total_changes() == self.queries.changes:
+            return
+        (number,) = self.queries.column(
+            "add_write",
+            at=utc_now().isoformat(),
+            client=client,
+            process=os.getpid(),
+            verb=verb,
+            ids=as_json(list(touched)[:NAMED]),
+            touched=len(touched),
+        )
+        self.queries.rows("drop_writes", last=number - KEPT)
+        touched.clear()
+        self.queries.changes = connection.total_changes()
+
+    def last(self, limit: int, about: str | None = None) -> list[Write]:
+        return [write(row) for row in self.queries.rows("last_writes", limit=limit, about=about)]
+
+    def unnamed(self, limit: int, about: str) -> list[Write]:
+        if not (known := self.queries.column("known_since", id=about)):
+            return []
+        values = {"limit": limit, "about": about, "named": NAMED, "since": known[0]}
+        return [write(row) for row in self.queries.rows("long_writes", **values)]
+
+    def knows(self, id_: str) -> bool:
+        return bool(self.queries.column("known_since", id=id_))
+
+
+@sound
+def write(row: Row) -> Write:
+    return Write(
+        number=row["number"],
+        at=datetime.fromisoformat(row["at"]),
+        client=row["client"],
+        process=row["process"],
+        verb=row["verb"],
+        ids=texts(row["ids"]),
+        touched=row["touched"],
+    )

@@ -1,0 +1,90 @@
+"""Named SQL statements, and running them on one connection."""
+
+import functools
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.resources import files
+from typing import Any, TypeVar
+
+import apsw
+
+from flex_mcp.models import Filter
+from flex_mcp.storage.sql_files import named_queries
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+R = TypeVar("R", Row, tuple[Any, ...])
+Run = Callable[..., Iterator[tuple[Any, ...]]]  # a statement's name with its values
+
+SQL = files("flex_mcp.storage.sqlite") / "sql"
+QUERIES = named_queries(SQL)
+
+
+def runner(connection: apsw.Connection) -> Run:
+    """Statements on this connection: rows as tuples, as they come."""
+
+    def run(query: str, /, **values: Any) -> Iterator[tuple[Any, ...]]:
+        return connection.execute(QUERIES[query], values)
+
+    return run
+
+
+class Queries:
+    """The statements of one transaction; the ids that it touched, and changes signed for so far."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+        self.tuples = runner(connection)
+        self.touched: dict[str, None] = {}  # in order
+        self.changes = connection.total_changes()
+
+    def rows(self, query: str, /, **values: Any) -> list[dict[str, Any]]:
+        """All rows, by column."""
+        cursor = self.connection.execute(QUERIES[query], values)
+        if (first := next(cursor, None)) is None:
+            return []
+        names = [column[0] for column in cursor.get_description()]
+        return [dict(zip(names, row, strict=True)) for row in (first, *cursor)]
+
+    def row(self, query: str, /, **values: Any) -> dict[str, Any] | None:
+        """The first row, if there is one."""
+        found = self.rows(query, **values)
+        return found[0] if found else None
+
+    def column(self, query: str, /, **values: Any) -> list[Any]:
+        """The first value of each row."""
+        return [value for value, *_ in self.tuples(query, **values)]
+
+    def touch(self, *ids: str) -> None:
+        """Note whom the log has to name."""
+        self.touched |= dict.fromkeys(ids)
+
+
+def sound(read: Callable[[R], T]) -> Callable[[R], T]:
+    """A row that holds what we never write is damage that SQLite does not see."""
+
+    @functools.wraps(read)
+    def reading(row: R) -> T:
+        try:
+            return read(row)
+        except (ValueError, TypeError, LookupError, AttributeError, zlib.error) as error:
+            raise apsw.CorruptError(f"a {read.__name__} is damaged") from error
+
+    return reading
+
+
+def as_json(items: Iterable[object]) -> str:
+    return json.dumps(list(items), ensure_ascii=False)
+
+
+def texts(column: str) -> tuple[str, ...]:
+    return () if column == "[]" else tuple(json.loads(column))  # most are empty, and many are read
+
+
+def filter_row(wanted: Filter) -> dict[str, Any]:
+    return {
+        "zones": None if wanted.zones is None else as_json(sorted(wanted.zones)),
+        "levels": None if wanted.levels is None else as_json(sorted(wanted.levels)),
+        "domain": wanted.domain,
+    }

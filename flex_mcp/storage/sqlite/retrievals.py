@@ -1,0 +1,82 @@
+"""Retrievals: which searches served what, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from flex_mcp.models import Counters, Outcome, Retrieval
+from flex_mcp.storage.sqlite.queries import Queries, Row, sound
+
+
+@dataclass(slots=True)
+class Retrievals:
+    """See `storage.protocol.Retrievals`."""
+
+    queries: Queries
+
+    def get(self, retrieval_id: str) -> Retrieval | None:
+        if (found := self.queries.row("retrieval", id=retrieval_id)) is None:
+            return None
+        return retrieval(found | {"hits": self.queries.rows("retrieval_hits", id=retrieval_id)})
+
+    def ids(self) -> list[str]:
+        return self.queries.column("retrieval_ids")
+
+    def add(self, value: Retrieval) -> None:
+        self.restore(value)
+        self.queries.rows("count_served", id=value.id)
+
+    def restore(self, value: Retrieval) -> None:
+        self.queries.touch(value.id)
+        self.queries.rows(
+            "add_retrieval",
+            id=value.id,
+            query=value.query,
+            at=value.at.isoformat(),
+            client=value.client,
+            outcome=None if value.outcome is None else str(value.outcome),
+        )
+        counted = value.credits or (0,) * len(value.served)
+        hits = zip(value.served, value.scores, counted, strict=True)
+        for place, (experience_id, score, credit) in enumerate(hits, start=1):
+            self.queries.rows(
+                "add_retrieval_hit",
+                id=value.id,
+                place=place,
+                experience_id=experience_id,
+                score=score,
+                credit=credit,
+            )
+
+    def set_outcome(
+        self, retrieval_id: str, outcome: Outcome, counted: Mapping[str, int]
+    ) -> list[Counters]:
+        for hit in self.queries.rows("retrieval_hits", id=retrieval_id):
+            experience_id, earlier = hit["experience_id"], hit["credit"]
+            credit = counted.get(experience_id, 0)
+            self.queries.rows("credit", id=retrieval_id, experience_id=experience_id, credit=credit)
+            self.queries.rows(
+                "count_credit",
+                experience_id=experience_id,
+                successes=(credit > 0) - (earlier > 0),
+                failures=(credit < 0) - (earlier < 0),
+            )
+        self.queries.touch(retrieval_id)
+        self.queries.rows("set_outcome", id=retrieval_id, outcome=str(outcome))
+        return [Counters(**row) for row in self.queries.rows("counters", id=retrieval_id)]
+
+
+@sound
+def retrieval(row: Row) -> Retrieval:
+    """`hits` are its hits' rows, in order."""
+    hits = row["hits"]
+    return Retrieval(
+        id=row["id"],
+        query=row["query"],
+        at=datetime.fromisoformat(row["at"]),
+        client=row["client"],
+        served=tuple(hit["experience_id"] for hit in hits),
+        scores=tuple(hit["score"] for hit in hits),
+        credits=tuple(hit["credit"] for hit in hits),
+        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+    )

@@ -1,0 +1,83 @@
+-- Statements of experiences and their evidence.
+
+-- name: experiences
+-- json_each keeps the order in which the ids were asked for.
+SELECT e.*,
+    (SELECT json_group_array(v.trajectory_id ORDER BY v.place)
+       FROM evidence v WHERE v.experience_id = e.id) AS evidence
+FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
+ORDER BY wanted.key;
+
+-- name: standings
+SELECT e.id, e.zone, e.level, e.priority, e.successes, e.failures, e.updated_at
+FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
+ORDER BY wanted.key;
+
+-- name: experience_ids
+SELECT id FROM experiences e
+WHERE (:zones IS NULL OR e.zone IN (SELECT value FROM json_each(:zones)))
+  AND (:levels IS NULL OR e.level IN (SELECT value FROM json_each(:levels)))
+  AND (:statuses IS NULL OR e.status IN (SELECT value FROM json_each(:statuses)))
+  AND (:domain IS NULL OR e.domain = :domain
+       OR (e.domain >= :domain || '/' AND e.domain < :domain || '0'))
+ORDER BY e.number DESC
+LIMIT :limit;
+
+-- name: newest
+-- A page that begins after a place, not after a count: nothing moves between pages while others
+-- write.
+SELECT id FROM experiences
+WHERE status = 'active'
+  AND (:created_at IS NULL OR (created_at, id) < (:created_at, :id))
+ORDER BY created_at DESC, id DESC LIMIT :limit;
+
+-- name: evidenced_by
+SELECT DISTINCT experience_id FROM evidence
+WHERE trajectory_id IN (SELECT value FROM json_each(:trajectory_ids));
+
+-- name: identical
+-- One in service before one that is not.
+SELECT id FROM experiences WHERE fingerprint = :fingerprint
+ORDER BY status = 'active' DESC, number LIMIT 1;
+
+-- name: approved
+-- Golden experiences whose text is still the one that was approved.
+SELECT DISTINCT e.id FROM experiences e JOIN revisions r ON r.experience_id = e.id
+WHERE r.kind = 'approve' AND e.status = 'active' AND e.zone = 'golden'
+  AND json_extract(r.after, '$.title') = e.title
+  AND json_extract(r.after, '$.when') = e."when"
+  AND json_extract(r.after, '$.lesson') = e.lesson
+  AND json_extract(r.after, '$.examples') = json(e.examples)
+ORDER BY e.id;
+
+-- name: put_experience
+-- Counters are left alone: they belong to retrievals, not to the text.
+INSERT INTO experiences (id, zone, level, title, "when", lesson, examples, domain, tags, priority,
+    status, superseded_by, fingerprint, origin_kind, origin_by, origin_road, origin_model,
+    origin_prompts, origin_tokens, revision, created_at, updated_at, served, successes, failures)
+VALUES (:id, :zone, :level, :title, :when, :lesson, :examples, :domain, :tags, :priority,
+    :status, :superseded_by, :fingerprint, :origin_kind, :origin_by, :origin_road, :origin_model,
+    :origin_prompts, :origin_tokens, :revision, :created_at, :updated_at, :served, :successes,
+    :failures)
+ON CONFLICT (id) DO UPDATE SET zone = excluded.zone, level = excluded.level,
+    title = excluded.title, "when" = excluded."when", lesson = excluded.lesson,
+    examples = excluded.examples, domain = excluded.domain, tags = excluded.tags,
+    priority = excluded.priority, status = excluded.status,
+    superseded_by = excluded.superseded_by, fingerprint = excluded.fingerprint,
+    revision = excluded.revision, updated_at = excluded.updated_at
+RETURNING number;
+
+-- name: clear_evidence
+DELETE FROM evidence WHERE experience_id = :id;
+
+-- name: add_evidence
+INSERT INTO evidence (experience_id, place, trajectory_id) VALUES (:id, :place, :trajectory_id);
+
+-- name: number
+SELECT number FROM experiences WHERE id = :id;
+
+-- name: lost_experiences
+SELECT r.*, (SELECT min(at) FROM revisions f WHERE f.experience_id = r.experience_id) AS created_at
+FROM revisions r
+WHERE NOT EXISTS (SELECT 1 FROM experiences e WHERE e.id = r.experience_id)
+  AND r.revision = (SELECT max(revision) FROM revisions l WHERE l.experience_id = r.experience_id);

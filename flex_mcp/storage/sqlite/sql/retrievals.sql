@@ -1,0 +1,40 @@
+-- Statements of retrievals: searches, and what they served.
+
+-- name: retrieval
+SELECT * FROM retrievals WHERE id = :id;
+
+-- name: retrieval_ids
+SELECT id FROM retrievals ORDER BY at, id;
+
+-- name: retrieval_hits
+SELECT experience_id, score, credit FROM retrieval_hits WHERE retrieval_id = :id ORDER BY place;
+
+-- name: add_retrieval
+INSERT INTO retrievals (id, query, at, client, outcome)
+VALUES (:id, :query, :at, :client, :outcome);
+
+-- name: add_retrieval_hit
+-- An experience that was erased between the answer and its logging is left out.
+INSERT INTO retrieval_hits (retrieval_id, place, experience_id, score, credit)
+SELECT :id, :place, :experience_id, :score, :credit
+WHERE EXISTS (SELECT 1 FROM experiences WHERE id = :experience_id);
+
+-- name: count_served
+UPDATE experiences SET served = served + 1
+WHERE id IN (SELECT experience_id FROM retrieval_hits WHERE retrieval_id = :id);
+
+-- name: set_outcome
+UPDATE retrievals SET outcome = :outcome WHERE id = :id;
+
+-- name: credit
+UPDATE retrieval_hits SET credit = :credit
+WHERE retrieval_id = :id AND experience_id = :experience_id;
+
+-- name: count_credit
+UPDATE experiences SET successes = successes + :successes, failures = failures + :failures
+WHERE id = :experience_id;
+
+-- name: counters
+SELECT e.id, e.served, e.successes, e.failures
+FROM retrieval_hits h JOIN experiences e ON e.id = h.experience_id
+WHERE h.retrieval_id = :id ORDER BY h.place;

@@ -1,0 +1,53 @@
+-- Statements of trajectories.
+
+-- name: trajectories
+SELECT t.*,
+    (SELECT json_group_array(r.retrieval_id) FROM trajectory_retrievals r
+      WHERE r.trajectory_id = t.id) AS retrieval_ids
+FROM json_each(:ids) AS wanted JOIN trajectories t ON t.id = wanted.value
+ORDER BY wanted.key;
+
+-- name: trajectory_ids
+SELECT id FROM trajectories ORDER BY number;
+
+-- name: trajectory_by_key
+SELECT id, content_hash FROM trajectories WHERE key = :key;
+
+-- name: pending
+SELECT t.id FROM trajectories t
+WHERE t.state = 'pending'
+  AND t.id NOT IN (SELECT value FROM json_each(:skip))
+  AND NOT EXISTS (
+    SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
+    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now)
+ORDER BY t.number LIMIT :limit;
+
+-- name: pending_of_task
+-- Those of the same task as a trajectory: the oldest of every outcome first, so that a few of many
+-- still show failure and success side by side.
+SELECT t.id FROM trajectories t
+WHERE t.state = 'pending' AND t.task = (SELECT task FROM trajectories WHERE id = :id)
+  AND t.id NOT IN (SELECT value FROM json_each(:skip))
+  AND NOT EXISTS (
+    SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
+    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now)
+ORDER BY row_number() OVER (PARTITION BY t.outcome ORDER BY t.number), t.number LIMIT :limit;
+
+-- name: independent
+-- The same task once again by the same agent proves nothing new.
+SELECT count(*) AS count FROM (
+    SELECT DISTINCT task, agent_name, agent_model FROM trajectories
+    WHERE id IN (SELECT value FROM json_each(:ids)));
+
+-- name: add_trajectory
+INSERT INTO trajectories (id, key, content_hash, task, domain, outcome, answer, score, feedback,
+    verified_by, agent_name, agent_model, body, compressed, state, recorded_at)
+VALUES (:id, :key, :content_hash, :task, :domain, :outcome, :answer, :score, :feedback,
+    :verified_by, :agent_name, :agent_model, :body, :compressed, :state, :recorded_at);
+
+-- name: add_trajectory_retrieval
+INSERT OR IGNORE INTO trajectory_retrievals (trajectory_id, retrieval_id)
+VALUES (:trajectory_id, :retrieval_id);
+
+-- name: set_state
+UPDATE trajectories SET state = :state WHERE id IN (SELECT value FROM json_each(:ids));

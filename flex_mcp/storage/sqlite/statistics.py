@@ -1,0 +1,49 @@
+"""Statistics: how much of what a library holds; and what there is that begins so."""
+
+from flex_mcp.models import Road, Spent, Statistics
+from flex_mcp.storage.protocol import Completable
+from flex_mcp.storage.sqlite import search_index
+from flex_mcp.storage.sqlite.history import History
+from flex_mcp.storage.sqlite.queries import Queries, Row, sound
+from flex_mcp.storage.sqlite.settings import Settings
+
+
+def statistics(queries: Queries) -> Statistics:
+    """See `storage.protocol.Transaction.statistics`."""
+    counts: dict[str, dict[str, int]] = {}
+    for what, name, count in queries.tuples("count_by"):
+        counts.setdefault(what, {})[name] = count
+    last = History(queries).last(1)
+    return Statistics(
+        library_id=Settings(queries).get("library_id") or "",
+        schema_version=int(queries.connection.pragma("user_version")),
+        vectors=search_index.made_by(queries.tuples),
+        experiences=sum(counts.get("status", {}).values()),
+        by_status=counts.get("status", {}),
+        by_zone=counts.get("zone", {}),
+        by_level=counts.get("level", {}),
+        by_domain=counts.get("domain", {}),
+        trajectories=sum(counts.get("state", {}).values()),
+        by_state=counts.get("state", {}),
+        retrievals=counts["retrievals"][""],
+        revisions=counts["revisions"][""],
+        last_change=last[0].at if last else None,
+        spent=tuple(spent(row) for row in queries.rows("spent")),
+        held=search_index.memory_bytes(queries.tuples),
+    )
+
+
+@sound
+def spent(row: Row) -> Spent:
+    return Spent(
+        road=Road(row["road"]),
+        model=row["model"],
+        questions=row["questions"],
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
+    )
+
+
+def complete(queries: Queries, what: Completable, start: str, limit: int) -> list[str]:
+    """See `storage.protocol.Transaction.complete`."""
+    return queries.column(f"complete_{what}", start=start, limit=limit)

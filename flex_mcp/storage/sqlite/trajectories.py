@@ -1,0 +1,148 @@
+"""Trajectories: their rows, compressed where they are long, and the searches they worked with."""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flex_mcp.models import (
+    Agent,
+    Outcome,
+    RecordedTrajectory,
+    Step,
+    StepKind,
+    TrajectoryState,
+    VerifiedBy,
+)
+from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, sound
+
+COMPRESS_OVER = 4096  # bytes of a trajectory's body
+BODY_LIMIT = 64 * 1024 * 1024  # bytes of one; 5 MiB of text in JSON, whatever its characters
+
+
+@dataclass(slots=True)
+class Trajectories:
+    """See `storage.protocol.Trajectories`."""
+
+    queries: Queries
+
+    def get(self, ids: Sequence[str]) -> list[RecordedTrajectory]:
+        return [trajectory(row) for row in self.queries.rows("trajectories", ids=as_json(ids))]
+
+    def ids(self) -> list[str]:
+        return self.queries.column("trajectory_ids")
+
+    def by_key(self, key: str) -> tuple[str, str] | None:
+        found = self.queries.row("trajectory_by_key", key=key)
+        return (found["id"], found["content_hash"]) if found else None
+
+    def pending(
+        self,
+        now: datetime,
+        *,
+        limit: int | None = None,
+        like: str | None = None,
+        skip: Iterable[str] = (),
+    ) -> list[str]:
+        return self.queries.column(
+            "pending" if like is None else "pending_of_task",
+            now=now.isoformat(),
+            limit=-1 if limit is None else limit,
+            skip=as_json(skip),
+            **({} if like is None else {"id": like}),
+        )
+
+    def independent(self, ids: Sequence[str]) -> int:
+        return self.queries.column("independent", ids=as_json(ids))[0]
+
+    def add(self, value: RecordedTrajectory, content_hash: str) -> None:
+        self.queries.touch(value.id)
+        self.queries.rows("add_trajectory", **trajectory_row(value, content_hash))
+        self.link(value.id, value.retrieval_ids)
+
+    def link(self, trajectory_id: str, retrieval_ids: Sequence[str]) -> None:
+        for retrieval_id in retrieval_ids:
+            values = {"trajectory_id": trajectory_id, "retrieval_id": retrieval_id}
+            self.queries.rows("add_trajectory_retrieval", **values)
+
+    def set_state(self, ids: Sequence[str], state: TrajectoryState) -> None:
+        self.queries.touch(*ids)
+        self.queries.rows("set_state", ids=as_json(ids), state=str(state))
+
+
+@sound
+def trajectory(row: Row) -> RecordedTrajectory:
+    body = row["body"]
+    if row["compressed"]:
+        body = unpacked(body)
+    content: dict[str, Any] = json.loads(body) if body else {}
+    steps = content.get("steps")
+    agent = row["agent_name"], row["agent_model"]
+    return RecordedTrajectory(
+        id=row["id"],
+        key=row["key"],
+        task=row["task"],
+        domain=row["domain"],
+        steps=None if steps is None else tuple(_step(step) for step in steps),
+        transcript=content.get("transcript"),
+        answer=row["answer"],
+        outcome=Outcome(row["outcome"]),
+        score=row["score"],
+        feedback=row["feedback"],
+        verified_by=VerifiedBy(row["verified_by"]),
+        agent=None if agent == (None, None) else Agent(name=agent[0], model=agent[1]),
+        state=TrajectoryState(row["state"]),
+        recorded_at=datetime.fromisoformat(row["recorded_at"]),
+        retrieval_ids=tuple(json.loads(row["retrieval_ids"])),
+    )
+
+
+def unpacked(body: bytes) -> bytes:
+    """A body that was compressed; a file from elsewhere may hold one that never ends."""
+    unpacking = zlib.decompressobj()
+    text = unpacking.decompress(body, BODY_LIMIT)
+    if not unpacking.eof:
+        raise zlib.error
+    return text
+
+
+def _step(step: Mapping[str, Any]) -> Step:
+    return Step(kind=StepKind(step["kind"]), content=step["content"], name=step.get("name"))
+
+
+def trajectory_row(value: RecordedTrajectory, content_hash: str) -> dict[str, Any]:
+    body = _body(value)
+    compressed = body is not None and len(body) > COMPRESS_OVER
+    return {
+        "id": value.id,
+        "key": value.key,
+        "content_hash": content_hash,
+        "task": value.task,
+        "domain": value.domain,
+        "outcome": str(value.outcome),
+        "answer": value.answer,
+        "score": value.score,
+        "feedback": value.feedback,
+        "verified_by": str(value.verified_by),
+        "agent_name": value.agent and value.agent.name,
+        "agent_model": value.agent and value.agent.model,
+        "body": zlib.compress(body, 6) if body and compressed else body,
+        "compressed": int(compressed),
+        "state": str(value.state),
+        "recorded_at": value.recorded_at.isoformat(),
+    }
+
+
+def _body(value: RecordedTrajectory) -> bytes | None:
+    if value.steps is not None:
+        steps = [
+            {"kind": str(step.kind), "content": step.content}
+            | ({} if step.name is None else {"name": step.name})
+            for step in value.steps
+        ]
+        return json.dumps({"steps": steps}, ensure_ascii=False).encode()
+    if value.transcript is not None:
+        return json.dumps({"transcript": value.transcript}, ensure_ascii=False).encode()
+    return None
