@@ -155,8 +155,10 @@ class Served(Process):
 class Place:
     """One of the processes, and whoever takes its place when it is killed."""
 
-    def __init__(self, start: Callable[[], FromPython | Served], seen: Seen, until: float) -> None:
-        self._start, self._seen, self._until = start, seen, until
+    def __init__(
+        self, start: Callable[[], FromPython | Served], seen: Seen, ended: threading.Event
+    ) -> None:
+        self._start, self._seen, self._ended = start, seen, ended
         self._killed = self._wrote = False
         self._process: FromPython | Served | None = None
         self.thread = threading.Thread(target=self._work)
@@ -172,7 +174,7 @@ class Place:
         return True
 
     def _work(self) -> None:
-        while time.monotonic() < self._until:
+        while not self._ended.is_set():
             self._process = process = self._start()
             with contextlib.suppress(OSError):
                 self._live(process)
@@ -187,7 +189,7 @@ class Place:
     def _live(self, process: FromPython | Served) -> None:
         process.call("search_experience", {"query": "what loads all that it needs"})
         for tool, arguments in calls():
-            if time.monotonic() >= self._until:
+            if self._ended.is_set():
                 return
             started = time.monotonic()
             answer = process.call(tool, arguments)
@@ -196,15 +198,16 @@ class Place:
 
 
 def run(path: Path, seconds: float, processes: int) -> Seen:
-    """Let them work for so long, and kill one a second."""
-    seen, until = Seen(), time.monotonic() + seconds
+    """Let them work for so long, and on until one was killed, and kill one a second."""
+    seen, ended = Seen(), threading.Event()
     starts = [Served if place < SERVERS else FromPython for place in range(processes)]
-    places = [Place(lambda start=start: start(path), seen, until) for start in starts]
-    while (left := until - time.monotonic()) > 0:
-        time.sleep(min(1.0, left))
-        if time.monotonic() < until:
-            CHANCE.shuffle(places)
-            seen.kills += any(place.kill() for place in places)
+    places = [Place(lambda start=start: start(path), seen, ended) for start in starts]
+    until = time.monotonic() + seconds
+    while time.monotonic() < until or not seen.kills:
+        time.sleep(1)
+        CHANCE.shuffle(places)
+        seen.kills += any(place.kill() for place in places)
+    ended.set()
     for place in places:
         place.thread.join()
     return seen
