@@ -23,8 +23,8 @@ from flex_mcp.models import (
     Zone,
     values_of,
 )
-from flex_mcp.models.briefs import Message, Prompt
-from flex_mcp.validation import checked, parsed, schema_of
+from flex_mcp.models.briefs import Prompt
+from flex_mcp.validation import checked, parsed
 
 FRAME = 500  # characters that the question has besides the trajectories
 
@@ -78,13 +78,7 @@ def question(prompts: Prompts, chosen: Sequence[RecordedTrajectory], window: int
     system = instructions(prompts, chosen)
     shown = excerpts(prompts, chosen, window)
     text = prompts.render("critic_question", trajectories="\n\n".join(map(trajectory_text, shown)))
-    schema = schema_of(CriticAnswer)
-    return Prompt(
-        system=system,
-        messages=(Message("user", text),),
-        schema=schema,
-        shape=prompts.shape(schema),
-    )
+    return prompts.question(system, text, CriticAnswer)
 
 
 def lessons(text: str, trajectory_ids: Sequence[str]) -> tuple[Lesson, ...]:
@@ -103,10 +97,8 @@ def _lesson(number: int, answered: AnsweredLesson, known: set[str]) -> Lesson:
             f"lesson {number} names {', '.join(map(repr, strangers))[:200]} in trajectory_ids: "
             f"it can be {', '.join(sorted(known))}"
         )
-    values = values_of(answered, AnsweredLesson) | {
-        "trajectory_ids": answered.trajectory_ids or None
-    }
+    values = values_of(answered, AnsweredLesson)
     try:
-        return checked(Lesson, values)
+        return checked(Lesson, values | {"trajectory_ids": answered.trajectory_ids or None})
     except InputError as error:
         raise AnswerError(f"lesson {number}: {error}") from error

@@ -28,6 +28,7 @@ from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.library import Library
 from flex_mcp.models import (
+    Action,
     Brief,
     Decision,
     Experience,
@@ -193,7 +194,6 @@ class Distiller:
             self._library.conversations.by(client), brief.id, llm, self._prompts
         )
         found = self._library.trajectories(brief.trajectory_ids)
-        ids = [one.id for one in found]
 
         def settle(placement: Placement) -> Settled:
             origin = Origin(
@@ -211,33 +211,27 @@ class Distiller:
 
         lessons = conversation.answered(
             lambda: critic.question(self._prompts, found, llm.window),
-            lambda text, _: critic.lessons(text, ids),
+            lambda text, _: critic.lessons(text, [one.id for one in found]),
         )
+        lessons = lessons or ()
 
         def question() -> Prompt | None:
-            return self._compared(lessons or (), llm.window)
+            nearest = [self._nearest(one) for one in lessons]
+            return updater.question(self._prompts, lessons, nearest, llm.window)
 
         def placed(text: str, prompt: Prompt) -> Settled:
-            return settle(updater.placement(text, lessons or (), prompt.shown))
+            return settle(updater.placement(text, lessons, prompt.shown))
 
-        def compared() -> Settled | None:
-            for _ in range(LOOKS - 1):  # others work at the same time: it sees what they made
-                with suppress(StaleError):
-                    return conversation.answered(question, placed)
-            return conversation.answered(question, placed, anew=False)
-
-        settled = compared()
-        if settled is not None:
-            return settled
+        for look in range(1, LOOKS + 1):  # others work at the same time: it sees what they made
+            with suppress(StaleError):
+                if settled := conversation.answered(question, placed, anew=look < LOOKS):
+                    return settled
+                break
         try:  # there was nothing to compare with
-            return settle(Placement(lessons=tuple(map(updater.added, lessons or ()))))
+            adding = tuple(replace(one, action=Action.ADD) for one in lessons)
+            return settle(Placement(lessons=adding))
         except AnswerError as error:
             raise ModelError(f"its lessons cannot be placed ({error}); {STAY}") from error
-
-    def _compared(self, lessons: Sequence[Lesson], window: int) -> Prompt | None:
-        return updater.question(
-            self._prompts, lessons, [self._nearest(one) for one in lessons], window
-        )
 
     def _nearest(self, lesson: Lesson) -> list[Experience]:
         text = f"{lesson.title}\n{lesson.when}\n{lesson.lesson}"
