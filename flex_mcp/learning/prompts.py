@@ -39,9 +39,8 @@ class Prompts:
         self._folder = folder
 
     def names(self) -> list[str]:
-        return sorted(
-            file.name.removesuffix(".md") for file in _ours().iterdir() if file.name.endswith(".md")
-        )
+        names = (file.name for file in _ours().iterdir())
+        return sorted(name.removesuffix(".md") for name in names if name.endswith(".md"))
 
     def render(self, name: str, /, **values: str) -> str:
         """A prompt with its placeholders filled.
@@ -62,7 +61,7 @@ class Prompts:
             PromptError: there is no such prompt.
         """
         self._text(name)
-        return (self._mine(name) or _ours() / f"{name}.md").read_text(encoding="utf-8-sig").strip()
+        return self._file(name).read_text(encoding="utf-8-sig").strip()
 
     def question(self, system: str, text: str, answer: type, shown: Sequence[Shown] = ()) -> Prompt:
         """What a model is asked, which answers with a value of that type."""
@@ -83,9 +82,6 @@ class Prompts:
         """
         for name in names:
             self._text(name)
-
-    def placeholders(self, name: str) -> list[str]:
-        return Template(_read(_ours() / f"{name}.md")[0]).get_identifiers()
 
     def own(self, *names: str) -> list[str]:
         """Those of the prompts that the user has replaced."""
@@ -110,9 +106,12 @@ class Prompts:
         return ", ".join(f"{name} {self._version(name)}" for name in names)
 
     def _version(self, name: str) -> str:
-        mine = self._mine(name)
-        text, version = _read(mine or _ours() / f"{name}.md")
-        return f"{version}+{hashlib.sha256(text.encode()).hexdigest()[:8]}" if mine else version
+        text, version = _read(self._file(name))
+        mark = f"+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        return version + mark if self._mine(name) else version
+
+    def _file(self, name: str) -> Traversable:
+        return self._mine(name) or _ours() / f"{name}.md"
 
     def _mine(self, name: str) -> Path | None:
         file = self._folder and self._folder / f"{name}.md"
@@ -122,11 +121,10 @@ class Prompts:
         names = self.names()
         if name not in names:
             raise PromptError(f"there is no prompt {name[:60]!r}: it is one of {', '.join(names)}")
-        file = self._mine(name)
-        if file is None:
-            return _read(_ours() / f"{name}.md")[0]
-        text, _ = _read(file)
-        _check(file, Template(text), self.placeholders(name))
+        text, _ = _read(self._file(name))
+        if mine := self._mine(name):
+            ours, _ = _read(_ours() / f"{name}.md")
+            _check(mine, Template(text), Template(ours).get_identifiers())
         return text
 
 
