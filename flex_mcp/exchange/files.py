@@ -59,15 +59,13 @@ def export_file(
             Path(name).unlink(missing_ok=True)
             raise
     except (OSError, ValueError) as error:
-        raise InputError(f"{_shown(path)} cannot be written: {_why(error)}") from error
+        raise _fault(path, "written", error) from error
 
 
-def _shown(path: Path) -> str:
-    return str(path).replace("\0", "\\0")[:300]
-
-
-def _why(error: OSError | ValueError) -> str:
-    return getattr(error, "strerror", None) or "it cannot be the name of a file"
+def _fault(path: Path, done: str, error: OSError | ValueError) -> InputError:
+    shown = str(path).replace("\0", "\\0")[:300]
+    why = getattr(error, "strerror", None) or "it cannot be the name of a file"
+    return InputError(f"{shown} cannot be {done}: {why}")
 
 
 def _check_target(path: Path, *, force: bool) -> None:
@@ -105,7 +103,7 @@ def import_file(
     except (OSError, ValueError) as error:
         if isinstance(error, UnicodeDecodeError):
             raise InputError(f"{path} is not UTF-8 text: nothing was imported") from error
-        raise InputError(f"{_shown(path)} cannot be read: {_why(error)}") from error
+        raise _fault(path, "read", error) from error
     return import_text(
         library, text, source=path.name, client=client, trust=trust, progress=progress
     )

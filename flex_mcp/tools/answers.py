@@ -18,6 +18,7 @@ from flex_mcp.models import (
     Counters,
     Decision,
     DecisionKind,
+    Experience,
     Found,
     Hit,
     Level,
@@ -410,14 +411,7 @@ def experience_text(one: ExperienceAnswer) -> str:
     status = f"{one.status}" + (f", superseded by {one.superseded_by}" if one.superseded_by else "")
     stems = f" ({one.independent} independent trajectories)" if one.independent > 1 else ""
     lines = [
-        quoted_lesson(
-            f"**{one_line(one.title)}** ({one.id})",
-            origin_text(one.origin),
-            tags_line(one.tags),
-            when=one.when,
-            lesson=one.lesson,
-            examples=one.examples,
-        ),
+        quoted_whole(f"**{one_line(one.title)}** ({one.id})", one, tags_line(one.tags)),
         facts(f"{one.zone} {one.level}", one.domain, status, f"priority {one.priority}"),
         f"Evidence: {', '.join(one.evidence) or 'none'}{stems}",
         f"Served {one.served}, successes {one.successes}, failures {one.failures}",
@@ -426,6 +420,12 @@ def experience_text(one: ExperienceAnswer) -> str:
         *([f"Left out: {one.left_out}."] if one.left_out else []),
     ]
     return "\n".join(lines)
+
+
+def quoted_whole(heading: str, one: Experience | ExperienceAnswer, *about: str) -> str:
+    """The whole text of an experience, after its origin and what else is said about it."""
+    texts = {"when": one.when, "lesson": one.lesson}
+    return quoted_lesson(heading, origin_text(one.origin), *about, **texts, examples=one.examples)
 
 
 def origin_text(origin: Origin) -> str:

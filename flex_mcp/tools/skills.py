@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flex_mcp.models import Experience
-from flex_mcp.safety.quoting import facts, one_line, quoted_lesson
-from flex_mcp.tools.answers import fitting, origin_text
+from flex_mcp.safety.quoting import facts, one_line
+from flex_mcp.tools.answers import fitting, quoted_whole
 
 NAME_LIMIT = 64  # characters, by the Agent Skills specification
 GENERAL = "general"  # the skill of experiences without a domain
@@ -70,10 +70,5 @@ def _skill(name: str, found: Sequence[Experience]) -> Skill:
 
 
 def _lesson(one: Experience) -> str:
-    return quoted_lesson(
-        f"## {one_line(one.title)}\n\n{facts(one.id, one.level, one.domain)}\n",
-        origin_text(one.origin),
-        when=one.when,
-        lesson=one.lesson,
-        examples=one.examples,
-    )
+    about = facts(one.id, one.level, one.domain)
+    return quoted_whole(f"## {one_line(one.title)}\n\n{about}\n", one)
