@@ -74,7 +74,11 @@ class _Run:
         self._job = job
         self._lock = threading.RLock()
         self._skip: set[str] = set()
-        self._named = None if job.ids is None else _free(library, job.ids, left)
+        there = {id_ for brief in left for id_ in brief.trajectory_ids}  # these are worked on
+        named = [id_ for id_ in dict.fromkeys(job.ids or ()) if id_ not in there]
+        wanted = Wanted(ids=named, limit=len(named))
+        free = library.briefs.claimable(wanted) if named else []
+        self._named = None if job.ids is None else [one.id for one in free]
         self._taken = 0
         self._done = 0
         pending = library.briefs.remaining()
@@ -138,14 +142,6 @@ class _Run:
         self.report.remaining = self._library.briefs.remaining()
         self.report.elsewhere, _ = self._library.briefs.in_work(Road.ANTHROPIC)
         return self.report
-
-
-def _free(library: Library, ids: Sequence[str], left: Iterable[Brief]) -> list[str]:
-    """Those named that are to be taken; what a brief of an earlier run has is worked on there."""
-    there = {id_ for brief in left for id_ in brief.trajectory_ids}
-    named = [id_ for id_ in dict.fromkeys(ids) if id_ not in there]
-    wanted = Wanted(ids=named, limit=len(named))
-    return [one.id for one in library.briefs.claimable(wanted)] if named else []
 
 
 def work_through(
@@ -236,8 +232,7 @@ def work_in_batches(
 
 def _left(library: Library, log: ConversationLog) -> list[Brief]:
     """The briefs of batches whose process is gone."""
-    ids = [id_ for ids in log.batches().values() for id_ in ids]
-    found = [log.of(id_)[0] for id_ in ids]
+    found = [log.of(id_)[0] for ids in log.batches().values() for id_ in ids]
     latest = library.briefs.now() + BATCH_CLAIM - ALIVE
     soonest = library.briefs.now() + BEFORE  # those before are about to be sent, or free again soon
     dead = [one for one in found if one and soonest < one.expires_at < latest]

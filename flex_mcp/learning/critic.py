@@ -11,7 +11,7 @@ from typing import Annotated
 from annotated_types import Len
 
 from flex_mcp.errors import AnswerError, InputError
-from flex_mcp.learning.excerpts import BriefTrajectory, shown_within, trajectory_text
+from flex_mcp.learning.excerpts import SHORTEST, BriefTrajectory, roomiest, shown, trajectory_text
 from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import (
     LESSONS_LIMIT,
@@ -70,14 +70,20 @@ def excerpts(
     prompts: Prompts, chosen: Sequence[RecordedTrajectory], window: int
 ) -> tuple[BriefTrajectory, ...]:
     """The trajectories as the critic sees them, cut to fit a window of so many characters."""
-    return shown_within(chosen, window - len(instructions(prompts, chosen)) - FRAME)
+    most = window - len(instructions(prompts, chosen)) - FRAME
+
+    def make(room: int) -> tuple[BriefTrajectory, ...] | None:
+        made = tuple(shown(one, room) for one in chosen)
+        return made if sum(len(trajectory_text(one)) for one in made) <= most else None
+
+    return roomiest(make, tuple(shown(one, SHORTEST) for one in chosen), most)
 
 
 def question(prompts: Prompts, chosen: Sequence[RecordedTrajectory], window: int) -> Prompt:
     """What the critic is asked; system and question together take at most about `window`."""
     system = instructions(prompts, chosen)
-    shown = excerpts(prompts, chosen, window)
-    text = prompts.render("critic_question", trajectories="\n\n".join(map(trajectory_text, shown)))
+    texts = map(trajectory_text, excerpts(prompts, chosen, window))
+    text = prompts.render("critic_question", trajectories="\n\n".join(texts))
     return prompts.question(system, text, CriticAnswer)
 
 

@@ -62,16 +62,6 @@ def roomiest(make: Callable[[int], T | None], best: T, most: int) -> T:
     return best
 
 
-def shown_within(chosen: Sequence[RecordedTrajectory], most: int) -> tuple[BriefTrajectory, ...]:
-    """Trajectories, each cut just so far that together they take at most `most` characters."""
-
-    def make(room: int) -> tuple[BriefTrajectory, ...] | None:
-        made = tuple(shown(one, room) for one in chosen)
-        return made if sum(len(trajectory_text(one)) for one in made) <= most else None
-
-    return roomiest(make, tuple(shown(one, SHORTEST) for one in chosen), most)
-
-
 def shown(trajectory: RecordedTrajectory, room: int) -> BriefTrajectory:
     """A trajectory in about `room` characters: task, verdict and answer first, then the steps."""
     task = cut(trajectory.task, room // 4)
