@@ -214,23 +214,19 @@ def _rebuilt(entry: Entry, active: Mapping[str, Experience]) -> dict[str, Any] |
     rules: list[object] = []
     changed = False
     for part, (kind, original, snapshot) in zip(entry.parts, originals, strict=True):
-        experience = active.get(part.experience_id)
-        if experience is None:
-            changed = True
-            if kind != RULE:
-                del content[kind]
-            continue
-        same = (experience.lesson, experience.examples) == (snapshot.lesson, snapshot.examples)
+        now = active.get(part.experience_id)
+        same = now and (now.lesson, now.examples) == (snapshot.lesson, snapshot.examples)
         changed = changed or not same
         if kind == RULE:
-            rules.append(original if same else _rule_entry(experience))
+            rules += [original if same else _rule_entry(now)] if now else []
+        elif now is None:
+            del content[kind]
         elif not same:
-            content[kind] = experience.lesson
+            content[kind] = now.lesson
     if not changed:
         return content
-    if not any(part.experience_id in active for part in entry.parts):
-        return None
-    return content | {"rules": rules}
+    left = any(part.experience_id in active for part in entry.parts)
+    return content | {"rules": rules} if left else None
 
 
 def _rule_entry(experience: Snapshot) -> dict[str, Any]:

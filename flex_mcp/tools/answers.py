@@ -443,13 +443,8 @@ def origin_text(origin: Origin) -> str:
 
 def _shown(origin: Origin) -> Origin:
     """The origin with its names cut."""
-    model, prompts = origin.model, origin.prompts
-    return replace(
-        origin,
-        by=named(origin.by),
-        model=model and named(model),
-        prompts=prompts and named(prompts),
-    )
+    names = {name: getattr(origin, name) for name in ("by", "model", "prompts")}
+    return replace(origin, **{name: named(said) for name, said in names.items() if said})
 
 
 def _revision_text(one: RevisionAnswer) -> str:
