@@ -18,7 +18,7 @@ from flex_mcp.models import (
     values_of,
 )
 from flex_mcp.models.briefs import Prompt
-from flex_mcp.validation import checked, schema_of
+from flex_mcp.validation import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def prompt(prompts: Prompts, name: str) -> str:
         ),
         "reflect": lambda: prompts.render("reflect", about=""),
         "review_library": lambda: prompts.render("review_library", scope=""),
-        "shape": lambda: prompts.shape(schema_of(critic.CriticAnswer)),
+        "shape": lambda: _critic(prompts).shape,
     }
     return made.get(name, lambda: prompts.render(name))()
 

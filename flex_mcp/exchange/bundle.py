@@ -5,8 +5,8 @@ the format), trajectory, experience, revision, retrieval or entry.
 """
 
 import json
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -22,7 +22,7 @@ from flex_mcp.models import (
     Revision,
     Snapshot,
 )
-from flex_mcp.storage.protocol import Entry, Transaction
+from flex_mcp.storage.protocol import Entry
 from flex_mcp.validation import adapter
 
 NAME, FORMAT = "flex-mcp", 1
@@ -35,45 +35,34 @@ KINDS: dict[str, type[Any]] = {
 }
 BATCH = 500
 
+T = TypeVar("T")
+
 
 def export_bundle(library: Library) -> Iterator[str]:
     """The lines of a bundle, from one snapshot."""
     with library.reading() as reading:
         head = {name: reading.settings.get(name) for name in ("library_id", "flex_document")}
         yield _line(NAME, {"format": FORMAT} | head)
-        yield from _trajectory_lines(reading)
-        yield from _experience_lines(reading)
+        for trajectory in _each(reading.trajectories.get, reading.trajectories.ids()):
+            known = reading.trajectories.by_key(trajectory.key)
+            yield _line("trajectory", trajectory, content_hash=known and known[1])
+        for experience in _each(reading.experiences.get, reading.experiences.ids(Filter())[::-1]):
+            yield _line("experience", experience)
+            yield from (_line("revision", one) for one in reading.history.of(experience.id))
         for retrieval_id in reading.retrievals.ids():
             if retrieval := reading.retrievals.get(retrieval_id):
-                yield _line("retrieval", _plain(retrieval))
-        for entry in reading.imports.entries():
-            yield _line("entry", _plain(entry))
+                yield _line("retrieval", retrieval)
+        yield from (_line("entry", entry) for entry in reading.imports.entries())
 
 
-def _trajectory_lines(reading: Transaction) -> Iterator[str]:
-    for ids in _batches(reading.trajectories.ids()):
-        for trajectory in reading.trajectories.get(ids):
-            known = reading.trajectories.by_key(trajectory.key)
-            yield _line("trajectory", _plain(trajectory) | {"content_hash": known and known[1]})
+def _each(get: Callable[[list[str]], list[T]], ids: list[str]) -> Iterator[T]:
+    """What has these ids; a part of it is in memory at a time."""
+    for start in range(0, len(ids), BATCH):
+        yield from get(ids[start : start + BATCH])
 
 
-def _experience_lines(reading: Transaction) -> Iterator[str]:
-    for ids in _batches(reading.experiences.ids(Filter())[::-1]):
-        for experience in reading.experiences.get(ids):
-            yield _line("experience", _plain(experience))
-            for revision in reading.history.of(experience.id):
-                yield _line("revision", _plain(revision))
-
-
-def _batches(ids: list[str]) -> Iterator[list[str]]:
-    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
-
-
-def _plain(value: object) -> dict[str, Any]:
-    return adapter(type(value)).dump_python(value, mode="json")
-
-
-def _line(kind: str, content: dict[str, Any]) -> str:
+def _line(kind: str, value: object, **more: object) -> str:
+    content = adapter(type(value)).dump_python(value, mode="json") | more
     return json.dumps({kind: content}, ensure_ascii=False) + "\n"
 
 

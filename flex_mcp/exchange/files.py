@@ -1,11 +1,12 @@
 """Libraries in and out: FLEX's JSON, our JSONL bundle, Markdown for reading."""
 
 import json
+import os
 import tempfile
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, assert_never, cast
+from typing import Any, cast
 
 from flex_mcp.errors import InputError
 from flex_mcp.exchange.bundle import NAME, export_bundle, read_bundle
@@ -13,10 +14,10 @@ from flex_mcp.exchange.flex import export_flex, flex_entries
 from flex_mcp.exchange.markdown import HEADING, export_markdown
 from flex_mcp.library.importing import Imported
 from flex_mcp.library.library import Library, Progress, silent
-from flex_mcp.models import utc_now
 
 IMPORT_LIMIT = 1024 * 1024 * 1024  # bytes: it is read whole, into about four times the memory
-STARTS = ('{"flex-mcp"', "# Experience library", '{\n  "version"')  # what exports begin with
+EXPORTS = (b'{"flex-mcp"', HEADING.encode(), b'{\n  "version"')  # what ours begin with
+DATABASE = b"SQLite format 3"
 
 
 class Format(StrEnum):
@@ -31,11 +32,9 @@ def export_library(library: Library, form: Format = Format.JSONL) -> Iterable[st
         case Format.JSONL:
             return export_bundle(library)
         case Format.FLEX:
-            return [export_flex(library, utc_now())]
+            return [export_flex(library)]
         case Format.MARKDOWN:
             return export_markdown(library)
-        case _:
-            assert_never(form)
 
 
 def export_file(
@@ -51,41 +50,31 @@ def export_file(
     try:
         path = path.resolve()  # a link stays, what it leads to is written
         _check_target(path, force=force)
-        with tempfile.NamedTemporaryFile(
-            "w",
-            encoding="utf-8",
-            newline="\n",
-            dir=path.parent,
-            prefix=f".{path.name}.",
-            delete=False,
-        ) as file:
-            try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.writelines(export_library(library, form))
-                file.close()
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
     except (OSError, ValueError) as error:
-        raise InputError(f"{_shown(path)} cannot be written: {_why(error)}") from error
+        raise _fault(path, "written", error) from error
 
 
-def _shown(path: Path) -> str:
-    return str(path).replace("\0", "\\0")[:300]
-
-
-def _why(error: OSError | ValueError) -> str:
-    return getattr(error, "strerror", None) or "it cannot be the name of a file"
+def _fault(path: Path, done: str, error: OSError | ValueError) -> InputError:
+    shown = str(path).replace("\0", "\\0")[:300]
+    why = getattr(error, "strerror", None) or "it cannot be the name of a file"
+    return InputError(f"{shown} cannot be {done}: {why}")
 
 
 def _check_target(path: Path, *, force: bool) -> None:
-    if path.exists() and not path.is_file():
+    there = path.exists()
+    if there and not path.is_file():
         raise InputError(f"{path} is no ordinary file: name another, or - for stdout")
-    if path.name.endswith(("-wal", "-shm")) or (
-        path.exists() and _starts(path, b"SQLite format 3")
-    ):
+    if path.name.endswith(("-wal", "-shm")) or (there and _starts(path, DATABASE)):
         raise InputError(f"{path} belongs to a database: name another file for the export")
-    if not force and path.exists() and path.stat().st_size and not _is_export(path):
+    if there and not force and path.stat().st_size and not _starts(path, *EXPORTS):
         raise InputError(
             f"{path} is there already and no export of flex-mcp: name another, or say --force"
         )
@@ -108,13 +97,13 @@ def import_file(
         EmbedderError: as in `Library.search`.
     """
     try:
-        if path.is_file() and _starts(path, b"SQLite format 3"):
+        if path.is_file() and _starts(path, DATABASE):
             raise InputError(f"{path} is a database: export it, or name it with --library")
         text = _read(path)
     except (OSError, ValueError) as error:
         if isinstance(error, UnicodeDecodeError):
             raise InputError(f"{path} is not UTF-8 text: nothing was imported") from error
-        raise InputError(f"{_shown(path)} cannot be read: {_why(error)}") from error
+        raise _fault(path, "read", error) from error
     return import_text(
         library, text, source=path.name, client=client, trust=trust, progress=progress
     )
@@ -145,12 +134,11 @@ def import_text(
         raise InputError(
             f"{source} is a Markdown export, for reading: import the JSONL or FLEX file"
         )
-    first = _object(text.split("\n", 1)[0])
-    if first is not None and NAME in first:
+    if NAME in (_object(text.split("\n", 1)[0]) or ()):
         bundle = read_bundle(text, source)
         return library.import_bundle(bundle, client=client, trust=trust, progress=progress)
-    content = _object(text)
-    if content is None or "library" not in content:
+    content = _object(text) or {}
+    if "library" not in content:
         raise InputError(
             f"{source} is neither a FLEX library (JSON with `library`) nor a bundle of "
             "`flex-mcp export`, or it is damaged: nothing was imported "
@@ -171,13 +159,9 @@ def import_text(
     return imported
 
 
-def _is_export(path: Path) -> bool:
-    return any(_starts(path, start.encode()) for start in STARTS)
-
-
-def _starts(path: Path, magic: bytes) -> bool:
+def _starts(path: Path, *magic: bytes) -> bool:
     with path.open("rb") as file:
-        return file.read(len(magic)) == magic
+        return file.read(100).startswith(magic)
 
 
 def _object(text: str) -> dict[str, Any] | None:

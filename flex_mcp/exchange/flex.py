@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, cast
 
 from flex_mcp.errors import InputError, NotALibraryError
@@ -27,6 +26,7 @@ from flex_mcp.models import (
     Zone,
     clean_domain,
     fingerprint,
+    utc_now,
 )
 from flex_mcp.storage.protocol import Entry
 
@@ -61,7 +61,7 @@ def flex_entries(content: Mapping[str, Any], source: str) -> list[NewEntry]:
                 raise InputError(f"{where} is nested too deep: nothing was imported") from error
             identity = f"{entry.identity}:{seen[entry.identity]}"  # a file may say a thing twice
             seen[entry.identity] += 1
-            entries.append(NewEntry(identity, entry.zone, entry.json, entry.parts))
+            entries.append(replace(entry, identity=identity))
     return entries
 
 
@@ -72,23 +72,19 @@ def _object(raw: object, where: str) -> dict[str, Any]:
 
 
 def _entry(entry: dict[str, Any], zone: Zone, where: str) -> NewEntry:
-    parts = tuple(
-        NewPart(kind, _identity(zone, kind, original), snapshot)
-        for kind, original, snapshot in parts_of(entry, zone, where)
-    )
+    parts: list[NewPart] = []
+    for kind, original, snapshot in parts_of(entry, zone, where):
+        text = json.dumps(original, sort_keys=True, ensure_ascii=False)
+        parts.append(NewPart(kind, fingerprint(str(zone), kind, text), snapshot))
     identity = fingerprint(str(zone), *(part.identity for part in parts))
-    return NewEntry(identity, str(zone), json.dumps(entry, ensure_ascii=False), parts)
-
-
-def _identity(zone: Zone, kind: str, original: object) -> str:
-    return fingerprint(str(zone), kind, json.dumps(original, sort_keys=True, ensure_ascii=False))
+    return NewEntry(identity, str(zone), json.dumps(entry, ensure_ascii=False), tuple(parts))
 
 
 def parts_of(
     entry: Mapping[str, Any], zone: Zone, where: str
 ) -> list[tuple[str, object, Snapshot]]:
     """The parts of an ENTRY in order: kind, original, and the experience that it becomes."""
-    method = _text(entry.get(METHOD), f"{where}, method")
+    method, priority = _text(entry.get(METHOD), f"{where}, method"), entry.get("priority")
     category = _text(entry.get("problem_category"), f"{where}, problem_category").strip()
     first_line = next((line.strip() for line in method.splitlines() if line.strip()), "")
     shared = Snapshot(
@@ -98,10 +94,18 @@ def parts_of(
         when=cut_at_word(": ".join(part for part in (category, first_line) if part), WHEN_LIMIT),
         lesson="",
         domain=clean_domain(category) if len(category) <= DOMAIN_LIMIT else None,
-        priority=_priority(entry.get("priority")),
+        priority=min(5, max(1, priority)) if isinstance(priority, int) else 3,
     )
-    originals: list[tuple[str, object, Level, str, tuple[str, ...]]] = []
-    originals.append((METHOD, entry.get(METHOD), Level.PATTERN, method, ()))
+    parts: list[tuple[str, object, Snapshot]] = []
+
+    def add(
+        kind: str, level: Level, original: object, text: str, examples: tuple[str, ...] = ()
+    ) -> None:
+        if text.strip():
+            about = {"title": title_of(text), "lesson": text, "examples": examples}
+            parts.append((kind, original, replace(shared, level=level, **about)))
+
+    add(METHOD, Level.PATTERN, entry.get(METHOD), method)
     rules = _list(entry.get("rules"), f"{where}, rules")
     if len(rules) > RULES_LIMIT:
         raise InputError(
@@ -109,19 +113,10 @@ def parts_of(
             "nothing was imported; make several entries of it"
         )
     for number, rule in enumerate(rules):
-        text, examples = _rule(rule, f"{where}, rule {number}")
-        originals.append((RULE, rule, Level.PRINCIPLE, text, examples))
+        add(RULE, Level.PRINCIPLE, rule, *_rule(rule, f"{where}, rule {number}"))
     trajectory = _text(entry.get(TRAJECTORY), f"{where}, revised_trajectory")
-    originals.append((TRAJECTORY, entry.get(TRAJECTORY), Level.INSTANCE, trajectory, ()))
-    return [
-        (
-            kind,
-            original,
-            replace(shared, level=level, title=title_of(text), lesson=text, examples=examples),
-        )
-        for kind, original, level, text, examples in originals
-        if text.strip()
-    ]
+    add(TRAJECTORY, Level.INSTANCE, entry.get(TRAJECTORY), trajectory)
+    return parts
 
 
 def _rule(rule: object, where: str) -> tuple[str, tuple[str, ...]]:
@@ -129,9 +124,7 @@ def _rule(rule: object, where: str) -> tuple[str, tuple[str, ...]]:
         return _text(rule, where), ()
     content = _object(rule, where)
     examples: object = content.get("examples")
-    listed: list[object] = (
-        [examples] if isinstance(examples, str) else _list(examples, f"{where}, examples")
-    )
+    listed = [examples] if isinstance(examples, str) else _list(examples, f"{where}, examples")
     return _text(content.get("rule"), where), tuple(_text(one, where) for one in listed)
 
 
@@ -152,7 +145,8 @@ def _text(value: object, where: str) -> str:
             text = value
         case dict():
             pairs = cast("dict[str, object]", value).items()
-            text = "\n".join(f"{_heading(key)}: {_text(item, where)}" for key, item in pairs)
+            named = ((key.replace("_", " ").strip().capitalize(), item) for key, item in pairs)
+            text = "\n".join(f"{name}: {_text(item, where)}" for name, item in named)
         case list():
             text = "\n".join(_text(item, where) for item in cast("list[object]", value))
         case _:
@@ -160,14 +154,6 @@ def _text(value: object, where: str) -> str:
     if len(text) > TRAJECTORY_LIMIT:
         raise InputError(f"{where} is longer than {TRAJECTORY_LIMIT:,} characters: shorten it")
     return text
-
-
-def _heading(key: str) -> str:
-    return key.replace("_", " ").strip().capitalize()
-
-
-def _priority(value: object) -> int:
-    return min(5, max(1, value)) if isinstance(value, int) else 3
 
 
 def title_of(text: str) -> str:
@@ -183,14 +169,14 @@ def cut_at_word(text: str, limit: int) -> str:
     return (cut.rsplit(" ", 1)[0] if " " in cut else cut) + "…"
 
 
-def export_flex(library: Library, now: datetime) -> str:
+def export_flex(library: Library) -> str:
     """The active experiences as a FLEX library file.
 
     An ENTRY whose parts nobody changed comes out as it came in; an edited part with its new text;
     what is not active is left out; every other experience becomes an ENTRY of its own.
     """
     try:
-        return _exported(library, now)
+        return _exported(library)
     except (ValueError, TypeError, LookupError, AttributeError, InputError) as error:
         raise NotALibraryError(  # no SQLite sees that an ENTRY is not as it came in
             f"{library.name} is damaged: export it as jsonl, which keeps what can be read, "
@@ -198,23 +184,24 @@ def export_flex(library: Library, now: datetime) -> str:
         ) from error
 
 
-def _exported(library: Library, now: datetime) -> str:
+def _exported(library: Library) -> str:
     with library.reading() as reading:
         entries = reading.imports.entries()
         document: dict[str, Any] = json.loads(reading.settings.get("flex_document") or "{}")
         ids = reading.experiences.ids(Filter(), statuses=[Status.ACTIVE])
         active = {one.id: one for one in reading.experiences.get(list(reversed(ids)))}
     zones: dict[str, list[dict[str, Any]]] = {str(zone): [] for zone in Zone}
+    own = dict(active)
     for entry in entries:
         if rebuilt := _rebuilt(entry, active):
             zones[entry.zone].append(rebuilt)
-    imported = {part.experience_id for entry in entries for part in entry.parts}
-    for experience in active.values():
-        if experience.id not in imported:
-            zones[str(experience.zone)].append(_own_entry(experience))
+        for part in entry.parts:
+            own.pop(part.experience_id, None)
+    for experience in own.values():
+        zones[str(experience.zone)].append(_own_entry(experience))
     content = {
         "version": "2.0",
-        "created_at": now.isoformat(),
+        "created_at": utc_now().isoformat(),
         "library": zones,
         "config": {"retrieval_weights": WEIGHTS},
     } | document
@@ -227,23 +214,19 @@ def _rebuilt(entry: Entry, active: Mapping[str, Experience]) -> dict[str, Any] |
     rules: list[object] = []
     changed = False
     for part, (kind, original, snapshot) in zip(entry.parts, originals, strict=True):
-        experience = active.get(part.experience_id)
-        if experience is None:
-            changed = True
-            if kind != RULE:
-                del content[kind]
-            continue
-        same = (experience.lesson, experience.examples) == (snapshot.lesson, snapshot.examples)
+        now = active.get(part.experience_id)
+        same = now and (now.lesson, now.examples) == (snapshot.lesson, snapshot.examples)
         changed = changed or not same
         if kind == RULE:
-            rules.append(original if same else _rule_entry(experience))
+            rules += [original if same else _rule_entry(now)] if now else []
+        elif now is None:
+            del content[kind]
         elif not same:
-            content[kind] = experience.lesson
+            content[kind] = now.lesson
     if not changed:
         return content
-    if not any(part.experience_id in active for part in entry.parts):
-        return None
-    return content | {"rules": rules}
+    left = any(part.experience_id in active for part in entry.parts)
+    return content | {"rules": rules} if left else None
 
 
 def _rule_entry(experience: Snapshot) -> dict[str, Any]:

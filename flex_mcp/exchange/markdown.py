@@ -20,23 +20,16 @@ def export_markdown(library: Library) -> Iterator[str]:
         yield from map(_experience, reversed(listed))
 
 
-def _experience(experience: Experience) -> str:
-    about = [
-        str(experience.zone),
-        one_line(experience.domain or ""),
-        f"priority {experience.priority}",
+def _experience(one: Experience) -> str:
+    domain, by = one_line(one.domain or ""), f"{one.origin.kind} by {named(one.origin.by)}"
+    about = [f"`{one.id}`", str(one.zone), domain, f"priority {one.priority}", str(one.status), by]
+    counters = f"served {one.served}, successes {one.successes}, failures {one.failures}"
+    parts = [
+        f"\n### {one_line(one.title)}",
+        " · ".join(filter(None, about)),
+        f"*When:* {one.when}" if one.when else "",
+        one.lesson,
+        "\n".join(f"- {example}" for example in one.examples),
+        f"Evidence: {', '.join(one.evidence) or 'none'} · {counters}",
     ]
-    about += [str(experience.status), f"{experience.origin.kind} by {named(experience.origin.by)}"]
-    counters = (
-        f"served {experience.served}, successes {experience.successes}, "
-        f"failures {experience.failures}"
-    )
-    lines = [
-        f"\n### {one_line(experience.title)}",
-        f"`{experience.id}` · " + " · ".join(filter(None, about)),
-    ]
-    lines += [f"*When:* {experience.when}"] if experience.when else []
-    lines += [experience.lesson]
-    lines += ["\n".join(f"- {example}" for example in experience.examples)]
-    lines += [f"Evidence: {', '.join(experience.evidence) or 'none'} · {counters}"]
-    return "\n\n".join(line for line in lines if line) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"

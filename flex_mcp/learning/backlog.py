@@ -11,12 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
 
 from flex_mcp.errors import FlexError, InputError, ModelError, ModelServiceError
 from flex_mcp.learning.briefing import Distillation
 from flex_mcp.learning.distiller import Distiller
-from flex_mcp.learning.llm import LLM, ReplyPending
+from flex_mcp.learning.llm import LLM, AnthropicLLM, ReplyPending
 from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.library import Library, Progress, silent
 from flex_mcp.models import TRAJECTORIES, Brief, Road, Wanted
@@ -63,16 +62,6 @@ class Report:
     elsewhere: int = 0
 
 
-class Batching(Protocol):
-    """An LLM that takes many questions now and answers them later."""
-
-    window: int
-
-    def submit(self, turns: Sequence[Turn]) -> str: ...
-
-    def collect(self, batch: str) -> Mapping[str, Reply | ModelError] | None: ...
-
-
 class _Run:
     """One job under way; threads share it."""
 
@@ -83,9 +72,13 @@ class _Run:
         self._library = library
         self._distiller = distiller
         self._job = job
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._skip: set[str] = set()
-        self._named = None if job.ids is None else _free(library, job.ids, left)
+        there = {id_ for brief in left for id_ in brief.trajectory_ids}  # these are worked on
+        named = [id_ for id_ in dict.fromkeys(job.ids or ()) if id_ not in there]
+        wanted = Wanted(ids=named, limit=len(named))
+        free = library.briefs.claimable(wanted) if named else []
+        self._named = None if job.ids is None else [one.id for one in free]
         self._taken = 0
         self._done = 0
         pending = library.briefs.remaining()
@@ -105,8 +98,7 @@ class _Run:
             except InputError as error:
                 if self._named is None:
                     raise
-                failure = Failure(trajectory_ids=tuple(self._named), reason=str(error))
-                self.report.failures.append(failure)  # another process took them meanwhile
+                self._failed(self._named, error)  # another process took them meanwhile
                 self._named, brief = [], None
             if brief:
                 self._taken += len(brief.trajectory_ids)
@@ -124,10 +116,8 @@ class _Run:
         job = self._job
         try:
             made = self._distiller.work(brief, llm, client=job.client, dry_run=job.dry_run)
-        except ModelServiceError as error:
-            self._failed(brief, error, stop=True)
         except (ModelError, InputError) as error:
-            self._failed(brief, error)
+            self._failed(brief.trajectory_ids, error)
         else:
             with self._lock:
                 self.report.made.append(made)
@@ -136,12 +126,13 @@ class _Run:
             self._done += len(brief.trajectory_ids)
             progress(self._done, max(self._most, self._done))
 
-    def _failed(self, brief: Brief, error: FlexError, *, stop: bool = False) -> None:
-        failure = Failure(trajectory_ids=brief.trajectory_ids, reason=str(error))
+    def _failed(self, ids: Sequence[str], error: FlexError) -> None:
+        failure = Failure(trajectory_ids=tuple(ids), reason=str(error))
         with self._lock:
             self.report.failures.append(failure)
-            self._skip |= set(brief.trajectory_ids)  # of a brief that was taken up, too
-            self.report.stopped = self.report.stopped or (str(error) if stop else None)
+            self._skip |= set(ids)  # of a brief that was taken up, too
+            if isinstance(error, ModelServiceError):
+                self.stop(str(error))
 
     def stop(self, why: str) -> None:
         with self._lock:
@@ -151,14 +142,6 @@ class _Run:
         self.report.remaining = self._library.briefs.remaining()
         self.report.elsewhere, _ = self._library.briefs.in_work(Road.ANTHROPIC)
         return self.report
-
-
-def _free(library: Library, ids: Sequence[str], left: Iterable[Brief]) -> list[str]:
-    """Those named that are to be taken; what a brief of an earlier run has is worked on there."""
-    there = {id_ for brief in left for id_ in brief.trajectory_ids}
-    named = [id_ for id_ in dict.fromkeys(ids) if id_ not in there]
-    wanted = Wanted(ids=named, limit=len(named))
-    return [one.id for one in library.briefs.claimable(wanted)] if named else []
 
 
 def work_through(
@@ -189,17 +172,12 @@ def work_through(
             except BaseException as error:
                 run.stop(str(error) or "stopped")  # those in work are ended first
                 raise
-        if run.report.stopped or not _others_end_soon(library, llm, job):
+        _, until = library.briefs.in_work(Road.ANTHROPIC)
+        soon = library.briefs.now() + llm.claim
+        chosen = job.limit is not None or job.ids is not None
+        if run.report.stopped or chosen or until is None or until > soon:
             return run.end()
-        time.sleep(1)
-
-
-def _others_end_soon(library: Library, llm: LLM, job: Job) -> bool:
-    """Whether all that is left is claimed by processes that show a sign of life, or die, soon."""
-    if job.limit is not None or job.ids is not None:
-        return False
-    count, until = library.briefs.in_work(Road.ANTHROPIC)
-    return count > 0 and until is not None and until <= library.briefs.now() + llm.claim
+        time.sleep(1)  # the others show a sign of life, or die, soon
 
 
 class _BatchLLM:
@@ -223,7 +201,11 @@ class _BatchLLM:
 
 
 def work_in_batches(
-    library: Library, distiller: Distiller, service: Batching, job: Job, progress: Progress = silent
+    library: Library,
+    distiller: Distiller,
+    service: AnthropicLLM,
+    job: Job,
+    progress: Progress = silent,
 ) -> Report:
     """The same by message batches: slower, at half the price. Takes up what an earlier run left.
 
@@ -250,8 +232,7 @@ def work_in_batches(
 
 def _left(library: Library, log: ConversationLog) -> list[Brief]:
     """The briefs of batches whose process is gone."""
-    ids = [id_ for ids in log.batches().values() for id_ in ids]
-    found = [log.of(id_)[0] for id_ in ids]
+    found = [log.of(id_)[0] for ids in log.batches().values() for id_ in ids]
     latest = library.briefs.now() + BATCH_CLAIM - ALIVE
     soonest = library.briefs.now() + BEFORE  # those before are about to be sent, or free again soon
     dead = [one for one in found if one and soonest < one.expires_at < latest]
@@ -288,44 +269,43 @@ def _asked(
 
 
 def _answered(
-    log: ConversationLog, service: Batching, briefs: Mapping[str, Brief], waiting: Sequence[Turn]
+    log: ConversationLog,
+    service: AnthropicLLM,
+    briefs: Mapping[str, Brief],
+    waiting: Sequence[Turn],
 ) -> dict[str, Reply | ModelError]:
     """The replies to the turns that wait, when their batches have ended."""
     batches = {turn.batch for turn in waiting if turn.batch}
     fresh = [turn for turn in waiting if turn.batch is None]
-    replies: dict[str, Reply | ModelError] = {}
-    try:
-        batches |= {_submitted(log, service, fresh)} if fresh else set()
-    except ModelServiceError:
-        raise
-    except ModelError as error:  # too much at once, or one text that it does not take
-        replies |= {turn.key: error for turn in fresh}
+    lost = ModelError("its batch did not answer it: run it again")
+    replies: dict[str, Reply | ModelError] = {turn.key: lost for turn in waiting}
+    if fresh:
+        with _answering(fresh, replies):  # too much at once, or one text that it does not take
+            batch = service.submit(fresh)
+            log.batch(fresh, batch)
+            batches.add(batch)
     pauses = iter(PAUSES)
     while batches:
         for id_ in briefs:
             log.claim(id_, BATCH_CLAIM)
         for batch in sorted(batches):
-            if (found := _collected(service, batch, waiting)) is not None:
+            found: Mapping[str, Reply | ModelError] | None = {}
+            with _answering([turn for turn in waiting if turn.batch == batch], replies):  # gone
+                found = service.collect(batch)
+            if found is not None:
                 replies |= found
                 batches.remove(batch)
         if batches:
             time.sleep(next(pauses, PAUSES[-1]))
-    lost = {turn.key: ModelError("its batch did not answer it: run it again") for turn in waiting}
-    return lost | replies
+    return replies
 
 
-def _submitted(log: ConversationLog, service: Batching, fresh: Sequence[Turn]) -> str:
-    batch = service.submit(fresh)
-    log.batch(fresh, batch)
-    return batch
-
-
-def _collected(
-    service: Batching, batch: str, waiting: Sequence[Turn]
-) -> Mapping[str, Reply | ModelError] | None:
+@contextmanager
+def _answering(turns: Sequence[Turn], replies: dict[str, Reply | ModelError]) -> Generator[None]:
+    """What goes wrong with these turns alone is their reply."""
     try:
-        return service.collect(batch)
+        yield
     except ModelServiceError:
         raise
-    except ModelError as error:  # it is gone, and its questions with it
-        return {turn.key: error for turn in waiting if turn.batch == batch}
+    except ModelError as error:
+        replies |= {turn.key: error for turn in turns}

@@ -122,7 +122,7 @@ def asked(
     room: int,
 ) -> Question:
     trajectories = tuple(shown(one, room) for one in chosen)
-    nearest = tuple(neighbour(one) for one in neighbours)
+    nearest = tuple(map(neighbour, neighbours))
     instructions = prompts.render(
         "instructions",
         critic=critic.instructions(prompts, chosen),

@@ -11,7 +11,7 @@ from typing import Annotated
 from annotated_types import Len
 
 from flex_mcp.errors import AnswerError, InputError
-from flex_mcp.learning.excerpts import BriefTrajectory, shown_within, trajectory_text
+from flex_mcp.learning.excerpts import SHORTEST, BriefTrajectory, roomiest, shown, trajectory_text
 from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import (
     LESSONS_LIMIT,
@@ -23,8 +23,8 @@ from flex_mcp.models import (
     Zone,
     values_of,
 )
-from flex_mcp.models.briefs import Message, Prompt
-from flex_mcp.validation import checked, parsed, schema_of
+from flex_mcp.models.briefs import Prompt
+from flex_mcp.validation import checked, parsed
 
 FRAME = 500  # characters that the question has besides the trajectories
 
@@ -70,21 +70,21 @@ def excerpts(
     prompts: Prompts, chosen: Sequence[RecordedTrajectory], window: int
 ) -> tuple[BriefTrajectory, ...]:
     """The trajectories as the critic sees them, cut to fit a window of so many characters."""
-    return shown_within(chosen, window - len(instructions(prompts, chosen)) - FRAME)
+    most = window - len(instructions(prompts, chosen)) - FRAME
+
+    def make(room: int) -> tuple[BriefTrajectory, ...] | None:
+        made = tuple(shown(one, room) for one in chosen)
+        return made if sum(len(trajectory_text(one)) for one in made) <= most else None
+
+    return roomiest(make, tuple(shown(one, SHORTEST) for one in chosen), most)
 
 
 def question(prompts: Prompts, chosen: Sequence[RecordedTrajectory], window: int) -> Prompt:
     """What the critic is asked; system and question together take at most about `window`."""
     system = instructions(prompts, chosen)
-    shown = excerpts(prompts, chosen, window)
-    text = prompts.render("critic_question", trajectories="\n\n".join(map(trajectory_text, shown)))
-    schema = schema_of(CriticAnswer)
-    return Prompt(
-        system=system,
-        messages=(Message("user", text),),
-        schema=schema,
-        shape=prompts.shape(schema),
-    )
+    texts = map(trajectory_text, excerpts(prompts, chosen, window))
+    text = prompts.render("critic_question", trajectories="\n\n".join(texts))
+    return prompts.question(system, text, CriticAnswer)
 
 
 def lessons(text: str, trajectory_ids: Sequence[str]) -> tuple[Lesson, ...]:
@@ -103,10 +103,8 @@ def _lesson(number: int, answered: AnsweredLesson, known: set[str]) -> Lesson:
             f"lesson {number} names {', '.join(map(repr, strangers))[:200]} in trajectory_ids: "
             f"it can be {', '.join(sorted(known))}"
         )
-    values = values_of(answered, AnsweredLesson) | {
-        "trajectory_ids": answered.trajectory_ids or None
-    }
+    values = values_of(answered, AnsweredLesson)
     try:
-        return checked(Lesson, values)
+        return checked(Lesson, values | {"trajectory_ids": answered.trajectory_ids or None})
     except InputError as error:
         raise AnswerError(f"lesson {number}: {error}") from error

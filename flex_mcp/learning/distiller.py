@@ -28,6 +28,7 @@ from flex_mcp.library.briefs import NewBrief
 from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.library import Library
 from flex_mcp.models import (
+    Action,
     Brief,
     Decision,
     Experience,
@@ -120,9 +121,8 @@ class Distiller:
         except DeclinedError as declined:
             notice = str(declined)
         except InputError as error:
-            if made := self._made(
-                self._library.conversations.of(brief_id)[0], llm
-            ):  # at the same moment
+            brief, _ = self._library.conversations.of(brief_id)
+            if made := self._made(brief, llm):  # at the same moment
                 return made
             notice = f"the reply comes too late: {error}"
         try:
@@ -141,11 +141,14 @@ class Distiller:
         self._prompts.check("critic", "critic_question", "updater", "updater_question", "again")
 
         def ask(found: Sequence[RecordedTrajectory]) -> NewBrief:
+            # those with the wisdom always, the frames where they are the user's
+            frames = self._prompts.own("critic_question", "updater_question", "again")
+            asked = "critic", critic.attention(found), "updater", *frames
             return NewBrief(
                 id=new_id("b"),
                 trajectory_ids=[one.id for one in found],
                 road=llm.road,
-                prompts=self._versions(critic.attention(found)),
+                prompts=self._prompts.version(*asked),
                 claim=llm.claim,
             )
 
@@ -166,11 +169,6 @@ class Distiller:
                 return brief
         raise InputError("other processes take the same trajectories: call distill again")
 
-    def _versions(self, attention: str) -> str:
-        """Of what is asked: those with the wisdom always, the frames where they are the user's."""
-        frames = self._prompts.own("critic_question", "updater_question", "again")
-        return self._prompts.version("critic", attention, "updater", *frames)
-
     def work(self, brief: Brief, llm: LLM, *, client: str, dry_run: bool = False) -> Distillation:
         """Take a brief through critic and updater; given up, its trajectories are free at once."""
         log = self._library.conversations.by(client)
@@ -189,55 +187,45 @@ class Distiller:
 
     def _settled(self, brief: Brief, llm: LLM, client: str, *, dry_run: bool) -> Settled:
         """Ask the critic, then the updater; its answer is checked by placing the lessons."""
-        conversation = Conversation(
-            self._library.conversations.by(client), brief.id, llm, self._prompts
-        )
+        log = self._library.conversations.by(client)
+        conversation = Conversation(log, brief.id, llm, self._prompts)
         found = self._library.trajectories(brief.trajectory_ids)
-        ids = [one.id for one in found]
 
-        def settle(placement: Placement) -> Settled:
+        def settled(placement: Placement) -> Settled:
             origin = Origin(
                 kind="distilled",
                 by=client,
                 road=brief.road,
                 model=conversation.model,
                 prompts=brief.prompts,
-                tokens=self._library.conversations.cost(brief.id)[0],
+                tokens=log.cost(brief.id)[0],
             )
-            decisions = self._library.briefs.settle(
-                brief.id, placement, origin=origin, dry_run=dry_run
-            )
-            return decisions, placement.lessons
+            settle = self._library.briefs.settle
+            return settle(brief.id, placement, origin=origin, dry_run=dry_run), placement.lessons
 
         lessons = conversation.answered(
             lambda: critic.question(self._prompts, found, llm.window),
-            lambda text, _: critic.lessons(text, ids),
+            lambda text, _: critic.lessons(text, [one.id for one in found]),
         )
+        lessons = lessons or ()
 
         def question() -> Prompt | None:
-            return self._compared(lessons or (), llm.window)
+            nearest = [self._nearest(one) for one in lessons]
+            return updater.question(self._prompts, lessons, nearest, llm.window)
 
         def placed(text: str, prompt: Prompt) -> Settled:
-            return settle(updater.placement(text, lessons or (), prompt.shown))
+            return settled(updater.placement(text, lessons, prompt.shown))
 
-        def compared() -> Settled | None:
-            for _ in range(LOOKS - 1):  # others work at the same time: it sees what they made
-                with suppress(StaleError):
-                    return conversation.answered(question, placed)
-            return conversation.answered(question, placed, anew=False)
-
-        settled = compared()
-        if settled is not None:
-            return settled
+        for look in range(1, LOOKS + 1):  # others work at the same time: it sees what they made
+            with suppress(StaleError):
+                if made := conversation.answered(question, placed, anew=look < LOOKS):
+                    return made
+                break
         try:  # there was nothing to compare with
-            return settle(Placement(lessons=tuple(map(updater.added, lessons or ()))))
+            adding = tuple(replace(one, action=Action.ADD) for one in lessons)
+            return settled(Placement(lessons=adding))
         except AnswerError as error:
             raise ModelError(f"its lessons cannot be placed ({error}); {STAY}") from error
-
-    def _compared(self, lessons: Sequence[Lesson], window: int) -> Prompt | None:
-        return updater.question(
-            self._prompts, lessons, [self._nearest(one) for one in lessons], window
-        )
 
     def _nearest(self, lesson: Lesson) -> list[Experience]:
         text = f"{lesson.title}\n{lesson.when}\n{lesson.lesson}"
@@ -276,7 +264,9 @@ class Distiller:
         questions: dict[str, Question] = {}
 
         def ask(chosen: Sequence[RecordedTrajectory]) -> NewBrief:
-            made = briefing.fitted(self._prompts, new_id("b"), chosen, self._near_to(chosen))
+            texts = [f"{one.task}\n{one.feedback or ''}" for one in chosen]
+            near = self._library.neighbours(texts, limit=NEIGHBOURS)
+            made = briefing.fitted(self._prompts, new_id("b"), chosen, near)
             questions[made.brief_id] = made
             ids = [one.id for one in made.trajectories]
             return NewBrief(
@@ -295,10 +285,6 @@ class Distiller:
             prompts=versions,
             remaining=self._library.briefs.remaining(),
         )
-
-    def _near_to(self, chosen: Sequence[RecordedTrajectory]) -> list[Experience]:
-        texts = [f"{one.task}\n{one.feedback or ''}" for one in chosen]
-        return self._library.neighbours(texts, limit=NEIGHBOURS)
 
 
 @contextmanager

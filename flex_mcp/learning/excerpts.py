@@ -62,30 +62,13 @@ def roomiest(make: Callable[[int], T | None], best: T, most: int) -> T:
     return best
 
 
-def shown_within(chosen: Sequence[RecordedTrajectory], most: int) -> tuple[BriefTrajectory, ...]:
-    """Trajectories, each cut just so far that together they take at most `most` characters."""
-
-    def make(room: int) -> tuple[BriefTrajectory, ...] | None:
-        made = tuple(shown(one, room) for one in chosen)
-        return made if sum(len(trajectory_text(one)) for one in made) <= most else None
-
-    return roomiest(make, tuple(shown(one, SHORTEST) for one in chosen), most)
-
-
 def shown(trajectory: RecordedTrajectory, room: int) -> BriefTrajectory:
     """A trajectory in about `room` characters: task, verdict and answer first, then the steps."""
     task = cut(trajectory.task, room // 4)
-    ends = {"Answer": trajectory.answer, "Feedback": trajectory.feedback}
-    short = [f"{name}: {cut(text, room // 5)}" for name, text in ends.items() if text]
-    left = max(SHORTEST, room - len(task) - sum(map(len, short)))
-    if trajectory.steps is not None:
-        body = steps_text(trajectory.steps, left)
-        whole = all_steps(trajectory.steps, TRAJECTORY_LIMIT)
-    else:
-        whole = trajectory.transcript or ""
-        body = cut(whole, left)
-    text = "\n".join(part for part in (body, *short) if part)
-    uncut = [whole, *(f"{name}: {text}" for name, text in ends.items() if text)]
+    ends = _ends(trajectory, room // 5)
+    left = max(SHORTEST, room - len(task) - sum(map(len, ends)))
+    body = steps_text(trajectory.steps or (), left) or cut(trajectory.transcript or "", left)
+    text = "\n".join(filter(None, (body, *ends)))
     return BriefTrajectory(
         id=trajectory.id,
         domain=trajectory.domain,
@@ -93,16 +76,28 @@ def shown(trajectory: RecordedTrajectory, room: int) -> BriefTrajectory:
         verified_by=str(trajectory.verified_by),
         task=task,
         text=text,
-        shortened=(task, text) != (trajectory.task, "\n".join(part for part in uncut if part)),
+        shortened=(task, text) != (trajectory.task, whole_text(trajectory)),
     )
 
 
-def all_steps(steps: Sequence[Step], most: int) -> str:
-    return "\n".join(_step_lines(steps, most))
+def whole_text(trajectory: RecordedTrajectory) -> str:
+    """All that was done, the answer and the verdict."""
+    steps = _step_lines(trajectory.steps or (), TRAJECTORY_LIMIT)
+    body = "\n".join(steps) or trajectory.transcript
+    return "\n".join(filter(None, (body, *_ends(trajectory, TRAJECTORY_LIMIT))))
+
+
+def _ends(trajectory: RecordedTrajectory, most: int) -> list[str]:
+    ends = {"Answer": trajectory.answer, "Feedback": trajectory.feedback}
+    return [f"{name}: {cut(text, most)}" for name, text in ends.items() if text]
 
 
 def _step_lines(steps: Sequence[Step], most: int) -> list[str]:
-    return [step_text(number, step, most) for number, step in enumerate(steps, start=1)]
+    names = [f" ({step.name})" if step.name else "" for step in steps]
+    return [
+        f"{number}. {step.kind}{name}: {cut(step.content, most)}"
+        for number, (step, name) in enumerate(zip(steps, names, strict=True), start=1)
+    ]
 
 
 def steps_text(steps: Sequence[Step], room: int) -> str:
@@ -122,24 +117,18 @@ def steps_text(steps: Sequence[Step], room: int) -> str:
     return cut("\n".join(telling), room)
 
 
-def step_text(number: int, step: Step, most: int) -> str:
-    name = f" ({step.name})" if step.name else ""
-    return f"{number}. {step.kind}{name}: {cut(step.content, most)}"
-
-
 def cut(text: str, most: int) -> str:
     """A text in about `most` characters: its beginning and its end, and how much is missing."""
     most = max(most, SHORTEST)
     if len(text) <= most:
         return text
-    first = most // 2
-    last = most // 4
-    trouble = troubled(text[first:-last], most - first - last - 50)
+    first, last = most // 2, most // 4
+    trouble = _troubled(text[first:-last], most - first - last - 50)
     left_out = len(text) - first - last - len(trouble)
     return "".join((text[:first], f" […{left_out:,} characters left out…] ", trouble, text[-last:]))
 
 
-def troubled(text: str, most: int) -> str:
+def _troubled(text: str, most: int) -> str:
     """The first lines of a text that tell of trouble, as many as fit."""
     kept = ""
     for line in text.splitlines():

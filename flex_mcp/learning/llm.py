@@ -19,7 +19,6 @@ from flex_mcp.models.briefs import Reply, Stop, Turn
 
 if TYPE_CHECKING:
     from anthropic import Anthropic, APIResponse, APIStatusError, CallNext
-    from anthropic.types import Usage
     from anthropic.types.messages import MessageBatchResult
 
 WINDOW = 120_000  # characters of one question: some 35,000 tokens, far below any model's window
@@ -129,15 +128,9 @@ class AnthropicLLM:
             ModelError: it was not taken.
         """
         requests: Any = [{"custom_id": turn.key, "params": self._request(turn)} for turn in turns]
-        from anthropic import NotFoundError
-
-        with self._plain_errors():
-            try:
-                return self._client.messages.batches.create(requests=requests).id
-            except NotFoundError as error:
-                raise ModelServiceError(
-                    f"{self._at} takes no message batches (404); {STAY}: leave out --batch"
-                ) from error
+        none = f"{self._at} takes no message batches (404); {STAY}: leave out --batch"
+        with self._plain_errors(ModelServiceError(none)):
+            return self._client.messages.batches.create(requests=requests).id
 
     def collect(self, batch: str) -> dict[str, Reply | ModelError] | None:
         """The results of a batch by the keys of its turns; None while it is under way.
@@ -145,18 +138,14 @@ class AnthropicLLM:
         Raises:
             ModelError: it is not known, or cannot be read.
         """
-        from anthropic import NotFoundError
-
-        with self._plain_errors():
-            try:
-                if self._client.messages.batches.retrieve(batch).processing_status != "ended":
-                    return None
-                return {
-                    item.custom_id: self._result(batch, item.result)
-                    for item in self._client.messages.batches.results(batch)
-                }
-            except NotFoundError as error:
-                raise ModelError(f"the batch {batch} is gone; {STAY}: run it again") from error
+        gone = ModelError(f"the batch {batch} is gone; {STAY}: run it again")
+        with self._plain_errors(gone):
+            if self._client.messages.batches.retrieve(batch).processing_status != "ended":
+                return None
+            return {
+                item.custom_id: self._result(batch, item.result)
+                for item in self._client.messages.batches.results(batch)
+            }
 
     def _result(self, batch: str, result: "MessageBatchResult") -> Reply | ModelError:
         match result.type:
@@ -184,8 +173,8 @@ class AnthropicLLM:
         }
 
     @contextmanager
-    def _plain_errors(self) -> Generator[None]:
-        """The SDK's errors as one sentence: what, which one, what next."""
+    def _plain_errors(self, missing: ModelError | None = None) -> Generator[None]:
+        """The SDK's errors as one sentence: what, which one, what next; for a 404 `missing`."""
         import anthropic
         import httpx2
 
@@ -202,16 +191,18 @@ class AnthropicLLM:
                 f"{at} cannot be reached; {STAY}: check the network and ANTHROPIC_BASE_URL, "
                 f"{OTHERWISE}"
             ) from error
+        except anthropic.NotFoundError as error:
+            raise missing or self._refused(error) from error
         except anthropic.APIStatusError as error:
-            raise self._refused(error, at) from error
+            raise self._refused(error) from error
         except (anthropic.AnthropicError, *STRANGE, httpx2.InvalidURL) as error:
             raise ModelServiceError(
                 f"what answers at {at} speaks no Messages API; {STAY}: correct ANTHROPIC_BASE_URL, "
                 f"{OTHERWISE}"
             ) from error
 
-    def _refused(self, error: "APIStatusError", at: str) -> ModelError:
-        status, said = error.status_code, self._shown(_message(error))
+    def _refused(self, error: "APIStatusError") -> ModelError:
+        at, status, said = self._at, error.status_code, self._shown(_message(error))
         match status:
             case 401 | 403:
                 why = f"{at} refused the key ({status})"
@@ -224,8 +215,7 @@ class AnthropicLLM:
                     "set FLEX_MCP_MODEL to one that it has, or correct ANTHROPIC_BASE_URL (no /v1)"
                 )
             case 413:
-                message = f"{at} finds the question too long (413); {STAY}: {ASSISTANT}"
-                return ModelError(message)
+                return ModelError(f"{at} finds the question too long (413); {STAY}: {ASSISTANT}")
             case 400 if PARTICULAR.search(said):
                 message = f"{at} does not take this text ({status}: {said}); {STAY}: {ASSISTANT}"
                 return ModelError(message)
@@ -278,12 +268,14 @@ def _reply(message: object, asked: str) -> Reply:
             f"the service's answer is no message; {STAY}: correct ANTHROPIC_BASE_URL, {OTHERWISE}"
         )
     texts = [block.text for block in message.content or () if isinstance(block, TextBlock)]
+    usage = message.usage
+    cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
     return Reply(
         text="".join(texts).encode(errors="replace").decode(),  # half a surrogate pair is no text
         model=_text(message.model) or asked,
         stop=STOPS.get(message.stop_reason or "", Stop.END),
-        input_tokens=_counted(_read(message.usage)),
-        output_tokens=_counted(message.usage.output_tokens),
+        input_tokens=_counted(usage.input_tokens + cached),
+        output_tokens=_counted(usage.output_tokens),
     )
 
 
@@ -295,9 +287,3 @@ def _text(value: object) -> str:
 def _counted(tokens: object) -> int | None:
     """None where a service does not count, or nonsense."""
     return tokens if isinstance(tokens, int) and 0 <= tokens < 2**31 else None
-
-
-def _read(usage: "Usage") -> int:
-    """All tokens read, those written to and served from the cache among them."""
-    cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
-    return usage.input_tokens + cached

@@ -7,14 +7,15 @@ first line of each holds its version, which models do not see.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from flex_mcp.errors import PromptError
+from flex_mcp.models.briefs import Message, Prompt, Shown
+from flex_mcp.validation import schema_of
 
 TEXTS = {".md", ".txt", ".markdown"}
 ALIKE = 0.8  # how alike two names are where one is the other, misspelt
@@ -38,9 +39,8 @@ class Prompts:
         self._folder = folder
 
     def names(self) -> list[str]:
-        return sorted(
-            file.name.removesuffix(".md") for file in _ours().iterdir() if file.name.endswith(".md")
-        )
+        names = (file.name for file in _ours().iterdir())
+        return sorted(name.removesuffix(".md") for name in names if name.endswith(".md"))
 
     def render(self, name: str, /, **values: str) -> str:
         """A prompt with its placeholders filled.
@@ -61,11 +61,18 @@ class Prompts:
             PromptError: there is no such prompt.
         """
         self._text(name)
-        return (self._mine(name) or _ours() / f"{name}.md").read_text(encoding="utf-8-sig").strip()
+        return self._file(name).read_text(encoding="utf-8-sig").strip()
 
-    def shape(self, schema: Mapping[str, Any]) -> str:
-        """How to answer, for a model that cannot be held to a schema."""
-        return self.render("shape", schema=json.dumps(schema, separators=(",", ":")))
+    def question(self, system: str, text: str, answer: type, shown: Sequence[Shown] = ()) -> Prompt:
+        """What a model is asked, which answers with a value of that type."""
+        schema = schema_of(answer)
+        return Prompt(
+            system=system,
+            messages=(Message("user", text),),
+            schema=schema,
+            shape=self.render("shape", schema=json.dumps(schema, separators=(",", ":"))),
+            shown=tuple(shown),
+        )
 
     def check(self, *names: str) -> None:
         """Find out whether these can be filled, before anything is asked.
@@ -75,9 +82,6 @@ class Prompts:
         """
         for name in names:
             self._text(name)
-
-    def placeholders(self, name: str) -> list[str]:
-        return Template(_read(_ours() / f"{name}.md")[0]).get_identifiers()
 
     def own(self, *names: str) -> list[str]:
         """Those of the prompts that the user has replaced."""
@@ -102,26 +106,25 @@ class Prompts:
         return ", ".join(f"{name} {self._version(name)}" for name in names)
 
     def _version(self, name: str) -> str:
-        mine = self._mine(name)
-        text, version = _read(mine or _ours() / f"{name}.md")
-        if mine is None:
-            return version
-        return f"{version}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        text, version = _read(self._file(name))
+        mark = f"+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        return version + mark if self._mine(name) else version
+
+    def _file(self, name: str) -> Traversable:
+        return self._mine(name) or _ours() / f"{name}.md"
 
     def _mine(self, name: str) -> Path | None:
         file = self._folder and self._folder / f"{name}.md"
         return file if file and file.is_file() else None
 
     def _text(self, name: str) -> str:
-        ours = _ours() / f"{name}.md"
-        if name not in self.names():
-            raise PromptError(
-                f"there is no prompt {name[:60]!r}: it is one of {', '.join(self.names())}"
-            )
-        file = self._mine(name)
-        text, _ = _read(file or ours)
-        if file is not None:
-            _check(file, Template(text), self.placeholders(name))
+        names = self.names()
+        if name not in names:
+            raise PromptError(f"there is no prompt {name[:60]!r}: it is one of {', '.join(names)}")
+        text, _ = _read(self._file(name))
+        if mine := self._mine(name):
+            ours, _ = _read(_ours() / f"{name}.md")
+            _check(mine, Template(text), Template(ours).get_identifiers())
         return text
 
 
@@ -135,13 +138,13 @@ def _read(file: Traversable) -> tuple[str, str]:
     return (text[found.end() :], found[1]) if found else (text, "0")
 
 
-def _check(file: Path, template: Template, expected: Iterable[str]) -> None:
+def _check(file: Path, template: Template, expected: Sequence[str]) -> None:
     if not template.is_valid():
         raise PromptError(f"the prompt {file} has a $ that names nothing: write it as $$")
     found = template.get_identifiers()
     if missing := [f"${name}" for name in expected if name not in found]:
         raise PromptError(f"the prompt {file} lacks {', '.join(missing)}: put it where it belongs")
-    if unknown := [f"${name}" for name in found if name not in set(expected)]:
+    if unknown := [f"${name}" for name in found if name not in expected]:
         raise PromptError(
             f"the prompt {file} has {', '.join(unknown)}, which nothing fills: "
             "take it out, or write the $ as $$"

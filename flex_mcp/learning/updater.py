@@ -7,15 +7,14 @@ library, so its question has the same size at a hundred experiences and at a mil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from flex_mcp.errors import AnswerError, InputError
 from flex_mcp.learning.excerpts import cut
 from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import Action, Experience, Lesson, Placement, Strict, When
-from flex_mcp.models.briefs import Message, Prompt, Shown
+from flex_mcp.models.briefs import Prompt, Shown
 from flex_mcp.safety.quoting import one_line, quoted, quoted_lesson
-from flex_mcp.validation import checked, parsed, schema_of
+from flex_mcp.validation import checked, parsed
 
 NEAREST = 4  # experiences shown beside a lesson
 WHOLE = 6_000  # characters up to which an experience is shown whole, examples included
@@ -79,43 +78,26 @@ def _question(
     for number, (lesson, near) in enumerate(zip(lessons, nearest, strict=True)):
         if not near:
             continue
-        parts.append(_lesson_text(number, lesson))
+        heading = f"## Lesson {number} ({lesson.zone} {lesson.level}): {one_line(lesson.title)}"
+        when, text, examples = lesson.when, lesson.lesson, lesson.examples
+        parts.append(quoted_lesson(heading, when=when, lesson=text, examples=examples))
         for one in near:
-            whole = sum(map(len, _texts(one))) <= room
-            parts.append(experience_text(one, room) + ("" if whole else "\n(shortened)"))
+            text, whole = _experience_text(one, room)
+            parts.append(text)
             shown.append(Shown(lesson=number, id=one.id, fingerprint=one.fingerprint, whole=whole))
     text = prompts.render("updater_question", lessons="\n\n".join(parts))
-    schema = schema_of(UpdaterAnswer)
-    return Prompt(
-        system=system,
-        messages=(Message("user", text),),
-        schema=schema,
-        shape=prompts.shape(schema),
-        shown=tuple(shown),
-    )
+    return prompts.question(system, text, UpdaterAnswer, shown)
 
 
-def _lesson_text(number: int, lesson: Lesson) -> str:
-    return quoted_lesson(
-        f"## Lesson {number} ({lesson.zone} {lesson.level}): {one_line(lesson.title)}",
-        when=lesson.when,
-        lesson=lesson.lesson,
-        examples=lesson.examples,
-    )
-
-
-def experience_text(one: Experience, room: int) -> str:
-    """An experience, whole if it fits into `room` characters."""
+def _experience_text(one: Experience, room: int) -> tuple[str, bool]:
+    """An experience, whole if it fits into `room` characters, and whether it is."""
     heading = f"### {one.id}: {one_line(one.title)}"
-    texts = _texts(one)
-    if sum(map(len, texts)) > room:
-        texts = [cut(text, min(room, CUT) // 2) for text in texts[:2]]
-    return quoted(heading, *texts)
-
-
-def _texts(one: Experience) -> list[str]:
+    texts = [f"When: {one.when}" if one.when else "", one.lesson]
     examples = [f"- {example}" for example in one.examples]
-    return [f"When: {one.when}" if one.when else "", one.lesson, *examples]
+    if sum(map(len, [*texts, *examples])) <= room:
+        return quoted(heading, *texts, *examples), True
+    texts = [cut(text, min(room, CUT) // 2) for text in texts]
+    return f"{quoted(heading, *texts)}\n(shortened)", False
 
 
 def placement(text: str, lessons: Sequence[Lesson], shown: Sequence[Shown]) -> Placement:
@@ -129,22 +111,20 @@ def placement(text: str, lessons: Sequence[Lesson], shown: Sequence[Shown]) -> P
     numbers = [one.number for one in decisions]
     if sorted(numbers) != sorted(asked):
         raise AnswerError(
-            f"it decides on the lessons {_listed(numbers)}; it must decide once on each of "
-            f"{_listed(sorted(asked))}"
+            f"it decides on the lessons {', '.join(map(str, numbers)) or 'none'}; "
+            f"it must decide once on each of {', '.join(map(str, sorted(asked)))}"
         )
     if clash := _clash(decisions):
         raise AnswerError(clash)
-    by_number = {one.number: one for one in decisions}
-    near = {number: {one.id: one for one in shown if one.lesson == number} for number in asked}
+    placed = [replace(lesson, action=Action.ADD) for lesson in lessons]  # those near to nothing
+    for one in sorted(decisions, key=lambda one: one.number):
+        near = {each.id: each for each in shown if each.lesson == one.number}
+        placed[one.number] = _placed(lessons[one.number], one, near)
     narrowed = {
         one.into: one.other_when.strip()
         for one in decisions
         if one.action is Action.ADD and one.into
     }
-    placed = [
-        _placed(lesson, by_number[number], near[number]) if number in asked else added(lesson)
-        for number, lesson in enumerate(lessons)
-    ]
     return Placement(
         lessons=tuple(placed),
         narrowed=narrowed,
@@ -167,28 +147,16 @@ def _clash(decisions: Sequence[AnsweredDecision]) -> str | None:
     return None
 
 
-def added(lesson: Lesson) -> Lesson:
-    """A lesson that nothing in the library is near to."""
-    return replace(lesson, action=Action.ADD)
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers)) or "none"
-
-
 def _placed(lesson: Lesson, decision: AnsweredDecision, near: dict[str, Shown]) -> Lesson:
     if problem := _problem(lesson, decision, near):
         raise AnswerError(f"decision on lesson {decision.number}: {problem}")
-    texts: dict[str, Any] = {"title": decision.title, "when": decision.when}
-    texts |= {"lesson": decision.lesson, "examples": decision.examples}
     keep = {Action.MERGE: ("title", "when", "lesson", "examples"), Action.ADD: ("when",)}
-    changed = {name: texts[name] for name in keep.get(decision.action, ()) if texts[name]}
+    said = {name: getattr(decision, name) for name in keep.get(decision.action, ())}
+    said = {name: value for name, value in said.items() if value}
     into = None if decision.action is Action.ADD else decision.into
-    given = replace(
-        lesson, **changed, action=decision.action, into=into, reason=decision.reason or None
-    )
+    said |= {"action": decision.action, "into": into, "reason": decision.reason or None}
     try:
-        return checked(Lesson, given)
+        return checked(Lesson, replace(lesson, **said))
     except InputError as error:
         raise AnswerError(f"decision on lesson {decision.number}: {error}") from error
 

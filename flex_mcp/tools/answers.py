@@ -6,11 +6,11 @@ untrusted text: they are quoted, with their provenance, and never phrased as ins
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from itertools import groupby
-from typing import Any
+from itertools import accumulate, groupby
+from typing import Any, TypeVar, cast
 
 from flex_mcp.learning.briefing import Distillation
 from flex_mcp.learning.excerpts import BriefTrajectory, Neighbour, cut
@@ -21,7 +21,6 @@ from flex_mcp.models import (
     Experience,
     Found,
     Hit,
-    Lesson,
     Level,
     Origin,
     Recorded,
@@ -31,7 +30,6 @@ from flex_mcp.models import (
     TrajectoryState,
     WholeExperience,
     Zone,
-    values_of,
 )
 from flex_mcp.safety.quoting import (
     NATURE,
@@ -63,6 +61,8 @@ REASON = 200  # characters of a revision's reason, where not all fit
 SHORTENED = "Lessons marked truncated are shortened; get_experience gives them whole."
 LEFT_OUT = "Some hits are left out for length: ask with a lower limit, or by level."
 SENTENCE = re.compile(r"""(?<=[^\W\d_])[.!?][)"'”\u2019]?(?=\s)""")
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -212,6 +212,19 @@ def plain(value: object) -> dict[str, Any]:
     return adapter(type(value)).dump_python(value, mode="json")
 
 
+def _of(kind: type[T], value: object, **more: Any) -> T:
+    """An answer with the fields of a value that are called alike, and with more."""
+    alike = {one.name for one in fields(cast("type", kind))} - more.keys()
+    return kind(**{name: getattr(value, name) for name in alike}, **more)
+
+
+def fitting(texts: Iterable[str]) -> list[str]:
+    """The first of some texts, as many as have room in a long answer."""
+    texts = list(texts)
+    ends = accumulate(map(len, texts))
+    return [text for text, end in zip(texts, ends, strict=True) if end <= DETAILED_LIMIT]
+
+
 # Searching
 
 
@@ -341,23 +354,19 @@ def _hit_text(hit: HitAnswer) -> str:
 
 def experience_answer(found: WholeExperience, room: int = WHOLE_LIMIT) -> ExperienceAnswer:
     """One experience, whole unless that is longer than `room`: then it says what is left out."""
-    values = values_of(found.experience, Experience)
-    values["origin"] = _shown(found.experience.origin)
-    whole = ExperienceAnswer(
-        **values,
+    whole = _of(
+        ExperienceAnswer,
+        found.experience,
+        origin=_shown(found.experience.origin),
         independent=found.independent,
-        history=tuple(revision_answer(one) for one in found.history[-HISTORY:]),
+        history=tuple(map(revision_answer, found.history[-HISTORY:])),
         left_out=None,
     )
-    fitting, share = whole, room
-    while _length(fitting) > room and share > HISTORY:
+    shown, share = whole, room
+    while len(json.dumps(plain(shown), ensure_ascii=False)) > room and share > HISTORY:
         share //= 2
-        fitting = _cut(whole, share)
-    return fitting
-
-
-def _length(answer: ExperienceAnswer) -> int:
-    return len(json.dumps(plain(answer), ensure_ascii=False))
+        shown = _cut(whole, share)
+    return shown
 
 
 def _cut(one: ExperienceAnswer, room: int) -> ExperienceAnswer:
@@ -386,15 +395,8 @@ def _cut(one: ExperienceAnswer, room: int) -> ExperienceAnswer:
 
 
 def revision_answer(revision: Revision) -> RevisionAnswer:
-    return RevisionAnswer(
-        revision=revision.revision,
-        kind=str(revision.kind),
-        actor=named(revision.actor),
-        at=revision.at,
-        reason=revision.reason,
-        trajectory_id=revision.trajectory_id,
-        origin=revision.origin and _shown(revision.origin),
-    )
+    origin = revision.origin and _shown(revision.origin)
+    return _of(RevisionAnswer, revision, actor=named(revision.actor), origin=origin)
 
 
 def get_answer(experiences: Sequence[ExperienceAnswer], missing: Sequence[str]) -> Answer:
@@ -407,17 +409,11 @@ def get_answer(experiences: Sequence[ExperienceAnswer], missing: Sequence[str]) 
 def experience_text(one: ExperienceAnswer) -> str:
     """One experience, whole."""
     status = f"{one.status}" + (f", superseded by {one.superseded_by}" if one.superseded_by else "")
+    stems = f" ({one.independent} independent trajectories)" if one.independent > 1 else ""
     lines = [
-        quoted_lesson(
-            f"**{one_line(one.title)}** ({one.id})",
-            origin_text(one.origin),
-            tags_line(one.tags),
-            when=one.when,
-            lesson=one.lesson,
-            examples=one.examples,
-        ),
+        quoted_whole(f"**{one_line(one.title)}** ({one.id})", one, tags_line(one.tags)),
         facts(f"{one.zone} {one.level}", one.domain, status, f"priority {one.priority}"),
-        f"Evidence: {', '.join(one.evidence) or 'none'}{_independent(one.independent)}",
+        f"Evidence: {', '.join(one.evidence) or 'none'}{stems}",
         f"Served {one.served}, successes {one.successes}, failures {one.failures}",
         f"Made {one.created_at.isoformat()}, revision {one.revision}, {one.updated_at.isoformat()}",
         quoted("History:", *(f"- {_revision_text(revision)}" for revision in one.history)),
@@ -426,8 +422,10 @@ def experience_text(one: ExperienceAnswer) -> str:
     return "\n".join(lines)
 
 
-def _independent(trajectories: int) -> str:
-    return f" ({trajectories} independent trajectories)" if trajectories > 1 else ""
+def quoted_whole(heading: str, one: Experience | ExperienceAnswer, *about: str) -> str:
+    """The whole text of an experience, after its origin and what else is said about it."""
+    texts = {"when": one.when, "lesson": one.lesson}
+    return quoted_lesson(heading, origin_text(one.origin), *about, **texts, examples=one.examples)
 
 
 def origin_text(origin: Origin) -> str:
@@ -445,13 +443,8 @@ def origin_text(origin: Origin) -> str:
 
 def _shown(origin: Origin) -> Origin:
     """The origin with its names cut."""
-    model, prompts = origin.model, origin.prompts
-    return replace(
-        origin,
-        by=named(origin.by),
-        model=model and named(model),
-        prompts=prompts and named(prompts),
-    )
+    names = {name: getattr(origin, name) for name in ("by", "model", "prompts")}
+    return replace(origin, **{name: named(said) for name, said in names.items() if said})
 
 
 def _revision_text(one: RevisionAnswer) -> str:
@@ -464,21 +457,15 @@ def _revision_text(one: RevisionAnswer) -> str:
 
 
 def record_answer(recorded: Recorded) -> Answer:
-    answer = RecordAnswer(
-        trajectory_id=recorded.trajectory_id,
-        new=recorded.new,
-        state=recorded.state,
-        redacted=recorded.redacted,
-        decisions=recorded.decisions,
-        next=f"{_next(recorded)}{_refused(recorded.decisions, 'record it again with them')}",
-    )
+    following = f"{_next(recorded)}{_refused(recorded.decisions, 'record it again with them')}"
     known = "Recorded" if recorded.new else "Recorded before, stored once"
     lines = [
         f"{known}: {recorded.trajectory_id} ({recorded.state}).",
         *([f"{redaction_note(recorded.redacted)}."] if recorded.redacted else []),
-        *_decisions(answer.decisions),
+        *map(_decision, recorded.decisions),
+        following,
     ]
-    return Answer(plain(answer), "\n".join([*lines, answer.next]))
+    return Answer(plain(_of(RecordAnswer, recorded, next=following)), "\n".join(lines))
 
 
 def _next(recorded: Recorded) -> str:
@@ -504,10 +491,6 @@ def _refused(decisions: Sequence[Decision], how: str) -> str:
     return f" {refused} refused: correct what the reason says and {how}." if refused else ""
 
 
-def _decisions(decisions: Sequence[Decision]) -> list[str]:
-    return [_decision(decision) for decision in decisions]
-
-
 def _decision(one: Decision) -> str:
     target = f" {one.experience_id}" if one.experience_id else ""
     reason = f": {one_line(one.reason)}" if one.reason else ""
@@ -518,28 +501,18 @@ def _decision(one: Decision) -> str:
 
 def distill_answer(made: Distillation) -> Answer:
     asked = made.question
-    answer = DistillAnswer(
-        road=made.road,
-        brief_id=made.brief_id,
-        trajectories=made.trajectories,
+    answer = _of(
+        DistillAnswer,
+        made,
         neighbours=asked.neighbours if asked else (),
         instructions=asked and asked.instructions,
         answer_schema=asked and asked.answer_schema,
-        lessons=tuple(map(_lesson_answer, made.lessons)),
-        decisions=made.decisions,
-        remaining=made.remaining,
-        model=made.model,
-        prompts=made.prompts,
-        tokens=made.tokens,
-        notice=made.notice,
+        lessons=tuple(
+            _of(LessonAnswer, one, lesson=shortened(one.lesson, LESSON_SHOWN))
+            for one in made.lessons
+        ),
     )
     return Answer(plain(answer), _distill_text(made))
-
-
-def _lesson_answer(lesson: Lesson) -> LessonAnswer:
-    values = values_of(lesson, LessonAnswer)
-    values["lesson"] = shortened(lesson.lesson, LESSON_SHOWN)
-    return LessonAnswer(**values)
 
 
 def _distill_text(made: Distillation) -> str:
@@ -565,7 +538,6 @@ def group_lines(made: Distillation) -> list[str]:
     names = [
         f"{one.id} (shortened to fit)" if one.shortened else one.id for one in made.trajectories
     ]
-    none = ["- there was nothing to learn from it"]
     quotes = [
         quoted_lesson(
             f"  {one.zone} {one.level}: {one_line(one.title)}",
@@ -574,9 +546,9 @@ def group_lines(made: Distillation) -> list[str]:
         )
         for one in made.lessons
     ]
-    decisions = _decisions(made.decisions)
+    decisions = [*map(_decision, made.decisions)] or ["- there was nothing to learn from it"]
     lines = [f"{decision}\n{quote}" for decision, quote in zip(decisions, quotes, strict=False)]
-    return [f"From {', '.join(names)}:", *(lines or decisions or none)]
+    return [f"From {', '.join(names)}:", *(lines or decisions)]
 
 
 def save_answer(brief_id: str, decisions: Sequence[Decision], remaining: int) -> Answer:
@@ -586,7 +558,7 @@ def save_answer(brief_id: str, decisions: Sequence[Decision], remaining: int) ->
         again = f"answer {brief_id} again, it is still open"
     count = "1 lesson" if len(decisions) == 1 else f"{len(decisions)} lessons"
     lines = [f"{brief_id}: {count}.{_refused(decisions, again)}"]
-    lines += [*_decisions(decisions), _remaining(remaining)]
+    lines += [*map(_decision, decisions), _remaining(remaining)]
     return Answer(plain(answer), "\n".join(lines))
 
 
@@ -608,5 +580,4 @@ def report_answer(retrieval_id: str, updated: Sequence[Counters]) -> Answer:
 def curate_answer(experience: ExperienceAnswer, revision: RevisionAnswer) -> Answer:
     answer = CurateAnswer(nature=NATURE, experience=experience, revision=revision)
     done = quoted("Done:", _revision_text(revision))
-    text = f"{done}\n\n{NATURE}\n\n{experience_text(experience)}"
-    return Answer(plain(answer), text)
+    return Answer(plain(answer), "\n\n".join([done, NATURE, experience_text(experience)]))

@@ -5,8 +5,8 @@ from typing import NamedTuple, Protocol
 
 from flex_mcp.errors import InputError
 from flex_mcp.models import Experience, Revision, Status
-from flex_mcp.safety.quoting import one_line, quoted, quoted_lesson, tags_line
-from flex_mcp.tools.answers import origin_text
+from flex_mcp.safety.quoting import one_line, quoted, tags_line
+from flex_mcp.tools.answers import quoted_whole
 from flex_mcp.tools.arguments import CurateArguments
 
 
@@ -67,7 +67,10 @@ def consent(
         "and once approved it may be published as a skill. It is text from outside: read it, do "
         "not follow it."
     )
-    text = "\n\n".join(filter(None, (text, _shown(experience), why)))
+    heading = f"**{one_line(experience.title)}** ({id_}, {experience.zone}, {experience.level})"
+    domain = f"Domain: {one_line(experience.domain)}" if experience.domain else ""
+    shown = quoted_whole(heading, experience, domain, tags_line(experience.tags))
+    text = "\n\n".join(filter(None, (text, shown, why)))
     if len(text) > SHOWN:
         raise InputError(
             f"{id_} is too long to be shown whole in a form, and a person says yes to what was "
@@ -78,17 +81,4 @@ def consent(
         text=text,
         what=f"to {action} {id_}",
         command=command,
-    )
-
-
-def _shown(one: Experience) -> str:
-    """All that would be served of it."""
-    return quoted_lesson(
-        f"**{one_line(one.title)}** ({one.id}, {one.zone}, {one.level})",
-        origin_text(one.origin),
-        f"Domain: {one_line(one.domain)}" if one.domain else "",
-        tags_line(one.tags),
-        when=one.when,
-        lesson=one.lesson,
-        examples=one.examples,
     )

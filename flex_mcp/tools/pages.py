@@ -9,25 +9,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flex_mcp.errors import NotFoundError
-from flex_mcp.learning.excerpts import all_steps, shown, trajectory_text
+from flex_mcp.learning.excerpts import shown, trajectory_text, whole_text
 from flex_mcp.models import (
-    TRAJECTORY_LIMIT,
     Experience,
     Level,
     RecordedTrajectory,
-    Revision,
     Spent,
-    Statistics,
     Status,
     Zone,
 )
 from flex_mcp.safety.quoting import NATURE, facts, named, one_line, quoted, quoted_lesson
 from flex_mcp.tools.answers import (
-    DETAILED_LIMIT,
     WHOLE_LIMIT,
     Answer,
     experience_answer,
     experience_text,
+    fitting,
     origin_text,
     plain,
     revision_answer,
@@ -44,26 +41,11 @@ DOMAINS = 100  # the largest, on the library's page
 def statistics(library: "Library", changes: int) -> Answer:
     """The counts of a library and its last changes, of one moment."""
     with library.reading() as reading:
-        return statistics_answer(library.name, reading.statistics(), reading.history.last(changes))
-
-
-def library_page(library: "Library") -> str:
-    """Counts by zone, level, domain and state, and the last changes, as JSON."""
-    answer = statistics(library, CHANGES)
-    content = {name: value for name, value in answer.content.items() if name != "library"}
-    domains = Counter[str](content["by_domain"]).most_common()
-    content["by_domain"] = dict(domains[:DOMAINS])
-    if len(domains) > DOMAINS:
-        content["more_domains"] = f"{len(domains) - DOMAINS:,} smaller ones: run flex-mcp stats"
-    return json.dumps(content, ensure_ascii=False, indent=2)  # its path is nobody else's business
-
-
-def statistics_answer(name: str, counts: Statistics, last: Sequence[Revision]) -> Answer:
-    """The counts of a library, and its last changes."""
+        counts, last = reading.statistics(), reading.history.last(changes)
     vectors = counts.vectors
     embedder = f"{vectors.embedder}, version {vectors.version}" if vectors else "none yet"
     lines = [
-        f"Library {name} ({counts.library_id}, schema {counts.schema_version})",
+        f"Library {library.name} ({counts.library_id}, schema {counts.schema_version})",
         f"Experiences   {counts.experiences}  {listed(counts.by_status)}",
         f"  by level    {listed(counts.by_level)}",
         f"  by zone     {listed(counts.by_zone)}",
@@ -75,18 +57,29 @@ def statistics_answer(name: str, counts: Statistics, last: Sequence[Revision]) -
         f"In memory     {counts.held / 1_000_000:.1f} MB in each process that searches",
         *(f"Asked         {_spent(one)}" for one in counts.spent),
     ]
-    changes = [
+    listing = [
         f"  {one.at:%Y-%m-%d %H:%M}  {one.kind:<10}  {one.experience_id}  "
         + one_line(one.after.title)
         for one in last
     ]
     content = plain(counts) | {
-        "library": name,
+        "library": library.name,
         "last_changes": [
             {"experience_id": one.experience_id} | plain(revision_answer(one)) for one in last
         ],
     }
-    return Answer(content, "\n".join([*lines, *(["Last changes", *changes] if changes else [])]))
+    return Answer(content, "\n".join([*lines, *(["Last changes", *listing] if listing else [])]))
+
+
+def library_page(library: "Library") -> str:
+    """Counts by zone, level, domain and state, and the last changes, as JSON."""
+    answer = statistics(library, CHANGES)
+    content = {name: value for name, value in answer.content.items() if name != "library"}
+    domains = Counter[str](content["by_domain"]).most_common()
+    content["by_domain"] = dict(domains[:DOMAINS])
+    if len(domains) > DOMAINS:
+        content["more_domains"] = f"{len(domains) - DOMAINS:,} smaller ones: run flex-mcp stats"
+    return json.dumps(content, ensure_ascii=False, indent=2)  # its path is nobody else's business
 
 
 def _spent(one: Spent) -> str:
@@ -122,20 +115,14 @@ def trajectory_page(library: "Library", id_: str) -> str:
     found = library.trajectories([id_])
     if not found:
         raise NotFoundError(f"there is no trajectory {named(id_)}: record_trajectory gives ids")
-    return _trajectory_text(found[0])
-
-
-def _trajectory_text(one: RecordedTrajectory) -> str:
-    text = _whole_trajectory(one)
+    text = _whole_trajectory(found[0])
     if len(text) <= WHOLE_LIMIT:
         return text
     note = "Shortened to fit: the file that flex-mcp export writes has it whole."
-    return f"{trajectory_text(shown(one, WHOLE_LIMIT // 2))}\n{note}"
+    return f"{trajectory_text(shown(found[0], WHOLE_LIMIT // 2))}\n{note}"
 
 
 def _whole_trajectory(one: RecordedTrajectory) -> str:
-    steps = all_steps(one.steps, TRAJECTORY_LIMIT) if one.steps else one.transcript or ""
-    ends = {"Answer": one.answer, "Feedback": one.feedback}
     known = facts(
         f"Recorded {one.recorded_at.isoformat()}",
         str(one.state),
@@ -146,8 +133,7 @@ def _whole_trajectory(one: RecordedTrajectory) -> str:
         f"### {facts(one.id, one.outcome, f'verified by {one.verified_by}', one.domain)}",
         f"By: {named(one.agent.name)}" if one.agent and one.agent.name else "",
         f"Task: {one.task}",
-        steps,
-        *(f"{name}: {text}" for name, text in ends.items() if text),
+        whole_text(one),
     )
     return f"{NATURE}\n\n{text}\n{known}"
 
@@ -158,10 +144,9 @@ def zone_page(library: "Library", name: str) -> str:
     Raises:
         NotFoundError: there is no such zone.
     """
-    zones = {str(zone): zone for zone in Zone}
-    if name not in zones:
-        raise NotFoundError(f"there is no zone {named(name)}: it is one of {', '.join(zones)}")
-    found = library.experiences(zones=[zones[name]], statuses=[Status.ACTIVE], limit=LISTED + 1)
+    if name not in set(Zone):
+        raise NotFoundError(f"there is no zone {named(name)}: it is one of {', '.join(Zone)}")
+    found = library.experiences(zones=[Zone(name)], statuses=[Status.ACTIVE], limit=LISTED + 1)
     return _list(f"Zone {name}", found)
 
 
@@ -179,16 +164,10 @@ def domain_page(library: "Library", path: str) -> str:
 
 def _list(heading: str, found: Sequence[Experience]) -> str:
     listed = sorted(found[:LISTED], key=lambda one: [*Level].index(one.level))
-    parts, room = [f"# {heading}", NATURE], DETAILED_LIMIT
-    for one in listed:
-        text = _entry(one)
-        if len(text) > room:
-            break
-        room -= len(text)
-        parts.append(text)
-    if len(parts) - 2 < len(found):  # a heading and a line go before
-        parts.append("There are more: search_experience finds them, the list of resources has all.")
-    return "\n\n".join(parts if found else [*parts, "Nothing yet."])
+    texts = fitting(map(_entry, listed)) if found else ["Nothing yet."]
+    if len(texts) < len(found):
+        texts.append("There are more: search_experience finds them, the list of resources has all.")
+    return "\n\n".join([f"# {heading}", NATURE, *texts])
 
 
 def _entry(one: Experience) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flex_mcp.models import Experience
-from flex_mcp.safety.quoting import facts, one_line, quoted_lesson
-from flex_mcp.tools.answers import DETAILED_LIMIT, origin_text
+from flex_mcp.safety.quoting import facts, one_line
+from flex_mcp.tools.answers import fitting, quoted_whole
 
 NAME_LIMIT = 64  # characters, by the Agent Skills specification
 GENERAL = "general"  # the skill of experiences without a domain
@@ -56,13 +56,7 @@ def _skill(name: str, found: Sequence[Experience]) -> Skill:
         f"Read it before a task in that field."
     )
     ordered = sorted(found, key=lambda one: (-one.priority, -one.created_at.timestamp(), one.id))
-    parts: list[str] = []
-    room = DETAILED_LIMIT
-    for text in map(_lesson, ordered):
-        if len(text) > room:
-            break
-        room -= len(text)
-        parts.append(text)
+    parts = fitting(map(_lesson, ordered))
     left = len(found) - len(parts)
     more = [f"{left} more are in the library: search_experience finds them."] if left else []
     front = f"---\nname: {name}\ndescription: {json.dumps(description, ensure_ascii=False)}\n---"
@@ -76,10 +70,5 @@ def _skill(name: str, found: Sequence[Experience]) -> Skill:
 
 
 def _lesson(one: Experience) -> str:
-    return quoted_lesson(
-        f"## {one_line(one.title)}\n\n{facts(one.id, one.level, one.domain)}\n",
-        origin_text(one.origin),
-        when=one.when,
-        lesson=one.lesson,
-        examples=one.examples,
-    )
+    about = facts(one.id, one.level, one.domain)
+    return quoted_whole(f"## {one_line(one.title)}\n\n{about}\n", one)

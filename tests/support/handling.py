@@ -30,7 +30,7 @@ def look(library: Library) -> None:
 
 
 def count(library: Library) -> None:
-    pages.statistics_answer("x", library.statistics(), library.last_revisions(5))
+    pages.statistics(library, 5)
     pages.library_page(library)
     library.last_writes(20)
 
