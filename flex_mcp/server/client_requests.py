@@ -23,7 +23,6 @@ from mcp_types import (
     ElicitRequest,
     ElicitRequestFormParams,
     ElicitResult,
-    InputRequiredResult,
     Result,
     SamplingMessage,
     TextContent,
@@ -65,16 +64,6 @@ def by_rounds(context: Context[Any, Any]) -> bool:
 
 def can_be_asked(context: Context[Any, Any]) -> bool:
     return by_rounds(context) or context.session.can_send_request
-
-
-def replies(context: Context[Any, Any]) -> Replies:
-    """What the client replies with this call, by the keys of the questions."""
-    return dict(context.input_responses or {})
-
-
-def required(question: Question) -> InputRequiredResult:
-    """The answer of a tool that asks for a reply."""
-    return InputRequiredResult(input_requests={question.key: question.request})
 
 
 async def asked(context: Context[Any, Any], question: Question) -> object:
@@ -131,22 +120,23 @@ def client_model(context: Context[Any, Any], replies: Replies) -> ClientModel | 
     return ClientModel({key: _reply(value) for key, value in replies.items()})
 
 
-def model_question(turn: Turn) -> Question:
-    return Question(turn.key, _request(turn), CreateMessageResultWithTools)  # in parts too
-
-
-def _request(turn: Turn) -> CreateMessageRequest:
-    prompt = turn.prompt
-    return CreateMessageRequest(
-        params=CreateMessageRequestParams(
-            messages=[
-                SamplingMessage(role=one.role, content=TextContent(type="text", text=one.text))
-                for one in prompt.messages
-            ],
-            system_prompt=f"{prompt.system}\n\n{prompt.shape}",
-            max_tokens=MAX_TOKENS,
-        )
+def question(pending: ReplyPending | ConsentPending) -> Question:
+    """What a run that was ended asks of the client."""
+    if isinstance(pending, ConsentPending):
+        key, text = pending.consent.key, pending.consent.text
+        form = ElicitRequestFormParams(message=text, requested_schema=FORM)
+        return Question(key, ElicitRequest(params=form), ElicitResult)
+    prompt = pending.turn.prompt
+    params = CreateMessageRequestParams(
+        messages=[
+            SamplingMessage(role=one.role, content=TextContent(type="text", text=one.text))
+            for one in prompt.messages
+        ],
+        system_prompt=f"{prompt.system}\n\n{prompt.shape}",
+        max_tokens=MAX_TOKENS,
     )
+    request = CreateMessageRequest(params=params)
+    return Question(pending.turn.key, request, CreateMessageResultWithTools)  # in parts too
 
 
 def _reply(result: object) -> Reply:
@@ -195,7 +185,8 @@ class AskedPerson:
         if consent.key not in self._replies:
             raise ConsentPending(consent)
         reply = self._replies[consent.key]
-        if isinstance(reply, ElicitResult) and _agrees(reply):
+        given = isinstance(reply, ElicitResult) and reply.action == "accept" and reply.content
+        if given and given.get(AGREE) is True:
             return
         why = reply.why if isinstance(reply, Unanswered) else ""
         raise InputError(
@@ -204,17 +195,8 @@ class AskedPerson:
         )
 
 
-def _agrees(reply: ElicitResult) -> bool:
-    return reply.action == "accept" and (reply.content or {}).get(AGREE) is True
-
-
 def person(context: Context[Any, Any], replies: Replies) -> AskedPerson:
     """The person before the client; reachable where it offers forms and can be asked."""
     offered = context.client_capabilities and context.client_capabilities.elicitation
     forms = offered is not None and (offered.form is not None or offered.url is None)
     return AskedPerson(replies, reachable=forms and can_be_asked(context))
-
-
-def person_question(consent: Consent) -> Question:
-    params = ElicitRequestFormParams(message=consent.text, requested_schema=FORM)
-    return Question(consent.key, ElicitRequest(params=params), ElicitResult)

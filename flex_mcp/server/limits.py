@@ -3,8 +3,10 @@
 Over HTTP `transports.room` bounds what arrives; here is what stays, on any transport.
 """
 
+import contextlib
 import json
 from collections import Counter
+from collections.abc import Collection, Generator
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -12,6 +14,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
+from flex_mcp.errors import FlexError, InputError
 from flex_mcp.server import sdk
 
 if TYPE_CHECKING:
@@ -69,7 +72,7 @@ def check_hello(params: Any) -> None:
         )
 
 
-def check_addresses(uris: list[str]) -> None:
+def check_addresses(uris: Collection[str]) -> None:
     """Refuse more, or longer, addresses than one connection may hear of.
 
     Raises:
@@ -86,3 +89,17 @@ def check_addresses(uris: list[str]) -> None:
             f"one connection hears of at most {MAX_SUBSCRIPTIONS:,} resources: unsubscribe from "
             "some, or hear of the list",
         )
+
+
+@contextlib.contextmanager
+def refusing() -> Generator[None]:
+    """What fails in here is refused in the protocol's way.
+
+    Raises:
+        MCPError: says in our words what failed.
+    """
+    try:
+        yield
+    except FlexError as error:
+        code = INVALID_PARAMS if isinstance(error, InputError) else INTERNAL_ERROR
+        raise MCPError(code=code, message=str(error)) from error

@@ -6,19 +6,18 @@ from typing import Any
 
 import anyio.to_thread
 from mcp.server import MCPServer
-from mcp.server.context import ServerRequestContext
 from mcp.server.extension import Extension, MethodBinding
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, PaginatedRequestParams, RequestParams
+from mcp_types import INVALID_PARAMS, PaginatedRequestParams, RequestParams
 
 from flex_mcp.app import App
-from flex_mcp.errors import FlexError
+from flex_mcp.server.limits import refusing
+from flex_mcp.server.sdk import RequestContext
 from flex_mcp.tools import uris
 from flex_mcp.tools.skills import Skill, skills
 
 CACHING = {"ttlMs": 0, "cacheScope": "private"}
-RequestContext = ServerRequestContext[Any, Any]
 
 
 class GetSkillParams(RequestParams):
@@ -56,11 +55,9 @@ class Skills(Extension):
     async def found(self) -> list[Skill]:
         return await anyio.to_thread.run_sync(self._found)
 
+    @refusing()
     def _found(self) -> list[Skill]:
-        try:
-            return skills(self._app.library.catalogue.approved()) if self._app.is_there else []
-        except FlexError as error:
-            raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
+        return skills(self._app.library.catalogue.approved()) if self._app.is_there else []
 
 
 def add_skill_files(server: MCPServer[Any], extension: Skills) -> None:
