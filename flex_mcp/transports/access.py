@@ -102,52 +102,37 @@ class AccessControl:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = self._refused(scope)
-        if refused is not None:
-            await refused(scope, receive, send)
-        else:
-            await self._room(scope, receive, send)
+            await (self._refused(scope) or self._room)(scope, receive, send)
 
     def _refused(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
-        host = _host(headers.getlist("host"))
+        hosts = headers.getlist("host")
+        host = _authority(f"http://{hosts[0]}") if len(hosts) == 1 else None
         if host is None or host.host not in self._rules.hosts:
             return PlainTextResponse(
                 "This Host is not served here: name it with --allowed-host", 421
             )
         if not all(self._of_ours(origin, host) for origin in headers.getlist("origin")):
             return PlainTextResponse("A page of another origin cannot call this server", 403)
-        access = Access.WRITE
+        access: Access | None = Access.WRITE
         if self._rules.locked and scope["path"] != HEALTH:
-            found = self._rules.access(_bearer(headers.getlist("authorization")))
-            if found is None:
-                return PlainTextResponse(
-                    "Send the token of FLEX_MCP_TOKEN as Authorization: Bearer TOKEN",
-                    401,
-                    {"WWW-Authenticate": "Bearer"},
-                )
-            access = found
+            access = self._rules.access(_bearer(headers.getlist("authorization")))
+        if access is None:
+            said = "Send the token of FLEX_MCP_TOKEN as Authorization: Bearer TOKEN"
+            return PlainTextResponse(said, 401, {"WWW-Authenticate": "Bearer"})
         scope.setdefault("state", {})["access"] = access
         return None
 
     def _of_ours(self, origin: str, host: Authority) -> bool:
         """Whether a page of this origin came from this very server, by any of its names."""
-        found = _origin(origin)
+        found = _authority(origin)
         return found is not None and found.host in self._rules.hosts and found.port == host.port
 
 
-def _host(values: Sequence[str]) -> Authority | None:
-    return _authority(f"http://{values[0]}") if len(values) == 1 else None
-
-
-def _origin(value: str) -> Authority | None:
-    return _authority(value) if value.startswith(("http://", "https://")) else None
-
-
 def _authority(url: str) -> Authority | None:
+    """The host and port of an address that names nothing else."""
+    if not url.startswith(("http://", "https://")):
+        return None
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname
