@@ -87,7 +87,6 @@ WINDOW = 40_000  # characters: nobody knows the client's model
 MAX_TOKENS = 8_000
 KEY = re.compile(r"(b_[a-z2-7]{12})-\d{1,4}")
 STOPS = {"maxTokens": Stop.LENGTH, "refusal": Stop.REFUSAL}
-DECLINED = "your client did not lend its model"
 
 
 class ClientModel:
@@ -140,18 +139,14 @@ def question(pending: ReplyPending | ConsentPending) -> Question:
 
 
 def _reply(result: object) -> Reply:
-    if isinstance(result, Unanswered) and result.why:
-        return _declined(f"{DECLINED}{result.why}")
     if isinstance(result, CreateMessageResult | CreateMessageResultWithTools):
         parts = result.content if isinstance(result.content, list) else [result.content]
         if texts := [part.text for part in parts if isinstance(part, TextContent)]:
             stop = STOPS.get(result.stop_reason or "", Stop.END)
             return Reply(text="".join(texts), model=result.model, stop=stop)
-    return _declined(f"{DECLINED}, or replied without text")
-
-
-def _declined(why: str) -> Reply:
-    return Reply(text=f"{why}, so here is a brief", model="", stop=Stop.DECLINED)
+    why = (isinstance(result, Unanswered) and result.why) or ", or replied without text"
+    said = f"your client did not lend its model{why}, so here is a brief"
+    return Reply(text=said, model="", stop=Stop.DECLINED)
 
 
 AGREE = "agree"
@@ -172,9 +167,11 @@ FORM: dict[str, Any] = {
 class AskedPerson:
     """Whoever sits before the client: what was replied is given, anything else comes later."""
 
-    def __init__(self, replies: Replies, *, reachable: bool) -> None:
+    def __init__(self, context: Context[Any, Any], replies: Replies) -> None:
+        offered = context.client_capabilities and context.client_capabilities.elicitation
+        forms = offered is not None and (offered.form is not None or offered.url is None)
+        self._reachable = forms and can_be_asked(context)
         self._replies = replies
-        self._reachable = reachable
 
     def agree(self, consent: Consent) -> None:
         if not self._reachable:
@@ -193,10 +190,3 @@ class AskedPerson:
             f"{consent.what} needs a person's yes, and the person did not give it{why}: "
             f"nothing was changed; `{consent.command}` does it by hand"
         )
-
-
-def person(context: Context[Any, Any], replies: Replies) -> AskedPerson:
-    """The person before the client; reachable where it offers forms and can be asked."""
-    offered = context.client_capabilities and context.client_capabilities.elicitation
-    forms = offered is not None and (offered.form is not None or offered.url is None)
-    return AskedPerson(replies, reachable=forms and can_be_asked(context))

@@ -1,13 +1,13 @@
 """What one connection may have under way, and keep; whoever wants more is told, and others go on.
 
-Over HTTP `transports.room` bounds what arrives; here is what stays, on any transport.
+Over HTTP `transports.capacity` bounds what arrives; here is what stays, on any transport.
 """
 
 import contextlib
 import json
 from collections import Counter
 from collections.abc import Collection, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult
@@ -41,7 +41,12 @@ class Load:
         if ctx.request_id is None:
             return await call_next(ctx)
         if ctx.method == "initialize":
-            check_hello(ctx.params)
+            said = json.dumps(ctx.params, ensure_ascii=False, separators=(",", ":"))
+            if len(said.encode(errors="replace")) > MAX_HELLO:
+                raise MCPError(
+                    INVALID_PARAMS,
+                    f"initialize has more than {MAX_HELLO:,} bytes: say less of the client",
+                )
         connection = sdk.connection(ctx.session)
         if self._under_way[connection] >= MAX_UNDER_WAY:
             raise MCPError(
@@ -56,20 +61,6 @@ class Load:
             self._under_way[connection] -= 1
             if not self._under_way[connection]:
                 del self._under_way[connection]
-
-
-def check_hello(params: Any) -> None:
-    """Refuse a client that says too much of itself.
-
-    Raises:
-        MCPError: names the limit.
-    """
-    said = json.dumps(params, ensure_ascii=False, separators=(",", ":"))
-    if len(said.encode(errors="replace")) > MAX_HELLO:
-        raise MCPError(
-            INVALID_PARAMS,
-            f"initialize has more than {MAX_HELLO:,} bytes: say less of the client",
-        )
 
 
 def check_addresses(uris: Collection[str]) -> None:

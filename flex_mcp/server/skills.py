@@ -17,6 +17,7 @@ from flex_mcp.server.sdk import RequestContext
 from flex_mcp.tools import uris
 from flex_mcp.tools.skills import Skill, skills
 
+UNKNOWN = "there is no such skill: skills/list names those there are"
 CACHING = {"ttlMs": 0, "cacheScope": "private"}
 
 
@@ -39,18 +40,13 @@ class Skills(Extension):
         )
 
     async def _list(self, _: RequestContext, __: PaginatedRequestParams) -> dict[str, Any]:
-        found = await self.found()
-        return {"skills": [_entry(skill) for skill in found], **CACHING}
+        return {"skills": [_entry(skill) for skill in await self.found()], **CACHING}
 
     async def _get(self, _: RequestContext, params: GetSkillParams) -> dict[str, Any]:
-        for skill in await self.found():
-            if _uri(skill) == params.uri:
-                return {"skill": _entry(skill), **CACHING}
-        raise MCPError(
-            code=INVALID_PARAMS,
-            message="there is no such skill: skills/list names those there are",
-            data={"uri": params.uri},
-        )
+        for entry in map(_entry, await self.found()):
+            if entry["uri"] == params.uri:
+                return {"skill": entry, **CACHING}
+        raise MCPError(code=INVALID_PARAMS, message=UNKNOWN, data={"uri": params.uri})
 
     async def found(self) -> list[Skill]:
         return await anyio.to_thread.run_sync(self._found)
@@ -69,17 +65,14 @@ def add_skill_files(server: MCPServer[Any], extension: Skills) -> None:
         for one in await extension.found():
             if one.name == name:
                 return one.text
-        raise ResourceNotFoundError("there is no such skill: skills/list names those there are")
-
-
-def _uri(skill: Skill) -> str:
-    return uris.SKILL.format(name=skill.name)
+        raise ResourceNotFoundError(UNKNOWN)
 
 
 def _entry(skill: Skill) -> dict[str, Any]:
+    uri = uris.SKILL.format(name=skill.name)
     digest = f"sha256:{hashlib.sha256(skill.content).hexdigest()}"
     return {
-        "uri": _uri(skill),
+        "uri": uri,
         "frontmatter": {"name": skill.name, "description": skill.description},
-        "resources": [{"uri": _uri(skill), "digest": digest, "size": len(skill.content)}],
+        "resources": [{"uri": uri, "digest": digest, "size": len(skill.content)}],
     }

@@ -65,7 +65,7 @@ class LibraryTool(Tool):
             caller = Caller(
                 client_name(context),
                 client_requests.client_model(context, replies),
-                client_requests.person(context, replies),
+                client_requests.AskedPerson(context, replies),
             )
             try:
                 answer: Answer = await anyio.to_thread.run_sync(
