@@ -13,7 +13,7 @@
 | FLEX_MCP_ALLOWED_HOSTS | over HTTP: names of this server, with commas between | loopback's |
 | FLEX_MCP_REDACT | secrets in what is stored: off, on or strict | on |
 | FLEX_MCP_SKILLS | 1 publishes approved golden experiences as skills | off |
-| FLEX_MCP_FAST_START | 0: no answer before the server is loaded (`front.py` reads it) | 1 |
+| FLEX_MCP_FAST_START | 0: no answer before the server is loaded (`fast_start.py` reads it) | 1 |
 | ANTHROPIC_API_KEY | the key of a Messages API | none |
 | ANTHROPIC_BASE_URL | where that API is | Anthropic's own |
 """

@@ -18,10 +18,9 @@ from typing import NamedTuple
 
 from flex_mcp.safety import phrases
 from flex_mcp.safety.phrases import Hit
-from flex_mcp.safety.quoting import FLAG, one_line
+from flex_mcp.safety.quoting import FLAG, named
 
 OWN, OUTSIDE = 0.7, 0.5  # held back from this score on: lessons of one's own work, and from outside
-QUOTE = 60  # characters of what was found
 REASONS = 3  # told; the heaviest ones
 DEPTH = 2  # an encoding inside another
 DECODED = 0.4  # from which score on it matters that it was encoded
@@ -118,9 +117,8 @@ def _together(signs: list[Sign]) -> Sign:
 
 
 def _reason(sign: Sign) -> str:
-    quote = one_line(sign.quote)
-    cut = quote if len(quote) <= QUOTE else f"{quote[: QUOTE - 1]}\u2026"
-    return f"{sign.sentence}: \u201c{cut}\u201d" if cut else sign.sentence
+    quote = named(sign.quote)
+    return f"{sign.sentence}: \u201c{quote}\u201d" if quote else sign.sentence
 
 
 def _ordering(raw: str, depth: int) -> Iterator[Sign]:
@@ -163,7 +161,7 @@ def normal(raw: str) -> str:
     if "\\" in text:
         text = ESCAPED.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
     if "%" in text:
-        text = PERCENT.sub(lambda found: _percent(found[0]), text)
+        text = PERCENT.sub(_percent, text)
     text = text.translate(SEPARATORS)
     if not text.isascii():
         unseen = [ord(one) for one in set(text) if _is_unseen(one)]
@@ -184,8 +182,8 @@ def _is_unseen(one: str) -> bool:
     )
 
 
-def _percent(text: str) -> str:
-    return bytes.fromhex(text.replace("%", "")).decode(errors="replace")
+def _percent(found: re.Match[str]) -> str:
+    return bytes.fromhex(found[0].replace("%", "")).decode(errors="replace")
 
 
 def _latin(word: str) -> str:

@@ -96,20 +96,13 @@ class Body:
             more = message.get("more_body", False)
             if len(self._bytes) > MAX_MESSAGE:
                 return PlainTextResponse(TOO_LONG, 413)
-            if not self._fits():
+            wanted = len(self._bytes) - self.held if len(self._bytes) > SMALL_BODY else 0
+            if self._room.bodies + wanted > ALL_BODIES:
                 said = "the server is busy with other large requests: try again in a moment"
                 return PlainTextResponse(said, 503, RETRY)
+            self._room.bodies += wanted
+            self.held += wanted
         return PlainTextResponse(TOO_MANY, 413) if too_many_values(bytes(self._bytes)) else None
-
-    def _fits(self) -> bool:
-        wanted = len(self._bytes) - self.held
-        if len(self._bytes) <= SMALL_BODY or not wanted:
-            return True
-        if self._room.bodies + wanted > ALL_BODIES:
-            return False
-        self._room.bodies += wanted
-        self.held += wanted
-        return True
 
     def again(self, receive: Receive) -> Receive:
         body: Message = {"type": "http.request", "body": bytes(self._bytes), "more_body": False}
