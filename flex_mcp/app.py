@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from flex_mcp.learning.llm import AnthropicLLM
     from flex_mcp.learning.prompts import Prompts
     from flex_mcp.library.library import Library
-    from flex_mcp.safety.redaction import Redactor
 
 
 class App:
@@ -131,30 +130,22 @@ def build(settings: Settings, *, new: bool = True) -> "Library":
         LibraryError: its file cannot be opened.
     """
     from flex_mcp.library.library import Library
+    from flex_mcp.safety.redaction import Redactor
     from flex_mcp.search import embedder
     from flex_mcp.storage.sqlite.store import SqliteStore
+
+    try:
+        redactor = Redactor(settings.redacting)
+    except SettingError as error:
+        redactor = Redactor(refusal=str(error))  # whoever writes is told; the handshake goes on
 
     def load(name: str, fetch: bool) -> embedder.Embedder:  # noqa: FBT001  a seam of two words
         return embedder.load(
             name, cache=settings.models, folder=settings.embedder_path, fetch=fetch
         )
 
-    return Library(
-        SqliteStore(settings.library, new=new),
-        load,
-        wanted=settings.embedder,
-        redactor=_redactor(settings),
-    )
-
-
-def _redactor(settings: Settings) -> "Redactor":
-    """The redactor of the mode that is set; one that refuses where that is none."""
-    from flex_mcp.safety.redaction import Redactor
-
-    try:
-        return Redactor(settings.redacting)
-    except SettingError as error:
-        return Redactor(refusal=str(error))  # whoever writes is told; the handshake goes on
+    store = SqliteStore(settings.library, new=new)
+    return Library(store, load, wanted=settings.embedder, redactor=redactor)
 
 
 def own_llm(settings: Settings) -> "AnthropicLLM | None":
@@ -193,11 +184,5 @@ def open_library(
         LibraryError: the file cannot be opened, or is no library.
     """
     found = Settings.from_environment(library=None if path is None else str(path))
-    folder = embedder_path and Path(embedder_path).expanduser().absolute()
-    return build(
-        replace(
-            found,
-            embedder=embedder or found.embedder,
-            embedder_path=folder or found.embedder_path,
-        )
-    )
+    folder = Path(embedder_path).expanduser().absolute() if embedder_path else found.embedder_path
+    return build(replace(found, embedder=embedder or found.embedder, embedder_path=folder))

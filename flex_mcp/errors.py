@@ -1,27 +1,6 @@
 """What can go wrong, as one tree.
 
 Every message is one sentence for the person or model that reads it: what, which one, what next.
-
-    FlexError
-    ├── InputError             an argument was refused; nothing happened
-    │   └── NotFoundError      an id that this library does not hold
-    ├── SettingError           an environment variable or option cannot be used
-    ├── ClientError            the configuration of a client cannot be used; it is left as it is
-    │   └── ClientCommandError a client's own command did not do what it was asked for
-    ├── PromptError            a prompt is missing, or a value that it needs
-    ├── EmbedderError          the model cannot be loaded, or does not match the vectors
-    ├── ModelError             no answer of an LLM could be used; its trajectories stay pending
-    │   ├── AnswerError        an answer is malformed; it is asked for once more
-    │   │   └── StaleError     it is about what has changed since it was shown
-    │   ├── DeclinedError      whoever lends the LLM does not want it asked
-    │   └── ModelServiceError  the fault is not in these trajectories: any others would meet it too
-    └── LibraryError           the library's file cannot be used
-        ├── NotALibraryError   another kind of file, or a damaged one; it is left as it is
-        ├── NewerLibraryError  written by a newer version of flex-mcp
-        ├── VectorsError       its vectors are damaged; a reindex makes them anew
-        ├── BusyLibraryError   another process held the write lock for too long
-        ├── ReadOnlyLibraryError
-        └── FullDiskError
 """
 
 

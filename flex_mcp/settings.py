@@ -13,17 +13,18 @@
 | FLEX_MCP_ALLOWED_HOSTS | over HTTP: names of this server, with commas between | loopback's |
 | FLEX_MCP_REDACT | secrets in what is stored: off, on or strict | on |
 | FLEX_MCP_SKILLS | 1 publishes approved golden experiences as skills | off |
-| FLEX_MCP_FAST_START | 0: no answer before the server is loaded (`front.py` reads it) | 1 |
+| FLEX_MCP_FAST_START | 0: no answer before the server is loaded (`fast_start.py` reads it) | 1 |
 | ANTHROPIC_API_KEY | the key of a Messages API | none |
 | ANTHROPIC_BASE_URL | where that API is | Anthropic's own |
 """
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, TypeVar
 
 import platformdirs
 
@@ -33,6 +34,7 @@ NAME = "flex-mcp"
 MODEL = "claude-haiku-5-5"
 HOST = "127.0.0.1"
 PORT = 8765
+S = TypeVar("S", bound=StrEnum)
 UNFILLED = re.compile(r"\s*(\$\{[^}]*\}\s*)?")
 
 
@@ -69,22 +71,18 @@ class Access(StrEnum):
     WRITE = "write"
 
 
-def _default_library() -> Path:
-    return platformdirs.user_data_path(NAME, appauthor=False) / "library.db"
-
-
-def _default_models() -> Path:
-    return platformdirs.user_cache_path(NAME, appauthor=False) / "models"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the user chose. Paths are absolute; `embedder` is None for the library's own."""
 
-    library: Path = field(default_factory=_default_library)
+    library: Path = field(
+        default_factory=lambda: platformdirs.user_data_path(NAME, appauthor=False) / "library.db"
+    )
     embedder: str | None = None
     embedder_path: Path | None = None
-    models: Path = field(default_factory=_default_models)
+    models: Path = field(
+        default_factory=lambda: platformdirs.user_cache_path(NAME, appauthor=False) / "models"
+    )
     distiller: str = "auto"
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = None
@@ -105,26 +103,18 @@ class Settings:
         Raises:
             SettingError: a path names a home that is not here.
         """
-        variables = _said(os.environ if environment is None else environment)
-        path = library or variables.get("FLEX_MCP_LIBRARY")
-        embedder = variables.get("FLEX_MCP_EMBEDDER") or None
-        folder = variables.get("FLEX_MCP_EMBEDDER_PATH") or None
-        prompts = variables.get("FLEX_MCP_PROMPTS") or None
-        return cls(
-            library=absolute(path) if path else _default_library(),
-            embedder=embedder,
-            embedder_path=absolute(folder) if folder else None,
-            distiller=variables.get("FLEX_MCP_DISTILLER") or "auto",
-            api_key=(variables.get("ANTHROPIC_API_KEY") or "").strip() or None,
-            base_url=(variables.get("ANTHROPIC_BASE_URL") or "").strip() or None,
-            model=variables.get("FLEX_MCP_MODEL") or MODEL,
-            prompts=absolute(prompts) if prompts else None,
-            token=(variables.get("FLEX_MCP_TOKEN") or "").strip() or None,
-            read_token=(variables.get("FLEX_MCP_READ_TOKEN") or "").strip() or None,
-            allowed_hosts=_names(variables.get("FLEX_MCP_ALLOWED_HOSTS") or ""),
-            skills=(variables.get("FLEX_MCP_SKILLS") or "0").strip() not in {"", "0"},
-            redact=variables.get("FLEX_MCP_REDACT") or Redacting.ON,
-        )
+        variables = os.environ if environment is None else environment
+        # Clients hand on a field that was left empty as it is, or as its placeholder:
+        # `${user_config.x}`.
+        said = {name: text for name, text in variables.items() if not UNFILLED.fullmatch(text)}
+        if library:
+            said["FLEX_MCP_LIBRARY"] = library
+        chosen = {
+            field: read(said[variable])
+            for variable, (field, read) in VARIABLES.items()
+            if variable in said
+        }
+        return cls(**chosen)
 
     # These are checked when something is distilled or recorded: nothing else needs them.
 
@@ -135,13 +125,7 @@ class Settings:
         Raises:
             SettingError: FLEX_MCP_DISTILLER names nobody.
         """
-        try:
-            return Distilling(self.distiller.strip().casefold())
-        except ValueError as error:
-            raise SettingError(
-                f"FLEX_MCP_DISTILLER cannot be {self.distiller!r}; "
-                f"it is one of: {', '.join(Distilling)}"
-            ) from error
+        return _one_of(Distilling, "FLEX_MCP_DISTILLER", self.distiller)
 
     @property
     def redacting(self) -> Redacting:
@@ -150,12 +134,7 @@ class Settings:
         Raises:
             SettingError: FLEX_MCP_REDACT says something else.
         """
-        try:
-            return Redacting(self.redact.strip().casefold())
-        except ValueError as error:
-            raise SettingError(
-                f"FLEX_MCP_REDACT cannot be {self.redact!r}; it is one of: {', '.join(Redacting)}"
-            ) from error
+        return _one_of(Redacting, "FLEX_MCP_REDACT", self.redact)
 
     @property
     def prompts_folder(self) -> Path | None:
@@ -171,16 +150,13 @@ class Settings:
         return self.prompts
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for part in text.split(",") if (name := part.strip()))
-
-
-def _said(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that say something.
-
-    Clients hand on a field that was left empty as it is, or as its placeholder: `${user_config.x}`.
-    """
-    return {name: text for name, text in environment.items() if not UNFILLED.fullmatch(text)}
+def _one_of(kind: type[S], variable: str, text: str) -> S:
+    try:
+        return kind(text.strip().casefold())
+    except ValueError as error:
+        raise SettingError(
+            f"{variable} cannot be {text!r}; it is one of: {', '.join(kind)}"
+        ) from error
 
 
 def environment() -> Mapping[str, str]:
@@ -222,3 +198,24 @@ def absolute(path: str) -> Path:
         raise SettingError(
             f"the path {path} names a home that is not here: write it out"
         ) from error
+
+
+# By variable, the field that it fills, and how its text is read.
+VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "FLEX_MCP_LIBRARY": ("library", absolute),
+    "FLEX_MCP_EMBEDDER": ("embedder", str),
+    "FLEX_MCP_EMBEDDER_PATH": ("embedder_path", absolute),
+    "FLEX_MCP_DISTILLER": ("distiller", str),
+    "FLEX_MCP_MODEL": ("model", str),
+    "FLEX_MCP_PROMPTS": ("prompts", absolute),
+    "FLEX_MCP_TOKEN": ("token", str.strip),
+    "FLEX_MCP_READ_TOKEN": ("read_token", str.strip),
+    "FLEX_MCP_ALLOWED_HOSTS": (
+        "allowed_hosts",
+        lambda text: tuple(name for part in text.split(",") if (name := part.strip())),
+    ),
+    "FLEX_MCP_REDACT": ("redact", str),
+    "FLEX_MCP_SKILLS": ("skills", lambda text: text.strip() != "0"),
+    "ANTHROPIC_API_KEY": ("api_key", str.strip),
+    "ANTHROPIC_BASE_URL": ("base_url", str.strip),
+}

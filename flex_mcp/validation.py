@@ -171,28 +171,25 @@ def glance(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _shown(value: object) -> str:
-    return glance(repr(value))
-
-
 def _sentence(kind: type, error: "ErrorDetails") -> str:
     where, context, given = _where(kind, error["loc"]), error.get("ctx", {}), error["input"]
     match error["type"]:
-        case "missing" | "missing_argument":
-            problem = "is missing: give it too"
         case "unexpected_keyword_argument" | "extra_forbidden":
             return f"there is no argument {where!r}{_known(kind, error['loc'])}"
         case "enum" | "literal_error":
             expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
-            problem = f"cannot be {_shown(given)}; it is one of: {expected}"
-        case other if other in BOUNDS:
-            problem = BOUNDS[other].format(size=len(str(given)), **context)
+            problem = f"cannot be {glance(repr(given))}; it is one of: {expected}"
+        case other if other in PROBLEMS:
+            problem = PROBLEMS[other].format(size=len(str(given)), **context)
         case other:
-            problem = f"cannot be {_shown(given)}; it must be {_expected(other)}"
+            must = FAMILIES.get(other.split("_", 1)[0], "as the tool's schema says")
+            problem = f"cannot be {glance(repr(given))}; it must be {must}"
     return f"{where} {problem}"
 
 
-BOUNDS = {
+PROBLEMS = {
+    "missing": "is missing: give it too",
+    "missing_argument": "is missing: give it too",
     "predicate_failed": "is empty: say it in words",
     "string_too_short": "is empty: say it in words",
     "string_too_long": "has {size:,} characters; the limit is {max_length:,}: shorten it",
@@ -211,15 +208,13 @@ def _known(kind: type, location: tuple[int | str, ...]) -> str:
     return f"; it takes {', '.join(schema.get('properties', ()))}"
 
 
-def _expected(error_type: str) -> str:
-    families = {
-        "string": "text",
-        "int": "a whole number",
-        "float": "a number",
-        "tuple": "a list",
-        "list": "a list",
-        "frozen": "a list",
-        "dataclass": "an object",
-        "bool": "true or false",
-    }
-    return families.get(error_type.split("_", 1)[0], "as the tool's schema says")
+FAMILIES = {  # how a type begins, which an error begins with, in words
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "tuple": "a list",
+    "list": "a list",
+    "frozen": "a list",
+    "dataclass": "an object",
+    "bool": "true or false",
+}

@@ -7,7 +7,7 @@ over the words, and for each phrase over the places where it may begin: time gro
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files
@@ -247,13 +247,9 @@ def hits(text: str) -> list[Hit]:
     found += [hit for pieces in kept.pieces if (hit := _pieced(read, pieces))]
     for one in kept.expressions:
         spans = [match.span() for match in one.pattern.finditer(text)]
-        found += _heaviest(_shown(read, one.kind, one.weight, *span) for span in spans)
+        if shown := [_shown(read, one.kind, one.weight, *span) for span in spans]:
+            found.append(max(shown, key=lambda hit: hit.weight))
     return found
-
-
-def _heaviest(found: Iterable[Hit]) -> list[Hit]:
-    best = max(found, key=lambda hit: hit.weight, default=None)
-    return [best] if best else []
 
 
 def _best(read: Read, phrase: Phrase) -> Hit | None:

@@ -18,10 +18,9 @@ from typing import NamedTuple
 
 from flex_mcp.safety import phrases
 from flex_mcp.safety.phrases import Hit
-from flex_mcp.safety.quoting import FLAG, one_line
+from flex_mcp.safety.quoting import FLAG, named
 
 OWN, OUTSIDE = 0.7, 0.5  # held back from this score on: lessons of one's own work, and from outside
-QUOTE = 60  # characters of what was found
 REASONS = 3  # told; the heaviest ones
 DEPTH = 2  # an encoding inside another
 DECODED = 0.4  # from which score on it matters that it was encoded
@@ -53,21 +52,18 @@ BASE32 = re.compile(r"[A-Z2-7]{24,}")
 HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :,]?){12,}")
 BINARY = re.compile(r"(?:[01]{8}[ ,]?){6,}")
 TELLTALE = frozenset(
-    [
-        "ignore",
-        "disregard",
-        "previous",
-        "instructions",
-        "system",
-        "prompt",
-        "secrets",
-        "assistant",
-        "user",
-        "execute",
-        "reveal",
-        "guidelines",
-        "forget",
-    ]
+    (
+        *("ignore", "disregard", "previous", "instructions", "system", "prompt", "secrets"),
+        *("assistant", "user", "execute", "reveal", "guidelines", "forget"),
+    )
+)
+# How often each must be there to weigh something, and how often to weigh more.
+UNSEEN_RUNS = (
+    (SELECTORS, 1, 0.9, 1, 0.9, "a run of variation selectors"),
+    (INVISIBLE_RUN, 1, 0.9, 1, 0.9, "a run of zero-width characters"),
+    (INSIDE_WORD, 1, 0.45, 3, 0.75, "zero-width characters inside words"),
+    (SOFT, 2, 0.45, 4, 0.6, "soft hyphens inside words"),
+    (OVERRIDE, 1, 0.75, 1, 0.75, "text that runs backwards"),
 )
 ROTATED = frozenset(codecs.encode(word, "rot13") for word in TELLTALE)
 REVERSED = frozenset(word[::-1] for word in TELLTALE)
@@ -121,9 +117,8 @@ def _together(signs: list[Sign]) -> Sign:
 
 
 def _reason(sign: Sign) -> str:
-    quote = one_line(sign.quote)
-    cut = quote if len(quote) <= QUOTE else f"{quote[: QUOTE - 1]}\u2026"
-    return f"{sign.sentence}: \u201c{cut}\u201d" if cut else sign.sentence
+    quote = named(sign.quote)
+    return f"{sign.sentence}: \u201c{quote}\u201d" if quote else sign.sentence
 
 
 def _ordering(raw: str, depth: int) -> Iterator[Sign]:
@@ -140,7 +135,7 @@ def _ordering(raw: str, depth: int) -> Iterator[Sign]:
         yield Sign(kinds["markup"], max(0.6, *(hit.weight for hit in inside)), comments)
     if depth:
         for decoded in _decoded(raw, text):
-            if _score(decoded, depth - 1) >= DECODED:
+            if _any(sign.weight for sign in _ordering(decoded, depth - 1)) >= DECODED:
                 yield Sign(ENCODED, 0.9, decoded)
 
 
@@ -157,10 +152,6 @@ def _overlap(hit: Hit, other: Hit) -> bool:
     return hit.kind == other.kind and hit.start < other.end and other.start < hit.end
 
 
-def _score(raw: str, depth: int) -> float:
-    return _any(sign.weight for sign in _ordering(raw, depth))
-
-
 # Making plain
 
 
@@ -170,7 +161,7 @@ def normal(raw: str) -> str:
     if "\\" in text:
         text = ESCAPED.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
     if "%" in text:
-        text = PERCENT.sub(lambda found: _percent(found[0]), text)
+        text = PERCENT.sub(_percent, text)
     text = text.translate(SEPARATORS)
     if not text.isascii():
         unseen = [ord(one) for one in set(text) if _is_unseen(one)]
@@ -191,8 +182,8 @@ def _is_unseen(one: str) -> bool:
     )
 
 
-def _percent(text: str) -> str:
-    return bytes.fromhex(text.replace("%", "")).decode(errors="replace")
+def _percent(found: re.Match[str]) -> str:
+    return bytes.fromhex(found[0].replace("%", "")).decode(errors="replace")
 
 
 def _latin(word: str) -> str:
@@ -228,36 +219,21 @@ def _hiding(raw: str) -> Iterator[Sign]:
         return
     for tags in TAGS.findall(text):
         yield Sign(HIDING, 0.9, "".join(chr(ord(one) - 0xE0000) for one in tags))
-    if SELECTORS.search(text):
-        yield Sign(HIDING, 0.9, "a run of variation selectors")
-    yield from _zero_width(text)
-    yield from _directions(text)
+    for pattern, least, weight, many, heavy, what in UNSEEN_RUNS:
+        if (count := len(pattern.findall(text))) >= least:
+            yield Sign(HIDING, heavy if count >= many else weight, what)
+    found = DIRECTION.findall(text)
+    if found and not any(unicodedata.bidirectional(one) in {"R", "AL"} for one in text):
+        weight = 0.6 if len(found) > 2 else 0.3
+        yield Sign(HIDING, weight, "marks of a direction without such a script")
     yield from _controls(text)
-    if found := [word for word in MIXED.findall(text.casefold()) if _is_mixed(word)]:
-        yield Sign(HIDING, 0.6 if len(found) > 1 else 0.45, f"letters of two scripts in {found[0]}")
+    if mixed := [word for word in MIXED.findall(text.casefold()) if _is_mixed(word)]:
+        yield Sign(HIDING, 0.6 if len(mixed) > 1 else 0.45, f"letters of two scripts in {mixed[0]}")
 
 
 def _is_mixed(word: str) -> bool:
     cyrillic = any("\u0400" <= one <= "\u052f" for one in word)
     return cyrillic and any("a" <= one <= "z" for one in word)
-
-
-def _zero_width(text: str) -> Iterator[Sign]:
-    if INVISIBLE_RUN.search(text):
-        yield Sign(HIDING, 0.9, "a run of zero-width characters")
-    if count := len(INSIDE_WORD.findall(text)):
-        yield Sign(HIDING, 0.75 if count > 2 else 0.45, "zero-width characters inside words")
-    if (count := len(SOFT.findall(text))) > 1:
-        yield Sign(HIDING, 0.45 if count < 4 else 0.6, "soft hyphens inside words")
-
-
-def _directions(text: str) -> Iterator[Sign]:
-    if OVERRIDE.search(text):
-        yield Sign(HIDING, 0.75, "text that runs backwards")
-    found = DIRECTION.findall(text)
-    if found and not any(unicodedata.bidirectional(one) in {"R", "AL"} for one in text):
-        marks = 0.6 if len(found) > 2 else 0.3
-        yield Sign(HIDING, marks, "marks of a direction without such a script")
 
 
 def _controls(text: str) -> Iterator[Sign]:

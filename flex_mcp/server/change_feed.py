@@ -7,49 +7,40 @@ whoever wrote it. Counters leave no history, so they are never told of.
 """
 
 import contextlib
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from itertools import chain
+from typing import Any
 
 import anyio
 import anyio.to_thread
+from mcp.server import MCPServer
 from mcp.server.connection import Connection
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
+    ListenHandler,
     ResourcesListChanged,
     ResourceUpdated,
-    ServerEvent,
 )
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR
+from mcp_types import (
+    INTERNAL_ERROR,
+    EmptyResult,
+    NotificationParams,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    UnsubscribeRequestParams,
+)
 
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
 from flex_mcp.models import Changes, Moment, Revision, Snapshot, Status
 from flex_mcp.server.limits import MAX_LISTENING, check_addresses
-from flex_mcp.tools import uris
+from flex_mcp.server.sdk import RequestContext, connection, lowlevel
+from flex_mcp.tools.uris import touched as touched_by
 
 INTERVAL = 0.5  # seconds
 SENDING = 5  # seconds; a client that does not read for so long misses a message
-
-
-class Bus(InMemorySubscriptionBus):
-    """The streams of the newer era; says when one opens."""
-
-    def __init__(self, opened: Callable[[], None]) -> None:
-        super().__init__()
-        self._opened = opened
-        self.listening: set[object] = set()
-
-    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        leave, stream = super().subscribe(listener), object()
-        self.listening.add(stream)
-        self._opened()
-
-        def unsubscribe() -> None:
-            self.listening.discard(stream)  # it may be called twice
-            leave()
-
-        return unsubscribe
 
 
 class ChangeFeed:
@@ -58,50 +49,64 @@ class ChangeFeed:
     def __init__(self, app: App) -> None:
         self._app = app
         self._subscribed: dict[Connection, set[str]] = {}
-        self._streamed = Counter[str]()  # what the streams of the newer era want to hear of
+        self._streams: list[list[str]] = []  # what those of the newer era want to hear of
         self._heard: Moment | None = None
         self._looking = anyio.Lock()
         self._looked = -INTERVAL
         self._opened = anyio.Event()
-        self.bus = Bus(self._wake)
+        self.bus = InMemorySubscriptionBus()
+        self._stream = ListenHandler(self.bus)
 
-    def _wake(self) -> None:
-        self._opened.set()
+    def serve(self, server: MCPServer[Any]) -> None:
+        """Take in the clients of a server that want to hear of changes."""
+        low = lowlevel(server)
+        low.add_notification_handler("notifications/initialized", NotificationParams, self._join)
+        low.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
+        low.add_request_handler(
+            "resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe
+        )
+        low.add_request_handler(
+            "subscriptions/listen", SubscriptionsListenRequestParams, self._listen
+        )
 
-    async def join(self, connection: Connection) -> None:
+    async def _join(self, ctx: RequestContext, _: object) -> None:
         """Take in a client of the older era, until it leaves."""
-        if connection.has_standalone_channel and connection not in self._subscribed:
-            self._subscribed[connection] = set()
-            connection.exit_stack.callback(self._subscribed.pop, connection, None)
+        joining = connection(ctx.session)
+        if joining.has_standalone_channel and joining not in self._subscribed:
+            self._subscribed[joining] = set()
+            joining.exit_stack.callback(self._subscribed.pop, joining, None)
 
-    async def subscribe(self, connection: Connection, uri: str) -> None:
-        await self.join(connection)
-        if connection in self._subscribed:
-            check_addresses([*self._subscribed[connection] - {uri}, uri])
-            self._subscribed[connection].add(uri)
+    async def _subscribe(self, ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
+        await self._join(ctx, params)
+        if (uris := self._subscribed.get(connection(ctx.session))) is not None:
+            check_addresses(uris | {params.uri})
+            uris.add(params.uri)
         await self.begin()
+        return EmptyResult()
 
-    async def unsubscribe(self, connection: Connection, uri: str) -> None:
-        self._subscribed.get(connection, set()).discard(uri)
+    async def _unsubscribe(
+        self, ctx: RequestContext, params: UnsubscribeRequestParams
+    ) -> EmptyResult:
+        self._subscribed.get(connection(ctx.session), set()).discard(params.uri)
+        return EmptyResult()
 
-    @contextlib.contextmanager
-    def listening(self, uris: list[str]) -> Generator[None]:
-        """A stream of the newer era; refused where there are too many, or it wants too much.
-
-        Raises:
-            MCPError: names the limit.
-        """
-        if len(self.bus.listening) >= MAX_LISTENING:
+    async def _listen(
+        self, ctx: RequestContext, params: SubscriptionsListenRequestParams
+    ) -> SubscriptionsListenResult:
+        """A stream of the newer era; refused where there are too many, or it wants too much."""
+        if len(self._streams) >= MAX_LISTENING:
             raise MCPError(
                 INTERNAL_ERROR,
                 f"{MAX_LISTENING} streams of changes are open here: close one, or try again later",
             )
+        uris = params.notifications.resource_subscriptions or []
         check_addresses(uris)
-        self._streamed.update(uris)
+        self._streams.append(uris)
+        self._opened.set()
         try:
-            yield
+            return await self._stream(ctx, params)
         finally:
-            self._streamed -= Counter(uris)
+            self._streams.remove(uris)
 
     async def begin(self) -> None:
         """Before a client sees or changes anything: from here on it hears of changes."""
@@ -131,7 +136,7 @@ class ChangeFeed:
                     await self._look()
 
     def _anybody(self) -> bool:
-        return bool(self._subscribed or self.bus.listening)
+        return bool(self._subscribed or self._streams)
 
     async def _look(self) -> None:
         self._looked = anyio.current_time()
@@ -155,7 +160,7 @@ class ChangeFeed:
             return None
 
     async def _tell(self, found: Changes) -> None:
-        touched = {uri for one in found.revisions for uri in uris.touched(one)}
+        touched = {uri for one in found.revisions for uri in touched_by(one)}
         listed = not found.whole or any(map(changes_list, found.revisions))
         async with anyio.create_task_group() as tasks:
             for connection, subscribed in self._subscribed.items():
@@ -163,7 +168,7 @@ class ChangeFeed:
                 tasks.start_soon(_send, connection, listed, updated)
         if listed:
             await self.bus.publish(ResourcesListChanged())
-        for uri in sorted(touched if found.whole else self._streamed):
+        for uri in sorted(touched if found.whole else {*chain(*self._streams)}):
             await self.bus.publish(ResourceUpdated(uri=uri))
 
 

@@ -23,7 +23,6 @@ from mcp_types import (
     ElicitRequest,
     ElicitRequestFormParams,
     ElicitResult,
-    InputRequiredResult,
     Result,
     SamplingMessage,
     TextContent,
@@ -67,16 +66,6 @@ def can_be_asked(context: Context[Any, Any]) -> bool:
     return by_rounds(context) or context.session.can_send_request
 
 
-def replies(context: Context[Any, Any]) -> Replies:
-    """What the client replies with this call, by the keys of the questions."""
-    return dict(context.input_responses or {})
-
-
-def required(question: Question) -> InputRequiredResult:
-    """The answer of a tool that asks for a reply."""
-    return InputRequiredResult(input_requests={question.key: question.request})
-
-
 async def asked(context: Context[Any, Any], question: Question) -> object:
     """The reply of a client of the older era, asked now."""
     try:
@@ -98,7 +87,6 @@ WINDOW = 40_000  # characters: nobody knows the client's model
 MAX_TOKENS = 8_000
 KEY = re.compile(r"(b_[a-z2-7]{12})-\d{1,4}")
 STOPS = {"maxTokens": Stop.LENGTH, "refusal": Stop.REFUSAL}
-DECLINED = "your client did not lend its model"
 
 
 class ClientModel:
@@ -131,37 +119,34 @@ def client_model(context: Context[Any, Any], replies: Replies) -> ClientModel | 
     return ClientModel({key: _reply(value) for key, value in replies.items()})
 
 
-def model_question(turn: Turn) -> Question:
-    return Question(turn.key, _request(turn), CreateMessageResultWithTools)  # in parts too
-
-
-def _request(turn: Turn) -> CreateMessageRequest:
-    prompt = turn.prompt
-    return CreateMessageRequest(
-        params=CreateMessageRequestParams(
-            messages=[
-                SamplingMessage(role=one.role, content=TextContent(type="text", text=one.text))
-                for one in prompt.messages
-            ],
-            system_prompt=f"{prompt.system}\n\n{prompt.shape}",
-            max_tokens=MAX_TOKENS,
-        )
+def question(pending: ReplyPending | ConsentPending) -> Question:
+    """What a run that was ended asks of the client."""
+    if isinstance(pending, ConsentPending):
+        key, text = pending.consent.key, pending.consent.text
+        form = ElicitRequestFormParams(message=text, requested_schema=FORM)
+        return Question(key, ElicitRequest(params=form), ElicitResult)
+    prompt = pending.turn.prompt
+    params = CreateMessageRequestParams(
+        messages=[
+            SamplingMessage(role=one.role, content=TextContent(type="text", text=one.text))
+            for one in prompt.messages
+        ],
+        system_prompt=f"{prompt.system}\n\n{prompt.shape}",
+        max_tokens=MAX_TOKENS,
     )
+    request = CreateMessageRequest(params=params)
+    return Question(pending.turn.key, request, CreateMessageResultWithTools)  # in parts too
 
 
 def _reply(result: object) -> Reply:
-    if isinstance(result, Unanswered) and result.why:
-        return _declined(f"{DECLINED}{result.why}")
     if isinstance(result, CreateMessageResult | CreateMessageResultWithTools):
         parts = result.content if isinstance(result.content, list) else [result.content]
         if texts := [part.text for part in parts if isinstance(part, TextContent)]:
             stop = STOPS.get(result.stop_reason or "", Stop.END)
             return Reply(text="".join(texts), model=result.model, stop=stop)
-    return _declined(f"{DECLINED}, or replied without text")
-
-
-def _declined(why: str) -> Reply:
-    return Reply(text=f"{why}, so here is a brief", model="", stop=Stop.DECLINED)
+    why = (isinstance(result, Unanswered) and result.why) or ", or replied without text"
+    said = f"your client did not lend its model{why}, so here is a brief"
+    return Reply(text=said, model="", stop=Stop.DECLINED)
 
 
 AGREE = "agree"
@@ -182,9 +167,11 @@ FORM: dict[str, Any] = {
 class AskedPerson:
     """Whoever sits before the client: what was replied is given, anything else comes later."""
 
-    def __init__(self, replies: Replies, *, reachable: bool) -> None:
+    def __init__(self, context: Context[Any, Any], replies: Replies) -> None:
+        offered = context.client_capabilities and context.client_capabilities.elicitation
+        forms = offered is not None and (offered.form is not None or offered.url is None)
+        self._reachable = forms and can_be_asked(context)
         self._replies = replies
-        self._reachable = reachable
 
     def agree(self, consent: Consent) -> None:
         if not self._reachable:
@@ -195,26 +182,11 @@ class AskedPerson:
         if consent.key not in self._replies:
             raise ConsentPending(consent)
         reply = self._replies[consent.key]
-        if isinstance(reply, ElicitResult) and _agrees(reply):
+        given = isinstance(reply, ElicitResult) and reply.action == "accept" and reply.content
+        if given and given.get(AGREE) is True:
             return
         why = reply.why if isinstance(reply, Unanswered) else ""
         raise InputError(
             f"{consent.what} needs a person's yes, and the person did not give it{why}: "
             f"nothing was changed; `{consent.command}` does it by hand"
         )
-
-
-def _agrees(reply: ElicitResult) -> bool:
-    return reply.action == "accept" and (reply.content or {}).get(AGREE) is True
-
-
-def person(context: Context[Any, Any], replies: Replies) -> AskedPerson:
-    """The person before the client; reachable where it offers forms and can be asked."""
-    offered = context.client_capabilities and context.client_capabilities.elicitation
-    forms = offered is not None and (offered.form is not None or offered.url is None)
-    return AskedPerson(replies, reachable=forms and can_be_asked(context))
-
-
-def person_question(consent: Consent) -> Question:
-    params = ElicitRequestFormParams(message=consent.text, requested_schema=FORM)
-    return Question(consent.key, ElicitRequest(params=params), ElicitResult)

@@ -1,17 +1,20 @@
 """What one connection may have under way, and keep; whoever wants more is told, and others go on.
 
-Over HTTP `transports.room` bounds what arrives; here is what stays, on any transport.
+Over HTTP `transports.capacity` bounds what arrives; here is what stays, on any transport.
 """
 
+import contextlib
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Generator
+from typing import TYPE_CHECKING
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
+from flex_mcp.errors import FlexError, InputError
 from flex_mcp.server import sdk
 
 if TYPE_CHECKING:
@@ -38,7 +41,12 @@ class Load:
         if ctx.request_id is None:
             return await call_next(ctx)
         if ctx.method == "initialize":
-            check_hello(ctx.params)
+            said = json.dumps(ctx.params, ensure_ascii=False, separators=(",", ":"))
+            if len(said.encode(errors="replace")) > MAX_HELLO:
+                raise MCPError(
+                    INVALID_PARAMS,
+                    f"initialize has more than {MAX_HELLO:,} bytes: say less of the client",
+                )
         connection = sdk.connection(ctx.session)
         if self._under_way[connection] >= MAX_UNDER_WAY:
             raise MCPError(
@@ -55,21 +63,7 @@ class Load:
                 del self._under_way[connection]
 
 
-def check_hello(params: Any) -> None:
-    """Refuse a client that says too much of itself.
-
-    Raises:
-        MCPError: names the limit.
-    """
-    said = json.dumps(params, ensure_ascii=False, separators=(",", ":"))
-    if len(said.encode(errors="replace")) > MAX_HELLO:
-        raise MCPError(
-            INVALID_PARAMS,
-            f"initialize has more than {MAX_HELLO:,} bytes: say less of the client",
-        )
-
-
-def check_addresses(uris: list[str]) -> None:
+def check_addresses(uris: Collection[str]) -> None:
     """Refuse more, or longer, addresses than one connection may hear of.
 
     Raises:
@@ -86,3 +80,17 @@ def check_addresses(uris: list[str]) -> None:
             f"one connection hears of at most {MAX_SUBSCRIPTIONS:,} resources: unsubscribe from "
             "some, or hear of the list",
         )
+
+
+@contextlib.contextmanager
+def refusing() -> Generator[None]:
+    """What fails in here is refused in the protocol's way.
+
+    Raises:
+        MCPError: says in our words what failed.
+    """
+    try:
+        yield
+    except FlexError as error:
+        code = INVALID_PARAMS if isinstance(error, InputError) else INTERNAL_ERROR
+        raise MCPError(code=code, message=str(error)) from error

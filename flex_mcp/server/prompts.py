@@ -12,20 +12,14 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.prompts.base import Message, UserMessage
 from mcp.shared.exceptions import MCPError
-from mcp_types import (
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
-    EmbeddedResource,
-    Prompt,
-    TextResourceContents,
-)
+from mcp_types import INVALID_PARAMS, EmbeddedResource, Prompt, TextResourceContents
 from pydantic import Field
 
 from flex_mcp.app import App
-from flex_mcp.errors import FlexError, InputError
 from flex_mcp.safety.quoting import named
 from flex_mcp.server import sdk
 from flex_mcp.server.caller import client_name
+from flex_mcp.server.limits import refusing
 from flex_mcp.tools import prompts
 from flex_mcp.tools.prompts import Guide
 
@@ -89,17 +83,12 @@ def _invalid(sentence: str) -> MCPError:
     return MCPError(code=INVALID_PARAMS, message=sentence)
 
 
+@refusing()
 def _messages(guide: Callable[P, Guide], *args: P.args, **kwargs: P.kwargs) -> list[Message]:
-    try:
-        made = guide(*args, **kwargs)
-    except FlexError as error:
-        code = INVALID_PARAMS if isinstance(error, InputError) else INTERNAL_ERROR
-        raise MCPError(code=code, message=str(error)) from error
-    return [UserMessage(made.text), *(UserMessage(_embedded(*one)) for one in made.data)]
-
-
-def _embedded(uri: str, mime_type: str, text: str) -> EmbeddedResource:
-    return EmbeddedResource(
-        type="resource",
-        resource=TextResourceContents(uri=uri, mime_type=mime_type, text=text),
+    made = guide(*args, **kwargs)
+    resources = (
+        TextResourceContents(uri=uri, mime_type=mime_type, text=text)
+        for uri, mime_type, text in made.data
     )
+    embedded = (EmbeddedResource(type="resource", resource=one) for one in resources)
+    return [UserMessage(made.text), *map(UserMessage, embedded)]

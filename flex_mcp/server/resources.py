@@ -1,7 +1,7 @@
 """Resources: the library and what it holds, listed page by page, read, and completed."""
 
 import base64
-import binascii
+import contextlib
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -14,7 +14,6 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.server.mcpserver.resources import FunctionResource
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
-    INTERNAL_ERROR,
     INVALID_PARAMS,
     Annotations,
     Completion,
@@ -27,11 +26,12 @@ from mcp_types import (
 )
 
 from flex_mcp.app import App
-from flex_mcp.errors import FlexError, InputError, NotFoundError
+from flex_mcp.errors import NotFoundError
 from flex_mcp.models import Experience, Place, Zone
 from flex_mcp.safety.quoting import one_line, visible
 from flex_mcp.server import sdk
 from flex_mcp.server.change_feed import ChangeFeed
+from flex_mcp.server.limits import refusing
 from flex_mcp.tools import pages, uris
 from flex_mcp.tools.answers import shortened
 from flex_mcp.tools.skills import skills
@@ -60,7 +60,7 @@ TEMPLATE: dict[str, Any] = {"mime_type": MARKDOWN, "annotations": EVERYBODY}
 
 
 def add_resources(server: MCPServer[Any], app: App, feed: ChangeFeed) -> None:
-    """Serve the resources."""
+    """Serve the resources, and their list page by page."""
 
     async def read(page: Callable[["Library"], str]) -> str:
         await feed.begin()
@@ -95,16 +95,13 @@ def add_resources(server: MCPServer[Any], app: App, feed: ChangeFeed) -> None:
         """The newest active experiences of a domain and what lies below it."""
         return await read(lambda library: pages.domain_page(library, domain))
 
-
-def page_the_list(server: MCPServer[Any], app: App, feed: ChangeFeed) -> None:
-    """Serve the list of resources page by page."""
-
     async def list_resources(_: object, params: PaginatedRequestParams) -> ListResourcesResult:
         after = None if params.cursor is None else _place(params.cursor)
         await feed.begin()
         return await anyio.to_thread.run_sync(_listed, app, after)
 
-    sdk.page_resources(server, list_resources)
+    low = sdk.lowlevel(server)
+    low.add_request_handler("resources/list", PaginatedRequestParams, list_resources)
 
 
 def add_completions(server: MCPServer[Any], app: App) -> None:
@@ -112,33 +109,25 @@ def add_completions(server: MCPServer[Any], app: App) -> None:
 
     @server.completion()
     async def complete(ref: Reference, argument: CompletionArgument, _: object) -> Completion:
-        return await anyio.to_thread.run_sync(_completed, app, _subject(ref, argument), argument)
+        return await anyio.to_thread.run_sync(_completed, app, ref, argument)
 
 
+@refusing()
 def _read(app: App, page: Callable[["Library"], str]) -> str:
     try:
         return page(app.library)
     except NotFoundError as error:
         raise ResourceNotFoundError(str(error)) from error
-    except FlexError as error:
-        raise _refused(error) from error
-
-
-def _refused(error: FlexError) -> MCPError:
-    code = INVALID_PARAMS if isinstance(error, InputError) else INTERNAL_ERROR
-    return MCPError(code=code, message=str(error))
 
 
 # Listing
 
 
+@refusing()
 def _listed(app: App, after: Place | None) -> ListResourcesResult:
     room = PAGE - (after is None)
-    try:
-        found = app.library.catalogue.page(after, room + 1) if app.is_there else []
-        first = [_library(app)] if after is None else []
-    except FlexError as error:
-        raise _refused(error) from error
+    found = app.library.catalogue.page(after, room + 1) if app.is_there else []
+    first = [_library(app)] if after is None else []
     shown = found[:room]
     return ListResourcesResult(
         resources=[*first, *map(_resource, shown)],
@@ -176,49 +165,36 @@ def _cursor(experience: Experience) -> str:
 
 
 def _place(cursor: str) -> Place:
-    try:
-        time, _, id_ = (
-            base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(" ")
-        )
+    with contextlib.suppress(ValueError):
+        text = base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+        time, _, id_ = text.partition(" ")
         created_at = datetime.fromisoformat(time)
-    except (ValueError, binascii.Error):
-        created_at, id_ = None, ""
-    if created_at is None or not EXPERIENCE_ID.fullmatch(id_):
-        raise MCPError(
-            code=INVALID_PARAMS,
-            message="this cursor is not one of ours: list again without a cursor",
-        )
-    return Place(created_at, id_)
+        if EXPERIENCE_ID.fullmatch(id_):
+            return Place(created_at, id_)
+    raise MCPError(
+        code=INVALID_PARAMS, message="this cursor is not one of ours: list again without a cursor"
+    )
 
 
 # Completing
 
 
-def _subject(ref: Reference, argument: CompletionArgument) -> str:
-    """What an argument names: ids look alike in two templates."""
-    return ref.uri if isinstance(ref, ResourceTemplateReference) else argument.name
-
-
-def _completed(app: App, subject: str, argument: CompletionArgument) -> Completion:
-    start, most = argument.value, COMPLETIONS + 1
-    try:
-        if subject == uris.ZONE:
-            found = [str(zone) for zone in Zone if zone.startswith(start)]
-        elif not app.is_there:
-            found = []
-        elif subject == uris.EXPERIENCE:
-            found = app.library.catalogue.experience_ids(start, most)
-        elif subject == uris.TRAJECTORY:
-            found = app.library.catalogue.trajectory_ids(start, most)
-        elif subject in {uris.DOMAIN, "domain"}:
-            found = app.library.catalogue.domains(start, most)
-        elif subject == uris.SKILL and app.publishes_skills:
-            names = (skill.name for skill in skills(app.library.catalogue.approved()))
-            found = [name for name in names if name.startswith(start)][:most]
-        else:
-            found = []
-    except FlexError as error:
-        raise _refused(error) from error
+@refusing()
+def _completed(app: App, ref: Reference, argument: CompletionArgument) -> Completion:
+    # What an argument names: ids look alike in two templates.
+    subject = ref.uri if isinstance(ref, ResourceTemplateReference) else argument.name
+    start, most, found = argument.value, COMPLETIONS + 1, list[str]()
+    if subject == uris.ZONE:
+        found = [str(zone) for zone in Zone if zone.startswith(start)]
+    elif app.is_there and subject == uris.EXPERIENCE:
+        found = app.library.catalogue.experience_ids(start, most)
+    elif app.is_there and subject == uris.TRAJECTORY:
+        found = app.library.catalogue.trajectory_ids(start, most)
+    elif app.is_there and subject in {uris.DOMAIN, "domain"}:
+        found = app.library.catalogue.domains(start, most)
+    elif app.is_there and subject == uris.SKILL and app.publishes_skills:
+        names = (skill.name for skill in skills(app.library.catalogue.approved()))
+        found = [name for name in names if name.startswith(start)][:most]
     found = [one for one in found if visible(one) == one]  # a name to type has nothing unseen
     more = len(found) > COMPLETIONS
     return Completion(values=found[:COMPLETIONS], total=None if more else len(found), has_more=more)

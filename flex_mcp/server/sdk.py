@@ -6,48 +6,25 @@ Its low-level server can (mcp 2.3). A test says so when one of these moves.
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Collection
-from contextlib import AbstractContextManager
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from mcp.server import MCPServer
 from mcp.server.connection import Connection
-from mcp.server.context import (
-    CallNext,
-    HandlerResult,
-    ServerMiddleware,
-    ServerRequestContext,
-)
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.session import ServerSession
-from mcp.server.subscriptions import ListenHandler, SubscriptionBus
-from mcp_types import (
-    EmptyResult,
-    ListResourcesResult,
-    NotificationParams,
-    PaginatedRequestParams,
-    SubscribeRequestParams,
-    SubscriptionsListenRequestParams,
-    SubscriptionsListenResult,
-    UnsubscribeRequestParams,
-)
 from mcp_types.methods import validate_client_request
 
 if TYPE_CHECKING:
     from flex_mcp.server.description import Results
 
 RequestContext = ServerRequestContext[Any, Any]
-ListResources = Callable[[RequestContext, PaginatedRequestParams], Awaitable[ListResourcesResult]]
 
 
 def lowlevel(server: MCPServer[Any]) -> Server[Any]:
     """The server that runs on a pair of streams."""
     return server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-
-
-def page_resources(server: MCPServer[Any], list_resources: ListResources) -> None:
-    """Let `resources/list` ask us for each page."""
-    lowlevel(server).add_request_handler("resources/list", PaginatedRequestParams, list_resources)
 
 
 def watch_requests(server: MCPServer[Any], middleware: ServerMiddleware[Any]) -> None:
@@ -73,24 +50,6 @@ def answer_from(server: MCPServer[Any], results: "Results", methods: Collection[
     watch_requests(server, answer)
 
 
-def serve_listening(
-    server: MCPServer[Any],
-    bus: SubscriptionBus,
-    listening: Callable[[list[str]], AbstractContextManager[None]],
-) -> None:
-    """Serve the streams of the newer era, where `listening` lets them in, as long as it lasts."""
-    serve = ListenHandler(bus)
-
-    async def listen(
-        ctx: RequestContext, params: SubscriptionsListenRequestParams
-    ) -> SubscriptionsListenResult:
-        with listening([str(uri) for uri in params.notifications.resource_subscriptions or ()]):
-            return await serve(ctx, params)
-
-    low = lowlevel(server)
-    low.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, listen)
-
-
 def announce_changes(server: MCPServer[Any]) -> None:
     """Tell clients of the handshake era that they will hear when the list of resources changes."""
     low = lowlevel(server)
@@ -98,32 +57,6 @@ def announce_changes(server: MCPServer[Any]) -> None:
         low.create_initialization_options, NotificationOptions(resources_changed=True)
     )
     low.create_initialization_options = options  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def serve_subscriptions(
-    server: MCPServer[Any],
-    *,
-    joined: Callable[[Connection], Awaitable[None]],
-    subscribed: Callable[[Connection, str], Awaitable[None]],
-    unsubscribed: Callable[[Connection, str], Awaitable[None]],
-) -> None:
-    """Hear of connections of the handshake era, and of what they subscribe to."""
-
-    async def join(ctx: RequestContext, _: NotificationParams) -> None:
-        await joined(connection(ctx.session))
-
-    async def subscribe(ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
-        await subscribed(connection(ctx.session), str(params.uri))
-        return EmptyResult()
-
-    async def unsubscribe(ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
-        await unsubscribed(connection(ctx.session), str(params.uri))
-        return EmptyResult()
-
-    low = lowlevel(server)
-    low.add_notification_handler("notifications/initialized", NotificationParams, join)
-    low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
-    low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
 
 
 def connection(session: ServerSession) -> Connection:

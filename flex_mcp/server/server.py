@@ -4,8 +4,6 @@ Nothing here or below opens the file, loads a model or waits before the first ca
 handshake and `tools/list` answer at once, also where the library cannot be opened.
 """
 
-from collections.abc import Mapping
-
 from mcp.server import MCPServer
 from mcp.server.caching import CacheableMethod, CacheHint
 
@@ -15,7 +13,7 @@ from flex_mcp.server.change_feed import ChangeFeed
 from flex_mcp.server.description import description, tool_schemas
 from flex_mcp.server.limits import Load
 from flex_mcp.server.prompts import add_prompts
-from flex_mcp.server.resources import add_completions, add_resources, page_the_list
+from flex_mcp.server.resources import add_completions, add_resources
 from flex_mcp.server.skills import Skills, add_skill_files
 from flex_mcp.server.tools import TOOLS, library_tools, live_schemas
 from flex_mcp.version import __version__
@@ -31,15 +29,10 @@ with save_lessons. If a lesson misled you, say so with report_outcome."""
 
 # What never changes while a server runs; the resources do.
 LASTING = CacheHint(ttl_ms=3_600_000, scope="public")
-FIXED: Mapping[CacheableMethod, CacheHint] = {
-    "server/discover": LASTING,
-    "tools/list": LASTING,
-    "prompts/list": LASTING,
-    "resources/templates/list": LASTING,
-}
-
-
-DESCRIBED = frozenset({"server/discover", "tools/list", "prompts/list"})
+DESCRIBED: tuple[CacheableMethod, ...] = "server/discover", "tools/list", "prompts/list"
+FIXED: dict[CacheableMethod, CacheHint] = dict.fromkeys(
+    (*DESCRIBED, "resources/templates/list"), LASTING
+)
 
 
 def build_server(app: App, *, described: bool = True) -> MCPServer[None]:
@@ -64,7 +57,6 @@ def build_server(app: App, *, described: bool = True) -> MCPServer[None]:
         log_level="WARNING",
     )
     add_resources(server, app, feed)
-    page_the_list(server, app, feed)
     add_completions(server, app)
     add_prompts(server, app)
     if skills:
@@ -73,11 +65,5 @@ def build_server(app: App, *, described: bool = True) -> MCPServer[None]:
     if described:
         sdk.answer_from(server, description(), DESCRIBED)
     sdk.announce_changes(server)
-    sdk.serve_listening(server, feed.bus, feed.listening)
-    sdk.serve_subscriptions(
-        server,
-        joined=feed.join,
-        subscribed=feed.subscribe,
-        unsubscribed=feed.unsubscribe,
-    )
+    feed.serve(server)
     return server

@@ -6,19 +6,19 @@ from typing import Any
 
 import anyio.to_thread
 from mcp.server import MCPServer
-from mcp.server.context import ServerRequestContext
 from mcp.server.extension import Extension, MethodBinding
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, PaginatedRequestParams, RequestParams
+from mcp_types import INVALID_PARAMS, PaginatedRequestParams, RequestParams
 
 from flex_mcp.app import App
-from flex_mcp.errors import FlexError
+from flex_mcp.server.limits import refusing
+from flex_mcp.server.sdk import RequestContext
 from flex_mcp.tools import uris
 from flex_mcp.tools.skills import Skill, skills
 
+UNKNOWN = "there is no such skill: skills/list names those there are"
 CACHING = {"ttlMs": 0, "cacheScope": "private"}
-RequestContext = ServerRequestContext[Any, Any]
 
 
 class GetSkillParams(RequestParams):
@@ -40,27 +40,20 @@ class Skills(Extension):
         )
 
     async def _list(self, _: RequestContext, __: PaginatedRequestParams) -> dict[str, Any]:
-        found = await self.found()
-        return {"skills": [_entry(skill) for skill in found], **CACHING}
+        return {"skills": [_entry(skill) for skill in await self.found()], **CACHING}
 
     async def _get(self, _: RequestContext, params: GetSkillParams) -> dict[str, Any]:
-        for skill in await self.found():
-            if _uri(skill) == params.uri:
-                return {"skill": _entry(skill), **CACHING}
-        raise MCPError(
-            code=INVALID_PARAMS,
-            message="there is no such skill: skills/list names those there are",
-            data={"uri": params.uri},
-        )
+        for entry in map(_entry, await self.found()):
+            if entry["uri"] == params.uri:
+                return {"skill": entry, **CACHING}
+        raise MCPError(code=INVALID_PARAMS, message=UNKNOWN, data={"uri": params.uri})
 
     async def found(self) -> list[Skill]:
         return await anyio.to_thread.run_sync(self._found)
 
+    @refusing()
     def _found(self) -> list[Skill]:
-        try:
-            return skills(self._app.library.catalogue.approved()) if self._app.is_there else []
-        except FlexError as error:
-            raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
+        return skills(self._app.library.catalogue.approved()) if self._app.is_there else []
 
 
 def add_skill_files(server: MCPServer[Any], extension: Skills) -> None:
@@ -72,17 +65,14 @@ def add_skill_files(server: MCPServer[Any], extension: Skills) -> None:
         for one in await extension.found():
             if one.name == name:
                 return one.text
-        raise ResourceNotFoundError("there is no such skill: skills/list names those there are")
-
-
-def _uri(skill: Skill) -> str:
-    return uris.SKILL.format(name=skill.name)
+        raise ResourceNotFoundError(UNKNOWN)
 
 
 def _entry(skill: Skill) -> dict[str, Any]:
+    uri = uris.SKILL.format(name=skill.name)
     digest = f"sha256:{hashlib.sha256(skill.content).hexdigest()}"
     return {
-        "uri": _uri(skill),
+        "uri": uri,
         "frontmatter": {"name": skill.name, "description": skill.description},
-        "resources": [{"uri": _uri(skill), "digest": digest, "size": len(skill.content)}],
+        "resources": [{"uri": uri, "digest": digest, "size": len(skill.content)}],
     }

@@ -1,5 +1,6 @@
 """The seven tools as the SDK serves them, with their schemas and hints."""
 
+import functools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -58,29 +59,27 @@ class LibraryTool(Tool):
         if only_reads(context) and self.annotations != READS:
             return _refusal(f"this token only reads: {self.name} needs the token of FLEX_MCP_TOKEN")
         await self.before()
-        replies = client_requests.replies(context)
+        replies: client_requests.Replies = context.input_responses or {}
         threads = patient if self.annotations == ASKS else None
         while True:
-            model, person = (
+            caller = Caller(
+                client_name(context),
                 client_requests.client_model(context, replies),
-                client_requests.person(context, replies),
+                client_requests.AskedPerson(context, replies),
             )
-            caller = Caller(client_name(context), model, person)
             try:
                 answer: Answer = await anyio.to_thread.run_sync(
                     self.fn, arguments, caller, limiter=threads
                 )
-            except ReplyPending as pending:
-                question = client_requests.model_question(pending.turn)
-            except ConsentPending as pending:
-                question = client_requests.person_question(pending.consent)
+            except (ReplyPending, ConsentPending) as pending:
+                question = client_requests.question(pending)
             except FlexError as error:
                 return _refusal(str(error))
             else:
                 text = TextContent(type="text", text=answer.text)
                 return CallToolResult(content=[text], structured_content=answer.content)
             if client_requests.by_rounds(context):
-                return client_requests.required(question)
+                return InputRequiredResult(input_requests={question.key: question.request})
             replies = {question.key: await client_requests.asked(context, question)}
 
 
@@ -122,7 +121,30 @@ TOOLS: tuple[tuple[Call, type, type, str, ToolAnnotations], ...] = (
 
 def library_tools(app: App, feed: ChangeFeed, schemas: "Schemas") -> list[Tool]:
     """All seven, on one library, with the schemas of these names."""
-    return [_tool(app, feed, row, schemas[row[0].__name__]) for row in TOOLS]
+    return [
+        LibraryTool(
+            fn=functools.partial(_called, function, takes, app),
+            before=feed.begin,
+            name=function.__name__,
+            title=title,
+            description=" ".join((function.__doc__ or "").split()),
+            parameters=schemas[function.__name__][0],
+            fn_metadata=FuncMetadata(
+                arg_model=ArgModelBase, output_schema=schemas[function.__name__][1]
+            ),
+            is_async=False,
+            context_kwarg=None,
+            annotations=hints,
+            meta={"anthropic/alwaysLoad": True} if function is tools.search_experience else None,
+        )
+        for function, takes, _, title, hints in TOOLS
+    ]
+
+
+def _called(
+    function: Call, takes: type, app: App, arguments: dict[str, Any], caller: Caller
+) -> Answer:
+    return function(app, checked(takes, arguments), caller)
 
 
 def live_schemas() -> "Schemas":
@@ -131,30 +153,3 @@ def live_schemas() -> "Schemas":
         function.__name__: (schema_of(takes), schema_of(gives))
         for function, takes, gives, _, _ in TOOLS
     }
-
-
-def _tool(
-    app: App,
-    feed: ChangeFeed,
-    row: tuple[Call, type, type, str, ToolAnnotations],
-    schemas: tuple[dict[str, Any], dict[str, Any]],
-) -> LibraryTool:
-    function, takes, _, title, hints = row
-
-    def call(arguments: dict[str, Any], caller: Caller) -> Answer:
-        return function(app, checked(takes, arguments), caller)
-
-    always = {"anthropic/alwaysLoad": True} if function is tools.search_experience else None
-    return LibraryTool(
-        fn=call,
-        before=feed.begin,
-        name=function.__name__,
-        title=title,
-        description=" ".join((function.__doc__ or "").split()),
-        parameters=schemas[0],
-        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=schemas[1]),
-        is_async=False,
-        context_kwarg=None,
-        annotations=hints,
-        meta=always,
-    )

@@ -1,15 +1,14 @@
 """Who gets through to the HTTP transports, and with which rights; an ASGI middleware of our own.
 
-Checked in this order, on every path: Host (421), Origin (403), bearer token (401); then `room` sees
-to sizes and numbers. A page that a browser loaded from elsewhere fails at one of the first two,
-whatever name resolves to this machine (spec 2025-11-25, Transports, security warning).
+Checked in this order, on every path: Host (421), Origin (403), bearer token (401); then `capacity`
+sees to sizes and numbers. A page that a browser loaded from elsewhere fails at one of the first
+two, whatever name resolves to this machine (spec 2025-11-25, Transports, security warning).
 """
 
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -23,13 +22,6 @@ from flex_mcp.transports.capacity import RequestCapacity
 HEALTH = "/health"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 USUAL_PORTS = (80, 443)
-
-
-class Authority(NamedTuple):
-    """Host and port of a header; the port is None where it is the usual one."""
-
-    host: str
-    port: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,52 +94,33 @@ class AccessControl:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = self._refused(scope)
-        if refused is not None:
-            await refused(scope, receive, send)
-        else:
-            await self._room(scope, receive, send)
+            await (self._refused(scope) or self._room)(scope, receive, send)
 
     def _refused(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
-        host = _host(headers.getlist("host"))
-        if host is None or host.host not in self._rules.hosts:
+        hosts = headers.getlist("host")
+        host = _authority(f"http://{hosts[0]}") if len(hosts) == 1 else None
+        if host is None or host[0] not in self._rules.hosts:
             return PlainTextResponse(
                 "This Host is not served here: name it with --allowed-host", 421
             )
-        if not all(self._of_ours(origin, host) for origin in headers.getlist("origin")):
+        ours = {(name, host[1]) for name in self._rules.hosts}  # this very server, by all its names
+        if not ours.issuperset(map(_authority, headers.getlist("origin"))):
             return PlainTextResponse("A page of another origin cannot call this server", 403)
-        access = Access.WRITE
+        access: Access | None = Access.WRITE
         if self._rules.locked and scope["path"] != HEALTH:
-            found = self._rules.access(_bearer(headers.getlist("authorization")))
-            if found is None:
-                return PlainTextResponse(
-                    "Send the token of FLEX_MCP_TOKEN as Authorization: Bearer TOKEN",
-                    401,
-                    {"WWW-Authenticate": "Bearer"},
-                )
-            access = found
+            access = self._rules.access(_bearer(headers.getlist("authorization")))
+        if access is None:
+            said = "Send the token of FLEX_MCP_TOKEN as Authorization: Bearer TOKEN"
+            return PlainTextResponse(said, 401, {"WWW-Authenticate": "Bearer"})
         scope.setdefault("state", {})["access"] = access
         return None
 
-    def _of_ours(self, origin: str, host: Authority) -> bool:
-        """Whether a page of this origin came from this very server, by any of its names."""
-        found = _origin(origin)
-        return found is not None and found.host in self._rules.hosts and found.port == host.port
 
-
-def _host(values: Sequence[str]) -> Authority | None:
-    return _authority(f"http://{values[0]}") if len(values) == 1 else None
-
-
-def _origin(value: str) -> Authority | None:
-    return _authority(value) if value.startswith(("http://", "https://")) else None
-
-
-def _authority(url: str) -> Authority | None:
+def _authority(url: str) -> tuple[str, int | None] | None:
+    """Host and port of an address that names nothing else; no port where it is the usual one."""
+    if not url.startswith(("http://", "https://")):
+        return None
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname
@@ -155,7 +128,7 @@ def _authority(url: str) -> Authority | None:
         return None
     if not host or parts.username is not None or parts.path or parts.query or parts.fragment:
         return None
-    return Authority(host, None if port in USUAL_PORTS else port)
+    return host, None if port in USUAL_PORTS else port
 
 
 def _bearer(values: Sequence[str]) -> bytes:

@@ -3,9 +3,7 @@
 A request that finds no room is told so (413, 408, 503 with Retry-After), and the next one is fine.
 """
 
-import contextlib
 import json
-from collections.abc import Callable, Generator
 
 import anyio
 from starlette.responses import PlainTextResponse, Response
@@ -37,7 +35,7 @@ class RequestCapacity:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._streams = 0
-        self._bodies = 0  # bytes
+        self.bodies = 0  # bytes that are in work
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "GET":
@@ -57,33 +55,22 @@ class RequestCapacity:
             self._streams -= 1
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._held() as body:
+        body = Body(self)
+        try:
             refused = await body.read(scope, receive)
             if refused is not None:
                 await refused(scope, receive, send)
             else:
                 await self._app(scope, body.again(receive), _Answer(scope, receive, send))
-
-    @contextlib.contextmanager
-    def _held(self) -> Generator["Body"]:
-        body = Body(self._take)
-        try:
-            yield body
         finally:
-            self._bodies -= body.held
-
-    def _take(self, size: int) -> bool:
-        if self._bodies + size > ALL_BODIES:
-            return False
-        self._bodies += size
-        return True
+            self.bodies -= body.held
 
 
 class Body:
-    """A body as it arrives; `take` says whether there is room for so many bytes more."""
+    """A body as it arrives, as far as there is room for it beside the others."""
 
-    def __init__(self, take: Callable[[int], bool]) -> None:
-        self._take = take
+    def __init__(self, room: RequestCapacity) -> None:
+        self._room = room
         self._bytes = bytearray()
         self._rest: Message | None = None
         self.held = 0
@@ -109,18 +96,13 @@ class Body:
             more = message.get("more_body", False)
             if len(self._bytes) > MAX_MESSAGE:
                 return PlainTextResponse(TOO_LONG, 413)
-            if not self._fits():
+            wanted = len(self._bytes) - self.held if len(self._bytes) > SMALL_BODY else 0
+            if self._room.bodies + wanted > ALL_BODIES:
                 said = "the server is busy with other large requests: try again in a moment"
                 return PlainTextResponse(said, 503, RETRY)
+            self._room.bodies += wanted
+            self.held += wanted
         return PlainTextResponse(TOO_MANY, 413) if too_many_values(bytes(self._bytes)) else None
-
-    def _fits(self) -> bool:
-        wanted = len(self._bytes) - self.held
-        if len(self._bytes) <= SMALL_BODY or not wanted:
-            return True
-        fits = self._take(wanted)
-        self.held += wanted if fits else 0
-        return fits
 
     def again(self, receive: Receive) -> Receive:
         body: Message = {"type": "http.request", "body": bytes(self._bytes), "more_body": False}
@@ -139,7 +121,6 @@ class _Answer:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._receive, self._send = scope, receive, send
         self._start: Message | None = None
-        self._ours: Response | None = None
         self._over = False
 
     async def __call__(self, message: Message) -> None:
@@ -147,21 +128,18 @@ class _Answer:
             return
         if message["type"] == "http.response.start" and message["status"] in {400, 503}:
             self._start = message
-            self._ours = FULL if message["status"] == 503 else None
         elif self._start is None:
             await self._send(message)
         else:
-            await self._refuse(message)
-
-    async def _refuse(self, message: Message) -> None:
-        start, self._start = self._start, None
-        ours = self._ours or _without_leak(message.get("body", b""))
-        if ours is not None:
-            self._over = True
-            await ours(self._scope, self._receive, self._send)
-        elif start is not None:
-            await self._send(start)
-            await self._send(message)
+            start, self._start = self._start, None
+            full = start["status"] == 503
+            ours = FULL if full else _without_leak(message.get("body", b""))
+            if ours is None:
+                await self._send(start)
+                await self._send(message)
+            else:
+                self._over = True
+                await ours(self._scope, self._receive, self._send)
 
 
 def _without_leak(body: bytes) -> Response | None:

@@ -1,9 +1,9 @@
 """Fast start over stdio: a client's opening requests, answered while the server is still imported.
 
-Importing the SDK takes most of a second. Until that is done, a thread reads what the client sends
-and answers whole, plain lines from the description, which the live server serves too. The first
-line that is anything else, and all that follow it, are the server's. It reads what was read so far
-once more, and the answers that were given are not written again.
+Importing the SDK takes most of a second. A thread reads what the client sends, answers whole, plain
+lines from the description, which the live server serves too, and passes everything on to the
+server. The first line that is anything else, and all that follow it, only the server answers; of
+the lines before, what it says is not written again.
 
 Nothing but the standard library is imported here, and of that what starts fast.
 """
@@ -19,10 +19,8 @@ from flex_mcp.server.description import description
 
 TYPE_CHECKING = False  # see `flex_mcp`
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-    from typing import Any
-
-    from _typeshed import WriteableBuffer
+    from collections.abc import Callable
+    from typing import Any, BinaryIO
 
     from flex_mcp.server.description import Results
 
@@ -44,26 +42,30 @@ INITIALIZE = {"protocolVersion": str, "capabilities": CAPABILITIES, "clientInfo"
 VERSION = "io.modelcontextprotocol/protocolVersion"
 CLIENT_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
-NOTIFICATION = "notifications/initialized"
-INITIALIZED: "list[dict[str, Any]]" = [
-    {"method": NOTIFICATION},
-    {"method": NOTIFICATION, "params": {}},
-]
-ENVELOPE = {VERSION: str, CLIENT_CAPABILITIES: CAPABILITIES, CLIENT_INFO: CLIENT}
+ENVELOPE = {"_meta": {VERSION: str, CLIENT_CAPABILITIES: CAPABILITIES, CLIENT_INFO: CLIENT}}
+NOTIFICATION = {"method": "notifications/initialized"}
+INITIALIZED: "list[dict[str, Any]]" = [NOTIFICATION, {**NOTIFICATION, "params": {}}]
+REQUIRED = {*INITIALIZE, "_meta", VERSION, CLIENT_CAPABILITIES, "name", "version"}
 
 
 def serve(load: "Callable[[], Server]") -> None:
     """Serve one client on stdin and stdout; `load` brings the server, and takes its time."""
-    streams = _claimed() if _is_wanted() else None
-    if streams is None:
+    claimed = _claimed() if _is_wanted() else None
+    if claimed is None:
         load()()
         return
     if sys.platform != "win32":
         for number in (signal.SIGTERM, signal.SIGINT):  # until the server has its own
             signal.signal(number, _leave)
-    start = FastStart(*streams)
+    stdin, stdout = claimed
+    opening = Opening(description())
+    passed_on, rest = os.pipe()
+    threading.Thread(target=_answer, args=(opening, stdin, stdout, rest), daemon=True).start()
     server = load()
-    server(*start.hand_over())
+    server(
+        os.fdopen(passed_on, encoding="utf-8", closefd=False),  # a thread may still read at the end
+        Remainder(stdout, opening.answered),
+    )
 
 
 def _leave(_number: int, _frame: object) -> None:
@@ -76,7 +78,7 @@ def _is_wanted() -> bool:
     return variables.get("FLEX_MCP_FAST_START") != "0" and not skills
 
 
-def _claimed() -> "tuple[io.FileIO, io.BufferedWriter] | None":
+def _claimed() -> "tuple[int, io.BufferedWriter] | None":
     """Stdin and stdout for nobody else: in their place are the null device and stderr.
 
     None for a terminal, and where some of the three are missing.
@@ -90,76 +92,33 @@ def _claimed() -> "tuple[io.FileIO, io.BufferedWriter] | None":
         return None
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    return (
-        io.FileIO(stdin, "rb", closefd=False),  # a thread may still read when all else has ended
-        io.BufferedWriter(io.FileIO(stdout, "wb", closefd=False)),
-    )
+    return stdin, io.BufferedWriter(io.FileIO(stdout, "wb", closefd=False))
 
 
-class FastStart:
-    """A thread that reads and answers until the server is there or a line is not plain."""
-
-    def __init__(self, stdin: io.FileIO, stdout: io.BufferedWriter) -> None:
-        self._opening, self._stdin, self._stdout = Opening(description()), stdin, stdout
-        self._lock = threading.Lock()
-        self._read = bytearray()  # all that was read
-        self._over = False  # the rest is the server's
-        self._thread = threading.Thread(target=self._serve, name="fast start", daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        line = b""
-        while not self._over and (chunk := self._stdin.read(LONGEST)):
-            with self._lock:
-                self._read += chunk
+def _answer(opening: "Opening", stdin: int, stdout: "BinaryIO", rest: int) -> None:
+    """Answer lines until one is not plain, and pass on all; it ends with what the client sends."""
+    line, plain = b"", True
+    try:
+        while chunk := os.read(stdin, LONGEST):
+            if plain:
                 *lines, line = (line + chunk).split(b"\n")
-                plain = not self._over and len(line) <= LONGEST and all(map(self._answer, lines))
-                self._over = not plain
-
-    def _answer(self, line: bytes) -> bool:
-        answer = self._opening.answer(line)
-        if answer:
-            try:
-                self._stdout.write(answer + os.linesep.encode())
-                self._stdout.flush()
-            except OSError:
-                os._exit(0)  # the client went away before its answer: nobody is left to tell
-        return answer is not None
-
-    def hand_over(self) -> "tuple[io.TextIOWrapper, io.TextIOWrapper]":
-        """Stdin from its beginning and stdout, for the server, which is there now."""
-        with self._lock:
-            self._over = True
-        stdin = io.BufferedReader(Replay(self.read))
-        return (
-            io.TextIOWrapper(stdin, encoding="utf-8", errors="replace"),
-            Remainder(self._stdout, self._opening.answered),
-        )
-
-    def read(self, start: int, size: int) -> bytes | None:
-        """What the client sent from there on; empty at its end."""
-        if start == len(self._read):
-            self._thread.join()  # it may be in its last read
-        return bytes(self._read[start : start + size]) or self._stdin.read(size)
+                plain = len(line) <= LONGEST and all(
+                    _say(opening.answer(one), stdout) for one in lines
+                )
+            while chunk:  # after its answers: the server's own are dropped then
+                chunk = chunk[os.write(rest, chunk) :]
+    finally:
+        os.close(rest)
 
 
-class Replay(io.RawIOBase):
-    """Stdin from its beginning; `read` gives bytes from a place on."""
-
-    def __init__(self, read: "Callable[[int, int], bytes | None]") -> None:
-        self._read, self._at = read, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
-        view = memoryview(buffer)
-        chunk = self._read(self._at, len(view))
-        if chunk is None:
-            return None
-        view[: len(chunk)] = chunk
-        self._at += len(chunk)
-        return len(chunk)
+def _say(answer: bytes | None, stdout: "BinaryIO") -> bool:
+    if answer:
+        try:
+            stdout.write(answer + os.linesep.encode())
+            stdout.flush()
+        except OSError:
+            os._exit(0)  # the client went away before its answer: nobody is left to tell
+    return answer is not None
 
 
 class Remainder(io.TextIOWrapper):
@@ -195,12 +154,10 @@ class Opening:
             return b"" if self._handshake else None
         if not {"id", "method"} <= message.keys() <= {"id", "method", "params"}:
             return None
-        return self._result(message["id"], message["method"], message.get("params", {}))
-
-    def _result(self, id_: "Any", method: "Any", params: "Any") -> bytes | None:
+        id_, method = message["id"], message["method"]
         if type(method) is not str or type(id_) not in {int, str} or id_ in self.answered:
             return None
-        version = self._version_of(method, params)
+        version = self._version_of(method, message.get("params", {}))
         result = self._results.get(version or "", {}).get(method)
         if result is None:
             return None
@@ -216,17 +173,15 @@ class Opening:
     def _version_of(self, method: str, params: "Any") -> str | None:
         """The protocol version of a plain request; None for any other."""
         if method == "initialize":
-            new = self._version is None and _is_plain(params, INITIALIZE, INITIALIZE)
-            return params["protocolVersion"] if new and _names(params["clientInfo"]) else None
+            new = self._version is None and _is_plain(params, INITIALIZE)
+            return params["protocolVersion"] if new else None
         if self._handshake:
             return self._version if params in ({}, {"_meta": {}}) else None
-        if not _is_plain(params, {"_meta": ENVELOPE}, {"_meta"}):
+        if not _is_plain(params, ENVELOPE):
             return None
-        meta = params["_meta"]
-        if not meta.keys() >= {VERSION, CLIENT_CAPABILITIES} or not _names(meta.get(CLIENT_INFO)):
-            return None
-        stateless = "server/discover" in self._results.get(meta[VERSION], {})
-        return meta[VERSION] if stateless and self._version in {None, meta[VERSION]} else None
+        version = params["_meta"][VERSION]
+        stateless = "server/discover" in self._results.get(version, {})
+        return version if stateless and self._version in {None, version} else None
 
 
 def _plain(line: bytes) -> "dict[str, Any]":
@@ -243,18 +198,10 @@ def _plain(line: bytes) -> "dict[str, Any]":
     return {**message} if isinstance(message, dict) else {}
 
 
-def _names(client: "Any") -> bool:
-    """Whether a client, which may say nothing of itself, gives its name and version."""
-    return client is None or {"name", "version"} <= client.keys()
-
-
-def _is_plain(value: "Any", kind: "Any", required: "Collection[str]" = ()) -> bool:
+def _is_plain(value: "Any", kind: "Any") -> bool:
     """Whether a value is of a type, or an object of members that are; see above."""
     if type(kind) is type:
         return type(value) is kind
-    if type(value).__name__ != "dict" or not value.keys() >= set(required):
+    if kind is None or type(value).__name__ != "dict" or not value.keys() >= REQUIRED & kind.keys():
         return False
-    return all(
-        (name in kind or "*" in kind) and _is_plain(part, kind.get(name, kind.get("*")))
-        for name, part in value.items()
-    )
+    return all(_is_plain(part, kind.get(name, kind.get("*"))) for name, part in value.items())

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import anyio
@@ -70,13 +70,9 @@ def application(server: MCPServer[Any], transport: Transport, rules: Rules) -> A
         session_idle_timeout=SESSION_IDLE,
         transport_security=OURS,
     )
-
-    @contextlib.asynccontextmanager
-    async def life(_: Starlette) -> AsyncGenerator[None]:
-        async with server.session_manager.run():
-            yield
-
-    return AccessControl(Starlette(routes=[*routes, *streamable.routes], lifespan=life), rules)
+    routes.extend(streamable.routes)
+    served = Starlette(routes=routes, lifespan=lambda _: server.session_manager.run())
+    return AccessControl(served, rules)
 
 
 async def _health(_: Request) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Serving over stdio (here) or HTTP (`http`, behind `gate`), until clients go or a signal comes.
+"""Serving over stdio (here) or HTTP (`http`, behind `access`), until clients go or a signal comes.
 
 The library is opened once, outside all connections, and closed at the end. An end takes at most
 three seconds: what is then still at work (a model that was asked, say) is given up, as a killed

@@ -9,7 +9,6 @@ Every repeat is bounded or possessive, so that the cost grows with the text, wha
 import functools
 import re
 from collections.abc import Iterator
-from enum import Enum
 from typing import NamedTuple
 
 from flex_mcp.safety.redaction.spans import Span, is_random
@@ -94,21 +93,14 @@ LEAST_STRONG, LEAST_ENV, LEAST_RANDOM, LEAST_SAID = 4, 6, 16, 20
 TRAILING = ".,:;?)"
 
 
-class Strength(Enum):
-    """How surely a name is that of a secret."""
-
-    STRONG = 1  # its value is one, unless it plainly is not
-    WEAK = 2  # a value that looks random is one
-
-
 class Name(NamedTuple):
     """A name as it stands in a text, and what it says of its value."""
 
     text: str
     kind: str
-    strength: Strength
     first: str
-    is_phrase: bool = False
+    is_strong: bool  # its value is a secret unless it plainly is not; else only if it looks random
+    is_phrase: bool
 
     @property
     def is_variable(self) -> bool:
@@ -170,15 +162,13 @@ def named(text: str) -> Name | None:
     joined, first, last = "".join(parts), parts[0], parts[-1]
     if "pubkey" in joined or "publickey" in joined:
         return None
-    kind = _kind(joined, parts)
-    if STRONG.search(joined) or STRONG_LAST.fullmatch(last):
-        return Name(bare, kind, Strength.STRONG, first, "phrase" in joined)
+    told = STRONG.search(joined) or STRONG_LAST.fullmatch(last)
     qualified = last in {"key", "keys"} and word_set("KEY_QUALIFIERS") & {*parts[:-1]}
-    if GLUED_KEY.search(joined) or qualified:
-        return Name(bare, kind, Strength.STRONG, first)
-    if WEAK.search(last):
-        return Name(bare, kind, Strength.WEAK, first)
-    return None
+    strong = bool(told or qualified or GLUED_KEY.search(joined))
+    if not strong and not WEAK.search(last):
+        return None
+    phrase = told is not None and "phrase" in joined
+    return Name(bare, _kind(joined, parts), first, is_strong=strong, is_phrase=phrase)
 
 
 def _kind(joined: str, parts: list[str]) -> str:
@@ -253,7 +243,7 @@ class Given(NamedTuple):
             return _is_key(value)
         if HOLES.search(value) or not self._fits(name):
             return False
-        if name.strength is Strength.WEAK:
+        if not name.is_strong:
             if self._is_noted(name):
                 return True
             least = LEAST_SAID if self.how in {"said", "space", "cjk", "item"} else LEAST_RANDOM

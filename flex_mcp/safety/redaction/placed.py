@@ -6,7 +6,7 @@ As everywhere here, each repeat is bounded or possessive.
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flex_mcp.safety.redaction.spans import Span, is_random
 
@@ -55,48 +55,38 @@ EXAMPLE = re.compile(
 def secrets(text: str) -> Iterator[Span]:
     """The secrets in URLs, headers and commands."""
     if HOST in text:
-        yield from _logins(text)
+        yield from _values(LOGIN, text, _is_given, "connection-string")
+        yield from _values(USER, text, is_random, "connection-string")
     lowered = text.lower()
     if any(word in lowered for word in ("authorization", "bearer", "basic")):
-        yield from _headers(text)
+        for found in AUTHORIZATION.finditer(text):
+            is_basic = (found["scheme"] or "").lower() == "basic"
+            if (_is_pair if is_basic else _is_token)(found["value"]):
+                yield Span(*found.span("value"), "password" if is_basic else "token")
+        yield from _values(BEARER, text, _is_token, "token")
+        yield from _values(BASIC, text, _is_pair, "password")
     for needle, regex in COMMANDS:
         if needle in text:
-            yield from (
-                Span(*one.span(1), "password")
-                for one in re.finditer(regex, text)
-                if not EXAMPLE.search(one[1])
-            )
+            yield from _values(re.compile(regex), text, _is_given, "password")
 
 
-def _logins(text: str) -> Iterator[Span]:
-    for found in LOGIN.finditer(text):
-        if not EXAMPLE.search(found[1]):
-            yield Span(*found.span(1), "connection-string")
-    for found in USER.finditer(text):
-        if is_random(found[1]):
-            yield Span(*found.span(1), "connection-string")
+def _values(
+    regex: re.Pattern[str], text: str, is_secret: Callable[[str], bool], kind: str
+) -> Iterator[Span]:
+    for found in regex.finditer(text):
+        if is_secret(found[1]):
+            yield Span(*found.span(1), kind)
 
 
-def _headers(text: str) -> Iterator[Span]:
-    for found in AUTHORIZATION.finditer(text):
-        scheme, value = (found["scheme"] or "").lower(), found["value"]
-        good = _is_pair(value) if scheme == "basic" else _is_token(value)
-        if good:
-            yield Span(*found.span("value"), "password" if scheme == "basic" else "token")
-    for found in BEARER.finditer(text):
-        if _is_token(found[1]):
-            yield Span(*found.span(1), "token")
-    for found in BASIC.finditer(text):
-        if _is_pair(found[1]):
-            yield Span(*found.span(1), "password")
+def _is_given(value: str) -> bool:
+    """Whether it is no example."""
+    return not EXAMPLE.search(value)
 
 
 def _is_token(value: str) -> bool:
-    if EXAMPLE.search(value):
-        return False
-    return is_random(value[:SAMPLE]) or (
-        len(value) >= LEAST_TOKEN and sum(one.isdigit() for one in value) >= LEAST_DIGITS
-    )
+    digits = sum(one.isdigit() for one in value)
+    is_one = is_random(value[:SAMPLE]) or (len(value) >= LEAST_TOKEN and digits >= LEAST_DIGITS)
+    return is_one and _is_given(value)
 
 
 def _is_pair(value: str) -> bool:
