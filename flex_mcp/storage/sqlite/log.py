@@ -2,10 +2,9 @@
 
 import os
 from dataclasses import dataclass
-from datetime import datetime
 
 from flex_mcp.models import Write, utc_now
-from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, sound, texts
+from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, sound, value_of
 
 KEPT = 100_000  # signatures; older ones go
 NAMED = 20  # ids of what it touched that a write names
@@ -49,12 +48,4 @@ class Log:
 
 @sound
 def write(row: Row) -> Write:
-    return Write(
-        number=row["number"],
-        at=datetime.fromisoformat(row["at"]),
-        client=row["client"],
-        process=row["process"],
-        verb=row["verb"],
-        ids=texts(row["ids"]),
-        touched=row["touched"],
-    )
+    return value_of(Write, row)

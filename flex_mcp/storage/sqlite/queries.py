@@ -4,12 +4,17 @@ import functools
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import datetime
+from enum import Enum
 from importlib.resources import files
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import apsw
 
 from flex_mcp.models import Filter
+from flex_mcp.models.vocabulary import values_of
 from flex_mcp.storage.sql_files import named_queries
 
 T = TypeVar("T")
@@ -72,6 +77,44 @@ def sound(read: Callable[[R], T]) -> Callable[[R], T]:
             raise apsw.CorruptError(f"a {read.__name__} is damaged") from error
 
     return reading
+
+
+def value_of(kind: type[T], row: Row, **others: Any) -> T:
+    """A value from the columns of its fields' names; `others` are the fields that have none."""
+    read = {name: reader(row[name]) for name, reader in _readers(kind) if name not in others}
+    return kind(**read, **others)
+
+
+def columns_of(value: object, **others: Any) -> dict[str, Any]:
+    """The fields of a value as columns hold them, and `others`; a statement takes what it names."""
+    columns = values_of(value, type(value))
+    for name, content in columns.items():
+        match content:
+            case datetime():
+                columns[name] = content.isoformat()
+            case () | (str(), *_):
+                columns[name] = as_json(content)
+            case _:
+                pass
+    return columns | others
+
+
+@functools.cache
+def _readers(kind: type) -> list[tuple[str, Callable[[Any], Any]]]:
+    """The fields of a kind of values, and what makes each of a column."""
+    hints = get_type_hints(kind)
+    return [(field.name, _reader(hints[field.name])) for field in fields(kind)]
+
+
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    if NoneType in (options := get_args(hint)):
+        read = _reader(options[0])
+        return lambda column: None if column is None else read(column)
+    if hint == tuple[str, ...]:
+        return texts
+    if hint is datetime:
+        return datetime.fromisoformat
+    return hint if isinstance(hint, type) and issubclass(hint, Enum) else lambda column: column
 
 
 def as_json(items: Iterable[object]) -> str:
