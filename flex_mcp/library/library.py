@@ -16,7 +16,7 @@ from flex_mcp.errors import LibraryError, NotFoundError, SettingError
 from flex_mcp.library import briefs, curating, recording
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.conversations import ConversationLog
-from flex_mcp.library.lessons import PreparedLessons, RawLesson, any_accepted, place, prepare
+from flex_mcp.library.lessons import RawLesson, any_accepted, place, prepare
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.models import (
     Counters,
@@ -351,7 +351,7 @@ class Library:
                 retrieval is not known. A lesson that cannot be placed is refused alone.
         """
         new = recording.recorded(trajectory, retrieval_ids, key, self._now(), self._redactor)
-        prepared = self._prepared(lessons)
+        prepared = prepare(lessons, self._store, self._embedders, self._redactor)
         with self._writing("record", client) as writing:
             id_, is_new = recording.keep(writing, new)
             found = writing.trajectories.get([id_])
@@ -375,9 +375,6 @@ class Library:
             redacted=new.redacted + prepared.redacted or None,
             held=sum(one.status is Status.QUARANTINED for one in made),
         )
-
-    def _prepared(self, lessons: Sequence[RawLesson]) -> PreparedLessons:
-        return prepare(lessons, self._store, self._embedders, self._redactor)
 
     def report(
         self,
@@ -415,7 +412,7 @@ class Library:
         Raises:
             NotFoundError: a trajectory is not here.
         """
-        prepared = self._prepared(lessons)
+        prepared = prepare(lessons, self._store, self._embedders, self._redactor)
         with self._writing("apply", client) as writing:
             found = briefs.known_trajectories(writing, evidence)
             origin = Origin(kind="distilled", by=client, road=Road.AGENT)
