@@ -4,7 +4,7 @@ What is chosen is found first, in a snapshot. What stems from it is found again 
 that deletes it: another process may have learnt from it meanwhile.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,8 +12,8 @@ from datetime import datetime
 from flex_mcp.errors import InputError, LibraryError, NotFoundError
 from flex_mcp.library import lineage
 from flex_mcp.library.lineage import Lineage
-from flex_mcp.library.placing import snapshot_of
-from flex_mcp.models import clean_domain
+from flex_mcp.library.placing import revision_of
+from flex_mcp.models import RevisionKind, clean_domain
 from flex_mcp.models.forgetting import Affected, Choice, Cleaned, Kind
 from flex_mcp.storage.protocol import Store, Transaction
 
@@ -42,7 +42,7 @@ class Forgotten:
 
 
 def planned(reading: Transaction, choice: Choice, *, keep_shared: bool) -> Plan:
-    """See `Library.forgettable`."""
+    """What a choice would delete; nothing changes."""
     affected = _affected(reading, _chosen(reading, choice), keep_shared=keep_shared)
     tasks = reading.trajectories.get(sorted(affected.trajectories)[:TITLES])
     titles = reading.experiences.get(sorted(affected.experiences | affected.shared)[:TITLES])
@@ -62,7 +62,11 @@ def _chosen(reading: Transaction, choice: Choice) -> Affected:
     if choice.before is not None and choice.before.tzinfo is None:
         raise InputError("`before` needs an offset from UTC: give an aware datetime")
     choice = replace(choice, domain=clean_domain(choice.domain))
-    found = {kind: frozenset(_fitting(reading, kind, choice)) for kind in Kind}
+    texts = reading.forgetting.texts
+    found = {
+        kind: frozenset(one.owner for one in texts(kind) if lineage.fits(one, kind, choice))
+        for kind in Kind
+    }
     return Affected(
         trajectories=found[Kind.TRAJECTORY],
         experiences=found[Kind.EXPERIENCE],
@@ -73,10 +77,6 @@ def _chosen(reading: Transaction, choice: Choice) -> Affected:
         clients=found[Kind.CLIENT],
         document=bool(found[Kind.DOCUMENT]),
     )
-
-
-def _fitting(reading: Transaction, kind: Kind, choice: Choice) -> Iterator[str]:
-    return (one.owner for one in reading.forgetting.texts(kind) if lineage.fits(one, kind, choice))
 
 
 def _named(reading: Transaction, ids: tuple[str, ...]) -> Affected:
@@ -101,8 +101,11 @@ def _affected(reading: Transaction, chosen: Affected, *, keep_shared: bool) -> A
     gone = chosen.trajectories
     narrowed = reading.forgetting.linked(Kind.EXPERIENCE, gone)
     tied = _naming(reading, gone) | narrowed
-    histories = {id_: reading.history.of(id_) for id_ in tied}
-    by_tie = lineage.by_lineage(reading.experiences.get(sorted(tied)), histories, gone, narrowed)
+    by_tie: dict[Lineage, set[str]] = {one: set() for one in Lineage}
+    for one in reading.experiences.get(sorted(tied)):
+        history = reading.history.of(one.id)
+        tie = lineage.lineage_of(one, history, gone, narrowed=one.id in narrowed)
+        by_tie[tie].add(one.id)
     shared = (by_tie[Lineage.SHARED] | chosen.shared) - chosen.experiences
     experiences = chosen.experiences | by_tie[Lineage.STEMS]
     kept = shared if keep_shared else frozenset[str]()
@@ -147,7 +150,7 @@ class Job:
     say: Callable[[str], None]
 
     def done(self, choice: Choice, *, keep_shared: bool) -> Forgotten:
-        """See `Library.forget`."""
+        """Delete what is chosen and all that stems from it, then clean the file."""
         with self.store.reading() as reading:
             chosen = _chosen(reading, choice)
         with self.writing() as writing:
@@ -172,15 +175,13 @@ class Job:
         for one in writing.experiences.get(sorted(affected.cleaned)):
             now = lineage.cleaned(one, affected.ids, self.now)
             writing.experiences.put(now, None, None)
-            writing.history.add(
-                lineage.beginning(
-                    now, snapshot_of(now), approved=one.id in approved, actor=self.actor
-                )
-            )
+            kind = RevisionKind.APPROVE if one.id in approved else RevisionKind.ADD  # it stays so
+            reason = "its earlier history was forgotten"
+            writing.history.add(revision_of(kind, None, now, self.actor, reason))
             writing.history.drop(one.id, now.revision)
 
     def finished(self) -> Cleaned:
-        """See `Library.finish_forgetting`."""
+        """Clean the file of what was deleted, now or before."""
         try:
             return self.store.finish(self.patience, self.say)
         except LibraryError as error:
