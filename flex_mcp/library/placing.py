@@ -204,15 +204,7 @@ class Placing:
         return self.writing.words.stems(expand_for_index(f"{lesson.title}\n{lesson.lesson}"))
 
     def _insert(self, proposal: Proposal) -> Experience:
-        snapshot = _snapshot(proposal)
-        added = Experience(
-            **values_of(snapshot, Snapshot),
-            id=new_id("e"),
-            origin=self.origin,
-            revision=1,
-            created_at=self.now,
-            updated_at=self.now,
-        )
+        added = begun(_snapshot(proposal), self.origin, self.now)
         self.writing.experiences.put(
             added, proposal.vectors or (), indexed_text(added, proposal.text)
         )
@@ -299,6 +291,18 @@ class Placing:
         )
 
 
+def begun(snapshot: Snapshot, origin: Origin, now: datetime) -> Experience:
+    """The experience that a lesson becomes."""
+    return Experience(
+        **values_of(snapshot, Snapshot),
+        id=new_id("e"),
+        origin=origin,
+        revision=1,
+        created_at=now,
+        updated_at=now,
+    )
+
+
 def snapshot_of(experience: Snapshot) -> Snapshot:
     """The part of an experience that revisions keep."""
     return Snapshot(**values_of(experience, Snapshot))
@@ -333,8 +337,8 @@ def _without_reason(proposal: Proposal) -> Proposal:
     return replace(proposal, held=None, lesson=replace(proposal.lesson, reason=None))
 
 
-def _snapshot(proposal: Proposal) -> Snapshot:
-    lesson = proposal.lesson
+def drafted(lesson: Lesson) -> Snapshot:
+    """What its vector and its index text are made of, as the experience will have it."""
     return Snapshot(
         zone=lesson.zone,
         level=lesson.level,
@@ -342,8 +346,14 @@ def _snapshot(proposal: Proposal) -> Snapshot:
         when=lesson.when.strip(),
         lesson=lesson.lesson.strip(),
         examples=lesson.examples,
-        domain=clean_domain(lesson.domain) or proposal.domain,
         tags=lesson.tags,
+    )
+
+
+def _snapshot(proposal: Proposal) -> Snapshot:
+    return replace(
+        drafted(proposal.lesson),
+        domain=clean_domain(proposal.lesson.domain) or proposal.domain,
         priority=proposal.priority,
         status=Status.QUARANTINED if proposal.held else Status.ACTIVE,
         evidence=proposal.evidence,
