@@ -52,10 +52,7 @@ def _inode(path: Path) -> Inode:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise LibraryError(
-            f"the library {path} cannot be reached ({error.strerror}): "
-            "check that its folder can be read"
-        ) from error
+        raise file.unreachable(path, error) from error
     return None if stat.S_ISDIR(found.st_mode) else (found.st_dev, found.st_ino)
 
 

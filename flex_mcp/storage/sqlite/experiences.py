@@ -56,8 +56,7 @@ class Experiences:
         return self.queries.column("evidenced_by", trajectory_ids=as_json(trajectory_ids))
 
     def identical(self, fingerprint: str) -> str | None:
-        found = self.queries.column("identical", fingerprint=fingerprint)
-        return found[0] if found else None
+        return self.queries.first("identical", fingerprint=fingerprint)
 
     def put(
         self,

@@ -20,7 +20,7 @@ from flex_mcp.storage.sqlite.briefs import brief
 from flex_mcp.storage.sqlite.conversations import turn
 from flex_mcp.storage.sqlite.experiences import experience
 from flex_mcp.storage.sqlite.history import revision
-from flex_mcp.storage.sqlite.queries import runner
+from flex_mcp.storage.sqlite.queries import as_mappings, runner
 from flex_mcp.storage.sqlite.trajectories import trajectory
 
 DERIVED = {"chunks", "tokens", "staged"}  # tables made of the others
@@ -103,12 +103,6 @@ def unreadable(connection: apsw.Connection, name: str) -> Iterator[Mapping[str, 
             check(row)
         except UNREADABLE:
             yield row
-
-
-def as_mappings(cursor: apsw.Cursor) -> Iterator[dict[str, Any]]:
-    for values in cursor:
-        names = (column[0] for column in cursor.get_description())
-        yield dict(zip(names, values, strict=True))
 
 
 UNREADABLE = (

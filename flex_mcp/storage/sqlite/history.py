@@ -27,7 +27,7 @@ class History:
         return [revision(row) for row in found]
 
     def number(self) -> int:
-        return self.queries.column("last_revision_number")[0]
+        return self.queries.first("last_revision_number")
 
     def add(self, value: Revision) -> None:
         self.queries.rows("add_revision", **revision_row(value))

@@ -37,13 +37,13 @@ class Log:
         return [write(row) for row in self.queries.rows("last_writes", limit=limit, about=about)]
 
     def unnamed(self, limit: int, about: str) -> list[Write]:
-        if not (known := self.queries.column("known_since", id=about)):
+        if (since := self.queries.first("known_since", id=about)) is None:
             return []
-        values = {"limit": limit, "about": about, "named": NAMED, "since": known[0]}
+        values = {"limit": limit, "about": about, "named": NAMED, "since": since}
         return [write(row) for row in self.queries.rows("long_writes", **values)]
 
     def knows(self, id_: str) -> bool:
-        return bool(self.queries.column("known_since", id=id_))
+        return self.queries.first("known_since", id=id_) is not None
 
 
 @sound

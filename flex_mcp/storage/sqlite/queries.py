@@ -13,8 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import apsw
 
-from flex_mcp.models import Filter
-from flex_mcp.models.vocabulary import values_of
+from flex_mcp.models import Filter, values_of
 from flex_mcp.storage.sql_files import named_queries
 
 T = TypeVar("T")
@@ -35,6 +34,20 @@ def runner(connection: apsw.Connection) -> Run:
     return run
 
 
+def first(run: Run, query: str, /, **values: Any) -> Any:
+    """The first value of the first row; None where there is none."""
+    found = next(run(query, **values), None)
+    return None if found is None else found[0]
+
+
+def as_mappings(cursor: apsw.Cursor) -> Iterator[dict[str, Any]]:
+    """The rows, by column."""
+    names: list[str] = []
+    for values in cursor:
+        names = names or [column[0] for column in cursor.get_description()]
+        yield dict(zip(names, values, strict=True))
+
+
 class Queries:
     """The statements of one transaction; the ids that it touched, and changes signed for so far."""
 
@@ -46,16 +59,16 @@ class Queries:
 
     def rows(self, query: str, /, **values: Any) -> list[dict[str, Any]]:
         """All rows, by column."""
-        cursor = self.connection.execute(QUERIES[query], values)
-        if (first := next(cursor, None)) is None:
-            return []
-        names = [column[0] for column in cursor.get_description()]
-        return [dict(zip(names, row, strict=True)) for row in (first, *cursor)]
+        return list(as_mappings(self.connection.execute(QUERIES[query], values)))
 
     def row(self, query: str, /, **values: Any) -> dict[str, Any] | None:
         """The first row, if there is one."""
         found = self.rows(query, **values)
         return found[0] if found else None
+
+    def first(self, query: str, /, **values: Any) -> Any:
+        """The first value of the first row; None where there is none."""
+        return first(self.tuples, query, **values)
 
     def column(self, query: str, /, **values: Any) -> list[Any]:
         """The first value of each row."""

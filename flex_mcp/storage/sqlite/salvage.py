@@ -25,9 +25,9 @@ from flex_mcp.models import Experience, Origin, Snapshot, values_of
 from flex_mcp.storage.sqlite import backups, file, search_index
 from flex_mcp.storage.sqlite.errors import beside
 from flex_mcp.storage.sqlite.experiences import experience_row
-from flex_mcp.storage.sqlite.health import DERIVED, as_mappings, unreadable
+from flex_mcp.storage.sqlite.health import DERIVED, unreadable
 from flex_mcp.storage.sqlite.history import revision
-from flex_mcp.storage.sqlite.queries import QUERIES
+from flex_mcp.storage.sqlite.queries import QUERIES, as_mappings
 
 Values = tuple[Any, ...]
 Key = int | str

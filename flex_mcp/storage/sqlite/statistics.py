@@ -1,7 +1,6 @@
-"""Statistics: how much of what a library holds; and what there is that begins so."""
+"""Statistics: how much of what a library holds."""
 
 from flex_mcp.models import Spent, Statistics
-from flex_mcp.storage.protocol import Completable
 from flex_mcp.storage.sqlite import search_index
 from flex_mcp.storage.sqlite.history import History
 from flex_mcp.storage.sqlite.queries import Queries, Row, sound, value_of
@@ -36,8 +35,3 @@ def statistics(queries: Queries) -> Statistics:
 @sound
 def spent(row: Row) -> Spent:
     return value_of(Spent, row)
-
-
-def complete(queries: Queries, what: Completable, start: str, limit: int) -> list[str]:
-    """See `storage.protocol.Transaction.complete`."""
-    return queries.column(f"complete_{what}", start=start, limit=limit)

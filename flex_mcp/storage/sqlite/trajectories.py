@@ -47,7 +47,7 @@ class Trajectories:
         )
 
     def independent(self, ids: Sequence[str]) -> int:
-        return self.queries.column("independent", ids=as_json(ids))[0]
+        return self.queries.first("independent", ids=as_json(ids))
 
     def add(self, value: RecordedTrajectory, content_hash: str) -> None:
         self.queries.touch(value.id)

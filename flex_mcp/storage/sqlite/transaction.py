@@ -52,7 +52,7 @@ class SqliteTransaction:
         return statistics.statistics(self._queries)
 
     def complete(self, what: Completable, start: str, limit: int) -> list[str]:
-        return statistics.complete(self._queries, what, start, limit)
+        return self._queries.column(f"complete_{what}", start=start, limit=limit)
 
     def rebuild(self, indexed: Callable[[Snapshot], IndexedText]) -> None:
         """Make what is derived from the tables anew; of the vectors, what can be read is kept."""
