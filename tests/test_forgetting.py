@@ -639,7 +639,7 @@ def test_the_next_forgetting_finishes_what_was_left(
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("point", ["_forget_indexed", "_put_mark"])
+@pytest.mark.parametrize("point", ["forget", "mark_in"])
 def test_one_who_is_killed_before_the_rows_are_committed_has_forgotten_nothing(
     tmp_path: Path, begin: Callable[..., Worker], point: str
 ) -> None:

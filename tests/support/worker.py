@@ -25,6 +25,7 @@ from flex_mcp.search.embedder import StaticEmbedder
 from flex_mcp.search.text import indexed_text
 from flex_mcp.storage.sqlite import forgetting as sqlite_forgetting
 from flex_mcp.storage.sqlite import purge as sqlite_cleaning
+from flex_mcp.storage.sqlite import search_index
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 NOBODY = 65534
@@ -192,8 +193,8 @@ def forget_and_die(path: Path, point: str, id_: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     where: dict[str, Any] = {
-        "_forget_indexed": sqlite_forgetting,
-        "_put_mark": sqlite_forgetting,
+        "forget": search_index,
+        "mark_in": sqlite_forgetting,
         "_rewrite": sqlite_cleaning.Cleaning,
         "_fold": sqlite_cleaning.Cleaning,
         "check": sqlite_cleaning,
