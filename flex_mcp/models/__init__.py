@@ -25,7 +25,6 @@ from flex_mcp.models.history import Place as Place
 from flex_mcp.models.history import Spent as Spent
 from flex_mcp.models.history import Statistics as Statistics
 from flex_mcp.models.history import Write as Write
-from flex_mcp.models.ids import new_id as new_id
 from flex_mcp.models.searches import Counters as Counters
 from flex_mcp.models.searches import Filter as Filter
 from flex_mcp.models.searches import Found as Found
@@ -67,5 +66,6 @@ from flex_mcp.models.vocabulary import Zone as Zone
 from flex_mcp.models.vocabulary import about as about
 from flex_mcp.models.vocabulary import clean_domain as clean_domain
 from flex_mcp.models.vocabulary import fold as fold
+from flex_mcp.models.vocabulary import new_id as new_id
 from flex_mcp.models.vocabulary import utc_now as utc_now
 from flex_mcp.models.vocabulary import values_of as values_of
