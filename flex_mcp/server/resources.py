@@ -207,11 +207,11 @@ def _completed(app: App, subject: str, argument: CompletionArgument) -> Completi
         elif not app.is_there:
             found = []
         elif subject == uris.EXPERIENCE:
-            found = app.library.catalogue.experience_ids(start, most)
+            found = app.library.catalogue.complete("experience_ids", start, most)
         elif subject == uris.TRAJECTORY:
-            found = app.library.catalogue.trajectory_ids(start, most)
+            found = app.library.catalogue.complete("trajectory_ids", start, most)
         elif subject in {uris.DOMAIN, "domain"}:
-            found = app.library.catalogue.domains(start, most)
+            found = app.library.catalogue.complete("domains", start, most)
         elif subject == uris.SKILL and app.publishes_skills:
             names = (skill.name for skill in skills(app.library.catalogue.approved()))
             found = [name for name in names if name.startswith(start)][:most]
