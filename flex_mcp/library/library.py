@@ -7,6 +7,7 @@ No model and no embedding runs inside a transaction.
 import json
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -57,7 +58,7 @@ from flex_mcp.storage.protocol import BACKUPS, Store, Transaction
 from flex_mcp.validation import check_encodable
 
 if TYPE_CHECKING:
-    from flex_mcp.library.forgetting import Forgotten, Job, Plan
+    from flex_mcp.library.forgetting import Forgotten, Plan
     from flex_mcp.library.importing import Bundle, Imported, Into, NewEntry
     from flex_mcp.models.forgetting import Choice, Cleaned  # late: few processes forget
 
@@ -476,10 +477,10 @@ class Library:
             NotFoundError: an id is not here.
             InputError: the text is empty.
         """
-        from flex_mcp.library.forgetting import planned
+        from flex_mcp.library import forgetting  # late: few processes forget
 
         with self._store.reading() as reading:
-            return planned(reading, choice, keep_shared=keep_shared)
+            return forgetting.planned(reading, choice, keep_shared=keep_shared)
 
     def forget(
         self,
@@ -508,25 +509,30 @@ class Library:
             NotFoundError: an id is not here.
             InputError: the text is empty.
         """
-        return self._forgetting(client, patience, say).done(choice, keep_shared=keep_shared)
+        from flex_mcp.library import forgetting  # late: few processes forget
+
+        with self._store.reading() as reading:
+            chosen = forgetting.chosen(reading, choice)
+        with self._writing("forget", client) as writing:
+            affected = forgetting.affected(writing, chosen, keep_shared=keep_shared)
+            if affected:
+                forgetting.forget(writing, affected, self._now(), client)
+        cleaned = self.finish_forgetting(patience=patience, say=say)
+        if cleaned.unfinished is None and not choice.ids:
+            with self._store.reading() as reading:
+                left = ", ".join(forgetting.left(reading, choice, affected))
+            if left:
+                sentence = f"{left} fits as well, and came meanwhile: forget again"
+                cleaned = replace(cleaned, unfinished=sentence)
+        return forgetting.Forgotten(plan=forgetting.Plan(affected=affected), cleaned=cleaned)
 
     def finish_forgetting(
         self, *, patience: float = PATIENCE, say: Callable[[str], None] = quiet
     ) -> "Cleaned":
         """Go on with a cleaning that was stopped; `checked` is None where there was none."""
-        return self._forgetting("", patience, say).finished()
+        from flex_mcp.library import forgetting  # late: as above
 
-    def _forgetting(self, client: str, patience: float, say: Callable[[str], None]) -> "Job":
-        from flex_mcp.library.forgetting import Job
-
-        return Job(
-            store=self._store,
-            writing=lambda: self._writing("forget", client),
-            now=self._now(),
-            actor=client,
-            patience=patience,
-            say=say,
-        )
+        return forgetting.finished(self._store, patience, say)
 
     # In, out, and anew
 
