@@ -110,16 +110,13 @@ class Placing:
         """Keep it by itself and unserved, whatever it asks for; it changes nothing else."""
         if copy := self.writing.experiences.identical(_snapshot(proposal).fingerprint):
             known = self.writing.experiences.get([copy])[0]
-            return self._discard(_without_reason(proposal), known, "identical text")
+            quiet = replace(proposal, held=None, lesson=replace(proposal.lesson, reason=None))
+            return self._discard(quiet, known, "identical text")
         added = self._insert(proposal)
         lesson = proposal.lesson
         instead = f" instead of {lesson.action} into {lesson.into}" if lesson.into else ""
-        return Decision(
-            index=proposal.index,
-            decision=DecisionKind.ADD,
-            experience_id=added.id,
-            reason=quarantine_note(added.id, proposal.held or "", instead),
-        )
+        note = quarantine_note(added.id, proposal.held or "", instead)
+        return _decision(proposal, DecisionKind.ADD, added.id, note)
 
     def _target(self, lesson: Lesson) -> Experience:
         if lesson.into is None:
@@ -180,13 +177,8 @@ class Placing:
     def _add(self, proposal: Proposal, near: Sequence[Candidate]) -> Decision:
         alike = self._restated(proposal, near)
         added = self._insert(proposal)
-        return Decision(
-            index=proposal.index,
-            decision=DecisionKind.ADD,
-            experience_id=added.id,
-            reason=proposal.lesson.reason or alike,
-            candidates=tuple(near),
-        )
+        decision = _decision(proposal, DecisionKind.ADD, added.id, proposal.lesson.reason or alike)
+        return replace(decision, candidates=tuple(near))
 
     def _restated(self, proposal: Proposal, near: Sequence[Candidate]) -> str | None:
         """Which of the near ones to look at first; nothing where the caller wants it added."""
@@ -331,10 +323,6 @@ def revision_of(
 def _words(lesson: Snapshot) -> tuple[object, ...]:
     """All by which words find it."""
     return lesson.text, lesson.examples, lesson.tags, lesson.domain
-
-
-def _without_reason(proposal: Proposal) -> Proposal:
-    return replace(proposal, held=None, lesson=replace(proposal.lesson, reason=None))
 
 
 def drafted(lesson: Lesson) -> Snapshot:
