@@ -1,6 +1,5 @@
 """Whether a library is sound: its file, its tables, and what is derived from them."""
 
-import binascii
 import contextlib
 import json
 import zlib
@@ -105,15 +104,7 @@ def unreadable(connection: apsw.Connection, name: str) -> Iterator[Mapping[str, 
             yield row
 
 
-UNREADABLE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    zlib.error,
-    binascii.Error,
-    FlexError,
-)
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, zlib.error, FlexError)
 READABLE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "meta": lambda row: _check_setting(row["name"], row["value"]),
     "experiences": lambda row: experience({**row, **NONE}),

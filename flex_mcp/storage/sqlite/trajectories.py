@@ -108,13 +108,14 @@ def trajectory_row(value: RecordedTrajectory, content_hash: str) -> dict[str, An
 
 
 def _body(value: RecordedTrajectory) -> bytes | None:
+    if value.steps is None and value.transcript is None:
+        return None
+    content: dict[str, object] = {"transcript": value.transcript}
     if value.steps is not None:
         steps = [
             {"kind": str(step.kind), "content": step.content}
             | ({} if step.name is None else {"name": step.name})
             for step in value.steps
         ]
-        return json.dumps({"steps": steps}, ensure_ascii=False).encode()
-    if value.transcript is not None:
-        return json.dumps({"transcript": value.transcript}, ensure_ascii=False).encode()
-    return None
+        content = {"steps": steps}
+    return json.dumps(content, ensure_ascii=False).encode()
