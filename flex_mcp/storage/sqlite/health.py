@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import apsw
 
-from flex_mcp.errors import FlexError, NotALibraryError
+from flex_mcp.errors import NotALibraryError
 from flex_mcp.models import Outcome, Vectors
 from flex_mcp.storage.sqlite import file, search_index
 from flex_mcp.storage.sqlite.briefs import brief
@@ -104,7 +103,7 @@ def unreadable(connection: apsw.Connection, name: str) -> Iterator[Mapping[str, 
             yield row
 
 
-UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, zlib.error, FlexError)
+UNREADABLE = (apsw.CorruptError, ValueError, TypeError, LookupError)
 READABLE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "meta": lambda row: _check_setting(row["name"], row["value"]),
     "experiences": lambda row: experience({**row, **NONE}),
