@@ -48,7 +48,7 @@ from flex_mcp.models import (
     new_id,
     utc_now,
 )
-from flex_mcp.safety.redaction import Redactor
+from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.search import embedder_choice
 from flex_mcp.search.baseline import BACKGROUND, KeptBaseline
 from flex_mcp.search.candidates import Search
@@ -449,7 +449,9 @@ class Library:
             now=self._now(),
             seen=seen,
         )
-        change = curating.redacted(change, self._redactor)
+        change, count = self._redactor.clean(change)
+        if count:
+            change = replace(change, reason=f"{change.reason} ({redaction_note(count)})")
         prepared = curating.prepare(self._store, self._embedders, experience_id, change)
         with self._writing(f"curate {action}", client) as writing:
             return curating.changed(writing, prepared)

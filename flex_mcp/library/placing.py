@@ -207,16 +207,22 @@ class Placing:
         new = _snapshot(proposal)
         if target.when and not new.when:
             raise InputError(f"the merged lesson has no `when`, and {target.id} has: keep it")
+        if len(new.lesson) > MERGED_LESSON_LIMIT:
+            raise InputError(
+                f"the merged lesson has {len(new.lesson):,} characters; the limit of a merge is "
+                f"{MERGED_LESSON_LIMIT:,}: condense both into one"
+            )
+        tags = _united(target.tags, new.tags)
         merged = replace(
             target,
             zone=new.zone,
             level=new.level,
             title=new.title,
             when=new.when,
-            lesson=_merged_lesson(new.lesson),
+            lesson=new.lesson,
             examples=_merged_examples(target.examples, new.examples),
             domain=new.domain or target.domain,
-            tags=_merged_tags(target.tags, new.tags),
+            tags=tags if len(tags) <= TAGS_LIMIT else new.tags,
             evidence=_united(target.evidence, proposal.evidence),
         )
         if not same(merged, new) and (why := screened_snapshot(merged).held(outside=True)):
@@ -254,7 +260,7 @@ class Placing:
         reason: str | None = None,
     ) -> None:
         after = replace(after, revision=before.revision + 1, updated_at=self.now)
-        rewritten = _words(after) != _words(before)
+        rewritten = not same(after, before)  # also what words find it by
         self.writing.experiences.put(
             after,
             (proposal.vectors or ()) if after.text != before.text else None,
@@ -320,11 +326,6 @@ def revision_of(
     )
 
 
-def _words(lesson: Snapshot) -> tuple[object, ...]:
-    """All by which words find it."""
-    return lesson.text, lesson.examples, lesson.tags, lesson.domain
-
-
 def drafted(lesson: Lesson) -> Snapshot:
     """What its vector and its index text are made of, as the experience will have it."""
     return Snapshot(
@@ -350,20 +351,6 @@ def _snapshot(proposal: Proposal) -> Snapshot:
 
 def _united(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*old, *new)))
-
-
-def _merged_lesson(text: str) -> str:
-    if len(text) > MERGED_LESSON_LIMIT:
-        raise InputError(
-            f"the merged lesson has {len(text):,} characters; the limit of a merge is "
-            f"{MERGED_LESSON_LIMIT:,}: condense both into one"
-        )
-    return text
-
-
-def _merged_tags(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
-    together = _united(old, new)
-    return together if len(together) <= TAGS_LIMIT else tuple(new)
 
 
 def _merged_examples(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
