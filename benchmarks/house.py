@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 from mcp import Client
@@ -53,7 +53,7 @@ def size() -> dict[str, int]:
     verbs = [
         name
         for kind in vars(protocol).values()
-        if getattr(kind, "_is_protocol", False) and kind.__module__ == protocol.__name__
+        if isinstance(kind, type) and issubclass(kind, Protocol)
         for name, value in vars(kind).items()
         if inspect.isfunction(value) and not name.startswith("_")
     ]

@@ -358,7 +358,7 @@ def test_a_domain_chooses_what_lies_below_it_by_whole_segments(quick: Library) -
     assert plan.affected.experiences == {lesson}
     assert quick.forget(Choice(domain="math")).done
     assert quick.trajectories([beside])
-    assert quick.catalogue.domains("", 9) == []
+    assert quick.catalogue.complete("domains", "", 9) == []
 
 
 def test_an_age_chooses_trajectories_and_searches_recorded_before(

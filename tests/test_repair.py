@@ -248,6 +248,17 @@ def test_an_experience_whose_row_is_lost_comes_back_from_its_history(path: Path)
         assert answer["unembedded"] == len([one for one in before if one.status == "active"])
 
 
+def test_an_experience_that_cannot_be_read_comes_back_from_its_history(path: Path) -> None:
+    with open_library(path) as library:
+        before = {(one.id, one.lesson, one.status) for one in library.experiences()}
+    change(path, "UPDATE experiences SET created_at = 'yesterday' WHERE number = 1")
+    assert health(path) == Health(damage=("1 rows of experiences cannot be read",))
+    repaired(path)
+    with open_library(path) as library:
+        assert {(one.id, one.lesson, one.status) for one in library.experiences()} == before
+    assert health(path) == Health()
+
+
 def overwrite_rows(path: Path, table: str) -> None:
     """Lose the page where a table of one page lies."""
     connection = apsw.Connection(str(path))

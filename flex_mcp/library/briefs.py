@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from flex_mcp.errors import AnswerError, InputError, NotFoundError, StaleError
 from flex_mcp.library import curating
-from flex_mcp.library.lessons import PreparedLessons, RawLesson, any_accepted, place, prepare
+from flex_mcp.library.lessons import RawLesson, any_accepted, place, prepare
 from flex_mcp.models import (
     Brief,
     Curation,
@@ -59,8 +59,7 @@ def known_trajectories(reading: Transaction, ids: Sequence[str]) -> list[Recorde
     return found
 
 
-def claimable(reading: Transaction, wanted: Wanted, now: datetime) -> list[RecordedTrajectory]:
-    """See `Library.claimable`."""
+def _claimable(reading: Transaction, wanted: Wanted, now: datetime) -> list[RecordedTrajectory]:
     if wanted.ids is None:
         return reading.trajectories.get(_pending(reading, wanted, now))
     found = known_trajectories(reading, list(dict.fromkeys(wanted.ids)))
@@ -98,16 +97,6 @@ def _pending(reading: Transaction, wanted: Wanted, now: datetime) -> list[str]:
     chosen = reading.trajectories.pending(now, limit=limit, like=oldest[0], skip=skip)
     chosen += [] if wanted.alike else [id_ for id_ in oldest if id_ not in chosen]
     return chosen[:limit]
-
-
-def opened(writing: Transaction, brief: Brief) -> Brief | None:
-    """See `Briefs.open`."""
-    states = {one.state for one in known_trajectories(writing, brief.trajectory_ids)}
-    claimed = writing.briefs.claims(brief.created_at, brief.trajectory_ids)
-    if claimed or TrajectoryState.DISTILLED in states:
-        return None
-    writing.briefs.add(brief)
-    return brief
 
 
 def open_for(reading: Transaction, brief_id: str, answer_hash: str) -> Brief:
@@ -194,86 +183,18 @@ class _DryRunEnded(Exception):
     """Everything was decided; nothing shall stay."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedAnswer:
-    """A placement that is checked and embedded, outside any transaction."""
-
-    placement: Placement
-    lessons: PreparedLessons
-    narrowed: Sequence[curating.PreparedChange]
-    origin: Origin
-    now: datetime
-
-
-def prepare_answer(
-    store: Store,
-    embedders: Embedders,
-    redactor: Redactor,
-    placement: Placement,
-    *,
-    origin: Origin,
-    now: datetime,
-) -> PreparedAnswer:
-    """Make a placement ready.
-
-    Raises:
-        EmbedderError: its texts cannot be embedded.
-    """
-
-    def narrowing(when: str) -> curating.Change:
-        return curating.Change(
-            action=Curation.EDIT,
-            fields=Fields(when=when),
-            reason="it holds more narrowly beside a new lesson",
-            actor=origin.by,
-            now=now,
-            origin=origin,
-        )
-
-    return PreparedAnswer(
-        placement=placement,
-        lessons=prepare(placement.lessons, store, embedders, redactor),
-        narrowed=[
-            change
-            for id_, when in redactor.value(placement.narrowed).items()
-            if not (change := curating.prepare(store, embedders, id_, narrowing(when))).held
-        ],  # one whose new text is held back stays as it is
-        origin=origin,
-        now=now,
-    )
-
-
-def _place_all(writing: Transaction, brief: Brief, given: PreparedAnswer) -> list[Decision]:
-    seen = given.placement.seen
-    check_unchanged(writing, given.placement)
-    found = writing.trajectories.get(brief.trajectory_ids)
-    decisions = place(writing, given.lessons, found, origin=given.origin, now=given.now, seen=seen)
-    for change in given.narrowed:
-        curating.narrowed(writing, change, seen)
-    if problems := refusals(decisions):
-        raise AnswerError(problems)
-    return decisions
-
-
+@dataclass(frozen=True, slots=True)
 class Briefs:
     """A library's briefs: which trajectories a model is asked about, and what it answered.
 
     Each verb is one transaction; `writing` opens one, in the name of a client.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        writing: Callable[[str, str], AbstractContextManager[Transaction]],
-        embedders: Embedders,
-        now: Callable[[], datetime],
-        redactor: Redactor,
-    ) -> None:
-        self._store = store
-        self._writing = writing
-        self._embedders = embedders
-        self._now = now
-        self._redactor = redactor
+    _store: Store
+    _writing: Callable[[str, str], AbstractContextManager[Transaction]]
+    _embedders: Embedders
+    _now: Callable[[], datetime]
+    _redactor: Redactor
 
     def claimable(self, wanted: Wanted) -> list[RecordedTrajectory]:
         """The trajectories that a brief may be about.
@@ -283,7 +204,7 @@ class Briefs:
             InputError: all those named are distilled or claimed by another brief.
         """
         with self._store.reading() as reading:
-            return claimable(reading, wanted, self._now())
+            return _claimable(reading, wanted, self._now())
 
     def remaining(self) -> int:
         """How many trajectories are pending and not claimed by a brief."""
@@ -322,6 +243,10 @@ class Briefs:
         """
         with self._writing("brief", client) as writing:
             now = self._now()  # not before: what was claimed while this waited is in the past
+            states = {one.state for one in known_trajectories(writing, question.trajectory_ids)}
+            claimed = writing.briefs.claims(now, question.trajectory_ids)
+            if claimed or TrajectoryState.DISTILLED in states:
+                return None
             brief = Brief(
                 id=question.id,
                 trajectory_ids=tuple(question.trajectory_ids),
@@ -331,7 +256,8 @@ class Briefs:
                 road=question.road,
                 prompts=question.prompts,
             )
-            return opened(writing, brief)
+            writing.briefs.add(brief)
+            return brief
 
     def answer(
         self, brief_id: str, lessons: Sequence[RawLesson], *, client: str = "python"
@@ -385,20 +311,46 @@ class Briefs:
         if brief.answer_hash is not None:
             return list(brief.decisions)
         self.check_embedder()
-        given = prepare_answer(
-            self._store, self._embedders, self._redactor, placement, origin=origin, now=self._now()
-        )
+        now, seen = self._now(), placement.seen
+        prepared = prepare(placement.lessons, self._store, self._embedders, self._redactor)
+        narrowed = self._narrowed(placement, origin, now)
         decisions: list[Decision] = []
         with contextlib.suppress(_DryRunEnded), self._writing("distill", origin.by) as writing:
             brief = open_for(writing, brief_id, answer_hash)
             if brief.answer_hash is not None:
                 return list(brief.decisions)
-            decisions += _place_all(writing, brief, given)
+            check_unchanged(writing, placement)
+            found = writing.trajectories.get(brief.trajectory_ids)
+            decisions += place(writing, prepared, found, origin=origin, now=now, seen=seen)
+            for change in narrowed:
+                curating.narrowed(writing, change, seen)
+            if problems := refusals(decisions):
+                raise AnswerError(problems)
             if dry_run:
                 decisions = without_new(decisions)
                 raise _DryRunEnded
             close(writing, brief, answer_hash, decisions)
         return decisions
+
+    def _narrowed(
+        self, placement: Placement, origin: Origin, now: datetime
+    ) -> list[curating.PreparedChange]:
+        """Its changes of other experiences; one whose new text is held back stays as it is."""
+        change = curating.Change(
+            action=Curation.EDIT,
+            fields=Fields(),
+            reason="it holds more narrowly beside a new lesson",
+            actor=origin.by,
+            now=now,
+            origin=origin,
+        )
+        changes = [
+            curating.prepare(
+                self._store, self._embedders, id_, replace(change, fields=Fields(when=when))
+            )
+            for id_, when in self._redactor.value(placement.narrowed).items()
+        ]
+        return [one for one in changes if not one.held]
 
     def _answerable(self, brief_id: str, answer_hash: str) -> Brief:
         with self._store.reading() as reading:

@@ -1,9 +1,7 @@
 """The catalogue: what a library holds, page by page, and what has changed in it."""
 
-from collections.abc import Callable
-
 from flex_mcp.models import Changes, Experience, Moment, Place
-from flex_mcp.storage.protocol import EPOCH, Store, Transaction
+from flex_mcp.storage.protocol import EPOCH, Completable, Store, Transaction
 
 MANY = 1_000  # changes at once that are not looked at one by one
 
@@ -23,17 +21,10 @@ class Catalogue:
         with self._store.reading() as reading:
             return reading.experiences.get(reading.experiences.newest(after, limit))
 
-    def experience_ids(self, start: str, limit: int) -> list[str]:
-        """The first ids of active experiences that begin so."""
-        return self._read(lambda reading: reading.complete("experience_ids", start, limit))
-
-    def trajectory_ids(self, start: str, limit: int) -> list[str]:
-        """The first ids of trajectories that begin so."""
-        return self._read(lambda reading: reading.complete("trajectory_ids", start, limit))
-
-    def domains(self, start: str, limit: int) -> list[str]:
-        """The first domains of active experiences that begin so."""
-        return self._read(lambda reading: reading.complete("domains", start, limit))
+    def complete(self, what: Completable, start: str, limit: int) -> list[str]:
+        """The first of these that begin so, of what is active or of trajectories."""
+        with self._store.reading() as reading:
+            return reading.complete(what, start, limit)
 
     def approved(self) -> list[Experience]:
         """The active golden experiences whose text is still the one that was approved."""
@@ -53,10 +44,6 @@ class Catalogue:
                 return Changes(last, (), whole=last == since)
             found = reading.history.since(since.number, MANY + 1)
         return Changes(last, found[:MANY], whole=len(found) <= MANY)
-
-    def _read(self, read: Callable[[Transaction], list[str]]) -> list[str]:
-        with self._store.reading() as reading:
-            return read(reading)
 
 
 def _last(reading: Transaction) -> Moment:

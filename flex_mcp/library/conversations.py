@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flex_mcp.errors import InputError
@@ -13,26 +13,19 @@ from flex_mcp.safety.redaction import Redactor
 from flex_mcp.storage.protocol import Store, Transaction
 
 
+@dataclass(frozen=True, slots=True)
 class ConversationLog:
     """A library's turns; each verb is one transaction, in the name of one client."""
 
-    def __init__(
-        self,
-        store: Store,
-        writing: Callable[[str, str], AbstractContextManager[Transaction]],
-        now: Callable[[], datetime],
-        redactor: Redactor,
-        client: str = "python",
-    ) -> None:
-        self._redactor = redactor
-        self._store = store
-        self._transaction = writing
-        self._now = now
-        self._client = client
+    _store: Store
+    _transaction: Callable[[str, str], AbstractContextManager[Transaction]]
+    _now: Callable[[], datetime]
+    _redactor: Redactor
+    _client: str = "python"
 
     def by(self, client: str) -> "ConversationLog":
         """The same, in the name of a client."""
-        return ConversationLog(self._store, self._transaction, self._now, self._redactor, client)
+        return replace(self, _client=client)
 
     def _writing(self, verb: str) -> AbstractContextManager[Transaction]:
         return self._transaction(verb, self._client)

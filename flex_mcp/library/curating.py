@@ -26,7 +26,6 @@ from flex_mcp.models import (
     clean_domain,
     values_of,
 )
-from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.search.text import indexed_text
@@ -140,12 +139,6 @@ class Change:
     now: datetime
     origin: Origin | None = None
     seen: int | None = None
-
-
-def redacted(change: Change, redactor: Redactor) -> Change:
-    """The change without secrets; its reason says how many there were."""
-    clean, count = redactor.clean(change)
-    return replace(clean, reason=f"{clean.reason} ({redaction_note(count)})") if count else change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,16 +4,15 @@ What is chosen is found first, in a snapshot. What stems from it is found again 
 that deletes it: another process may have learnt from it meanwhile.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flex_mcp.errors import InputError, LibraryError, NotFoundError
 from flex_mcp.library import lineage
 from flex_mcp.library.lineage import Lineage
-from flex_mcp.library.placing import snapshot_of
-from flex_mcp.models import clean_domain
+from flex_mcp.library.placing import revision_of
+from flex_mcp.models import RevisionKind, clean_domain
 from flex_mcp.models.forgetting import Affected, Choice, Cleaned, Kind
 from flex_mcp.storage.protocol import Store, Transaction
 
@@ -42,18 +41,18 @@ class Forgotten:
 
 
 def planned(reading: Transaction, choice: Choice, *, keep_shared: bool) -> Plan:
-    """See `Library.forgettable`."""
-    affected = _affected(reading, _chosen(reading, choice), keep_shared=keep_shared)
-    tasks = reading.trajectories.get(sorted(affected.trajectories)[:TITLES])
-    titles = reading.experiences.get(sorted(affected.experiences | affected.shared)[:TITLES])
+    """What a choice would delete; nothing changes."""
+    gone = affected(reading, chosen(reading, choice), keep_shared=keep_shared)
+    tasks = reading.trajectories.get(sorted(gone.trajectories)[:TITLES])
+    titles = reading.experiences.get(sorted(gone.experiences | gone.shared)[:TITLES])
     return Plan(
-        affected=affected,
+        affected=gone,
         tasks=tuple((one.id, one.task) for one in tasks),
         titles=tuple((one.id, one.title) for one in titles),
     )
 
 
-def _chosen(reading: Transaction, choice: Choice) -> Affected:
+def chosen(reading: Transaction, choice: Choice) -> Affected:
     """What the choice itself names."""
     if choice.ids:
         return _named(reading, choice.ids)
@@ -62,7 +61,11 @@ def _chosen(reading: Transaction, choice: Choice) -> Affected:
     if choice.before is not None and choice.before.tzinfo is None:
         raise InputError("`before` needs an offset from UTC: give an aware datetime")
     choice = replace(choice, domain=clean_domain(choice.domain))
-    found = {kind: frozenset(_fitting(reading, kind, choice)) for kind in Kind}
+    texts = reading.forgetting.texts
+    found = {
+        kind: frozenset(one.owner for one in texts(kind) if lineage.fits(one, kind, choice))
+        for kind in Kind
+    }
     return Affected(
         trajectories=found[Kind.TRAJECTORY],
         experiences=found[Kind.EXPERIENCE],
@@ -73,10 +76,6 @@ def _chosen(reading: Transaction, choice: Choice) -> Affected:
         clients=found[Kind.CLIENT],
         document=bool(found[Kind.DOCUMENT]),
     )
-
-
-def _fitting(reading: Transaction, kind: Kind, choice: Choice) -> Iterator[str]:
-    return (one.owner for one in reading.forgetting.texts(kind) if lineage.fits(one, kind, choice))
 
 
 def _named(reading: Transaction, ids: tuple[str, ...]) -> Affected:
@@ -96,13 +95,16 @@ def _named(reading: Transaction, ids: tuple[str, ...]) -> Affected:
     return Affected(trajectories=trajectories, experiences=experiences)
 
 
-def _affected(reading: Transaction, chosen: Affected, *, keep_shared: bool) -> Affected:
+def affected(reading: Transaction, chosen: Affected, *, keep_shared: bool) -> Affected:
     """All that goes with what was chosen, and what stays without its history."""
     gone = chosen.trajectories
     narrowed = reading.forgetting.linked(Kind.EXPERIENCE, gone)
     tied = _naming(reading, gone) | narrowed
-    histories = {id_: reading.history.of(id_) for id_ in tied}
-    by_tie = lineage.by_lineage(reading.experiences.get(sorted(tied)), histories, gone, narrowed)
+    by_tie: dict[Lineage, set[str]] = {one: set() for one in Lineage}
+    for one in reading.experiences.get(sorted(tied)):
+        history = reading.history.of(one.id)
+        tie = lineage.lineage_of(one, history, gone, narrowed=one.id in narrowed)
+        by_tie[tie].add(one.id)
     shared = (by_tie[Lineage.SHARED] | chosen.shared) - chosen.experiences
     experiences = chosen.experiences | by_tie[Lineage.STEMS]
     kept = shared if keep_shared else frozenset[str]()
@@ -135,57 +137,32 @@ def _naming(reading: Transaction, ids: frozenset[str]) -> set[str]:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """Forgetting with all that it needs: `say` hears of waiting."""
+def left(reading: Transaction, choice: Choice, affected: Affected) -> list[str]:
+    """What the choice would still find."""
+    still = chosen(reading, choice)
+    return sorted((still.ids | still.shared) - affected.cleaned)
 
-    store: Store
-    writing: Callable[[], AbstractContextManager[Transaction]]
-    now: datetime
-    actor: str
-    patience: float
-    say: Callable[[str], None]
 
-    def done(self, choice: Choice, *, keep_shared: bool) -> Forgotten:
-        """See `Library.forget`."""
-        with self.store.reading() as reading:
-            chosen = _chosen(reading, choice)
-        with self.writing() as writing:
-            affected = _affected(writing, chosen, keep_shared=keep_shared)
-            if affected:
-                self._forget(writing, affected)
-        cleaned = self.finished()
-        if cleaned.unfinished is None and not choice.ids and (left := self._left(choice, affected)):
-            sentence = f"{', '.join(left)} fits as well, and came meanwhile: forget again"
-            cleaned = replace(cleaned, unfinished=sentence)
-        return Forgotten(plan=Plan(affected=affected), cleaned=cleaned)
+def forget(writing: Transaction, affected: Affected, now: datetime, actor: str) -> None:
+    """Delete all that goes; what stays begins anew."""
+    approved = set(writing.experiences.approved()) & affected.cleaned
+    writing.forgetting.forget(affected)
+    for one in writing.experiences.get(sorted(affected.cleaned)):
+        after = lineage.cleaned(one, affected.ids, now)
+        writing.experiences.put(after, None, None)
+        kind = RevisionKind.APPROVE if one.id in approved else RevisionKind.ADD  # it stays so
+        reason = "its earlier history was forgotten"
+        writing.history.add(revision_of(kind, None, after, actor, reason))
+        writing.history.drop(one.id, after.revision)
 
-    def _left(self, choice: Choice, affected: Affected) -> list[str]:
-        """What the choice would still find."""
-        with self.store.reading() as reading:
-            left = _chosen(reading, choice)
-        return sorted((left.ids | left.shared) - affected.cleaned)
 
-    def _forget(self, writing: Transaction, affected: Affected) -> None:
-        approved = set(writing.experiences.approved()) & affected.cleaned
-        writing.forgetting.forget(affected)
-        for one in writing.experiences.get(sorted(affected.cleaned)):
-            now = lineage.cleaned(one, affected.ids, self.now)
-            writing.experiences.put(now, None, None)
-            writing.history.add(
-                lineage.beginning(
-                    now, snapshot_of(now), approved=one.id in approved, actor=self.actor
-                )
-            )
-            writing.history.drop(one.id, now.revision)
-
-    def finished(self) -> Cleaned:
-        """See `Library.finish_forgetting`."""
-        try:
-            return self.store.finish(self.patience, self.say)
-        except LibraryError as error:
-            return Cleaned(
-                checked=None,
-                unfinished=f"{error}; what was forgotten may still lie in free pages of the file, "
-                "so run `flex-mcp forget --finish` then",
-            )
+def finished(store: Store, patience: float, say: Callable[[str], None]) -> Cleaned:
+    """Clean the file of what was deleted, now or before; `say` hears of waiting."""
+    try:
+        return store.finish(patience, say)
+    except LibraryError as error:
+        return Cleaned(
+            checked=None,
+            unfinished=f"{error}; what was forgotten may still lie in free pages of the file, "
+            "so run `flex-mcp forget --finish` then",
+        )

@@ -1,13 +1,12 @@
 """What comes in from other libraries: FLEX entries by their parts, bundles by their ids."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
 
 from flex_mcp.library.lessons import name_embedder
-from flex_mcp.library.placing import revision_of
+from flex_mcp.library.placing import begun, revision_of
 from flex_mcp.library.quarantine import quarantine_reason, screened_snapshot
 from flex_mcp.library.recording import content_hash
 from flex_mcp.models import (
@@ -19,8 +18,6 @@ from flex_mcp.models import (
     RevisionKind,
     Snapshot,
     Status,
-    new_id,
-    values_of,
 )
 from flex_mcp.safety.redaction import Redactor
 from flex_mcp.search.embedder import Embedder
@@ -113,7 +110,9 @@ class Into:
             made_by, lessons = reading.vectors.made_by(), wanted(reading)
         embedder, _ = self.embedders.serving(made_by)
         indexes: dict[str, Indexes] = {}
-        for batch in _batches(list(lessons.items())):
+        keyed = list(lessons.items())
+        for start in range(0, len(keyed), BATCH):
+            batch = keyed[start : start + BATCH]
             self.progress(len(indexes), len(lessons))
             texts = [lesson.text for _, lesson in batch]
             vectors = embedder.passages(texts) if embedder else [()] * len(batch)
@@ -122,14 +121,9 @@ class Into:
         return embedder, indexes
 
 
-def _batches(lessons: Sequence[tuple[str, Snapshot]]) -> Iterator[Sequence[tuple[str, Snapshot]]]:
-    return (lessons[start : start + BATCH] for start in range(0, len(lessons), BATCH))
-
-
 def import_entries(
     entries: Sequence[NewEntry], into: Into, *, source: str, document: str, actor: str
 ) -> Imported:
-    """See `Library.import_entries`."""
     (entries, beside), redacted = into.redactor.clean((entries, Bundle(document=document)))
     parts = {part.identity: part.snapshot for entry in entries for part in entry.parts}
 
@@ -151,12 +145,15 @@ def import_entries(
                     continue  # two entries of a file may share a rule
                 known = writing.imports.made_of(part.identity)
                 if known is None:
-                    known = _add(
-                        writing,
-                        part,
-                        indexes.get(part.identity),
-                        history=Beginning(origin, actor, into.now, why.get(part.identity)),
-                    )
+                    new = begun(part.snapshot, origin, into.now)
+                    reason = f"imported from {source}"
+                    if held := why.get(part.identity):
+                        new = replace(new, status=Status.QUARANTINED)
+                        reason += f"; {quarantine_reason(held)}"
+                    known = new.id
+                    made_of = indexes.get(part.identity) or ((), indexed_text(new))
+                    writing.experiences.put(new, *made_of)
+                    writing.history.add(revision_of(RevisionKind.ADD, None, new, actor, reason))
                     imported.count(part.snapshot)
                     imported.held += part.identity in why
                 else:
@@ -175,46 +172,7 @@ def _keep_document(writing: Transaction, document: str | None) -> None:
         writing.settings.set("flex_document", document)
 
 
-class Beginning(NamedTuple):
-    """How an experience comes in: from where, by whom, when, and why it is held back, if it is."""
-
-    origin: Origin
-    actor: str
-    now: datetime
-    held: str | None
-
-    @property
-    def reason(self) -> str:
-        came = f"imported from {self.origin.by}"
-        return f"{came}; {quarantine_reason(self.held)}" if self.held else came
-
-
-def _add(
-    writing: Transaction,
-    part: NewPart,
-    indexes: Indexes | None,
-    history: Beginning,
-) -> str:
-    snapshot = part.snapshot
-    if history.held:
-        snapshot = replace(snapshot, status=Status.QUARANTINED)
-    experience = Experience(
-        **values_of(snapshot, Snapshot),
-        id=new_id("e"),
-        origin=history.origin,
-        revision=1,
-        created_at=history.now,
-        updated_at=history.now,
-    )
-    writing.experiences.put(experience, *(indexes or ((), indexed_text(experience))))
-    writing.history.add(
-        revision_of(RevisionKind.ADD, None, experience, history.actor, history.reason)
-    )
-    return experience.id
-
-
 def import_bundle(bundle: Bundle, into: Into) -> Imported:
-    """See `Library.import_bundle`."""
     bundle, redacted = _clean(bundle, into.redactor)
     lessons: dict[str, Snapshot] = {one.id: one for one in bundle.experiences}
 
@@ -230,10 +188,7 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
         if embedder:
             name_embedder(writing, embedder)
         imported.trajectories = _add_trajectories(writing, bundle)
-        here = _add_experiences(writing, bundle, indexes, imported)
-        _add_revisions(
-            writing, [one for one in bundle.revisions if one.experience_id not in here], into
-        )
+        here = _add_experiences(writing, bundle, indexes, imported, trust=into.trust)
         for id_ in why.keys() - here:
             _hold_back(writing, active[id_], why[id_], into.now)
             imported.held += 1
@@ -260,11 +215,6 @@ def _hashed(trajectory: RecordedTrajectory) -> tuple[RecordedTrajectory, str]:
     return replace(trajectory, key=key), hashed
 
 
-def _add_revisions(writing: Transaction, revisions: Sequence[Revision], into: Into) -> None:
-    for revision in revisions:
-        writing.history.add(revision if into.trust else _elsewhere(revision))
-
-
 def _elsewhere(revision: Revision) -> Revision:
     """An approval that somebody gave in another library is none here: it may not make a skill."""
     if revision.kind is not RevisionKind.APPROVE:
@@ -287,14 +237,19 @@ def _add_experiences(
     bundle: Bundle,
     indexes: Mapping[str, Indexes],
     imported: Imported,
+    *,
+    trust: bool,
 ) -> set[str]:
-    """Add those that are not here; returns those that are."""
+    """Add those that are not here, with their history; returns those that are."""
     here = {found.id for found in writing.experiences.get([one.id for one in bundle.experiences])}
     for experience in bundle.experiences:
         if experience.id not in here:
             made = indexes.get(experience.id) or ((), indexed_text(experience))  # it went meanwhile
             writing.experiences.put(experience, *made)
             imported.count(experience)
+    for revision in bundle.revisions:
+        if revision.experience_id not in here:
+            writing.history.add(revision if trust else _elsewhere(revision))
     imported.already = len(here)
     return here
 

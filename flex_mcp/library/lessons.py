@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flex_mcp.errors import EmbedderError, FlexError, InputError
-from flex_mcp.library.placing import Placing, Proposal
+from flex_mcp.library.placing import Placing, Proposal, drafted
 from flex_mcp.library.quarantine import from_outside, names, screened, screened_lesson
 from flex_mcp.models import (
     Decision,
@@ -14,7 +14,6 @@ from flex_mcp.models import (
     Origin,
     Outcome,
     RecordedTrajectory,
-    Snapshot,
     VerifiedBy,
 )
 from flex_mcp.safety.redaction import Redactor, redaction_note
@@ -51,13 +50,13 @@ def prepare(
     except EmbedderError as error:
         return PreparedLessons([error] * len(lessons), None)
     clean = [_clean(raw, redactor) for raw in lessons]
-    texts = [_snapshot(one) for one, _ in clean if isinstance(one, Lesson)]
+    texts = [drafted(one) for one, _ in clean if isinstance(one, Lesson)]
     vectors = iter(embedder.passages([one.text for one in texts]) if embedder else ())
     prepared = [
         Proposal(
             lesson=one,
             vectors=next(vectors, None),
-            text=indexed_text(_snapshot(one)),
+            text=indexed_text(drafted(one)),
             redacted=redacted,
             screened=screened_lesson(one),
         )
@@ -75,19 +74,6 @@ def _clean(raw: RawLesson, redactor: Redactor) -> tuple[Lesson | InputError, int
         return checked(Lesson, clean), redacted
     except InputError as error:
         return error, 0
-
-
-def _snapshot(lesson: Lesson) -> Snapshot:
-    """What its vector and its index text are made of, as the experience will have it."""
-    return Snapshot(
-        zone=lesson.zone,
-        level=lesson.level,
-        title=lesson.title.strip(),
-        when=lesson.when.strip(),
-        lesson=lesson.lesson.strip(),
-        examples=lesson.examples,
-        tags=lesson.tags,
-    )
 
 
 def place(

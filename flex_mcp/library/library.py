@@ -7,6 +7,7 @@ No model and no embedding runs inside a transaction.
 import json
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +17,7 @@ from flex_mcp.errors import LibraryError, NotFoundError, SettingError
 from flex_mcp.library import briefs, curating, recording
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.conversations import ConversationLog
-from flex_mcp.library.lessons import PreparedLessons, RawLesson, any_accepted, place, prepare
+from flex_mcp.library.lessons import RawLesson, any_accepted, place, prepare
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.models import (
     Counters,
@@ -47,7 +48,7 @@ from flex_mcp.models import (
     new_id,
     utc_now,
 )
-from flex_mcp.safety.redaction import Redactor
+from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.search import embedder_choice
 from flex_mcp.search.baseline import BACKGROUND, KeptBaseline
 from flex_mcp.search.candidates import Search
@@ -57,7 +58,7 @@ from flex_mcp.storage.protocol import BACKUPS, Store, Transaction
 from flex_mcp.validation import check_encodable
 
 if TYPE_CHECKING:
-    from flex_mcp.library.forgetting import Forgotten, Job, Plan
+    from flex_mcp.library.forgetting import Forgotten, Plan
     from flex_mcp.library.importing import Bundle, Imported, Into, NewEntry
     from flex_mcp.models.forgetting import Choice, Cleaned  # late: few processes forget
 
@@ -351,7 +352,7 @@ class Library:
                 retrieval is not known. A lesson that cannot be placed is refused alone.
         """
         new = recording.recorded(trajectory, retrieval_ids, key, self._now(), self._redactor)
-        prepared = self._prepared(lessons)
+        prepared = prepare(lessons, self._store, self._embedders, self._redactor)
         with self._writing("record", client) as writing:
             id_, is_new = recording.keep(writing, new)
             found = writing.trajectories.get([id_])
@@ -375,9 +376,6 @@ class Library:
             redacted=new.redacted + prepared.redacted or None,
             held=sum(one.status is Status.QUARANTINED for one in made),
         )
-
-    def _prepared(self, lessons: Sequence[RawLesson]) -> PreparedLessons:
-        return prepare(lessons, self._store, self._embedders, self._redactor)
 
     def report(
         self,
@@ -415,7 +413,7 @@ class Library:
         Raises:
             NotFoundError: a trajectory is not here.
         """
-        prepared = self._prepared(lessons)
+        prepared = prepare(lessons, self._store, self._embedders, self._redactor)
         with self._writing("apply", client) as writing:
             found = briefs.known_trajectories(writing, evidence)
             origin = Origin(kind="distilled", by=client, road=Road.AGENT)
@@ -451,7 +449,9 @@ class Library:
             now=self._now(),
             seen=seen,
         )
-        change = curating.redacted(change, self._redactor)
+        change, count = self._redactor.clean(change)
+        if count:
+            change = replace(change, reason=f"{change.reason} ({redaction_note(count)})")
         prepared = curating.prepare(self._store, self._embedders, experience_id, change)
         with self._writing(f"curate {action}", client) as writing:
             return curating.changed(writing, prepared)
@@ -479,10 +479,10 @@ class Library:
             NotFoundError: an id is not here.
             InputError: the text is empty.
         """
-        from flex_mcp.library.forgetting import planned
+        from flex_mcp.library import forgetting  # late: few processes forget
 
         with self._store.reading() as reading:
-            return planned(reading, choice, keep_shared=keep_shared)
+            return forgetting.planned(reading, choice, keep_shared=keep_shared)
 
     def forget(
         self,
@@ -511,25 +511,30 @@ class Library:
             NotFoundError: an id is not here.
             InputError: the text is empty.
         """
-        return self._forgetting(client, patience, say).done(choice, keep_shared=keep_shared)
+        from flex_mcp.library import forgetting  # late: few processes forget
+
+        with self._store.reading() as reading:
+            chosen = forgetting.chosen(reading, choice)
+        with self._writing("forget", client) as writing:
+            affected = forgetting.affected(writing, chosen, keep_shared=keep_shared)
+            if affected:
+                forgetting.forget(writing, affected, self._now(), client)
+        cleaned = self.finish_forgetting(patience=patience, say=say)
+        if cleaned.unfinished is None and not choice.ids:
+            with self._store.reading() as reading:
+                left = ", ".join(forgetting.left(reading, choice, affected))
+            if left:
+                sentence = f"{left} fits as well, and came meanwhile: forget again"
+                cleaned = replace(cleaned, unfinished=sentence)
+        return forgetting.Forgotten(plan=forgetting.Plan(affected=affected), cleaned=cleaned)
 
     def finish_forgetting(
         self, *, patience: float = PATIENCE, say: Callable[[str], None] = quiet
     ) -> "Cleaned":
         """Go on with a cleaning that was stopped; `checked` is None where there was none."""
-        return self._forgetting("", patience, say).finished()
+        from flex_mcp.library import forgetting  # late: as above
 
-    def _forgetting(self, client: str, patience: float, say: Callable[[str], None]) -> "Job":
-        from flex_mcp.library.forgetting import Job
-
-        return Job(
-            store=self._store,
-            writing=lambda: self._writing("forget", client),
-            now=self._now(),
-            actor=client,
-            patience=patience,
-            say=say,
-        )
+        return forgetting.finished(self._store, patience, say)
 
     # In, out, and anew
 

@@ -4,13 +4,13 @@ An experience stems from a trajectory that is, or ever was, among its evidence: 
 have come from there, merged. One that began with other evidence, or has some, is shared.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from flex_mcp.models import Experience, Revision, RevisionKind, Snapshot
+from flex_mcp.models import Experience, Revision
 from flex_mcp.models.forgetting import Choice, Held, Kind
 
 
@@ -60,20 +60,6 @@ def lineage_of(
     return Lineage.STEMS if began and ever <= trajectories else Lineage.SHARED
 
 
-def by_lineage(
-    experiences: Iterable[Experience],
-    histories: Mapping[str, Sequence[Revision]],
-    trajectories: AbstractSet[str],
-    narrowed: AbstractSet[str],
-) -> dict[Lineage, set[str]]:
-    """Experiences by their tie."""
-    found: dict[Lineage, set[str]] = {one: set() for one in Lineage}
-    for one in experiences:
-        history = histories[one.id]
-        found[lineage_of(one, history, trajectories, narrowed=one.id in narrowed)].add(one.id)
-    return found
-
-
 def cleaned(experience: Experience, gone: AbstractSet[str], now: datetime) -> Experience:
     """An experience that stays, without what goes."""
     return replace(
@@ -82,23 +68,4 @@ def cleaned(experience: Experience, gone: AbstractSet[str], now: datetime) -> Ex
         superseded_by=None if experience.superseded_by in gone else experience.superseded_by,
         revision=experience.revision + 1,
         updated_at=now,
-    )
-
-
-def beginning(
-    experience: Experience, snapshot: Snapshot, *, approved: bool, actor: str
-) -> Revision:
-    """The one revision that takes the place of an experience's history.
-
-    What a person approved stays approved.
-    """
-    return Revision(
-        experience_id=experience.id,
-        revision=experience.revision,
-        kind=RevisionKind.APPROVE if approved else RevisionKind.ADD,
-        before=None,
-        after=snapshot,
-        actor=actor,
-        at=experience.updated_at,
-        reason="its earlier history was forgotten",
     )

@@ -110,16 +110,13 @@ class Placing:
         """Keep it by itself and unserved, whatever it asks for; it changes nothing else."""
         if copy := self.writing.experiences.identical(_snapshot(proposal).fingerprint):
             known = self.writing.experiences.get([copy])[0]
-            return self._discard(_without_reason(proposal), known, "identical text")
+            quiet = replace(proposal, held=None, lesson=replace(proposal.lesson, reason=None))
+            return self._discard(quiet, known, "identical text")
         added = self._insert(proposal)
         lesson = proposal.lesson
         instead = f" instead of {lesson.action} into {lesson.into}" if lesson.into else ""
-        return Decision(
-            index=proposal.index,
-            decision=DecisionKind.ADD,
-            experience_id=added.id,
-            reason=quarantine_note(added.id, proposal.held or "", instead),
-        )
+        note = quarantine_note(added.id, proposal.held or "", instead)
+        return _decision(proposal, DecisionKind.ADD, added.id, note)
 
     def _target(self, lesson: Lesson) -> Experience:
         if lesson.into is None:
@@ -180,13 +177,8 @@ class Placing:
     def _add(self, proposal: Proposal, near: Sequence[Candidate]) -> Decision:
         alike = self._restated(proposal, near)
         added = self._insert(proposal)
-        return Decision(
-            index=proposal.index,
-            decision=DecisionKind.ADD,
-            experience_id=added.id,
-            reason=proposal.lesson.reason or alike,
-            candidates=tuple(near),
-        )
+        decision = _decision(proposal, DecisionKind.ADD, added.id, proposal.lesson.reason or alike)
+        return replace(decision, candidates=tuple(near))
 
     def _restated(self, proposal: Proposal, near: Sequence[Candidate]) -> str | None:
         """Which of the near ones to look at first; nothing where the caller wants it added."""
@@ -204,15 +196,7 @@ class Placing:
         return self.writing.words.stems(expand_for_index(f"{lesson.title}\n{lesson.lesson}"))
 
     def _insert(self, proposal: Proposal) -> Experience:
-        snapshot = _snapshot(proposal)
-        added = Experience(
-            **values_of(snapshot, Snapshot),
-            id=new_id("e"),
-            origin=self.origin,
-            revision=1,
-            created_at=self.now,
-            updated_at=self.now,
-        )
+        added = begun(_snapshot(proposal), self.origin, self.now)
         self.writing.experiences.put(
             added, proposal.vectors or (), indexed_text(added, proposal.text)
         )
@@ -223,16 +207,22 @@ class Placing:
         new = _snapshot(proposal)
         if target.when and not new.when:
             raise InputError(f"the merged lesson has no `when`, and {target.id} has: keep it")
+        if len(new.lesson) > MERGED_LESSON_LIMIT:
+            raise InputError(
+                f"the merged lesson has {len(new.lesson):,} characters; the limit of a merge is "
+                f"{MERGED_LESSON_LIMIT:,}: condense both into one"
+            )
+        tags = _united(target.tags, new.tags)
         merged = replace(
             target,
             zone=new.zone,
             level=new.level,
             title=new.title,
             when=new.when,
-            lesson=_merged_lesson(new.lesson),
+            lesson=new.lesson,
             examples=_merged_examples(target.examples, new.examples),
             domain=new.domain or target.domain,
-            tags=_merged_tags(target.tags, new.tags),
+            tags=tags if len(tags) <= TAGS_LIMIT else new.tags,
             evidence=_united(target.evidence, proposal.evidence),
         )
         if not same(merged, new) and (why := screened_snapshot(merged).held(outside=True)):
@@ -270,7 +260,7 @@ class Placing:
         reason: str | None = None,
     ) -> None:
         after = replace(after, revision=before.revision + 1, updated_at=self.now)
-        rewritten = _words(after) != _words(before)
+        rewritten = not same(after, before)  # also what words find it by
         self.writing.experiences.put(
             after,
             (proposal.vectors or ()) if after.text != before.text else None,
@@ -299,6 +289,18 @@ class Placing:
         )
 
 
+def begun(snapshot: Snapshot, origin: Origin, now: datetime) -> Experience:
+    """The experience that a lesson becomes."""
+    return Experience(
+        **values_of(snapshot, Snapshot),
+        id=new_id("e"),
+        origin=origin,
+        revision=1,
+        created_at=now,
+        updated_at=now,
+    )
+
+
 def snapshot_of(experience: Snapshot) -> Snapshot:
     """The part of an experience that revisions keep."""
     return Snapshot(**values_of(experience, Snapshot))
@@ -324,17 +326,8 @@ def revision_of(
     )
 
 
-def _words(lesson: Snapshot) -> tuple[object, ...]:
-    """All by which words find it."""
-    return lesson.text, lesson.examples, lesson.tags, lesson.domain
-
-
-def _without_reason(proposal: Proposal) -> Proposal:
-    return replace(proposal, held=None, lesson=replace(proposal.lesson, reason=None))
-
-
-def _snapshot(proposal: Proposal) -> Snapshot:
-    lesson = proposal.lesson
+def drafted(lesson: Lesson) -> Snapshot:
+    """What its vector and its index text are made of, as the experience will have it."""
     return Snapshot(
         zone=lesson.zone,
         level=lesson.level,
@@ -342,8 +335,14 @@ def _snapshot(proposal: Proposal) -> Snapshot:
         when=lesson.when.strip(),
         lesson=lesson.lesson.strip(),
         examples=lesson.examples,
-        domain=clean_domain(lesson.domain) or proposal.domain,
         tags=lesson.tags,
+    )
+
+
+def _snapshot(proposal: Proposal) -> Snapshot:
+    return replace(
+        drafted(proposal.lesson),
+        domain=clean_domain(proposal.lesson.domain) or proposal.domain,
         priority=proposal.priority,
         status=Status.QUARANTINED if proposal.held else Status.ACTIVE,
         evidence=proposal.evidence,
@@ -352,20 +351,6 @@ def _snapshot(proposal: Proposal) -> Snapshot:
 
 def _united(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*old, *new)))
-
-
-def _merged_lesson(text: str) -> str:
-    if len(text) > MERGED_LESSON_LIMIT:
-        raise InputError(
-            f"the merged lesson has {len(text):,} characters; the limit of a merge is "
-            f"{MERGED_LESSON_LIMIT:,}: condense both into one"
-        )
-    return text
-
-
-def _merged_tags(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
-    together = _united(old, new)
-    return together if len(together) <= TAGS_LIMIT else tuple(new)
 
 
 def _merged_examples(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:

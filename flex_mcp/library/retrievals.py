@@ -53,23 +53,20 @@ class RetrievalLog:
     def flush(self) -> None:
         """Write what waits, now; one that is under way is waited for."""
         with self._flushing:
-            self._flush()
-
-    def _flush(self) -> None:
-        with self._lock:
-            self._timer = None
-            if not self._waiting:
-                return
-        try:
-            self._write()
-        except BusyLibraryError:
             with self._lock:
-                self._arm()  # another process writes for long: try again
-        except FlexError as error:
-            self.take()  # these are lost, and the next answers say so
-            self.refusal = str(error)
-        else:
-            self.refusal = None
+                self._timer = None
+                if not self._waiting:
+                    return
+            try:
+                self._write()
+            except BusyLibraryError:
+                with self._lock:
+                    self._arm()  # another process writes for long: try again
+            except FlexError as error:
+                self.take()  # these are lost, and the next answers say so
+                self.refusal = str(error)
+            else:
+                self.refusal = None
 
     def close(self) -> None:
         with self._lock:

@@ -1,158 +1,71 @@
 """The values of the product: frozen, and named as the vocabulary names them."""
 
-from flex_mcp.models.briefs import Brief, Message, Prompt, Reply, Shown, Stop, Turn, Wanted
-from flex_mcp.models.experiences import (
-    SHORT_NAMES,
-    Candidate,
-    Decision,
-    Experience,
-    Fields,
-    Lesson,
-    Origin,
-    Placement,
-    Revision,
-    Snapshot,
-    WholeExperience,
-    fingerprint,
-)
-from flex_mcp.models.history import Changes, Moment, Place, Spent, Statistics, Write
-from flex_mcp.models.ids import new_id
-from flex_mcp.models.searches import Counters, Filter, Found, Hit, Retrieval, Vectors
-from flex_mcp.models.trajectories import Agent, Recorded, RecordedTrajectory, Step, Trajectory
-from flex_mcp.models.vocabulary import (
-    DOMAIN_LIMIT,
-    LESSON_LIMIT,
-    LESSONS_LIMIT,
-    MERGED_EXAMPLES_LIMIT,
-    MERGED_LESSON_LIMIT,
-    NAME_LIMIT,
-    NOT_BLANK,
-    STEPS_LIMIT,
-    TAG_LIMIT,
-    TAGS_LIMIT,
-    TASK_LIMIT,
-    TITLE_LIMIT,
-    TRAJECTORIES,
-    TRAJECTORY_LIMIT,
-    WHEN_LIMIT,
-    Action,
-    CleanDomain,
-    Count,
-    Curation,
-    DecisionKind,
-    Domain,
-    Example,
-    Examples,
-    Id,
-    LessonText,
-    Level,
-    OurId,
-    Outcome,
-    Priority,
-    RevisionKind,
-    Road,
-    Status,
-    StepKind,
-    Strict,
-    Tag,
-    Tags,
-    Task,
-    Title,
-    TrajectoryState,
-    VerifiedBy,
-    When,
-    Zone,
-    about,
-    clean_domain,
-    fold,
-    utc_now,
-    values_of,
-)
-
-__all__ = [
-    "DOMAIN_LIMIT",
-    "LESSONS_LIMIT",
-    "LESSON_LIMIT",
-    "MERGED_EXAMPLES_LIMIT",
-    "MERGED_LESSON_LIMIT",
-    "NAME_LIMIT",
-    "NOT_BLANK",
-    "SHORT_NAMES",
-    "STEPS_LIMIT",
-    "TAGS_LIMIT",
-    "TAG_LIMIT",
-    "TASK_LIMIT",
-    "TITLE_LIMIT",
-    "TRAJECTORIES",
-    "TRAJECTORY_LIMIT",
-    "WHEN_LIMIT",
-    "Action",
-    "Agent",
-    "Brief",
-    "Candidate",
-    "Changes",
-    "CleanDomain",
-    "Count",
-    "Counters",
-    "Curation",
-    "Decision",
-    "DecisionKind",
-    "Domain",
-    "Example",
-    "Examples",
-    "Experience",
-    "Fields",
-    "Filter",
-    "Found",
-    "Hit",
-    "Id",
-    "Lesson",
-    "LessonText",
-    "Level",
-    "Message",
-    "Moment",
-    "Origin",
-    "OurId",
-    "Outcome",
-    "Place",
-    "Placement",
-    "Priority",
-    "Prompt",
-    "Recorded",
-    "RecordedTrajectory",
-    "Reply",
-    "Retrieval",
-    "Revision",
-    "RevisionKind",
-    "Road",
-    "Shown",
-    "Snapshot",
-    "Spent",
-    "Statistics",
-    "Status",
-    "Step",
-    "StepKind",
-    "Stop",
-    "Strict",
-    "Tag",
-    "Tags",
-    "Task",
-    "Title",
-    "Trajectory",
-    "TrajectoryState",
-    "Turn",
-    "Vectors",
-    "VerifiedBy",
-    "Wanted",
-    "When",
-    "WholeExperience",
-    "Write",
-    "Zone",
-    "about",
-    "clean_domain",
-    "fingerprint",
-    "fold",
-    "new_id",
-    "utc_now",
-    "values_of",
-]
+from flex_mcp.models.briefs import Brief as Brief
+from flex_mcp.models.briefs import Message as Message
+from flex_mcp.models.briefs import Prompt as Prompt
+from flex_mcp.models.briefs import Reply as Reply
+from flex_mcp.models.briefs import Shown as Shown
+from flex_mcp.models.briefs import Stop as Stop
+from flex_mcp.models.briefs import Turn as Turn
+from flex_mcp.models.briefs import Wanted as Wanted
+from flex_mcp.models.experiences import Candidate as Candidate
+from flex_mcp.models.experiences import Decision as Decision
+from flex_mcp.models.experiences import Experience as Experience
+from flex_mcp.models.experiences import Fields as Fields
+from flex_mcp.models.experiences import Lesson as Lesson
+from flex_mcp.models.experiences import Origin as Origin
+from flex_mcp.models.experiences import Placement as Placement
+from flex_mcp.models.experiences import Revision as Revision
+from flex_mcp.models.experiences import Snapshot as Snapshot
+from flex_mcp.models.experiences import WholeExperience as WholeExperience
+from flex_mcp.models.experiences import fingerprint as fingerprint
+from flex_mcp.models.history import Changes as Changes
+from flex_mcp.models.history import Moment as Moment
+from flex_mcp.models.history import Place as Place
+from flex_mcp.models.history import Spent as Spent
+from flex_mcp.models.history import Statistics as Statistics
+from flex_mcp.models.history import Write as Write
+from flex_mcp.models.searches import Counters as Counters
+from flex_mcp.models.searches import Filter as Filter
+from flex_mcp.models.searches import Found as Found
+from flex_mcp.models.searches import Hit as Hit
+from flex_mcp.models.searches import Retrieval as Retrieval
+from flex_mcp.models.searches import Vectors as Vectors
+from flex_mcp.models.trajectories import Agent as Agent
+from flex_mcp.models.trajectories import Recorded as Recorded
+from flex_mcp.models.trajectories import RecordedTrajectory as RecordedTrajectory
+from flex_mcp.models.trajectories import Step as Step
+from flex_mcp.models.trajectories import Trajectory as Trajectory
+from flex_mcp.models.vocabulary import DOMAIN_LIMIT as DOMAIN_LIMIT
+from flex_mcp.models.vocabulary import LESSON_LIMIT as LESSON_LIMIT
+from flex_mcp.models.vocabulary import LESSONS_LIMIT as LESSONS_LIMIT
+from flex_mcp.models.vocabulary import MERGED_EXAMPLES_LIMIT as MERGED_EXAMPLES_LIMIT
+from flex_mcp.models.vocabulary import MERGED_LESSON_LIMIT as MERGED_LESSON_LIMIT
+from flex_mcp.models.vocabulary import STEPS_LIMIT as STEPS_LIMIT
+from flex_mcp.models.vocabulary import TAGS_LIMIT as TAGS_LIMIT
+from flex_mcp.models.vocabulary import TITLE_LIMIT as TITLE_LIMIT
+from flex_mcp.models.vocabulary import TRAJECTORIES as TRAJECTORIES
+from flex_mcp.models.vocabulary import TRAJECTORY_LIMIT as TRAJECTORY_LIMIT
+from flex_mcp.models.vocabulary import Action as Action
+from flex_mcp.models.vocabulary import Curation as Curation
+from flex_mcp.models.vocabulary import DecisionKind as DecisionKind
+from flex_mcp.models.vocabulary import Domain as Domain
+from flex_mcp.models.vocabulary import Id as Id
+from flex_mcp.models.vocabulary import Level as Level
+from flex_mcp.models.vocabulary import Outcome as Outcome
+from flex_mcp.models.vocabulary import RevisionKind as RevisionKind
+from flex_mcp.models.vocabulary import Road as Road
+from flex_mcp.models.vocabulary import Status as Status
+from flex_mcp.models.vocabulary import StepKind as StepKind
+from flex_mcp.models.vocabulary import Strict as Strict
+from flex_mcp.models.vocabulary import Task as Task
+from flex_mcp.models.vocabulary import TrajectoryState as TrajectoryState
+from flex_mcp.models.vocabulary import VerifiedBy as VerifiedBy
+from flex_mcp.models.vocabulary import When as When
+from flex_mcp.models.vocabulary import Zone as Zone
+from flex_mcp.models.vocabulary import about as about
+from flex_mcp.models.vocabulary import clean_domain as clean_domain
+from flex_mcp.models.vocabulary import fold as fold
+from flex_mcp.models.vocabulary import new_id as new_id
+from flex_mcp.models.vocabulary import utc_now as utc_now
+from flex_mcp.models.vocabulary import values_of as values_of

@@ -5,7 +5,9 @@ comes in from outside. `about` describes a field in its published schema.
 Times are aware datetimes in UTC.
 """
 
+import base64
 import re
+import secrets
 import unicodedata
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -190,6 +192,14 @@ class Strict:
 def values_of(value: object, kind: type) -> dict[str, Any]:
     """The fields that a dataclass names, as `value`, which may hold more, has them."""
     return {field.name: getattr(value, field.name) for field in fields(kind)}
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id such as `e_k3x5u2m7qa4c`: a prefix and 12 characters (60 random bits).
+
+    Prefixes: t_ trajectory, e_ experience, r_ retrieval, b_ brief.
+    """
+    return f"{prefix}_{base64.b32encode(secrets.token_bytes(10)).decode().lower()[:12]}"
 
 
 def utc_now() -> datetime:

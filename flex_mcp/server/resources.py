@@ -187,11 +187,11 @@ def _completed(app: App, ref: Reference, argument: CompletionArgument) -> Comple
     if subject == uris.ZONE:
         found = [str(zone) for zone in Zone if zone.startswith(start)]
     elif app.is_there and subject == uris.EXPERIENCE:
-        found = app.library.catalogue.experience_ids(start, most)
+        found = app.library.catalogue.complete("experience_ids", start, most)
     elif app.is_there and subject == uris.TRAJECTORY:
-        found = app.library.catalogue.trajectory_ids(start, most)
+        found = app.library.catalogue.complete("trajectory_ids", start, most)
     elif app.is_there and subject in {uris.DOMAIN, "domain"}:
-        found = app.library.catalogue.domains(start, most)
+        found = app.library.catalogue.complete("domains", start, most)
     elif app.is_there and subject == uris.SKILL and app.publishes_skills:
         names = (skill.name for skill in skills(app.library.catalogue.approved()))
         found = [name for name in names if name.startswith(start)][:most]

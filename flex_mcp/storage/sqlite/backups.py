@@ -182,19 +182,13 @@ def put_in(source: Path, path: Path) -> Generator[None]:
 
 def _hold_off(path: Path, backup: apsw.Backup) -> None:
     """Take the write lock, for as long as this goes on: a step of no pages does."""
-    deadline = time.monotonic() + file.BUSY_SECONDS
-    while True:
-        try:
-            backup.step(0)
-        except (apsw.BusyError, apsw.LockedError) as error:
-            if time.monotonic() > deadline:
-                raise BusyLibraryError(
-                    f"the library {path} is being written by another process (waited "
-                    f"{file.BUSY_SECONDS} s): nothing was changed; close it and try again"
-                ) from error
-            file.wait_a_little()
-        else:
-            return
+    try:
+        file.persist(lambda: backup.step(0))
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise BusyLibraryError(
+            f"the library {path} is being written by another process (waited "
+            f"{file.BUSY_SECONDS} s): nothing was changed; close it and try again"
+        ) from error
 
 
 def _fold_in(live: apsw.Connection) -> None:
@@ -212,25 +206,6 @@ def _fold_in(live: apsw.Connection) -> None:
         file.wait_a_little()
 
 
-def put_instead(made: Path, path: Path) -> Path:
-    """Put a file in the place of another, which is kept with its -wal: under which name.
-
-    A kill in between leaves one or the other there, never an empty place.
-    """
-    kept = named(path, f"{path.name}.damaged-{{}}")
-    try:
-        os.link(path, kept)
-    except OSError:  # no file of that name, or no links
-        if path.exists():
-            path.rename(kept)
-    for end in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + end).rename(kept.with_name(kept.name + end))
-    made.replace(path)
-    settle_folder(path.parent)
-    return kept if kept.exists() else kept.with_name(kept.name + "-wal")
-
-
 def _check_free(target: Path) -> None:
     if target.exists() or target.is_symlink():
         raise InputError(f"{target} is there already: name a file that is not, or remove it")
@@ -238,8 +213,8 @@ def _check_free(target: Path) -> None:
         raise InputError(f"the folder {target.parent} is not there: make it, or name another")
 
 
-def settle(made: Path) -> None:
-    handle = os.open(made, os.O_RDWR)
+def settle(made: Path, flags: int = os.O_RDWR) -> None:
+    handle = os.open(made, flags)
     try:
         os.fsync(handle)
     finally:
@@ -259,8 +234,4 @@ def _put(made: Path, target: Path) -> None:
 def settle_folder(folder: Path) -> None:
     """See to it that new names outlast a loss of power, where a folder can be synced."""
     with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        settle(folder, os.O_RDONLY)

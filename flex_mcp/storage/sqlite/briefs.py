@@ -1,13 +1,12 @@
 """Briefs: which trajectories each claims, for how long, and what became of it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from flex_mcp.models import Brief, Decision, Road
 from flex_mcp.storage.protocol import Claim
-from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, sound
+from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, columns_of, sound, value_of
 from flex_mcp.validation import adapter
 
 Decisions = tuple[Decision, ...]
@@ -31,15 +30,7 @@ class Briefs:
 
     def add(self, value: Brief) -> None:
         self.queries.touch(value.id)
-        self.queries.rows(
-            "add_brief",
-            id=value.id,
-            rendered=value.rendered,
-            created_at=value.created_at.isoformat(),
-            expires_at=value.expires_at.isoformat(),
-            road=str(value.road),
-            prompts=value.prompts,
-        )
+        self.queries.rows("add_brief", **columns_of(value))
         for place, trajectory_id in enumerate(value.trajectory_ids):
             values = {"brief_id": value.id, "place": place, "trajectory_id": trajectory_id}
             self.queries.rows("add_brief_trajectory", **values)
@@ -56,17 +47,7 @@ class Briefs:
 
 @sound
 def brief(row: Row) -> Brief:
-    return Brief(
-        id=row["id"],
-        trajectory_ids=tuple(json.loads(row["trajectory_ids"])),
-        rendered=row["rendered"],
-        created_at=datetime.fromisoformat(row["created_at"]),
-        expires_at=datetime.fromisoformat(row["expires_at"]),
-        road=Road(row["road"]),
-        prompts=row["prompts"],
-        answer_hash=row["answer_hash"],
-        decisions=adapter(Decisions).validate_json(row["decisions"]),
-    )
+    return value_of(Brief, row, decisions=adapter(Decisions).validate_json(row["decisions"]))
 
 
 @sound

@@ -33,29 +33,13 @@ class Files(NamedTuple):
     shm: Inode
 
 
-Paths = tuple[Path, Path, Path]
-
-
-def files_at(paths: Paths) -> Files:
-    """The library and what SQLite keeps beside it, as they are now.
-
-    Raises:
-        LibraryError: nobody may look there any more.
-    """
-    library, wal, shm = paths
-    return Files(_inode(library), _inode(wal), _inode(shm))
-
-
 def _inode(path: Path) -> Inode:
     try:
         found = os.stat(path)  # noqa: PTH116  at each transaction: twice as fast as Path.stat
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise LibraryError(
-            f"the library {path} cannot be reached ({error.strerror}): "
-            "check that its folder can be read"
-        ) from error
+        raise file.unreachable(path, error) from error
     return None if stat.S_ISDIR(found.st_mode) else (found.st_dev, found.st_ino)
 
 
@@ -67,14 +51,14 @@ class ConnectionPool:
 
     def __init__(self, path: Path, *, new: bool = True, readable: bool = True) -> None:
         self._path = path
-        self._paths: Paths = (beside(path, ""), beside(path, "-wal"), beside(path, "-shm"))
+        self._paths = [beside(path, end) for end in ("", "-wal", "-shm")]
         self._patience = file.Patience()
         self._writer = file.connect(path, self._patience, readable=readable)
         try:
             if not new:
                 file.check_not_empty(path, self._writer)
             migrate.migrate(path, self._writer)
-            self._files = files_at(self._paths)
+            self._files = self._files_now()
         except BaseException:
             file.let_go(path, self._writer)
             raise
@@ -87,9 +71,12 @@ class ConnectionPool:
         self._changing = threading.Condition()
         self._write_lock = threading.Lock()
 
+    def _files_now(self) -> Files:
+        return Files(*map(_inode, self._paths))
+
     def is_in_place(self) -> bool:
         """Whether the files at the path are those that are open, as they were."""
-        if self._outdated or files_at(self._paths) != self._files:
+        if self._outdated or self._files_now() != self._files:
             return False
         self._has_changes = file.size(self._paths[1]) > 0
         return True
@@ -109,16 +96,12 @@ class ConnectionPool:
         finally:
             with self._changing:
                 self._in_use -= 1
-                self._put_away(connection)
+                if connection is not None:
+                    if self._closed or len(self._idle) >= READERS or connection.in_transaction:
+                        connection.close()
+                    else:
+                        self._idle.append(connection)
                 self._changing.notify_all()
-
-    def _put_away(self, connection: apsw.Connection | None) -> None:
-        if connection is None:
-            return
-        if self._closed or len(self._idle) >= READERS or connection.in_transaction:
-            connection.close()
-        else:
-            self._idle.append(connection)
 
     @contextlib.contextmanager
     def writer(self) -> Generator[apsw.Connection | None]:
@@ -172,7 +155,7 @@ class ConnectionPool:
             BusyError: a snapshot is still read.
         """
         self.index.close()
-        now = files_at(self._paths)
+        now = self._files_now()
         if now != self._files and not self.read_only:
             self._part(now)
         self.close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flex_mcp.models.briefs import Prompt, Reply, Turn
-from flex_mcp.storage.sqlite.queries import Queries, Row, sound
+from flex_mcp.storage.sqlite.queries import Queries, Row, sound, value_of
 from flex_mcp.validation import adapter
 
 
@@ -51,10 +51,5 @@ def turn(row: Row) -> Turn | None:
     """None where the brief has ended and only its cost is kept."""
     if row["prompt"] is None:
         return None
-    return Turn(
-        brief_id=row["brief_id"],
-        place=row["place"],
-        prompt=adapter(Prompt).validate_json(row["prompt"]),
-        reply=adapter(Reply).validate_json(row["reply"]) if row["reply"] else None,
-        batch=row["batch"],
-    )
+    reply = adapter(Reply).validate_json(row["reply"]) if row["reply"] else None
+    return value_of(Turn, row, prompt=adapter(Prompt).validate_json(row["prompt"]), reply=reply)

@@ -5,10 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flex_mcp.models import Experience, Filter, Level, Origin, Place, Road, Status, Zone
+from flex_mcp.models import Experience, Filter, Level, Origin, Place, Status, Zone
 from flex_mcp.storage.protocol import IndexedText, Standing
 from flex_mcp.storage.sqlite import search_index, words
-from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, filter_row, sound, texts
+from flex_mcp.storage.sqlite.queries import (
+    Queries,
+    Row,
+    as_json,
+    columns_of,
+    filter_row,
+    sound,
+    value_of,
+)
+
+ORIGIN = "origin_"  # begins the names of the columns that hold where an experience comes from
 
 
 @dataclass(slots=True)
@@ -46,8 +56,7 @@ class Experiences:
         return self.queries.column("evidenced_by", trajectory_ids=as_json(trajectory_ids))
 
     def identical(self, fingerprint: str) -> str | None:
-        found = self.queries.column("identical", fingerprint=fingerprint)
-        return found[0] if found else None
+        return self.queries.first("identical", fingerprint=fingerprint)
 
     def put(
         self,
@@ -67,65 +76,13 @@ class Experiences:
 
 @sound
 def experience(row: Row) -> Experience:
-    return Experience(
-        id=row["id"],
-        zone=Zone(row["zone"]),
-        level=Level(row["level"]),
-        title=row["title"],
-        when=row["when"],
-        lesson=row["lesson"],
-        examples=texts(row["examples"]),
-        domain=row["domain"],
-        tags=texts(row["tags"]),
-        priority=row["priority"],
-        status=Status(row["status"]),
-        superseded_by=row["superseded_by"],
-        evidence=texts(row["evidence"]),
-        origin=Origin(
-            kind=row["origin_kind"],
-            by=row["origin_by"],
-            road=Road(row["origin_road"]) if row["origin_road"] else None,
-            model=row["origin_model"],
-            prompts=row["origin_prompts"],
-            tokens=row["origin_tokens"],
-        ),
-        revision=row["revision"],
-        created_at=datetime.fromisoformat(row["created_at"]),
-        updated_at=datetime.fromisoformat(row["updated_at"]),
-        served=row["served"],
-        successes=row["successes"],
-        failures=row["failures"],
-    )
+    origin = {name.removeprefix(ORIGIN): row[name] for name in row if name.startswith(ORIGIN)}
+    return value_of(Experience, row, origin=value_of(Origin, origin))
 
 
 def experience_row(value: Experience) -> dict[str, Any]:
-    return {
-        "id": value.id,
-        "zone": str(value.zone),
-        "level": str(value.level),
-        "title": value.title,
-        "when": value.when,
-        "lesson": value.lesson,
-        "examples": as_json(value.examples),
-        "domain": value.domain,
-        "tags": as_json(value.tags),
-        "priority": value.priority,
-        "status": str(value.status),
-        "superseded_by": value.superseded_by,
-        "fingerprint": value.fingerprint,
-        "origin_kind": value.origin.kind,
-        "origin_by": value.origin.by,
-        "origin_road": value.origin.road and str(value.origin.road),
-        "origin_model": value.origin.model,
-        "origin_prompts": value.origin.prompts,
-        "origin_tokens": value.origin.tokens,
-        "revision": value.revision,
-        "created_at": value.created_at.isoformat(),
-        "updated_at": value.updated_at.isoformat(),
-        "served": value.served,
-        "successes": value.successes,
-        "failures": value.failures,
-    }
+    origin = {ORIGIN + name: content for name, content in columns_of(value.origin).items()}
+    return columns_of(value, fingerprint=value.fingerprint, **origin)
 
 
 @sound

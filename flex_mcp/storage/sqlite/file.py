@@ -4,7 +4,7 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
@@ -149,10 +149,14 @@ def check_there(path: Path) -> None:
             raise _emptied(path)
         _check_size(path)
     except OSError as error:
-        raise LibraryError(
-            f"the library {path} cannot be reached ({error.strerror}): "
-            "check that its folder can be read"
-        ) from error
+        raise unreachable(path, error) from error
+
+
+def unreachable(path: Path, error: OSError) -> LibraryError:
+    return LibraryError(
+        f"the library {path} cannot be reached ({error.strerror}): "
+        "check that its folder can be read"
+    )
 
 
 def check_not_empty(path: Path, connection: apsw.Connection) -> int:
@@ -216,7 +220,13 @@ def _opened(name: str, flags: int, patience: Patience | None = None) -> apsw.Con
     connection = apsw.Connection(name, flags=flags)
     try:
         connection.set_busy_handler(patience or Patience())
-        _configure(connection)
+        connection.enable_load_extension(enable=True)
+        connection.load_extension(EXTENSION)
+        connection.enable_load_extension(enable=False)
+        connection.execute(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+            "PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY;"
+        )
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except apsw.SQLError as error:  # the statements are sound: the header names another format
         connection.close()
@@ -225,16 +235,6 @@ def _opened(name: str, flags: int, patience: Patience | None = None) -> apsw.Con
         connection.close()  # and its -wal and -shm go
         raise
     return connection
-
-
-def _configure(connection: apsw.Connection) -> None:
-    connection.enable_load_extension(enable=True)
-    connection.load_extension(EXTENSION)
-    connection.enable_load_extension(enable=False)
-    connection.execute(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
-        "PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY;"
-    )
 
 
 def usual_schema(version: int) -> list[tuple[str, str, int, str]]:
@@ -298,6 +298,24 @@ def size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def persist(work: Callable[[], object]) -> None:
+    """Do it as soon as no other process is in the way, where SQLite itself does not wait.
+
+    Raises:
+        BusyError: one is for too long.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            work()
+        except (apsw.BusyError, apsw.LockedError):
+            if time.monotonic() > deadline:
+                raise
+            wait_a_little()
+        else:
+            return
 
 
 def wait_a_little() -> None:

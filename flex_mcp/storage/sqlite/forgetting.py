@@ -15,7 +15,7 @@ from typing import cast
 from flex_mcp.models.forgetting import Affected, Held, Kind
 from flex_mcp.storage.protocol import FORGETTING
 from flex_mcp.storage.sqlite import search_index
-from flex_mcp.storage.sqlite.queries import Queries, Run, as_json
+from flex_mcp.storage.sqlite.queries import Queries, Run, as_json, first
 
 ID = re.compile(r"(?=([a-z]_[a-z2-7]{12}))")
 FEW = 8  # ids up to which a text is searched for one after the other
@@ -66,7 +66,7 @@ class Forgetting:
         if numbers:
             search_index.forget(connection)
         if affected.document:
-            (document,) = self.queries.column("setting", name="flex_document")
+            document = self.queries.first("setting", name="flex_document")
             run("forget_setting", name="flex_document", value=document)
         mark = affected.ids | (mark_in(run) or frozenset())
         run("set_setting", name=FORGETTING, value=as_json(mark))
@@ -102,5 +102,5 @@ def _strings(value: object) -> Iterator[str]:
 
 def mark_in(run: Run) -> frozenset[str] | None:
     """The ids that a forgetting left behind which has not ended."""
-    found = next(run("setting", name=FORGETTING), None)
-    return frozenset(json.loads(found[0])) if found else None
+    found = first(run, "setting", name=FORGETTING)
+    return None if found is None else frozenset(json.loads(found))

@@ -1,9 +1,7 @@
 """Whether a library is sound: its file, its tables, and what is derived from them."""
 
-import binascii
 import contextlib
 import json
-import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,14 +11,14 @@ from typing import Any
 
 import apsw
 
-from flex_mcp.errors import FlexError, NotALibraryError
+from flex_mcp.errors import NotALibraryError
 from flex_mcp.models import Outcome, Vectors
 from flex_mcp.storage.sqlite import file, search_index
 from flex_mcp.storage.sqlite.briefs import brief
 from flex_mcp.storage.sqlite.conversations import turn
 from flex_mcp.storage.sqlite.experiences import experience
 from flex_mcp.storage.sqlite.history import revision
-from flex_mcp.storage.sqlite.queries import runner
+from flex_mcp.storage.sqlite.queries import as_mappings, runner
 from flex_mcp.storage.sqlite.trajectories import trajectory
 
 DERIVED = {"chunks", "tokens", "staged"}  # tables made of the others
@@ -105,21 +103,7 @@ def unreadable(connection: apsw.Connection, name: str) -> Iterator[Mapping[str, 
             yield row
 
 
-def as_mappings(cursor: apsw.Cursor) -> Iterator[dict[str, Any]]:
-    for values in cursor:
-        names = (column[0] for column in cursor.get_description())
-        yield dict(zip(names, values, strict=True))
-
-
-UNREADABLE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    zlib.error,
-    binascii.Error,
-    FlexError,
-)
+UNREADABLE = (apsw.CorruptError, ValueError, TypeError, LookupError)
 READABLE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "meta": lambda row: _check_setting(row["name"], row["value"]),
     "experiences": lambda row: experience({**row, **NONE}),

@@ -2,11 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from flex_mcp.models import Level, Origin, Revision, RevisionKind, Snapshot, Status, Zone
-from flex_mcp.storage.sqlite.queries import Queries, Row, sound
+from flex_mcp.models import Level, Origin, Revision, Snapshot, Status, Zone
+from flex_mcp.storage.sqlite.queries import Queries, Row, columns_of, sound, value_of
 from flex_mcp.validation import adapter
 
 
@@ -28,7 +27,7 @@ class History:
         return [revision(row) for row in found]
 
     def number(self) -> int:
-        return self.queries.column("last_revision_number")[0]
+        return self.queries.first("last_revision_number")
 
     def add(self, value: Revision) -> None:
         self.queries.rows("add_revision", **revision_row(value))
@@ -40,16 +39,11 @@ class History:
 @sound
 def revision(row: Row) -> Revision:
     before = row["before"]
-    return Revision(
-        experience_id=row["experience_id"],
-        revision=row["revision"],
-        kind=RevisionKind(row["kind"]),
+    return value_of(
+        Revision,
+        row,
         before=None if before is None else _snapshot(before),
         after=_snapshot(row["after"]),
-        actor=row["actor"],
-        at=datetime.fromisoformat(row["at"]),
-        reason=row["reason"],
-        trajectory_id=row["trajectory_id"],
         origin=adapter(Origin).validate_json(row["origin"]) if row["origin"] else None,
     )
 
@@ -68,15 +62,9 @@ def _snapshot(text: str) -> Snapshot:
 
 def revision_row(value: Revision) -> dict[str, Any]:
     before = value.before
-    return {
-        "experience_id": value.experience_id,
-        "revision": value.revision,
-        "kind": str(value.kind),
-        "before": None if before is None else adapter(Snapshot).dump_json(before).decode(),
-        "after": adapter(Snapshot).dump_json(value.after).decode(),
-        "actor": value.actor,
-        "at": value.at.isoformat(),
-        "reason": value.reason,
-        "trajectory_id": value.trajectory_id,
-        "origin": value.origin and adapter(Origin).dump_json(value.origin).decode(),
-    }
+    return columns_of(
+        value,
+        before=None if before is None else adapter(Snapshot).dump_json(before).decode(),
+        after=adapter(Snapshot).dump_json(value.after).decode(),
+        origin=value.origin and adapter(Origin).dump_json(value.origin).decode(),
+    )

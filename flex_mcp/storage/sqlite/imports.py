@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from flex_mcp.storage.protocol import Entry, EntryPart
-from flex_mcp.storage.sqlite.queries import Queries
+from flex_mcp.storage.sqlite.queries import Queries, columns_of, value_of
 
 
 @dataclass(slots=True)
@@ -15,27 +15,17 @@ class Imports:
     def entries(self) -> list[Entry]:
         parts: dict[int, list[EntryPart]] = {}
         for row in self.queries.rows("entry_parts"):
-            part = EntryPart(row["kind"], row["identity"], row["experience_id"])
-            parts.setdefault(row["entry"], []).append(part)
+            parts.setdefault(row["entry"], []).append(value_of(EntryPart, row))
         return [
-            Entry(row["identity"], row["zone"], row["json"], tuple(parts.get(row["number"], ())))
+            value_of(Entry, row, parts=tuple(parts.get(row["number"], ())))
             for row in self.queries.rows("entries")
         ]
 
     def made_of(self, identity: str) -> str | None:
-        found = self.queries.column("part", identity=identity)
-        return found[0] if found else None
+        return self.queries.first("part", identity=identity)
 
     def add(self, entry: Entry) -> None:
         self.queries.rows("drop_emptied_entry", identity=entry.identity)
-        values = {"identity": entry.identity, "zone": entry.zone, "json": entry.json}
-        for number in self.queries.column("add_entry", **values):
+        for number in self.queries.column("add_entry", **columns_of(entry)):
             for place, part in enumerate(entry.parts):
-                self.queries.rows(
-                    "add_entry_part",
-                    entry=number,
-                    place=place,
-                    kind=part.kind,
-                    identity=part.identity,
-                    experience_id=part.experience_id,
-                )
+                self.queries.rows("add_entry_part", entry=number, place=place, **columns_of(part))

@@ -2,10 +2,9 @@
 
 import os
 from dataclasses import dataclass
-from datetime import datetime
 
 from flex_mcp.models import Write, utc_now
-from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, sound, texts
+from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, sound, value_of
 
 KEPT = 100_000  # signatures; older ones go
 NAMED = 20  # ids of what it touched that a write names
@@ -38,23 +37,15 @@ class Log:
         return [write(row) for row in self.queries.rows("last_writes", limit=limit, about=about)]
 
     def unnamed(self, limit: int, about: str) -> list[Write]:
-        if not (known := self.queries.column("known_since", id=about)):
+        if (since := self.queries.first("known_since", id=about)) is None:
             return []
-        values = {"limit": limit, "about": about, "named": NAMED, "since": known[0]}
+        values = {"limit": limit, "about": about, "named": NAMED, "since": since}
         return [write(row) for row in self.queries.rows("long_writes", **values)]
 
     def knows(self, id_: str) -> bool:
-        return bool(self.queries.column("known_since", id=id_))
+        return self.queries.first("known_since", id=id_) is not None
 
 
 @sound
 def write(row: Row) -> Write:
-    return Write(
-        number=row["number"],
-        at=datetime.fromisoformat(row["at"]),
-        client=row["client"],
-        process=row["process"],
-        verb=row["verb"],
-        ids=texts(row["ids"]),
-        touched=row["touched"],
-    )
+    return value_of(Write, row)

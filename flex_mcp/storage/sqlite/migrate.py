@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,15 +100,6 @@ def complete(connection: apsw.Connection) -> None:
 
 
 def _use_wal(connection: apsw.Connection) -> None:
-    """The switch to WAL ignores the busy timeout: retry, with jitter, as long as we wait anyway."""
-    deadline = time.monotonic() + file.BUSY_SECONDS
-    while True:
-        try:
-            connection.pragma("page_size", file.PAGE_SIZE)
-            connection.pragma("journal_mode", "wal")
-        except (apsw.BusyError, apsw.LockedError):
-            if time.monotonic() > deadline:
-                raise
-            file.wait_a_little()
-        else:
-            return
+    """The switch to WAL ignores the busy timeout."""
+    switch = f"PRAGMA page_size = {file.PAGE_SIZE}; PRAGMA journal_mode = wal"
+    file.persist(lambda: connection.execute(switch).get)

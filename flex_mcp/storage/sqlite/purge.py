@@ -24,7 +24,7 @@ from flex_mcp.storage.sqlite import file
 from flex_mcp.storage.sqlite.backups import copies_of
 from flex_mcp.storage.sqlite.errors import beside
 from flex_mcp.storage.sqlite.forgetting import ID, mark_in
-from flex_mcp.storage.sqlite.queries import QUERIES, runner
+from flex_mcp.storage.sqlite.queries import QUERIES, first, runner
 
 TRIES = 3  # at cleaning the file, while others write
 ATTEMPT = 0.5  # seconds that one try may hold off others
@@ -70,20 +70,24 @@ class Cleaning(NamedTuple):
             return Cleaned(checked=None)
         self.connection.pragma("secure_delete", 1)
         copies = tuple(map(str, copies_of(self.path)))
-        backups = self._backups()
+        backups = first(runner(self.connection), "setting", name=BACKUPS) or "[]"
         for copy in copies:
             Path(copy).unlink(missing_ok=True)
-        checked = self._checked(ids)
+        checked, unfinished = self._checked(ids), None
+        left = [str(one) for one in copies_of(self.path) if str(one) in copies]
         if checked is None:
             unfinished = BUSY + self._finishing()
-            return Cleaned(checked=None, unfinished=unfinished, copies=copies, backups=backups)
-        left = tuple(str(one) for one in copies_of(self.path) if str(one) in copies)
-        if checked.found or left:
-            found = f"{FOUND}{', '.join((*checked.found, *left))}: {self._finishing()}"
-            return Cleaned(checked=checked, unfinished=found, copies=copies, backups=backups)
-        self._held_off(self._unmark)
-        self._held_off(self._fold)
-        return Cleaned(checked=checked, copies=copies, backups=backups)
+        elif checked.found or left:
+            unfinished = f"{FOUND}{', '.join((*checked.found, *left))}: {self._finishing()}"
+        else:
+            self._held_off(self._unmark)
+            self._held_off(self._fold)
+        return Cleaned(
+            checked=checked,
+            unfinished=unfinished,
+            copies=copies,
+            backups=tuple(json.loads(backups)),
+        )
 
     def _checked(self, ids: frozenset[str]) -> Checked | None:
         """What is found once the file is clean; None where others are in the way.
@@ -98,10 +102,6 @@ class Cleaning(NamedTuple):
             if not checked.found:
                 break
         return checked
-
-    def _backups(self) -> tuple[str, ...]:
-        found = next(runner(self.connection)("setting", name=BACKUPS), None)
-        return tuple(json.loads(found[0])) if found else ()
 
     def _held_off(self, work: Callable[[], None]) -> bool:
         """Do it as soon as no other process is in the way; False where that lasts too long."""
@@ -142,8 +142,9 @@ class Cleaning(NamedTuple):
             raise apsw.BusyError
 
     def _unmark(self) -> None:
-        value = next(runner(self.connection)("setting", name=FORGETTING))[0]
-        runner(self.connection)("forget_setting", name=FORGETTING, value=value)
+        run = runner(self.connection)
+        value = first(run, "setting", name=FORGETTING)
+        run("forget_setting", name=FORGETTING, value=value)
 
 
 BUSY = (
@@ -155,28 +156,22 @@ FOUND = "something of what was forgotten was still found, "
 
 def check(connection: apsw.Connection, ids: frozenset[str]) -> Checked:
     """Look for ids of what was forgotten in all tables, and for free pages."""
-    connection.execute("BEGIN")  # one snapshot
-    try:
-        return _check(connection, ids)
-    finally:
-        connection.execute("COMMIT")
-
-
-def _check(connection: apsw.Connection, ids: frozenset[str]) -> Checked:
-    tables = [name for (name,) in runner(connection)("source_tables")]
-    free = int(connection.pragma("freelist_count"))
-    found = [f"{free:,} free pages"] if free else []
-    count, named = 0, list[str]()
-    for table in tables:
-        for row in connection.execute(Template(QUERIES["rows_of"]).substitute(table=table)):
-            count += 1
-            is_mark = table == "meta" and row[0] == FORGETTING
-            if is_mark or ids.isdisjoint(_ids_in(row)):
-                continue
-            if table in QUOTING:
-                named.append(str(row[QUOTING[table]]))
-            else:
-                found.append(f"an id in the table {table}")
+    count = 0
+    tables, found, named = list[str](), list[str](), list[str]()
+    with connection:  # one snapshot
+        tables = [name for (name,) in runner(connection)("source_tables")]
+        if free := int(connection.pragma("freelist_count")):
+            found.append(f"{free:,} free pages")
+        for table in tables:
+            for row in connection.execute(Template(QUERIES["rows_of"]).substitute(table=table)):
+                count += 1
+                is_mark = table == "meta" and row[0] == FORGETTING
+                if is_mark or ids.isdisjoint(_ids_in(row)):
+                    continue
+                if table in QUOTING:
+                    named.append(str(row[QUOTING[table]]))
+                else:
+                    found.append(f"an id in the table {table}")
     return Checked(
         tables=len(tables),
         rows=count,

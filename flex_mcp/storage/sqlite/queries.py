@@ -4,12 +4,16 @@ import functools
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import datetime
+from enum import Enum
 from importlib.resources import files
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import apsw
 
-from flex_mcp.models import Filter
+from flex_mcp.models import Filter, values_of
 from flex_mcp.storage.sql_files import named_queries
 
 T = TypeVar("T")
@@ -30,6 +34,20 @@ def runner(connection: apsw.Connection) -> Run:
     return run
 
 
+def first(run: Run, query: str, /, **values: Any) -> Any:
+    """The first value of the first row; None where there is none."""
+    found = next(run(query, **values), None)
+    return None if found is None else found[0]
+
+
+def as_mappings(cursor: apsw.Cursor) -> Iterator[dict[str, Any]]:
+    """The rows, by column."""
+    names: list[str] = []
+    for values in cursor:
+        names = names or [column[0] for column in cursor.get_description()]
+        yield dict(zip(names, values, strict=True))
+
+
 class Queries:
     """The statements of one transaction; the ids that it touched, and changes signed for so far."""
 
@@ -41,16 +59,16 @@ class Queries:
 
     def rows(self, query: str, /, **values: Any) -> list[dict[str, Any]]:
         """All rows, by column."""
-        cursor = self.connection.execute(QUERIES[query], values)
-        if (first := next(cursor, None)) is None:
-            return []
-        names = [column[0] for column in cursor.get_description()]
-        return [dict(zip(names, row, strict=True)) for row in (first, *cursor)]
+        return list(as_mappings(self.connection.execute(QUERIES[query], values)))
 
     def row(self, query: str, /, **values: Any) -> dict[str, Any] | None:
         """The first row, if there is one."""
         found = self.rows(query, **values)
         return found[0] if found else None
+
+    def first(self, query: str, /, **values: Any) -> Any:
+        """The first value of the first row; None where there is none."""
+        return first(self.tuples, query, **values)
 
     def column(self, query: str, /, **values: Any) -> list[Any]:
         """The first value of each row."""
@@ -72,6 +90,44 @@ def sound(read: Callable[[R], T]) -> Callable[[R], T]:
             raise apsw.CorruptError(f"a {read.__name__} is damaged") from error
 
     return reading
+
+
+def value_of(kind: type[T], row: Row, **others: Any) -> T:
+    """A value from the columns of its fields' names; `others` are the fields that have none."""
+    read = {name: reader(row[name]) for name, reader in _readers(kind) if name not in others}
+    return kind(**read, **others)
+
+
+def columns_of(value: object, **others: Any) -> dict[str, Any]:
+    """The fields of a value as columns hold them, and `others`; a statement takes what it names."""
+    columns = values_of(value, type(value))
+    for name, content in columns.items():
+        match content:
+            case datetime():
+                columns[name] = content.isoformat()
+            case () | (str(), *_):
+                columns[name] = as_json(content)
+            case _:
+                pass
+    return columns | others
+
+
+@functools.cache
+def _readers(kind: type) -> list[tuple[str, Callable[[Any], Any]]]:
+    """The fields of a kind of values, and what makes each of a column."""
+    hints = get_type_hints(kind)
+    return [(field.name, _reader(hints[field.name])) for field in fields(kind)]
+
+
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    if NoneType in (options := get_args(hint)):
+        read = _reader(options[0])
+        return lambda column: None if column is None else read(column)
+    if hint == tuple[str, ...]:
+        return texts
+    if hint is datetime:
+        return datetime.fromisoformat
+    return hint if isinstance(hint, type) and issubclass(hint, Enum) else lambda column: column
 
 
 def as_json(items: Iterable[object]) -> str:

@@ -31,7 +31,7 @@ class Reindexing:
         )
 
     def count_missing(self) -> int:
-        return self.queries.column("count_unstaged")[0]
+        return self.queries.first("count_unstaged")
 
     def put(
         self,

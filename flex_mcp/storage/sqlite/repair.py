@@ -11,14 +11,16 @@ from flex_mcp.errors import InputError, NotALibraryError
 from flex_mcp.models import Snapshot
 from flex_mcp.storage.protocol import IndexedText
 from flex_mcp.storage.sqlite import backups, file, migrate
-from flex_mcp.storage.sqlite.health import health
+from flex_mcp.storage.sqlite.health import Health, health
 from flex_mcp.storage.sqlite.locking import check_unused
-from flex_mcp.storage.sqlite.queries import runner
+from flex_mcp.storage.sqlite.queries import first, runner
 from flex_mcp.storage.sqlite.restore import put_instead
-from flex_mcp.storage.sqlite.salvage import Rescued, is_ours, rescue
+from flex_mcp.storage.sqlite.salvage import is_ours, rescue
 from flex_mcp.storage.sqlite.search_index import SearchIndex
 from flex_mcp.storage.sqlite.store import SqliteStore
 from flex_mcp.storage.sqlite.transaction import SqliteTransaction
+
+Indexed = Callable[[Snapshot], IndexedText]
 
 HEADLESS = "its first page cannot be read"
 
@@ -39,7 +41,7 @@ class Mended:
     unembedded: int = 0
 
 
-def mend(path: Path, indexed: Callable[[Snapshot], IndexedText]) -> Mended:
+def mend(path: Path, indexed: Indexed) -> Mended:
     """Mend a library, if anything is wrong with it; `indexed` makes what words find of a text.
 
     Raises:
@@ -53,17 +55,16 @@ def mend(path: Path, indexed: Callable[[Snapshot], IndexedText]) -> Mended:
     try:
         found = health(path)
     except NotALibraryError:
-        return _renewed(path, (HEADLESS,), indexed)
+        found = Health(damage=(HEADLESS,))
     if found.damage:
         return _renewed(path, found.damage, indexed)
     if not found.unlike:
         return Mended()
-    store = SqliteStore(path)
-    try:
-        with store.writing("repair", "command line") as writing:
-            writing.rebuild(indexed)
-    finally:
-        store.close()
+    with (
+        contextlib.closing(SqliteStore(path)) as store,
+        store.writing("repair", "command line") as writing,
+    ):
+        writing.rebuild(indexed)
     with contextlib.closing(file.connect_unchanged(path)) as mended:
         return Mended(found=found.unlike, rebuilt=True, unembedded=_unembedded(mended))
 
@@ -83,9 +84,7 @@ def wrong_with(path: Path) -> tuple[str, ...]:
     return found.damage or found.unlike
 
 
-def _renewed(
-    path: Path, found: tuple[str, ...], indexed: Callable[[Snapshot], IndexedText]
-) -> Mended:
+def _renewed(path: Path, found: tuple[str, ...], indexed: Indexed) -> Mended:
     """Put a new library, with what can be read of the damaged one, in its place."""
     if not is_ours(path):
         raise NotALibraryError(
@@ -101,17 +100,14 @@ def _renewed(
                     f"nothing can be read from {path}; it was left as it is: "
                     "`flex-mcp restore FILE` puts a backup in its place"
                 )
-            _made_sound(new, indexed)
+            migrate.complete(new)
+            new.execute("BEGIN IMMEDIATE")
+            SqliteTransaction(new, SearchIndex(), writes=True).rebuild(indexed)
+            new.execute("COMMIT")
             unembedded = _unembedded(new)
             new.pragma("journal_mode", "delete")
         backups.check_whole(made, made)
         damaged = put_instead(made, path)
-    return _said(found, rescued, damaged, unembedded)
-
-
-def _said(
-    found: tuple[str, ...], rescued: Rescued, damaged: Path | None, unembedded: int
-) -> Mended:
     return Mended(
         found=found,
         damaged=damaged,
@@ -122,14 +118,6 @@ def _said(
     )
 
 
-def _made_sound(new: apsw.Connection, indexed: Callable[[Snapshot], IndexedText]) -> None:
-    """Make what is derived anew."""
-    migrate.complete(new)
-    new.execute("BEGIN IMMEDIATE")
-    SqliteTransaction(new, SearchIndex(), writes=True).rebuild(indexed)
-    new.execute("COMMIT")
-
-
 def _unembedded(connection: apsw.Connection) -> int:
     """How many active experiences have no vectors."""
-    return int(next(runner(connection)("count_unembedded"))[0])
+    return int(first(runner(connection), "count_unembedded"))

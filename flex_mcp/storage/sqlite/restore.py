@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from flex_mcp.models import new_id
 from flex_mcp.storage.protocol import BACKUPS, EPOCH
 from flex_mcp.storage.sqlite import backups, file, migrate
 from flex_mcp.storage.sqlite.locking import check_unused
-from flex_mcp.storage.sqlite.queries import QUERIES, runner
+from flex_mcp.storage.sqlite.queries import QUERIES, first, runner
 from flex_mcp.storage.sqlite.search_index import SearchIndex
 from flex_mcp.storage.sqlite.transaction import SqliteTransaction
 
@@ -74,18 +75,33 @@ def _folder_of(path: Path) -> Generator[None]:
 def put_instead(made: Path, path: Path) -> Path | None:
     """Put a file in the place of one that cannot be used, which is moved aside: where to, if any.
 
+    A kill in between leaves one or the other there, never an empty place.
+
     Raises:
         BusyLibraryError: a process has it open.
     """
     backups.settle(made)
-    beside = [path, path.with_name(path.name + "-wal")]
     if path.exists():
         check_unused(path)
-    if any(one.exists() and one.stat().st_size for one in beside):
-        return backups.put_instead(made, path)
+    kept = backups.named(path, f"{path.name}.damaged-{{}}")
+    if any(map(file.size, (path, path.with_name(path.name + "-wal")))):
+        _move_aside(path, kept)
     made.replace(path)
     backups.settle_folder(path.parent)
-    return None
+    moved = (kept, kept.with_name(kept.name + "-wal"))
+    return next((one for one in moved if one.exists()), None)
+
+
+def _move_aside(path: Path, kept: Path) -> None:
+    """With its -wal."""
+    try:
+        os.link(path, kept)
+    except OSError:  # no file of that name, or no links
+        if path.exists():
+            path.rename(kept)
+    for end in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + end).rename(kept.with_name(kept.name + end))
 
 
 def _ready(backup: Path, made: Path) -> int:
@@ -119,8 +135,7 @@ def _keep_backups(path: Path, made: Path) -> None:
     known: list[str] = []
     for one in (made, path):
         with contextlib.closing(file.connect_unchanged(one)) as connection:
-            value = next(runner(connection)("setting", name=BACKUPS), ("[]",))[0]
-            known += json.loads(value)
+            known += json.loads(first(runner(connection), "setting", name=BACKUPS) or "[]")
     with contextlib.closing(file.connect(made)) as copied:
         value = json.dumps(list(dict.fromkeys(known)))
         copied.execute(QUERIES["set_setting"], {"name": BACKUPS, "value": value})

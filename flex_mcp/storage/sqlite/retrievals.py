@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from flex_mcp.models import Counters, Outcome, Retrieval
-from flex_mcp.storage.sqlite.queries import Queries, Row, sound
+from flex_mcp.storage.sqlite.queries import Queries, Row, columns_of, sound, value_of
 
 
 @dataclass(slots=True)
@@ -28,14 +27,7 @@ class Retrievals:
 
     def restore(self, value: Retrieval) -> None:
         self.queries.touch(value.id)
-        self.queries.rows(
-            "add_retrieval",
-            id=value.id,
-            query=value.query,
-            at=value.at.isoformat(),
-            client=value.client,
-            outcome=None if value.outcome is None else str(value.outcome),
-        )
+        self.queries.rows("add_retrieval", **columns_of(value))
         counted = value.credits or (0,) * len(value.served)
         hits = zip(value.served, value.scores, counted, strict=True)
         for place, (experience_id, score, credit) in enumerate(hits, start=1):
@@ -70,13 +62,10 @@ class Retrievals:
 def retrieval(row: Row) -> Retrieval:
     """`hits` are its hits' rows, in order."""
     hits = row["hits"]
-    return Retrieval(
-        id=row["id"],
-        query=row["query"],
-        at=datetime.fromisoformat(row["at"]),
-        client=row["client"],
+    return value_of(
+        Retrieval,
+        row,
         served=tuple(hit["experience_id"] for hit in hits),
         scores=tuple(hit["score"] for hit in hits),
         credits=tuple(hit["credit"] for hit in hits),
-        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
     )

@@ -25,9 +25,9 @@ from flex_mcp.models import Experience, Origin, Snapshot, values_of
 from flex_mcp.storage.sqlite import backups, file, search_index
 from flex_mcp.storage.sqlite.errors import beside
 from flex_mcp.storage.sqlite.experiences import experience_row
-from flex_mcp.storage.sqlite.health import DERIVED, as_mappings, unreadable
+from flex_mcp.storage.sqlite.health import DERIVED, unreadable
 from flex_mcp.storage.sqlite.history import revision
-from flex_mcp.storage.sqlite.queries import QUERIES
+from flex_mcp.storage.sqlite.queries import QUERIES, as_mappings
 
 Values = tuple[Any, ...]
 Key = int | str
@@ -35,9 +35,8 @@ Key = int | str
 HEADER = 100  # bytes at the start of a file (sqlite.org/fileformat2.html)
 MAGIC = b"SQLite format 3\x00"
 PAGE_SIZES = tuple(2**power for power in range(9, 16))
-ROOT = re.compile(
-    rb"(?s)table(\w+?)\1(.{1,4}?)CREATE TABLE \1 "
-)  # a row of sqlite_schema; `bare` has no such space
+# A row of sqlite_schema; `bare` has no such space.
+ROOT = re.compile(rb"(?s)table(\w+?)\1(.{1,4}?)CREATE TABLE \1 ")
 OURS = re.compile(
     rb"(?s)e_[a-z2-7]{12}(?:golden|warning|mixed)(?:principle|pattern|instance)"
     rb"|tabletrajectoriestrajectories.{1,4}?CREATE TABLE trajectories "
@@ -274,13 +273,9 @@ def _drop_orphans(new: apsw.Connection) -> Counter[str]:
     dropped = Counter[str]()
     while found := _asked(new, "PRAGMA foreign_key_check"):
         for name in {row[0] for row in found}:
-            dropped[name] += _drop_orphans_of(new, name)
+            before = new.total_changes()
+            keys = "SELECT [from], [table], [to] FROM pragma_foreign_key_list(?)"
+            for own, parent, other in _asked(new, keys, name):
+                new.execute(f"DELETE FROM {name} WHERE {own} NOT IN (SELECT {other} FROM {parent})")
+            dropped[name] += new.total_changes() - before
     return dropped
-
-
-def _drop_orphans_of(new: apsw.Connection, name: str) -> int:
-    before = new.total_changes()
-    keys = _asked(new, "SELECT [from], [table], [to] FROM pragma_foreign_key_list(?)", name)
-    for own, parent, other in keys:
-        new.execute(f"DELETE FROM {name} WHERE {own} NOT IN (SELECT {other} FROM {parent})")
-    return new.total_changes() - before

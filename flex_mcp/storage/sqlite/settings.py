@@ -12,8 +12,7 @@ class Settings:
     queries: Queries
 
     def get(self, name: str) -> str | None:
-        found = self.queries.column("setting", name=name)
-        return found[0] if found else None
+        return self.queries.first("setting", name=name)
 
     def set(self, name: str, value: str) -> None:
         self.queries.rows("set_setting", name=name, value=value)

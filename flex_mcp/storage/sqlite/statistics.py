@@ -1,10 +1,9 @@
-"""Statistics: how much of what a library holds; and what there is that begins so."""
+"""Statistics: how much of what a library holds."""
 
-from flex_mcp.models import Road, Spent, Statistics
-from flex_mcp.storage.protocol import Completable
+from flex_mcp.models import Spent, Statistics
 from flex_mcp.storage.sqlite import search_index
 from flex_mcp.storage.sqlite.history import History
-from flex_mcp.storage.sqlite.queries import Queries, Row, sound
+from flex_mcp.storage.sqlite.queries import Queries, Row, sound, value_of
 from flex_mcp.storage.sqlite.settings import Settings
 
 
@@ -35,15 +34,4 @@ def statistics(queries: Queries) -> Statistics:
 
 @sound
 def spent(row: Row) -> Spent:
-    return Spent(
-        road=Road(row["road"]),
-        model=row["model"],
-        questions=row["questions"],
-        input_tokens=row["input_tokens"],
-        output_tokens=row["output_tokens"],
-    )
-
-
-def complete(queries: Queries, what: Completable, start: str, limit: int) -> list[str]:
-    """See `storage.protocol.Transaction.complete`."""
-    return queries.column(f"complete_{what}", start=start, limit=limit)
+    return value_of(Spent, row)

@@ -7,16 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flex_mcp.models import (
-    Agent,
-    Outcome,
-    RecordedTrajectory,
-    Step,
-    StepKind,
-    TrajectoryState,
-    VerifiedBy,
-)
-from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, sound
+from flex_mcp.models import Agent, RecordedTrajectory, Step, StepKind, TrajectoryState
+from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, columns_of, sound, value_of
 
 COMPRESS_OVER = 4096  # bytes of a trajectory's body
 BODY_LIMIT = 64 * 1024 * 1024  # bytes of one; 5 MiB of text in JSON, whatever its characters
@@ -55,7 +47,7 @@ class Trajectories:
         )
 
     def independent(self, ids: Sequence[str]) -> int:
-        return self.queries.column("independent", ids=as_json(ids))[0]
+        return self.queries.first("independent", ids=as_json(ids))
 
     def add(self, value: RecordedTrajectory, content_hash: str) -> None:
         self.queries.touch(value.id)
@@ -80,22 +72,12 @@ def trajectory(row: Row) -> RecordedTrajectory:
     content: dict[str, Any] = json.loads(body) if body else {}
     steps = content.get("steps")
     agent = row["agent_name"], row["agent_model"]
-    return RecordedTrajectory(
-        id=row["id"],
-        key=row["key"],
-        task=row["task"],
-        domain=row["domain"],
+    return value_of(
+        RecordedTrajectory,
+        row,
         steps=None if steps is None else tuple(_step(step) for step in steps),
         transcript=content.get("transcript"),
-        answer=row["answer"],
-        outcome=Outcome(row["outcome"]),
-        score=row["score"],
-        feedback=row["feedback"],
-        verified_by=VerifiedBy(row["verified_by"]),
         agent=None if agent == (None, None) else Agent(name=agent[0], model=agent[1]),
-        state=TrajectoryState(row["state"]),
-        recorded_at=datetime.fromisoformat(row["recorded_at"]),
-        retrieval_ids=tuple(json.loads(row["retrieval_ids"])),
     )
 
 
@@ -115,34 +97,25 @@ def _step(step: Mapping[str, Any]) -> Step:
 def trajectory_row(value: RecordedTrajectory, content_hash: str) -> dict[str, Any]:
     body = _body(value)
     compressed = body is not None and len(body) > COMPRESS_OVER
-    return {
-        "id": value.id,
-        "key": value.key,
-        "content_hash": content_hash,
-        "task": value.task,
-        "domain": value.domain,
-        "outcome": str(value.outcome),
-        "answer": value.answer,
-        "score": value.score,
-        "feedback": value.feedback,
-        "verified_by": str(value.verified_by),
-        "agent_name": value.agent and value.agent.name,
-        "agent_model": value.agent and value.agent.model,
-        "body": zlib.compress(body, 6) if body and compressed else body,
-        "compressed": int(compressed),
-        "state": str(value.state),
-        "recorded_at": value.recorded_at.isoformat(),
-    }
+    return columns_of(
+        value,
+        content_hash=content_hash,
+        agent_name=value.agent and value.agent.name,
+        agent_model=value.agent and value.agent.model,
+        body=zlib.compress(body, 6) if body and compressed else body,
+        compressed=int(compressed),
+    )
 
 
 def _body(value: RecordedTrajectory) -> bytes | None:
+    if value.steps is None and value.transcript is None:
+        return None
+    content: dict[str, object] = {"transcript": value.transcript}
     if value.steps is not None:
         steps = [
             {"kind": str(step.kind), "content": step.content}
             | ({} if step.name is None else {"name": step.name})
             for step in value.steps
         ]
-        return json.dumps({"steps": steps}, ensure_ascii=False).encode()
-    if value.transcript is not None:
-        return json.dumps({"transcript": value.transcript}, ensure_ascii=False).encode()
-    return None
+        content = {"steps": steps}
+    return json.dumps(content, ensure_ascii=False).encode()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import apsw
 
 from flex_mcp.models import Snapshot, Statistics, new_id
-from flex_mcp.storage.protocol import EPOCH, Completable, IndexedText
+from flex_mcp.storage.protocol import EPOCH, Completable, IndexedText, Transaction
 from flex_mcp.storage.sqlite import search_index, statistics, words
 from flex_mcp.storage.sqlite.briefs import Briefs
 from flex_mcp.storage.sqlite.conversations import Conversations
@@ -23,7 +23,7 @@ from flex_mcp.storage.sqlite.trajectories import Trajectories
 from flex_mcp.storage.sqlite.words import Words
 
 
-class SqliteTransaction:
+class SqliteTransaction(Transaction):
     """See `storage.protocol.Transaction`.
 
     What is written and not yet committed the shared index must not know: `writes` keeps it apart.
@@ -52,7 +52,7 @@ class SqliteTransaction:
         return statistics.statistics(self._queries)
 
     def complete(self, what: Completable, start: str, limit: int) -> list[str]:
-        return statistics.complete(self._queries, what, start, limit)
+        return self._queries.column(f"complete_{what}", start=start, limit=limit)
 
     def rebuild(self, indexed: Callable[[Snapshot], IndexedText]) -> None:
         """Make what is derived from the tables anew; of the vectors, what can be read is kept."""

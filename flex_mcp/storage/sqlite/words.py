@@ -52,7 +52,7 @@ class Words:
         return dict(self.queries.tuples("tokens", ids=as_json(ids), version=version))
 
     def count(self) -> int:
-        return int(self.queries.column("count_words")[0])
+        return self.queries.first("count_words")
 
 
 def put(run: Run, number: int, status: Status, text: IndexedText | None) -> None:
