@@ -58,16 +58,19 @@ def _fail_on(error: OSError) -> NoReturn:
 
 
 def fail(sentence: str, code: int) -> NoReturn:
-    click.echo(f"flex-mcp: {sentence}", err=True)
+    say(sentence)
     sys.exit(code)
 
 
-def library_option(function: F) -> F:
-    return click.option(
-        "--library",
-        metavar="PATH",
-        help="The library's file. Default: FLEX_MCP_LIBRARY, or library.db in your data folder.",
-    )(function)
+def library_option(
+    text: str = "The library's file. Default: FLEX_MCP_LIBRARY, or library.db in your data folder.",
+) -> Callable[[F], F]:
+    """--library, which may also stand before the command."""
+
+    def or_before(ctx: click.Context, _: click.Parameter, library: str | None) -> str | None:
+        return library or ctx.find_root().params.get("library")
+
+    return click.option("--library", metavar="PATH", help=text, callback=or_before)
 
 
 def json_option(function: F) -> F:
@@ -82,26 +85,18 @@ class WorkFailedError(Exception):
         self.answer = answer
 
 
-def with_library(function: Callable[..., Any]) -> Callable[..., Any]:
+def with_library(function: Callable[..., Any], *, new: bool = False) -> Callable[..., Any]:
     """A command on a library that is there: it gets `app`, which opens it; its answer is printed.
 
     A misspelt path shall not show an empty library, nor undo that a server waits for one that was
-    deleted.
+    deleted. `new` is for a command that puts something in, also in a library that it makes.
     """
-    return _on_library(function, new=False)
 
-
-def with_library_or_new(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for a command that puts something in, also in a library that it makes."""
-    return _on_library(function, new=True)
-
-
-def _on_library(function: Callable[..., Any], *, new: bool) -> Callable[..., Any]:
-    @library_option
+    @library_option()
     @json_option
     @functools.wraps(function)
     def command(*args: Any, library: str | None, as_json: bool, **kwargs: Any) -> None:
-        app = App(library=library or before_the_command(), new=new)
+        app = App(library=library, new=new)
         log = logging.getLogger("flex_mcp")
         log.setLevel(logging.INFO)
         log.handlers = [Said()]
@@ -118,14 +113,12 @@ def _on_library(function: Callable[..., Any], *, new: bool) -> Callable[..., Any
     return command
 
 
-def before_the_command() -> str | None:
-    """--library may also stand before the command."""
-    return click.get_current_context().find_root().params.get("library")
+with_library_or_new = functools.partial(with_library, new=True)
 
 
 def show_answer(answer: Answer, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(answer.content, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(answer.content, ensure_ascii=False, indent=2, default=str))
     else:
         click.echo(answer.text)
 
@@ -146,19 +139,12 @@ def say(sentence: str) -> None:
 def progress_lines(what: str) -> "Generator[Progress]":
     """A bar where a person watches; elsewhere a line at each tenth, and at least every minute."""
     with contextlib.ExitStack() as stack:
-        yield _late_bar(what, stack) if sys.stderr.isatty() else _lines(what)
+        bar = functools.cache(lambda: stack.enter_context(progress_bar(what)))
 
+        def step(done: int, total: int) -> None:
+            bar()(done, total)  # it begins only now: until then others may write
 
-def _late_bar(what: str, stack: contextlib.ExitStack) -> "Progress":
-    """A bar that begins with the first step: until then others may write."""
-    bar: Progress | None = None
-
-    def step(done: int, total: int) -> None:
-        nonlocal bar
-        bar = bar or stack.enter_context(progress_bar(what))
-        bar(done, total)
-
-    return step
+        yield step if sys.stderr.isatty() else _lines(what)
 
 
 def _lines(what: str) -> "Progress":

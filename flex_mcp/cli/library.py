@@ -1,13 +1,13 @@
 """Commands on a library: looking things up, changing them, in and out of files."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli import reports
 from flex_mcp.cli.commands import (
     CALLER,
     LEVELS,
@@ -16,9 +16,11 @@ from flex_mcp.cli.commands import (
     with_library,
     with_library_or_new,
 )
-from flex_mcp.models import Curation, Level, Status, Zone
+from flex_mcp.models import Curation, Level, Status, Write, Zone
+from flex_mcp.safety.quoting import one_line
+from flex_mcp.safety.redaction import redaction_note
 from flex_mcp.tools import tools
-from flex_mcp.tools.answers import Answer
+from flex_mcp.tools.answers import Answer, plain
 from flex_mcp.tools.arguments import CurateArguments, GetArguments, SearchArguments
 from flex_mcp.tools.pages import statistics
 from flex_mcp.validation import checked
@@ -75,13 +77,19 @@ def list_(
 ) -> Answer:
     """List experiences, newest first."""
     found = app.library.experiences(
-        levels=[Level(level) for level in levels] or None,
-        zones=[Zone(zone) for zone in zones] or None,
+        levels=[*map(Level, levels)] or None,
+        zones=[*map(Zone, zones)] or None,
         domain=domain,
-        statuses=[Status(status) for status in statuses],
+        statuses=[*map(Status, statuses)],
         limit=limit,
     )
-    return reports.list_answer(found)
+    names = ("id", "zone", "level", "status", "domain", "title")
+    rows = [{name: getattr(one, name) for name in names} for one in found]
+    lines = [
+        f"{one.id}  {one.level:<9}  {one.zone:<7}  {one.status:<11}  {one_line(one.title)}"
+        for one in found
+    ]
+    return Answer({"experiences": rows}, "\n".join(lines) or "No experience fits.")
 
 
 @click.command()
@@ -131,7 +139,33 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
             app.library, file, client=CALLER.name, trust=trust, progress=progress
         )
         app.library.calibrate()
-    return reports.import_answer(imported)
+    counts = imported.added
+    lines = [
+        f"- {counts[level][zone]} {zone} {level}s"
+        for level in Level
+        if level in counts
+        for zone in counts[level]
+    ]
+    made = f"Made {imported.total} experiences, had {imported.already} already."
+    if imported.trajectories:
+        made += f" Took in {imported.trajectories} trajectories."
+    if imported.redacted:
+        made += f" {redaction_note(imported.redacted)}."
+    if imported.held:
+        lines.append(
+            f"{imported.held} of them are held back as quarantined: "
+            "`flex-mcp list --status quarantined` lists them, `flex-mcp show ID` says why, "
+            "`flex-mcp curate ID approve` serves one."
+        )
+    content = {
+        "added": counts,
+        "total": imported.total,
+        "already": imported.already,
+        "trajectories": imported.trajectories,
+        "redacted": imported.redacted or None,
+        "quarantined": imported.held,
+    }
+    return Answer(content, "\n".join([made, *lines]))
 
 
 @click.command()
@@ -155,7 +189,7 @@ def export(file: Path, *, form: str, force: bool, app: App) -> Answer | None:
             click.echo(piece, nl=False)
         return None
     export_file(app.library, file, Format(form), force=force)
-    return reports.export_answer(str(file), form)
+    return Answer({"file": file, "format": form}, f"Written: {file}")
 
 
 @click.command()
@@ -165,8 +199,20 @@ def export(file: Path, *, form: str, force: bool, app: App) -> Answer | None:
 def log(*, about: str | None, limit: int, app: App) -> Answer:
     """Tell who wrote what, and when, newest first."""
     writes = app.library.last_writes(limit, about)
+    # touched more than they name, and so maybe what is asked about
     perhaps = [] if about is None else app.library.long_writes(limit, about)
-    return reports.log_answer(writes, about, perhaps)
+    none = "Nothing was written." if about is None else f"No write that is kept names {about}."
+    lines = [*map(_write, writes)] or [none]
+    if perhaps:
+        lines += ["These touched more than they name, perhaps it too:", *map(_write, perhaps)]
+    content = {"writes": [*map(plain, writes)], "perhaps": [*map(plain, perhaps)]}
+    return Answer(content, "\n".join(lines))
+
+
+def _write(one: Write) -> str:
+    more = f" and {one.touched - len(one.ids)} more" if one.touched > len(one.ids) else ""
+    who = f"{one_line(one.client)} ({one.process})"
+    return f"{one.at:%Y-%m-%d %H:%M:%S}  {one.verb:<12}  {who}  {', '.join(one.ids)}{more}".rstrip()
 
 
 @click.command()
@@ -189,4 +235,9 @@ def reindex(*, embedder: str | None, app: App) -> Answer:
     """
     with progress_bar("Embedding") as progress:
         vectors = app.library.reindex(embedder, client=CALLER.name, progress=progress)
-    return reports.reindex_answer(vectors, app.library.statistics().experiences)
+    experiences = app.library.statistics().experiences
+    text = (
+        f"{experiences} experiences have vectors of {vectors.embedder} "
+        f"(version {vectors.version}, {vectors.dimension} dimensions)."
+    )
+    return Answer(asdict(vectors) | {"experiences": experiences}, text)

@@ -18,7 +18,7 @@ from flex_mcp.cli import forgetting as on_forgetting
 from flex_mcp.cli import library as on_library
 from flex_mcp.cli import prompts as on_prompts
 from flex_mcp.cli import trajectories as on_trajectories
-from flex_mcp.cli.commands import Commands, before_the_command, fail, json_option, library_option
+from flex_mcp.cli.commands import Commands, fail, json_option, library_option
 from flex_mcp.settings import HOST, PORT, Transport
 from flex_mcp.transports import fast_start
 from flex_mcp.version import __version__
@@ -26,7 +26,7 @@ from flex_mcp.version import __version__
 
 @click.group(cls=Commands, invoke_without_command=True)
 @click.version_option(__version__, prog_name="flex-mcp")
-@library_option
+@library_option()
 @click.pass_context
 def main(ctx: click.Context, library: str | None) -> None:
     """An experience library for any assistant: lessons from earlier work, found when needed.
@@ -69,7 +69,7 @@ def main(ctx: click.Context, library: str | None) -> None:
     metavar="NAME",
     help="A name of this server that clients may use; repeatable.",
 )
-@library_option
+@library_option()
 def serve(
     *, transport: str, host: str, port: int, allowed_hosts: Sequence[str], library: str | None
 ) -> None:
@@ -78,7 +78,6 @@ def serve(
     Over HTTP it says on stderr where it listens. Anywhere but on this machine's own address it
     needs FLEX_MCP_TOKEN (reads and writes) or FLEX_MCP_READ_TOKEN, and --allowed-host.
     """
-    library = library or before_the_command()
     if transport == Transport.STDIO:
         _serve(library)
         return
@@ -104,15 +103,13 @@ def _server(app: App, *wire: TextIOWrapper) -> None:
 
 
 @click.command()
-@click.option(
-    "--library", metavar="PATH", help="Keep the demonstration's library in this new file."
-)
+@library_option("Keep the demonstration's library in this new file.")
 @json_option
 def demo(*, library: str | None, as_json: bool) -> None:
     """Watch the main job on real input: record, distil, and find the lessons in a new session."""
     from flex_mcp.demo.demo import run_demo
 
-    if failure := run_demo(library or before_the_command(), as_json=as_json):
+    if failure := run_demo(library, as_json=as_json):
         fail(failure, 1)
 
 

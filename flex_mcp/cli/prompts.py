@@ -3,8 +3,9 @@
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli import reports
 from flex_mcp.cli.commands import json_option, show_answer
+from flex_mcp.safety.quoting import one_line
+from flex_mcp.tools.answers import Answer
 
 
 @click.group(invoke_without_command=True)
@@ -21,7 +22,10 @@ def list_prompts(*, as_json: bool) -> None:
     """List the prompts with their versions."""
     found = App().prompts
     versions = {name: found.version(name) for name in found.names()}
-    show_answer(reports.prompts_answer(versions, found.strays()), as_json=as_json)
+    strays = found.strays()
+    notes = [f"{one_line(name)} takes the place of no prompt: rename it" for name in strays]
+    content = {"prompts": versions, "strays": strays}
+    show_answer(Answer(content, "\n".join([*versions.values(), *notes])), as_json=as_json)
 
 
 @prompts.command("show")
@@ -34,4 +38,5 @@ def show_prompt(name: str, *, raw: bool, as_json: bool) -> None:
 
     found = App().prompts
     text = found.raw(name) if raw else prompt(found, name)
-    show_answer(reports.prompt_answer(name, text, found.version(name)), as_json=as_json)
+    content = {"name": name, "version": found.version(name), "text": text}
+    show_answer(Answer(content, text), as_json=as_json)

@@ -1,15 +1,16 @@
 """Commands on trajectories: recording them, distilling them."""
 
+import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli import reports
 from flex_mcp.cli.commands import (
     CALLER,
     WorkFailedError,
@@ -19,11 +20,15 @@ from flex_mcp.cli.commands import (
     with_library_or_new,
 )
 from flex_mcp.errors import InputError
-from flex_mcp.models import TRAJECTORIES
+from flex_mcp.models import TRAJECTORIES, Road
 from flex_mcp.tools import tools
-from flex_mcp.tools.answers import Answer
+from flex_mcp.tools.answers import Answer, distill_answer, group_lines
 from flex_mcp.tools.arguments import RecordArguments
+from flex_mcp.tools.pages import listed
 from flex_mcp.validation import checked
+
+if TYPE_CHECKING:
+    from flex_mcp.learning.backlog import Report
 
 
 @click.command()
@@ -36,7 +41,7 @@ def record(file: Path, *, app: App) -> Answer:
     failure, partial, unknown), and may have steps [{kind, content, name}] or transcript, answer,
     feedback, score, verified_by, domain, agent, retrieval_ids, lessons, key.
     """
-    items, listed = _objects(_read(file))
+    items, is_list = _objects(_read(file))
     given = [_named(number, items, item) for number, item in enumerate(items, start=1)]
     made: list[Answer] = []
     for one in given:
@@ -48,7 +53,10 @@ def record(file: Path, *, app: App) -> Answer:
             raise InputError(
                 f"object {len(made) + 1}: {error}; those before it were recorded, the rest not"
             ) from error
-    return reports.many(made) if listed else made[0]
+    if not is_list:
+        return made[0]
+    content = {"recorded": [one.content for one in made]}
+    return Answer(content, "\n\n".join(one.text for one in made) or "Nothing to record.")
 
 
 def _named(number: int, items: Sequence[object], item: object) -> RecordArguments:
@@ -140,7 +148,58 @@ def distill(
             report = work(app.library, app.distiller, llm, job, progress)
     except KeyboardInterrupt:
         fail("stopped; run it again to go on, a batch goes on by itself", 1)
-    answer = reports.backlog_answer(report, dry_run=dry_run)
+    answer = _distilled(report, dry_run=dry_run)
     if report.failures or report.stopped:
         raise WorkFailedError(answer, report.stopped or report.failures[0].reason)
     return answer
+
+
+def _distilled(report: "Report", *, dry_run: bool) -> Answer:
+    """What `flex-mcp distill` made: the shape of the tool's answer, over all groups."""
+    groups = [distill_answer(made) for made in report.made]
+    tokens = [made.tokens for made in report.made if made.tokens is not None]
+    contents = [group.content for group in groups]
+    content: dict[str, Any] = {
+        "road": str(Road.ANTHROPIC),
+        "model": _common(contents, "model"),
+        "prompts": _common(contents, "prompts"),
+        "tokens": sum(tokens) if tokens else None,
+        "trajectories": [one for group in contents for one in group["trajectories"]],
+        "decisions": [
+            one | {"index": index}
+            for index, one in enumerate(one for group in contents for one in group["decisions"])
+        ],
+        "remaining": report.remaining,
+        "elsewhere": report.elsewhere,
+        "dry_run": dry_run,
+        "groups": contents,
+        "failures": [dataclasses.asdict(failure) for failure in report.failures],
+        "stopped": report.stopped,
+    }
+    counts = Counter(one["decision"] for one in content["decisions"])
+    done = "Dry run, nothing is changed:" if dry_run else "Distilled"
+    cost = f", {content['tokens']:,} tokens" if tokens else ""
+    by_reason: dict[str, list[str]] = {}
+    for one in report.failures:
+        by_reason.setdefault(one.reason, []).extend(one.trajectory_ids)
+    pending = [f"{', '.join(ids)}: {reason}" for reason, ids in by_reason.items()]
+    became = listed(counts) if counts else "no lesson"
+    whole = f"{done} {len(content['trajectories'])} trajectories{cost}: {became}."
+    lines = [
+        whole if report.made or pending or report.stopped else "Nothing is free to be distilled.",
+        *(line for made in report.made for line in group_lines(made)),
+        *(f"Still pending: {one}" for one in pending),
+        f"{report.remaining} trajectories are left to distil.",
+    ]
+    if report.elsewhere:
+        lines.append(
+            f"{report.elsewhere} are in work in another process, or in a message batch: "
+            "`flex-mcp distill --batch` takes its results."
+        )
+    return Answer(content, "\n".join(lines))
+
+
+def _common(contents: Sequence[Mapping[str, Any]], name: str) -> str | None:
+    """What the groups say, each thing once."""
+    said = (part for one in contents if one[name] for part in one[name].split(", "))
+    return ", ".join(dict.fromkeys(said)) or None
