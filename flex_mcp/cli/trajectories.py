@@ -156,35 +156,33 @@ def distill(
 
 def _distilled(report: "Report", *, dry_run: bool) -> Answer:
     """What `flex-mcp distill` made: the shape of the tool's answer, over all groups."""
-    groups = [distill_answer(made) for made in report.made]
+    groups = [distill_answer(made).content for made in report.made]
     tokens = [made.tokens for made in report.made if made.tokens is not None]
-    contents = [group.content for group in groups]
+    trajectories = [one for group in groups for one in group["trajectories"]]
+    decisions = [one for group in groups for one in group["decisions"]]
     content: dict[str, Any] = {
         "road": str(Road.ANTHROPIC),
-        "model": _common(contents, "model"),
-        "prompts": _common(contents, "prompts"),
+        "model": _common(groups, "model"),
+        "prompts": _common(groups, "prompts"),
         "tokens": sum(tokens) if tokens else None,
-        "trajectories": [one for group in contents for one in group["trajectories"]],
-        "decisions": [
-            one | {"index": index}
-            for index, one in enumerate(one for group in contents for one in group["decisions"])
-        ],
+        "trajectories": trajectories,
+        "decisions": [one | {"index": index} for index, one in enumerate(decisions)],
         "remaining": report.remaining,
         "elsewhere": report.elsewhere,
         "dry_run": dry_run,
-        "groups": contents,
+        "groups": groups,
         "failures": [dataclasses.asdict(failure) for failure in report.failures],
         "stopped": report.stopped,
     }
-    counts = Counter(one["decision"] for one in content["decisions"])
+    counts = Counter(one["decision"] for one in decisions)
     done = "Dry run, nothing is changed:" if dry_run else "Distilled"
-    cost = f", {content['tokens']:,} tokens" if tokens else ""
+    cost = f", {sum(tokens):,} tokens" if tokens else ""
     by_reason: dict[str, list[str]] = {}
     for one in report.failures:
         by_reason.setdefault(one.reason, []).extend(one.trajectory_ids)
     pending = [f"{', '.join(ids)}: {reason}" for reason, ids in by_reason.items()]
     became = listed(counts) if counts else "no lesson"
-    whole = f"{done} {len(content['trajectories'])} trajectories{cost}: {became}."
+    whole = f"{done} {len(trajectories)} trajectories{cost}: {became}."
     lines = [
         whole if report.made or pending or report.stopped else "Nothing is free to be distilled.",
         *(line for made in report.made for line in group_lines(made)),
@@ -199,7 +197,7 @@ def _distilled(report: "Report", *, dry_run: bool) -> Answer:
     return Answer(content, "\n".join(lines))
 
 
-def _common(contents: Sequence[Mapping[str, Any]], name: str) -> str | None:
+def _common(groups: Sequence[Mapping[str, Any]], name: str) -> str | None:
     """What the groups say, each thing once."""
-    said = (part for one in contents if one[name] for part in one[name].split(", "))
+    said = (part for one in groups if one[name] for part in one[name].split(", "))
     return ", ".join(dict.fromkeys(said)) or None
