@@ -47,7 +47,10 @@ def list_embedders(*, every: bool, app: App) -> Answer:
         "mean of five sets, with full text (docs/retrieval.md). -: not measured.",
         "`flex-mcp embedder use NAME` goes over to one; `--path FOLDER` where there is no network.",
     )
-    content = {"library": library, "embedders": [asdict(one) for one in found]}
+    content = {
+        "library": library,
+        "embedders": [{"name": one.name, "used": one.used} | asdict(one) for one in found],
+    }
     return Answer(content, "\n".join([*lines, "", *notes]))
 
 

@@ -43,8 +43,8 @@ def run_demo(library: str | None, *, as_json: bool = False) -> str | None:
         show = Demonstration(console, path or Path(folder) / "library.db", kept=path is not None)
         try:
             anyio.run(show.run)
-        except* RefusedError as refused:
-            show.failures += [str(leaf) for leaf in leaves(refused)]
+        except* RefusedError:
+            pass  # it is among the failures
     if as_json:
         said = json.dumps(show.seen | {"failures": show.failures}, ensure_ascii=False, indent=2)
         sys.stdout.write(f"{said}\n")
@@ -53,13 +53,6 @@ def run_demo(library: str | None, *, as_json: bool = False) -> str | None:
 
 class RefusedError(Exception):
     """A tool call of the demonstration was refused."""
-
-
-def leaves(group: BaseExceptionGroup[RefusedError]) -> list[RefusedError]:
-    nested = [
-        leaves(one) if isinstance(one, BaseExceptionGroup) else [one] for one in group.exceptions
-    ]
-    return [leaf for found in nested for leaf in found]
 
 
 @dataclass
@@ -104,7 +97,8 @@ class Demonstration:
         result = await client.call_tool(tool, dict(arguments))
         if result.is_error:
             texts = [part.text for part in result.content if isinstance(part, TextContent)]
-            raise RefusedError(f"{tool} was refused: {' '.join(texts)}")
+            self.failures.append(f"{tool} was refused: {' '.join(texts)}")
+            raise RefusedError
         content: dict[str, Any] = result.structured_content
         return content
 

@@ -1,7 +1,7 @@
 """The embedders that a library may use, and going over to one of them."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flex_mcp.settings import Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Offer:
     """An embedder: what it costs and gives, as far as that was measured.
 
@@ -28,13 +28,13 @@ class Offer:
     """
 
     name: str
-    used: bool = False
     where: str = "to be fetched"
     megabytes: int | None = None
     dimension: int | None = None
     query_ms: float | None = None
     load_seconds: float | None = None
     ndcg: float | None = None
+    used: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,24 +49,16 @@ class Switched:
 
 
 SUGGESTED = (  # docs/retrieval.md; MiniLM's costs are of float32, as fetched, its nDCG of int8
+    Offer(STATIC, "built in", 9, 256, query_ms=0.2, load_seconds=0.14, ndcg=63.4),
     Offer(
-        name=STATIC,
-        where="built in",
-        megabytes=9,
-        dimension=256,
-        query_ms=0.2,
-        load_seconds=0.14,
-        ndcg=63.4,
-    ),
-    Offer(
-        name=f"{FASTEMBED}sentence-transformers/all-MiniLM-L6-v2",
+        f"{FASTEMBED}sentence-transformers/all-MiniLM-L6-v2",
         megabytes=90,
         dimension=384,
         query_ms=68,
         load_seconds=0.85,
         ndcg=66.6,
     ),
-    Offer(name=f"{FASTEMBED}BAAI/bge-small-en-v1.5", megabytes=67, dimension=384),
+    Offer(f"{FASTEMBED}BAAI/bge-small-en-v1.5", megabytes=67, dimension=384),
 )
 STORED = 16  # bytes a dimension while vectors are made anew: put aside, stored, indexed, logged
 
@@ -87,33 +79,23 @@ def offers(app: "App", *, every: bool = False) -> list[Offer]:
         LibraryError: the library is none.
         EmbedderError: every one is asked for, and fastembed cannot be imported.
     """
+    from flex_mcp.storage.sqlite.store import look
+
     settings = app.settings
-    used = _used(settings)
+    made_by = look(settings.library).made_by if settings.library.is_file() else None
+    used = made_by.embedder if made_by else settings.embedder or STATIC
     sizes = model_files.here(settings.models)
     here = {FASTEMBED + name: round(size / model_files.MEGABYTE) for name, size in sizes.items()}
     known = {one.name: one for one in SUGGESTED}
-    for one in _listed() if every else ():
-        known.setdefault(one.name, one)
+    for one in sorted(embedder.listed(), key=lambda one: one.megabytes) if every else ():
+        name = FASTEMBED + one.name
+        known.setdefault(name, Offer(name, megabytes=one.megabytes, dimension=one.dimension))
     for name in (*here, used):
-        known.setdefault(name, Offer(name=name))
+        known.setdefault(name, Offer(name))
     for name, megabytes in here.items():
         known[name] = replace(known[name], where="here", megabytes=megabytes)
     known[used] = replace(known[used], used=True)
     return list(known.values())
-
-
-def _listed() -> Iterator[Offer]:
-    for one in sorted(embedder.listed(), key=lambda one: one.megabytes):
-        name = FASTEMBED + one.name
-        yield Offer(name=name, megabytes=one.megabytes, dimension=one.dimension)
-
-
-def _used(settings: "Settings") -> str:
-    """The embedder of the library, or of the one that would be made."""
-    from flex_mcp.storage.sqlite.store import look
-
-    made_by = look(settings.library).made_by if settings.library.is_file() else None
-    return made_by.embedder if made_by else settings.embedder or STATIC
 
 
 def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched:
@@ -140,7 +122,10 @@ def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched
     library.switching.check_writable()
     if name != STATIC:
         watcher.tell(_coming(settings, name, folder))
-    trial, kept = _tried(library, settings, name, folder)
+    model = embedder.load(name, cache=settings.models, folder=folder, fetch=True)
+    trial = library.switching.trial(model)
+    kept = None if folder is None else _kept(settings, model, folder)
+    del model  # `reindex` loads it from where all processes will find it
     previous = library.statistics().vectors
     if trial.agrees:
         library.switching.stay(watcher.client)
@@ -180,18 +165,6 @@ def _coming(settings: "Settings", name: str, folder: Path | None) -> str:
     if folder is None and model.lacks(model_files.home(settings.models, model.name)):
         return f"fetching {name}, about {model.megabytes:,} MB"
     return f"loading {name}"
-
-
-def _tried(
-    library: "Library", settings: "Settings", name: str, folder: Path | None
-) -> "tuple[Trial, Path | None]":
-    """How the library would fare, and the folder where the model is kept.
-
-    The model goes with this call: `reindex` loads it from where all processes will find it.
-    """
-    model = embedder.load(name, cache=settings.models, folder=folder, fetch=True)
-    trial = library.switching.trial(model)
-    return trial, None if folder is None else _kept(settings, model, folder)
 
 
 def _kept(settings: "Settings", model: Embedder, folder: Path) -> Path:
