@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp_types import TextContent
 from rich.console import Console
+from rich.json import JSON
 from rich.markup import escape
 from rich.padding import Padding
 from rich.panel import Panel
@@ -40,7 +41,9 @@ def run_demo(library: str | None, *, as_json: bool = False) -> str | None:
         raise InputError(f"{path} is there already: the demonstration needs a new file")
     console = Console(stderr=as_json, highlight=False)
     with tempfile.TemporaryDirectory() if path is None else nullcontext(str(path.parent)) as folder:
-        show = Demonstration(console, path or Path(folder) / "library.db", kept=path is not None)
+        show = Demonstration(
+            console.print, path or Path(folder) / "library.db", kept=path is not None
+        )
         try:
             anyio.run(show.run)
         except* RefusedError:
@@ -59,7 +62,7 @@ class RefusedError(Exception):
 class Demonstration:
     """One run: what was seen, for programs, and what did not go as it should."""
 
-    console: Console
+    say: Callable[..., None]
     path: Path
     kept: bool
     seen: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -79,12 +82,9 @@ class Demonstration:
             await self.unrelated(client, scenario["unrelated_task"])
         self.end()
 
-    def say(self, *parts: Any, end: str = "\n", soft_wrap: bool = False) -> None:
-        self.console.print(*parts, end=end, soft_wrap=soft_wrap)
-
     def line(self, text: str) -> None:
         """One line whatever its length."""
-        self.console.print(f"    {text}", no_wrap=True, overflow="ellipsis")
+        self.say(f"    {text}", no_wrap=True, overflow="ellipsis")
 
     def server(self, what: str) -> Client:
         """A client on a server process of its own, as Claude Desktop or Cursor start it."""
@@ -173,7 +173,7 @@ class Demonstration:
         )
         self.say("Claude Desktop, Cursor, Gemini CLI: put this into the client's configuration.")
         self.say("VS Code: the same with the key servers. Codex: see the README.")
-        self.console.print_json(data=config)
+        self.say(JSON.from_data(config), soft_wrap=True)
         self.say("Claude Code:", end=" ")
         shell = " ".join(f'"{word}"' if " " in word else word for word in [command, *arguments])
         self.say(f"claude mcp add --scope user flex-mcp -- {shell}", soft_wrap=True)
