@@ -5,13 +5,13 @@ import sys
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, json_option, library_option, show_answer, with_library
+from flex_mcp.cli.commands import CALLER, answering, library_option, main, with_library
 from flex_mcp.errors import InputError
 from flex_mcp.settings import Settings, absolute
 from flex_mcp.tools.answers import Answer
 
 
-@click.command()
+@main.command()
 @click.argument("file", required=False)
 @with_library
 def backup(*, file: str | None, app: App) -> Answer:
@@ -25,12 +25,12 @@ def backup(*, file: str | None, app: App) -> Answer:
     return Answer({"file": made, "bytes": made.stat().st_size}, text)
 
 
-@click.command()
+@main.command()
 @click.argument("file")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @library_option()
-@json_option
-def restore(*, file: str, yes: bool, library: str | None, as_json: bool) -> None:
+@answering
+def restore(*, file: str, yes: bool, library: str | None) -> Answer:
     """Go back to the backup FILE; what is there now is kept.
 
     It is kept beside the library. Programs that have the library open go on with what was
@@ -52,4 +52,4 @@ def restore(*, file: str, yes: bool, library: str | None, as_json: bool) -> None
     if restored.damaged:
         lines.append(f"The file that could not be used: {restored.damaged}")
     content = {"library": path, "backup": backup} | restored._asdict()
-    show_answer(Answer(content, "\n".join(lines)), as_json=as_json)
+    return Answer(content, "\n".join(lines))

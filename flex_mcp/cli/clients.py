@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flex_mcp import open_library, settings
-from flex_mcp.cli.commands import fail, json_option, library_option, say, show_answer
+from flex_mcp.cli.commands import WorkFailedError, answering, fail, library_option, main, say
 from flex_mcp.clients.places import ClientName, Machine, Scope
 from flex_mcp.errors import ClientCommandError, FlexError, InputError
 from flex_mcp.tools.answers import Answer, plain
@@ -46,22 +46,21 @@ def on_client(function: Callable[..., "Report"]) -> Callable[..., None]:
         help="For all your projects, or for the current folder.",
     )
     @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-    @json_option
+    @answering
     @functools.wraps(function)
-    def command(*, client: str, scope: str, dry_run: bool, as_json: bool, **kwargs: Any) -> None:
+    def command(*, client: str, scope: str, dry_run: bool, **kwargs: Any) -> Answer:
         from flex_mcp.clients.installing import Clients
 
         clients = Clients(machine(), None if dry_run else datetime.now(UTC))
         try:
-            report = function(clients, ClientName(client), Scope(scope), **kwargs)
+            return client_answer(function(clients, ClientName(client), Scope(scope), **kwargs))
         except ClientCommandError as error:
             fail(str(error), 1)
-        show_answer(client_answer(report), as_json=as_json)
 
     return command
 
 
-@click.command()
+@main.command()
 @on_client
 @library_option("The library that the client gets. Default: yours.")
 def install(clients: "Clients", client: ClientName, scope: Scope, library: str | None) -> "Report":
@@ -84,7 +83,7 @@ def install(clients: "Clients", client: ClientName, scope: Scope, library: str |
     return clients.install(client, scope, started)
 
 
-@click.command()
+@main.command()
 @on_client
 def uninstall(clients: "Clients", client: ClientName, scope: Scope) -> "Report":
     """Take flex-mcp out of the configuration of CLIENT.
@@ -118,11 +117,11 @@ def client_answer(report: "Report") -> Answer:
     return Answer(plain(report) | {"check": check}, "\n".join(lines))
 
 
-@click.command()
+@main.command()
 @library_option()
 @click.option("--repair", is_flag=True, help="Mend the library; no other part is looked at.")
-@json_option
-def doctor(*, library: str | None, repair: bool, as_json: bool) -> None:
+@answering
+def doctor(*, library: str | None, repair: bool) -> Answer:
     """Check the installation, the library and the clients.
 
     Each check says how to mend what is not sound. Nothing is changed, and no network is used. It
@@ -132,8 +131,7 @@ def doctor(*, library: str | None, repair: bool, as_json: bool) -> None:
     Of a damaged file it puts into a new one what can be read, and keeps the damaged one beside it.
     """
     if repair:
-        _repair(settings.Settings.from_environment(library).library, as_json=as_json)
-        return
+        return _repaired(settings.Settings.from_environment(library).library)
     from flex_mcp.maintenance.doctor import Patient, examine
 
     patient = Patient(
@@ -153,12 +151,14 @@ def doctor(*, library: str | None, repair: bool, as_json: bool) -> None:
     faults, warnings = (sum(one.state == state for one in checks) for state in ("fault", "warning"))
     content: dict[str, Any] = {"sound": not faults, "faults": faults, "warnings": warnings}
     content["checks"] = [asdict(one) for one in checks]
-    show_answer(Answer(content, "\n".join(lines)), as_json=as_json)
+    answer = Answer(content, "\n".join(lines))
     if faults:
-        fail(f"the doctor found {faults} fault{'s' if faults > 1 else ''}", 1)
+        found = f"the doctor found {faults} fault{'s' if faults > 1 else ''}"
+        raise WorkFailedError(answer, found)
+    return answer
 
 
-def _repair(path: Path, *, as_json: bool) -> None:
+def _repaired(path: Path) -> Answer:
     from flex_mcp.search.text import indexed_text
     from flex_mcp.storage.sqlite.repair import mend
 
@@ -167,7 +167,7 @@ def _repair(path: Path, *, as_json: bool) -> None:
         with contextlib.suppress(FlexError), open_library(path) as library:
             library.calibrate()  # what was measured of the library may be lost too
     content = {"library": path} | plain(mended)
-    show_answer(Answer(content, "\n".join(_mended_lines(path, mended))), as_json=as_json)
+    return Answer(content, "\n".join(_mended_lines(path, mended)))
 
 
 def _mended_lines(path: Path, mended: "Mended") -> Iterator[str]:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, progress_lines, say, with_library, with_library_or_new
+from flex_mcp.cli.commands import (
+    CALLER,
+    main,
+    progress_lines,
+    say,
+    with_library,
+    with_library_or_new,
+)
 from flex_mcp.tools.answers import Answer, plain
 
 if TYPE_CHECKING:
@@ -15,7 +22,7 @@ if TYPE_CHECKING:
 HEADS = "  embedder", "where", "disk", "dimensions", "query", "load", "nDCG@10"
 
 
-@click.group(invoke_without_command=True)
+@main.group(invoke_without_command=True)
 @click.pass_context
 def embedder(ctx: click.Context) -> None:
     """See what turns texts into vectors, and choose a model that does it better."""

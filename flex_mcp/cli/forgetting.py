@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, say, with_library
+from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, main, say, with_library
 from flex_mcp.errors import InputError
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.tools.answers import Answer
@@ -25,7 +25,7 @@ UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1
 LINE = 100  # characters of a task or title
 
 
-@click.command()
+@main.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--domain", help="Trajectories and experiences of this path and what lies below it.")
 @click.option("--text", help="Whatever holds these words, exactly, in either case.")

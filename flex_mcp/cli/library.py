@@ -8,14 +8,7 @@ from typing import Any
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.commands import (
-    CALLER,
-    LEVELS,
-    ZONES,
-    progress_bar,
-    with_library,
-    with_library_or_new,
-)
+from flex_mcp.cli.commands import CALLER, main, progress_bar, with_library, with_library_or_new
 from flex_mcp.models import Curation, Level, Status, Write, Zone
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.safety.redaction import redaction_note
@@ -25,8 +18,10 @@ from flex_mcp.tools.arguments import CurateArguments, GetArguments, SearchArgume
 from flex_mcp.tools.pages import statistics
 from flex_mcp.validation import checked
 
+ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 
-@click.command()
+
+@main.command()
 @click.argument("query", nargs=-1, required=True)
 @click.option("--domain", help="Only this path and what lies below it, such as python/packaging.")
 @click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
@@ -51,7 +46,7 @@ def search(
     return tools.search_experience(app, checked(SearchArguments, raw), CALLER)
 
 
-@click.command()
+@main.command()
 @click.argument("ids", nargs=-1, required=True)
 @with_library
 def show(ids: Sequence[str], *, app: App) -> Answer:
@@ -59,7 +54,7 @@ def show(ids: Sequence[str], *, app: App) -> Answer:
     return tools.get_experience(app, checked(GetArguments, {"ids": ids}), CALLER)
 
 
-@click.command("list")
+@main.command("list")
 @click.option("--domain", help="Only this path and what lies below it.")
 @click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
 @click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
@@ -92,7 +87,7 @@ def list_(
     return Answer({"experiences": rows}, "\n".join(lines) or "No experience fits.")
 
 
-@click.command()
+@main.command()
 @click.argument("experience_id", metavar="ID")
 @click.argument("action", type=click.Choice([*map(str, Curation)]))
 @click.option("--reason", default="by hand", show_default=True, help="Kept in the history.")
@@ -123,7 +118,7 @@ def curate(
     return tools.curate_experience(app, checked(CurateArguments, raw), CALLER)
 
 
-@click.command("import")
+@main.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--trust", is_flag=True, help="Skip the screening; approvals of a bundle count.")
 @with_library_or_new
@@ -168,7 +163,7 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
     return Answer(content, "\n".join([made, *lines]))
 
 
-@click.command()
+@main.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @click.option(
     "--format",
@@ -192,7 +187,7 @@ def export(file: Path, *, form: str, force: bool, app: App) -> Answer | None:
     return Answer({"file": file, "format": form}, f"Written: {file}")
 
 
-@click.command()
+@main.command()
 @click.option("--about", metavar="ID", help="Only what touched this id.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @with_library
@@ -215,14 +210,14 @@ def _write(one: Write) -> str:
     return f"{one.at:%Y-%m-%d %H:%M:%S}  {one.verb:<12}  {who}  {', '.join(one.ids)}{more}".rstrip()
 
 
-@click.command()
+@main.command()
 @with_library
 def stats(*, app: App) -> Answer:
     """Count what the library holds."""
     return statistics(app.library, 5)
 
 
-@click.command()
+@main.command()
 @click.option(
     "--embedder", metavar="NAME", help="static or fastembed:MODEL. Default: as set, or its own."
 )

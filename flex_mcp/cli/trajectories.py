@@ -15,6 +15,7 @@ from flex_mcp.cli.commands import (
     CALLER,
     WorkFailedError,
     fail,
+    main,
     progress_bar,
     with_library,
     with_library_or_new,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from flex_mcp.learning.backlog import Report
 
 
-@click.command()
+@main.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @with_library_or_new
 def record(file: Path, *, app: App) -> Answer:
@@ -102,7 +103,7 @@ def _json_line(number: int, line: str) -> object:
         ) from error
 
 
-@click.command()
+@main.command()
 @click.argument("trajectory_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All that is pending.")
 @click.option("--limit", type=click.IntRange(min=1), help="So many trajectories. Default: 5.")
