@@ -19,7 +19,6 @@ from flex_mcp.cli.commands import WorkFailedError, answering, fail, library_opti
 from flex_mcp.clients.places import ClientName, Machine, Scope
 from flex_mcp.errors import ClientCommandError, FlexError, InputError
 from flex_mcp.tools.answers import Answer, plain
-from flex_mcp.version import __version__
 
 if TYPE_CHECKING:
     from flex_mcp.clients.installing import Clients, Report
@@ -134,14 +133,7 @@ def doctor(*, library: str | None, repair: bool) -> Answer:
         return _repaired(settings.Settings.from_environment(library).library)
     from flex_mcp.maintenance.doctor import Patient, examine
 
-    patient = Patient(
-        machine=machine(),
-        executable=sys.executable,
-        prefix=sys.prefix,
-        version=__version__,
-        library=library,
-    )
-    checks = examine(patient)
+    checks = examine(Patient(machine=machine(), library=library))
     width = max(len(one.name) for one in checks)
     lines: list[str] = []
     for one in checks:

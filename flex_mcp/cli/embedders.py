@@ -74,10 +74,10 @@ def use_embedder(model: str, *, path: str | None, app: App) -> Answer:
     embedded anew while searches go on with the old vectors, which serve until all is done. Stop it
     whenever you like: the next run goes on where it was. `flex-mcp embedder use static` goes back.
     """
-    from flex_mcp.maintenance.embedders import Watcher, use
+    from flex_mcp.maintenance.embedders import use
 
     with progress_lines("Embedding") as progress:
-        switched = use(app, model, path, Watcher(say, progress, CALLER.name))
+        switched = use(app, model, path, say, progress, CALLER.name)
     vectors = switched.vectors
     about = f"{vectors.embedder} (version {vectors.version}, {vectors.dimension} dimensions)"
     if switched.embedded:

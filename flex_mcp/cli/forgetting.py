@@ -88,11 +88,9 @@ def forget(
             1,
         )
     affected = done.plan.affected
-    went = (
-        f"Forgotten: {_counts(affected)}."
-        if affected
-        else "Nothing here fits: nothing was forgotten."
-    )
+    went = "Nothing here fits: nothing was forgotten."
+    if affected:
+        went = f"Forgotten: {_counts(affected)}."
     return _ended(done.cleaned, [went], _content(dataclasses.replace(plan, affected=affected)))
 
 

@@ -136,10 +136,9 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
         app.library.calibrate()
     counts = imported.added
     lines = [
-        f"- {counts[level][zone]} {zone} {level}s"
+        f"- {count} {zone} {level}s"
         for level in Level
-        if level in counts
-        for zone in counts[level]
+        for zone, count in counts.get(level, {}).items()
     ]
     made = f"Made {imported.total} experiences, had {imported.already} already."
     if imported.trajectories:

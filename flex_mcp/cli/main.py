@@ -54,13 +54,8 @@ def serve(
         return
     from flex_mcp.transports.http import serve_http
 
-    serve_http(
-        App(library=library),
-        Transport(transport),
-        host=host,
-        port=port,
-        allowed_hosts=allowed_hosts,
-    )
+    app = App(library=library)
+    serve_http(app, Transport(transport), host=host, port=port, allowed_hosts=allowed_hosts)
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """Commands on trajectories: recording them, distilling them."""
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -42,7 +43,7 @@ def record(file: Path, *, app: App) -> Answer:
     failure, partial, unknown), and may have steps [{kind, content, name}] or transcript, answer,
     feedback, score, verified_by, domain, agent, retrieval_ids, lessons, key.
     """
-    items, is_list = _objects(_read(file))
+    items, is_list = _objects(file)
     given = [_named(number, items, item) for number, item in enumerate(items, start=1)]
     made: list[Answer] = []
     for one in given:
@@ -69,7 +70,8 @@ def _named(number: int, items: Sequence[object], item: object) -> RecordArgument
         raise InputError(f"{which}{error}; nothing was recorded") from error
 
 
-def _read(file: Path) -> str:
+def _objects(file: Path) -> tuple[list[object], bool]:
+    """The objects of a JSON object, an array, or JSON lines; and whether they came as a list."""
     try:
         raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         text = raw.decode("utf-8-sig")
@@ -79,28 +81,20 @@ def _read(file: Path) -> str:
         raise InputError(f"{file} is not UTF-8 text: nothing was recorded") from error
     if not text.strip():
         raise InputError("there is nothing to record: give an object with task and outcome")
-    return text
-
-
-def _objects(text: str) -> tuple[list[object], bool]:
-    """The objects of a JSON object, an array, or JSON lines; and whether they came as a list."""
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         content = json.loads(text)
-    except (ValueError, RecursionError):
-        lines = [line for line in text.split("\n") if line.strip()]
-        return [_json_line(number, line) for number, line in enumerate(lines, start=1)], True
-    return (
-        (cast("list[object]", content), True) if isinstance(content, list) else ([content], False)
-    )
-
-
-def _json_line(number: int, line: str) -> object:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"line {number} is no JSON: give one object, an array of them, or one a line"
-        ) from error
+        is_list = isinstance(content, list)
+        return (cast("list[object]", content) if is_list else [content]), is_list
+    lines = [line for line in text.split("\n") if line.strip()]
+    objects: list[object] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            objects.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                f"line {number} is no JSON: give one object, an array of them, or one a line"
+            ) from error
+    return objects, True
 
 
 @main.command()

@@ -126,7 +126,7 @@ class Clients:
         path = file.config.path
         if name is ClientName.CLAUDE_CODE and scope is Scope.USER:
             own = claude.command(self._machine)
-            commands = [claude.removing()] if file.has_ours else []
+            commands = [claude.REMOVING] if file.has_ours else []
             commands += [] if new is None else [claude.adding(new)]
             if own and all(claude.can_take(own, words) for words in commands):
                 backup = self._by_claude(own, commands, file, new)

@@ -59,7 +59,7 @@ class Json:
         if not text.strip():
             return json.dumps(_nested(keys, value), indent=2, ensure_ascii=False) + "\n"
         node = _parsed(text)
-        style, at = _Style.of(text, node), node.start
+        style, at = _Style(text, node), node.start
         for depth, key in enumerate(keys):
             member = _member(node, key)
             if member is None:
@@ -82,23 +82,15 @@ class Json:
         return self.drop(_cut(text, _removal(text, *way[-1])), keys)  # it may be there twice
 
 
-@dataclass(frozen=True, slots=True)
 class _Style:
     """How a file is written, so that what is added looks like it."""
 
-    text: str
-    indent: str
-    newline: str
-    one_line: bool
-
-    @classmethod
-    def of(cls, text: str, root: _Node) -> "_Style":
-        indent = "  "
+    def __init__(self, text: str, root: _Node) -> None:
+        self.text, self.indent = text, "  "
         if root.members and (margin := _margin(text, root.members[0].start)):
-            indent = margin.removeprefix(_margin(text, root.start)) or indent
-        newline = "\r\n" if "\r\n" in text else "\n"
-        one_line = "\n" not in text.strip() and bool(root.members)
-        return cls(text, indent, newline, one_line)
+            self.indent = margin.removeprefix(_margin(text, root.start)) or self.indent
+        self.newline = "\r\n" if "\r\n" in text else "\n"
+        self.one_line = "\n" not in text.strip() and bool(root.members)
 
     def margin(self, at: int) -> str:
         """What begins a line like that of `at`."""

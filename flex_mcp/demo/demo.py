@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,8 +163,10 @@ class Demonstration:
         self.seen["unrelated"] = found
 
     def end(self) -> None:
-        command, arguments = server_command()
-        config = {"mcpServers": {"flex-mcp": {"command": command, "args": arguments}}}
+        # by absolute paths, since a client knows no other
+        script = shutil.which("flex-mcp", path=str(Path(sys.executable).parent))
+        command = [script, "serve"] if script else [sys.executable, "-m", "flex_mcp", "serve"]
+        config = {"mcpServers": {"flex-mcp": {"command": command[0], "args": command[1:]}}}
         self.seen["config"] = config
         self.say()
         self.say(Rule("use it"))
@@ -175,7 +177,7 @@ class Demonstration:
         self.say("VS Code: the same with the key servers. Codex: see the README.")
         self.say(JSON.from_data(config), soft_wrap=True)
         self.say("Claude Code:", end=" ")
-        shell = " ".join(f'"{word}"' if " " in word else word for word in [command, *arguments])
+        shell = " ".join(f'"{word}"' if " " in word else word for word in command)
         self.say(f"claude mcp add --scope user flex-mcp -- {shell}", soft_wrap=True)
         if self.kept:
             self.say(f"The demonstration's library is kept in {escape(str(self.path))}")
@@ -184,9 +186,3 @@ class Demonstration:
 def marked(lesson: Mapping[str, Any]) -> str:
     style = ZONE_STYLES[lesson["zone"]]
     return f"[{style}]{lesson['zone']:<7}[/{style}] {lesson['level']:<9} {escape(lesson['title'])}"
-
-
-def server_command() -> tuple[str, Sequence[str]]:
-    """How a client starts this installation's server, by absolute paths."""
-    script = shutil.which("flex-mcp", path=str(Path(sys.executable).parent))
-    return (script, ["serve"]) if script else (sys.executable, ["-m", "flex_mcp", "serve"])

@@ -10,6 +10,7 @@ import platform
 import shlex
 import stat
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,7 +26,6 @@ from flex_mcp.clients.entries import (
     Start,
     cache_of,
     find_uvx,
-    is_absolute,
     mapping,
     started,
 )
@@ -34,9 +34,11 @@ from flex_mcp.clients.places import Machine, Scope
 from flex_mcp.errors import EmbedderError, FlexError, SettingError
 from flex_mcp.learning.prompts import Prompts
 from flex_mcp.settings import Distilling, Redacting, Settings
+from flex_mcp.version import __version__
 
 if TYPE_CHECKING:
     from flex_mcp.models import Vectors
+    from flex_mcp.storage.sqlite.store import Look
 
 REINSTALL = "install flex-mcp again: a package that it needs is missing or broken"
 OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
@@ -66,9 +68,9 @@ class Patient:
     """What is looked at: a process's Python, environment and version, its machine, its library."""
 
     machine: Machine
-    executable: str
-    prefix: str
-    version: str
+    executable: str = sys.executable
+    prefix: str = sys.prefix
+    version: str = __version__
     library: str | None = None
 
 
@@ -186,9 +188,10 @@ def _library(settings: Settings) -> Iterator[Check]:
         yield Check("library", State.FAULT, says, "check that it and its folder can be read")
     else:
         if path.is_file():
-            check, made_by = _opened(path)
+            check, found = _opened(path)
+            made_by = found and found.made_by
             yield check
-            yield from _contents(path)  # of a damaged one: what a repair would mend
+            yield from _contents(path, found)  # of a damaged one: what a repair would mend
             if os.name == "posix":
                 yield _permissions(path)
         else:
@@ -210,7 +213,7 @@ def _new_library(path: Path) -> Check:
     return Check("library", State.OK, says)
 
 
-def _opened(path: Path) -> "tuple[Check, Vectors | None]":
+def _opened(path: Path) -> "tuple[Check, Look | None]":
     try:
         from flex_mcp.storage.sqlite.store import look
 
@@ -226,15 +229,14 @@ def _opened(path: Path) -> "tuple[Check, Vectors | None]":
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         says += "; it can be searched, but not written"
         mend = "make the file and its folder writable, or name another with --library"
-        return Check("library", State.WARNING, says, mend), found.made_by
-    return Check("library", State.OK, says), found.made_by
+        return Check("library", State.WARNING, says, mend), found
+    return Check("library", State.OK, says), found
 
 
-def _contents(path: Path) -> Iterator[Check]:
+def _contents(path: Path, found: "Look | None") -> Iterator[Check]:
     """All of the file is read; one that is no library of ours is no case for this check."""
     try:
         from flex_mcp.storage.sqlite.repair import wrong_with
-        from flex_mcp.storage.sqlite.store import look
 
         wrong = wrong_with(path)
     except (ImportError, FlexError):
@@ -244,7 +246,7 @@ def _contents(path: Path) -> Iterator[Check]:
         yield Check("contents", State.FAULT, "; ".join(filter(str.strip, wrong)), mend)
         return  # what else it says can be asked when it is mended
     yield Check("contents", State.OK, "tables, full text and vectors are whole and agree")
-    if look(path).unfinished:
+    if found and found.unfinished:
         mend = f"run `flex-mcp forget --finish --library {shlex.quote(str(path))}`"
         yield Check("contents", State.WARNING, "a forgetting is unfinished", mend)
 
@@ -341,8 +343,8 @@ def _client(found: Found, patient: Patient) -> Check:
     where += f" → {' '.join((entry.command, *entry.args))}"
     if entry.library:
         where += f", library {entry.library}"
-    runs = os.access(entry.command, os.X_OK) and not Path(entry.command).is_dir()
-    if is_absolute(entry.command) and not runs:
+    command = Path(entry.command)
+    if command.is_absolute() and (command.is_dir() or not os.access(command, os.X_OK)):
         return Check("clients", State.FAULT, f"{where}: its command cannot be run", again)
     problem = _misplaced(Path(entry.library)) if entry.library else None
     if problem is not None:
@@ -354,9 +356,9 @@ def _client(found: Found, patient: Patient) -> Check:
 
 def _stale(entry: Start, patient: Patient) -> str | None:
     """What is not as it should be with an entry whose command is there, or has no full path."""
-    if not is_absolute(entry.command):
-        return "its command has no full path, and a program may not find it"
     command = Path(entry.command)
+    if not command.is_absolute():
+        return "its command has no full path, and a program may not find it"
     if cache := cache_of(str(command.parent.parent), patient.machine.variables):
         return f"its command lies in {cache}'s cache, which does not last"
     if command == Path(patient.executable).absolute() or "-m" not in entry.args:

@@ -14,8 +14,7 @@ from flex_mcp.settings import absolute
 
 if TYPE_CHECKING:
     from flex_mcp.app import App
-    from flex_mcp.library.library import Library, Progress
-    from flex_mcp.search.embedder_choice import Trial
+    from flex_mcp.library.library import Progress
     from flex_mcp.settings import Settings
 
 
@@ -63,15 +62,6 @@ SUGGESTED = (  # docs/retrieval.md; MiniLM's costs are of float32, as fetched, i
 STORED = 16  # bytes a dimension while vectors are made anew: put aside, stored, indexed, logged
 
 
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who asks for a switch and hears how far it is: its steps in sentences, texts embedded."""
-
-    tell: Callable[[str], object]
-    progress: "Progress"
-    client: str = "python"
-
-
 def offers(app: "App", *, every: bool = False) -> list[Offer]:
     """The suggested embedders and those on this machine; or every one that fastembed knows.
 
@@ -98,7 +88,14 @@ def offers(app: "App", *, every: bool = False) -> list[Offer]:
     return list(known.values())
 
 
-def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched:
+def use(
+    app: "App",
+    wanted: str,
+    path: str | None,
+    tell: Callable[[str], object],
+    progress: "Progress",
+    client: str = "python",
+) -> Switched:
     """Take a library over to another embedder: tried first, then embedded anew, then switched.
 
     Until the switch the old vectors serve, whatever ends this; the next run goes on where it was.
@@ -107,7 +104,9 @@ def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched
         app: of the library.
         wanted: an embedder's name, or a model's or the last part of it.
         path: a folder with the model's files, which are kept beside the fetched ones.
-        watcher: hears how far it is.
+        tell: hears what comes next, in sentences.
+        progress: hears how many texts are embedded.
+        client: who asks for it.
 
     Raises:
         InputError: a folder is given for `static`.
@@ -121,16 +120,25 @@ def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched
     library = app.library
     library.switching.check_writable()
     if name != STATIC:
-        watcher.tell(_coming(settings, name, folder))
+        tell(_coming(settings, name, folder))
     model = embedder.load(name, cache=settings.models, folder=folder, fetch=True)
     trial = library.switching.trial(model)
     kept = None if folder is None else _kept(settings, model, folder)
     del model  # `reindex` loads it from where all processes will find it
     previous = library.statistics().vectors
     if trial.agrees:
-        library.switching.stay(watcher.client)
+        library.switching.stay(client)
     else:
-        _embed(library, trial, settings, watcher)
+        count = trial.experiences
+        needed = count * trial.vectors.dimension * STORED
+        what = f"embedding {count:,} experiences"
+        model_files.check_room(settings.library.parent, needed, what)
+        if count:
+            tell(
+                f"{name} works: it takes about {_duration(trial.seconds)} for {count:,} "
+                "experiences; searches go on with the old vectors meanwhile"
+            )
+        library.reindex(name, client=client, progress=progress)
     return Switched(
         vectors=trial.vectors,
         previous=previous.embedder if previous else None,
@@ -185,18 +193,6 @@ def _kept(settings: "Settings", model: Embedder, folder: Path) -> Path:
                     "delete that folder first, or leave --path out"
                 )
     return model_files.keep(about, folder, settings.models)
-
-
-def _embed(library: "Library", trial: "Trial", settings: "Settings", watcher: Watcher) -> None:
-    count, name = trial.experiences, trial.vectors.embedder
-    needed = count * trial.vectors.dimension * STORED
-    model_files.check_room(settings.library.parent, needed, f"embedding {count:,} experiences")
-    if count:
-        watcher.tell(
-            f"{name} works: it takes about {_duration(trial.seconds)} for {count:,} experiences; "
-            "searches go on with the old vectors meanwhile"
-        )
-    library.reindex(name, client=watcher.client, progress=watcher.progress)
 
 
 def _duration(seconds: float) -> str:
