@@ -99,13 +99,9 @@ class ClientFile:
         Raises:
             ClientError: this file cannot be changed without harm.
         """
-        form, before = self.client.format, self.config.text
+        form, before, keys = self.client.format, self.config.text, self.keys
         try:
-            text = (
-                form.drop(before, self.keys)
-                if value is None
-                else form.put(before, self.keys, value)
-            )
+            text = form.put(before, keys, value) if value is not None else form.drop(before, keys)
             if self._filled(form.data(text)) == self._filled(self._expected(value)):
                 return text
         except SyntaxFaultError:

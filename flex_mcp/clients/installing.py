@@ -38,7 +38,7 @@ class Change:
     commands: tuple[tuple[str, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Report:
     """What was done, or with `dry_run` would be; the entry has no values that may be secret."""
 
@@ -86,9 +86,7 @@ class Clients:
             change = Change(file=file.config.path, made=Made.UNCHANGED)
         else:
             change = self._change(file, new, name, scope)
-        return Report(
-            client=name, scope=scope, dry_run=self._dry, changes=(change,), entry=masked(new)
-        )
+        return Report(name, scope, self._dry, (change,), masked(new))
 
     def uninstall(self, name: ClientName, scope: Scope) -> Report:
         """Take our entry, and nothing else, out of every file of this scope that a client reads.
@@ -101,9 +99,7 @@ class Clients:
         holding = [file for file in self._files(name, scope) if read(name, file).has_ours]
         changes = [self._change(read(name, file), None, name, scope) for file in holding]
         absent = Change(file=usual.config.path, made=Made.ABSENT)
-        return Report(
-            client=name, scope=scope, dry_run=self._dry, changes=tuple(changes) or (absent,)
-        )
+        return Report(name, scope, self._dry, tuple(changes) or (absent,))
 
     def configured(self) -> Iterator[Found]:
         """All files of all clients that are there."""
