@@ -1,4 +1,4 @@
-"""What all commands share: options, how an answer is printed, how an error ends."""
+"""What all commands share: their group, options, how an answer is printed, how an error ends."""
 
 import contextlib
 import functools
@@ -14,16 +14,16 @@ import click
 
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
-from flex_mcp.models import Level, Zone
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import Answer
+from flex_mcp.transports import fast_start
+from flex_mcp.version import __version__
 
 if TYPE_CHECKING:
     from flex_mcp.library.library import Progress
 
 CALLER = tools.Caller("command line")
 LINE_SECONDS = 60
-ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -58,20 +58,54 @@ def _fail_on(error: OSError) -> NoReturn:
 
 
 def fail(sentence: str, code: int) -> NoReturn:
-    click.echo(f"flex-mcp: {sentence}", err=True)
+    say(sentence)
     sys.exit(code)
 
 
-def library_option(function: F) -> F:
-    return click.option(
-        "--library",
-        metavar="PATH",
-        help="The library's file. Default: FLEX_MCP_LIBRARY, or library.db in your data folder.",
-    )(function)
+def library_option(
+    text: str = "The library's file. Default: FLEX_MCP_LIBRARY, or library.db in your data folder.",
+) -> Callable[[F], F]:
+    """--library, which may also stand before the command."""
+
+    def or_before(ctx: click.Context, _: click.Parameter, library: str | None) -> str | None:
+        return library or ctx.find_root().params.get("library")
+
+    return click.option("--library", metavar="PATH", help=text, callback=or_before)
 
 
-def json_option(function: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")(function)
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+
+
+@click.group(cls=Commands, invoke_without_command=True)
+@click.version_option(__version__, prog_name="flex-mcp")
+@library_option()
+@click.pass_context
+def main(ctx: click.Context, library: str | None) -> None:
+    """An experience library for any assistant: lessons from earlier work, found when needed.
+
+    Without a command it serves MCP over stdio, which is what a client starts. Try `flex-mcp demo`
+    first; then `flex-mcp COMMAND --help`.
+
+    \b
+    FLEX_MCP_LIBRARY        the library's file
+    FLEX_MCP_EMBEDDER       static (the default, offline) or fastembed:MODEL
+    FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
+    FLEX_MCP_DISTILLER      who writes lessons: auto, anthropic, sampling, assistant
+    FLEX_MCP_MODEL          the model asked with ANTHROPIC_API_KEY, at ANTHROPIC_BASE_URL
+    FLEX_MCP_PROMPTS        a folder with prompts of your own
+    """  # noqa: D301  click's mark for lines to keep
+    if ctx.invoked_subcommand is None:
+        serve_over_stdio(library)
+
+
+def serve_over_stdio(library: str | None) -> None:
+    def server() -> fast_start.Server:
+        app = App(library=library)
+        from flex_mcp.transports.stdio import serve_stdio
+
+        return functools.partial(serve_stdio, app)
+
+    fast_start.serve(server)
 
 
 class WorkFailedError(Exception):
@@ -82,52 +116,52 @@ class WorkFailedError(Exception):
         self.answer = answer
 
 
-def with_library(function: Callable[..., Any]) -> Callable[..., Any]:
+def answering(function: Callable[..., Answer | None]) -> Callable[..., None]:
+    """A command whose answer, if it gives one, is printed."""
+
+    @json_option
+    @functools.wraps(function)
+    def command(*args: Any, as_json: bool, **kwargs: Any) -> None:
+        failure = None
+        try:
+            answer = function(*args, **kwargs)
+        except WorkFailedError as failed:
+            answer, failure = failed.answer, str(failed)
+        if answer is not None:
+            content = json.dumps(answer.content, ensure_ascii=False, indent=2, default=str)
+            click.echo(content if as_json else answer.text)
+        if failure is not None:
+            fail(failure, 1)
+
+    return command
+
+
+def with_library(
+    function: Callable[..., Answer | None], *, new: bool = False
+) -> Callable[..., None]:
     """A command on a library that is there: it gets `app`, which opens it; its answer is printed.
 
     A misspelt path shall not show an empty library, nor undo that a server waits for one that was
-    deleted.
+    deleted. `new` is for a command that puts something in, also in a library that it makes.
     """
-    return _on_library(function, new=False)
+    answered = answering(function)
 
-
-def with_library_or_new(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for a command that puts something in, also in a library that it makes."""
-    return _on_library(function, new=True)
-
-
-def _on_library(function: Callable[..., Any], *, new: bool) -> Callable[..., Any]:
-    @library_option
-    @json_option
-    @functools.wraps(function)
-    def command(*args: Any, library: str | None, as_json: bool, **kwargs: Any) -> None:
-        app = App(library=library or before_the_command(), new=new)
+    @library_option()
+    @functools.wraps(answered)
+    def command(*args: Any, library: str | None, **kwargs: Any) -> None:
+        app = App(library=library, new=new)
         log = logging.getLogger("flex_mcp")
         log.setLevel(logging.INFO)
         log.handlers = [Said()]
         try:
-            answer: Answer | None = function(*args, app=app, **kwargs)
-            if answer is not None:
-                show_answer(answer, as_json=as_json)
-        except WorkFailedError as failed:
-            show_answer(failed.answer, as_json=as_json)
-            fail(str(failed), 1)
+            answered(*args, app=app, **kwargs)
         finally:
             app.close()  # may wait for the file: a search has answered by then
 
     return command
 
 
-def before_the_command() -> str | None:
-    """--library may also stand before the command."""
-    return click.get_current_context().find_root().params.get("library")
-
-
-def show_answer(answer: Answer, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(answer.content, ensure_ascii=False, indent=2))
-    else:
-        click.echo(answer.text)
+with_library_or_new = functools.partial(with_library, new=True)
 
 
 class Said(logging.Handler):
@@ -146,19 +180,12 @@ def say(sentence: str) -> None:
 def progress_lines(what: str) -> "Generator[Progress]":
     """A bar where a person watches; elsewhere a line at each tenth, and at least every minute."""
     with contextlib.ExitStack() as stack:
-        yield _late_bar(what, stack) if sys.stderr.isatty() else _lines(what)
+        bar = functools.cache(lambda: stack.enter_context(progress_bar(what)))
 
+        def step(done: int, total: int) -> None:
+            bar()(done, total)  # it begins only now: until then others may write
 
-def _late_bar(what: str, stack: contextlib.ExitStack) -> "Progress":
-    """A bar that begins with the first step: until then others may write."""
-    bar: Progress | None = None
-
-    def step(done: int, total: int) -> None:
-        nonlocal bar
-        bar = bar or stack.enter_context(progress_bar(what))
-        bar(done, total)
-
-    return step
+        yield step if sys.stderr.isatty() else _lines(what)
 
 
 def _lines(what: str) -> "Progress":

@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, progress_lines, say, with_library, with_library_or_new
+from flex_mcp.cli.commands import (
+    CALLER,
+    main,
+    progress_lines,
+    say,
+    with_library,
+    with_library_or_new,
+)
 from flex_mcp.tools.answers import Answer, plain
 
 if TYPE_CHECKING:
-    from flex_mcp.maintenance.embedders import Offer, Switched
+    from flex_mcp.maintenance.embedders import Offer
 
-HEADS = "embedder", "where", "disk", "dimensions", "query", "load", "nDCG@10"
+HEADS = "  embedder", "where", "disk", "dimensions", "query", "load", "nDCG@10"
 
 
-@click.group(invoke_without_command=True)
+@main.group(invoke_without_command=True)
 @click.pass_context
 def embedder(ctx: click.Context) -> None:
     """See what turns texts into vectors, and choose a model that does it better."""
@@ -33,7 +40,25 @@ def list_embedders(*, every: bool, app: App) -> Answer:
     """
     from flex_mcp.maintenance.embedders import offers
 
-    return offers_answer(str(app.settings.library), offers(app, every=every))
+    library, found = str(app.settings.library), offers(app, every=every)
+    table = [HEADS, *map(_cells, found)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        f"{name:<{widths[0]}}  {where:<{widths[1]}}  "
+        + "  ".join(map(str.rjust, figures, widths[2:]))
+        for name, where, *figures in table
+    ]
+    notes = (
+        f"* what {library} uses, or will when it is made.",
+        "query: one of 100 tokens; load: a process's first; both on two cores. nDCG@10: in %, the",
+        "mean of five sets, with full text (docs/retrieval.md). -: not measured.",
+        "`flex-mcp embedder use NAME` goes over to one; `--path FOLDER` where there is no network.",
+    )
+    content = {
+        "library": library,
+        "embedders": [{"name": one.name, "used": one.used} | asdict(one) for one in found],
+    }
+    return Answer(content, "\n".join([*lines, "", *notes]))
 
 
 @embedder.command("use")
@@ -49,49 +74,10 @@ def use_embedder(model: str, *, path: str | None, app: App) -> Answer:
     embedded anew while searches go on with the old vectors, which serve until all is done. Stop it
     whenever you like: the next run goes on where it was. `flex-mcp embedder use static` goes back.
     """
-    from flex_mcp.maintenance.embedders import Watcher, use
+    from flex_mcp.maintenance.embedders import use
 
     with progress_lines("Embedding") as progress:
-        return switched_answer(use(app, model, path, Watcher(say, progress, CALLER.name)))
-
-
-def offers_answer(library: str, offers: "list[Offer]") -> Answer:
-    """A table; the embedder that the library uses is marked."""
-    table = [HEADS, *map(_cells, offers)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    marks = [" ", *("*" if one.used else " " for one in offers)]
-    lines = [
-        f"{mark} {cells[0]:<{widths[0]}}  {cells[1]:<{widths[1]}}  "
-        + "  ".join(map(str.rjust, cells[2:], widths[2:]))
-        for mark, cells in zip(marks, table, strict=True)
-    ]
-    notes = (
-        f"* what {library} uses, or will when it is made.",
-        "query: one of 100 tokens; load: a process's first; both on two cores. nDCG@10: in %, the",
-        "mean of five sets, with full text (docs/retrieval.md). -: not measured.",
-        "`flex-mcp embedder use NAME` goes over to one; `--path FOLDER` where there is no network.",
-    )
-    content = {"library": library, "embedders": [asdict(one) for one in offers]}
-    return Answer(content, "\n".join([*lines, "", *notes]))
-
-
-def _cells(one: "Offer") -> tuple[str, ...]:
-    return (
-        one.name,
-        one.where,
-        _figure(one.megabytes, " MB"),
-        _figure(one.dimension, ""),
-        _figure(one.query_ms, " ms"),
-        _figure(one.load_seconds, " s"),
-        _figure(one.ndcg, ""),
-    )
-
-
-def _figure(value: float | None, unit: str) -> str:
-    return "-" if value is None else f"{value:,}{unit}"
-
-
-def switched_answer(switched: "Switched") -> Answer:
+        switched = use(app, model, path, say, progress, CALLER.name)
     vectors = switched.vectors
     about = f"{vectors.embedder} (version {vectors.version}, {vectors.dimension} dimensions)"
     if switched.embedded:
@@ -104,3 +90,15 @@ def switched_answer(switched: "Switched") -> Answer:
         text += f" `flex-mcp embedder use {switched.previous}` goes back."
     content = plain(switched)
     return Answer(content.pop("vectors") | content, text)
+
+
+def _cells(one: "Offer") -> list[str]:
+    figures = (
+        (one.megabytes, " MB"),
+        (one.dimension, ""),
+        (one.query_ms, " ms"),
+        (one.load_seconds, " s"),
+        (one.ndcg, ""),
+    )
+    shown = ["-" if value is None else f"{value:,}{unit}" for value, unit in figures]
+    return [("*" if one.used else " ") + f" {one.name}", one.where, *shown]

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, say, with_library
+from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, main, say, with_library
 from flex_mcp.errors import InputError
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.tools.answers import Answer
 
 if TYPE_CHECKING:
-    from flex_mcp.library.forgetting import Forgotten, Plan
+    from flex_mcp.library.forgetting import Plan
     from flex_mcp.models.forgetting import Affected, Checked, Choice, Cleaned
 
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -25,7 +25,7 @@ UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1
 LINE = 100  # characters of a task or title
 
 
-@click.command()
+@main.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--domain", help="Trajectories and experiences of this path and what lies below it.")
 @click.option("--text", help="Whatever holds these words, exactly, in either case.")
@@ -69,13 +69,12 @@ def forget(
     choice = Choice(ids=tuple(ids), domain=domain, text=text, before=_time(older_than, before))
     _check(choice, finish=finish)
     if finish:
-        cleaned = app.library.finish_forgetting(patience=wait, say=say)
-        return _told(finished_answer(cleaned), cleaned.unfinished)
+        return _ended(app.library.finish_forgetting(patience=wait, say=say))
     plan = app.library.forgettable(choice, keep_shared=keep_shared)
     copies = [str(copy) for copy in copies_of(Path(app.library.name))]
     if plan.affected and not dry_run and not yes:
-        _ask(plan_answer(plan, copies).text)
-        keep_shared = keep_shared or _keeps(len(plan.affected.shared & plan.affected.experiences))
+        shared = len(plan.affected.shared & plan.affected.experiences)
+        keep_shared |= _keeps_shared(plan_answer(plan, copies).text, shared)
     if dry_run:
         return plan_answer(plan, copies)
     try:
@@ -88,13 +87,11 @@ def forget(
             "so run `flex-mcp forget --finish` with the same --library",
             1,
         )
-    return _told(forgotten_answer(done, plan), done.cleaned.unfinished)
-
-
-def _told(answer: Answer, unfinished: str | None) -> Answer:
-    if unfinished is not None:
-        raise WorkFailedError(answer, unfinished)
-    return answer
+    affected = done.plan.affected
+    went = "Nothing here fits: nothing was forgotten."
+    if affected:
+        went = f"Forgotten: {_counts(affected)}."
+    return _ended(done.cleaned, [went], _content(dataclasses.replace(plan, affected=affected)))
 
 
 def _check(choice: "Choice", *, finish: bool) -> None:
@@ -112,7 +109,8 @@ def _check(choice: "Choice", *, finish: bool) -> None:
         raise InputError("--domain needs a path, such as python/packaging")
 
 
-def _ask(shown: str) -> None:
+def _keeps_shared(shown: str, shared: int) -> bool:
+    """Ask whether all that is shown shall go, or without what has other evidence too."""
     if not sys.stdin.isatty():
         raise InputError(
             "forgetting cannot be undone: look with --dry-run, and say --yes; nothing was forgotten"
@@ -120,9 +118,6 @@ def _ask(shown: str) -> None:
     click.echo(shown, err=True)
     if not click.confirm("Forget all this for good?", err=True):
         raise InputError("nothing was forgotten: you did not want it")
-
-
-def _keeps(shared: int) -> bool:
     question = f"Keep the {shared} experiences that have other evidence too?"
     return bool(shared) and click.confirm(question, err=True)
 
@@ -154,22 +149,18 @@ def plan_answer(plan: "Plan", copies: Sequence[str] = ()) -> Answer:
     affected = plan.affected
     if not affected:
         return Answer(_content(plan), "Nothing here fits: there is nothing to forget.")
-    staying = affected.shared - affected.experiences
+    experiences = affected.experiences | affected.shared
+    titles = [(id_, _marked(id_, title, affected)) for id_, title in plan.titles]
     lines = [
         f"To be forgotten: {_counts(affected)}.",
-        *_titles(plan.tasks, affected.trajectories, "trajectory", "trajectories"),
-        *_titles(
-            [(id_, _marked(id_, title, affected)) for id_, title in plan.titles],
-            affected.experiences | staying,
-            "experience",
-            "experiences",
-        ),
+        *_titles(plan.tasks, len(affected.trajectories), "more trajectory", "more trajectories"),
+        *_titles(titles, len(experiences), "more experience", "more experiences"),
     ]
     if affected.shared & affected.experiences:
         lines.append("What is marked shared has other evidence too: --keep-shared keeps it.")
     if copies:
         lines.append(f"The automatic copies of the library go too: {', '.join(copies)}.")
-    return Answer(_content(plan) | {"copies": list(copies)}, "\n".join(lines))
+    return Answer(_content(plan) | {"copies": copies}, "\n".join(lines))
 
 
 def _marked(id_: str, title: str, affected: "Affected") -> str:
@@ -178,15 +169,10 @@ def _marked(id_: str, title: str, affected: "Affected") -> str:
     return f"{title} (shared{'' if id_ in affected.experiences else ', stays without its history'})"
 
 
-def _titles(
-    shown: Sequence[tuple[str, str]], ids: frozenset[str], one: str, many: str
-) -> list[str]:
+def _titles(shown: Sequence[tuple[str, str]], count: int, one: str, many: str) -> list[str]:
     lines = [f"- {id_}  {_short(text)}" for id_, text in shown]
-    more = len(ids) - len(shown)
-    return [
-        *lines,
-        *([f"- and {_counted(more, f'more {one}', f'more {many}')}"] if more > 0 else []),
-    ]
+    more = count - len(shown)
+    return [*lines, f"- and {_counted(more, one, many)}"] if more > 0 else lines
 
 
 def _short(text: str) -> str:
@@ -209,7 +195,9 @@ def _counts(affected: "Affected") -> str:
         ),
     )
     listed = [_counted(len(ids), one, many) for ids, one, many in counts if ids]
-    return ", ".join([*listed, *(["what a FLEX file held beside"] if affected.document else [])])
+    if affected.document:
+        listed.append("what a FLEX file held beside")
+    return ", ".join(listed)
 
 
 def _counted(count: int, one: str, many: str) -> str:
@@ -217,64 +205,56 @@ def _counted(count: int, one: str, many: str) -> str:
 
 
 def _content(plan: "Plan") -> dict[str, Any]:
-    affected = plan.affected
-    fields = {field.name: getattr(affected, field.name) for field in dataclasses.fields(affected)}
-    counts = {name: len(ids) for name, ids in fields.items() if name != "document"}
+    affected = dataclasses.asdict(plan.affected)
     return {
-        "forgotten": counts | {"document": affected.document},
+        "forgotten": {k: v if isinstance(v, bool) else len(v) for k, v in affected.items()},
         "trajectories": [{"id": id_, "task": _short(task)} for id_, task in plan.tasks],
         "experiences": [
-            {"id": id_, "title": _short(title), "shared": id_ in affected.shared}
+            {"id": id_, "title": _short(title), "shared": id_ in plan.affected.shared}
             for id_, title in plan.titles
         ],
     }
 
 
-def forgotten_answer(done: "Forgotten", shown: "Plan") -> Answer:
-    """What went; `shown` is what was to go, with its titles."""
-    affected, cleaned = done.plan.affected, done.cleaned
-    content = _content(dataclasses.replace(shown, affected=affected)) | _cleaning(cleaned)
-    went = (
-        f"Forgotten: {_counts(affected)}."
-        if affected
-        else "Nothing here fits: nothing was forgotten."
-    )
-    return Answer(content, "\n".join([went, *_lines(cleaned)]))
+def _ended(
+    cleaned: "Cleaned", went: Sequence[str] = (), content: Mapping[str, Any] | None = None
+) -> Answer:
+    """What went, and how the cleaning of the file ended.
 
-
-def finished_answer(cleaned: "Cleaned") -> Answer:
-    idle = cleaned.checked is None and cleaned.unfinished is None
-    lines = ["Nothing was left unfinished."] if idle else _lines(cleaned)
-    return Answer(_cleaning(cleaned), "\n".join(lines))
-
-
-def _cleaning(cleaned: "Cleaned") -> dict[str, Any]:
-    return {
-        "done": cleaned.unfinished is None,
-        "unfinished": cleaned.unfinished,
-        "checked": None if cleaned.checked is None else dataclasses.asdict(cleaned.checked),
-        "copies_deleted": list(cleaned.copies),
-        "backups": list(cleaned.backups),
-    }
-
-
-def _lines(cleaned: "Cleaned") -> list[str]:
-    lines = [_checked(cleaned.checked)] if cleaned.checked else []
-    if cleaned.checked and cleaned.checked.named:
-        named = ", ".join(cleaned.checked.named)
-        lines.append(
-            f"What stays and quotes an id of it: {named}. Forget that too if it should go."
-        )
+    Raises:
+        WorkFailedError: it is unfinished.
+    """
+    lines = [*went, *_checked(cleaned.checked)]
     lines += [f"Deleted the automatic copy {one}." for one in cleaned.copies]
     lines += [f"A backup still holds it: {one}" for one in cleaned.backups]
-    return [*lines, *(["The file is not clean yet."] if cleaned.unfinished else [])]
+    if cleaned.unfinished:
+        lines.append("The file is not clean yet.")
+    cleaning = {
+        "done": cleaned.unfinished is None,
+        "unfinished": cleaned.unfinished,
+        "checked": cleaned.checked and dataclasses.asdict(cleaned.checked),
+        "copies_deleted": cleaned.copies,
+        "backups": cleaned.backups,
+    }
+    answer = Answer(
+        {**(content or {}), **cleaning}, "\n".join(lines or ["Nothing was left unfinished."])
+    )
+    if cleaned.unfinished is not None:
+        raise WorkFailedError(answer, cleaned.unfinished)
+    return answer
 
 
-def _checked(checked: "Checked") -> str:
+def _checked(checked: "Checked | None") -> Iterator[str]:
+    if checked is None:
+        return
     looked = f"{_counted(checked.rows, 'row', 'rows')} of {checked.tables} tables"
     if checked.found:
-        return f"Checked {looked}; still found: {'; '.join(checked.found)}."
-    return (
-        f"Checked: none of {looked} names what went, the file was written anew without a free "
-        "page, and its -wal was emptied."
-    )
+        yield f"Checked {looked}; still found: {'; '.join(checked.found)}."
+    else:
+        yield (
+            f"Checked: none of {looked} names what went, the file was written anew without a free "
+            "page, and its -wal was emptied."
+        )
+    if checked.named:
+        named = ", ".join(checked.named)
+        yield f"What stays and quotes an id of it: {named}. Forget that too if it should go."

@@ -1,30 +1,27 @@
 """Commands on a library: looking things up, changing them, in and out of files."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli import reports
-from flex_mcp.cli.commands import (
-    CALLER,
-    LEVELS,
-    ZONES,
-    progress_bar,
-    with_library,
-    with_library_or_new,
-)
-from flex_mcp.models import Curation, Level, Status, Zone
+from flex_mcp.cli.commands import CALLER, main, progress_bar, with_library, with_library_or_new
+from flex_mcp.models import Curation, Level, Status, Write, Zone
+from flex_mcp.safety.quoting import one_line
+from flex_mcp.safety.redaction import redaction_note
 from flex_mcp.tools import tools
-from flex_mcp.tools.answers import Answer
+from flex_mcp.tools.answers import Answer, plain
 from flex_mcp.tools.arguments import CurateArguments, GetArguments, SearchArguments
 from flex_mcp.tools.pages import statistics
 from flex_mcp.validation import checked
 
+ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 
-@click.command()
+
+@main.command()
 @click.argument("query", nargs=-1, required=True)
 @click.option("--domain", help="Only this path and what lies below it, such as python/packaging.")
 @click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
@@ -49,7 +46,7 @@ def search(
     return tools.search_experience(app, checked(SearchArguments, raw), CALLER)
 
 
-@click.command()
+@main.command()
 @click.argument("ids", nargs=-1, required=True)
 @with_library
 def show(ids: Sequence[str], *, app: App) -> Answer:
@@ -57,7 +54,7 @@ def show(ids: Sequence[str], *, app: App) -> Answer:
     return tools.get_experience(app, checked(GetArguments, {"ids": ids}), CALLER)
 
 
-@click.command("list")
+@main.command("list")
 @click.option("--domain", help="Only this path and what lies below it.")
 @click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
 @click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
@@ -75,16 +72,22 @@ def list_(
 ) -> Answer:
     """List experiences, newest first."""
     found = app.library.experiences(
-        levels=[Level(level) for level in levels] or None,
-        zones=[Zone(zone) for zone in zones] or None,
+        levels=[*map(Level, levels)] or None,
+        zones=[*map(Zone, zones)] or None,
         domain=domain,
-        statuses=[Status(status) for status in statuses],
+        statuses=[*map(Status, statuses)],
         limit=limit,
     )
-    return reports.list_answer(found)
+    names = ("id", "zone", "level", "status", "domain", "title")
+    rows = [{name: getattr(one, name) for name in names} for one in found]
+    lines = [
+        f"{one.id}  {one.level:<9}  {one.zone:<7}  {one.status:<11}  {one_line(one.title)}"
+        for one in found
+    ]
+    return Answer({"experiences": rows}, "\n".join(lines) or "No experience fits.")
 
 
-@click.command()
+@main.command()
 @click.argument("experience_id", metavar="ID")
 @click.argument("action", type=click.Choice([*map(str, Curation)]))
 @click.option("--reason", default="by hand", show_default=True, help="Kept in the history.")
@@ -115,7 +118,7 @@ def curate(
     return tools.curate_experience(app, checked(CurateArguments, raw), CALLER)
 
 
-@click.command("import")
+@main.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--trust", is_flag=True, help="Skip the screening; approvals of a bundle count.")
 @with_library_or_new
@@ -131,10 +134,35 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
             app.library, file, client=CALLER.name, trust=trust, progress=progress
         )
         app.library.calibrate()
-    return reports.import_answer(imported)
+    counts = imported.added
+    lines = [
+        f"- {count} {zone} {level}s"
+        for level in Level
+        for zone, count in counts.get(level, {}).items()
+    ]
+    made = f"Made {imported.total} experiences, had {imported.already} already."
+    if imported.trajectories:
+        made += f" Took in {imported.trajectories} trajectories."
+    if imported.redacted:
+        made += f" {redaction_note(imported.redacted)}."
+    if imported.held:
+        lines.append(
+            f"{imported.held} of them are held back as quarantined: "
+            "`flex-mcp list --status quarantined` lists them, `flex-mcp show ID` says why, "
+            "`flex-mcp curate ID approve` serves one."
+        )
+    content = {
+        "added": counts,
+        "total": imported.total,
+        "already": imported.already,
+        "trajectories": imported.trajectories,
+        "redacted": imported.redacted or None,
+        "quarantined": imported.held,
+    }
+    return Answer(content, "\n".join([made, *lines]))
 
 
-@click.command()
+@main.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @click.option(
     "--format",
@@ -155,28 +183,40 @@ def export(file: Path, *, form: str, force: bool, app: App) -> Answer | None:
             click.echo(piece, nl=False)
         return None
     export_file(app.library, file, Format(form), force=force)
-    return reports.export_answer(str(file), form)
+    return Answer({"file": file, "format": form}, f"Written: {file}")
 
 
-@click.command()
+@main.command()
 @click.option("--about", metavar="ID", help="Only what touched this id.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @with_library
 def log(*, about: str | None, limit: int, app: App) -> Answer:
     """Tell who wrote what, and when, newest first."""
     writes = app.library.last_writes(limit, about)
+    # touched more than they name, and so maybe what is asked about
     perhaps = [] if about is None else app.library.long_writes(limit, about)
-    return reports.log_answer(writes, about, perhaps)
+    none = "Nothing was written." if about is None else f"No write that is kept names {about}."
+    lines = [*map(_write, writes)] or [none]
+    if perhaps:
+        lines += ["These touched more than they name, perhaps it too:", *map(_write, perhaps)]
+    content = {"writes": [*map(plain, writes)], "perhaps": [*map(plain, perhaps)]}
+    return Answer(content, "\n".join(lines))
 
 
-@click.command()
+def _write(one: Write) -> str:
+    more = f" and {one.touched - len(one.ids)} more" if one.touched > len(one.ids) else ""
+    who = f"{one_line(one.client)} ({one.process})"
+    return f"{one.at:%Y-%m-%d %H:%M:%S}  {one.verb:<12}  {who}  {', '.join(one.ids)}{more}".rstrip()
+
+
+@main.command()
 @with_library
 def stats(*, app: App) -> Answer:
     """Count what the library holds."""
     return statistics(app.library, 5)
 
 
-@click.command()
+@main.command()
 @click.option(
     "--embedder", metavar="NAME", help="static or fastembed:MODEL. Default: as set, or its own."
 )
@@ -189,4 +229,9 @@ def reindex(*, embedder: str | None, app: App) -> Answer:
     """
     with progress_bar("Embedding") as progress:
         vectors = app.library.reindex(embedder, client=CALLER.name, progress=progress)
-    return reports.reindex_answer(vectors, app.library.statistics().experiences)
+    experiences = app.library.statistics().experiences
+    text = (
+        f"{experiences} experiences have vectors of {vectors.embedder} "
+        f"(version {vectors.version}, {vectors.dimension} dimensions)."
+    )
+    return Answer(asdict(vectors) | {"experiences": experiences}, text)

@@ -4,49 +4,20 @@ Exit codes: 0 done, also when nothing is relevant or a list is empty; 2 the inpu
 setting was refused; 1 the work ran and failed.
 """
 
-import functools
 from collections.abc import Sequence
-from io import TextIOWrapper
 
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli import backups as on_copies
-from flex_mcp.cli import clients as on_clients
-from flex_mcp.cli import embedders as on_embedders
-from flex_mcp.cli import forgetting as on_forgetting
-from flex_mcp.cli import library as on_library
-from flex_mcp.cli import prompts as on_prompts
-from flex_mcp.cli import trajectories as on_trajectories
-from flex_mcp.cli.commands import Commands, before_the_command, fail, json_option, library_option
+from flex_mcp.cli import backups, clients, embedders, forgetting, library, prompts, trajectories
+from flex_mcp.cli.commands import fail, json_option, library_option, main, serve_over_stdio
 from flex_mcp.settings import HOST, PORT, Transport
-from flex_mcp.transports import fast_start
-from flex_mcp.version import __version__
+
+# They add their commands.
+__all__ = ["backups", "clients", "embedders", "forgetting", "library", "prompts", "trajectories"]
 
 
-@click.group(cls=Commands, invoke_without_command=True)
-@click.version_option(__version__, prog_name="flex-mcp")
-@library_option
-@click.pass_context
-def main(ctx: click.Context, library: str | None) -> None:
-    """An experience library for any assistant: lessons from earlier work, found when needed.
-
-    Without a command it serves MCP over stdio, which is what a client starts. Try `flex-mcp demo`
-    first; then `flex-mcp COMMAND --help`.
-
-    \b
-    FLEX_MCP_LIBRARY        the library's file
-    FLEX_MCP_EMBEDDER       static (the default, offline) or fastembed:MODEL
-    FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
-    FLEX_MCP_DISTILLER      who writes lessons: auto, anthropic, sampling, assistant
-    FLEX_MCP_MODEL          the model asked with ANTHROPIC_API_KEY, at ANTHROPIC_BASE_URL
-    FLEX_MCP_PROMPTS        a folder with prompts of your own
-    """  # noqa: D301  click's mark for lines to keep
-    if ctx.invoked_subcommand is None:
-        _serve(library)
-
-
-@click.command()
+@main.command()
 @click.option(
     "--transport",
     type=click.Choice([*map(str, Transport)]),
@@ -69,7 +40,7 @@ def main(ctx: click.Context, library: str | None) -> None:
     metavar="NAME",
     help="A name of this server that clients may use; repeatable.",
 )
-@library_option
+@library_option()
 def serve(
     *, transport: str, host: str, port: int, allowed_hosts: Sequence[str], library: str | None
 ) -> None:
@@ -78,65 +49,21 @@ def serve(
     Over HTTP it says on stderr where it listens. Anywhere but on this machine's own address it
     needs FLEX_MCP_TOKEN (reads and writes) or FLEX_MCP_READ_TOKEN, and --allowed-host.
     """
-    library = library or before_the_command()
     if transport == Transport.STDIO:
-        _serve(library)
+        serve_over_stdio(library)
         return
     from flex_mcp.transports.http import serve_http
 
-    serve_http(
-        App(library=library),
-        Transport(transport),
-        host=host,
-        port=port,
-        allowed_hosts=allowed_hosts,
-    )
+    app = App(library=library)
+    serve_http(app, Transport(transport), host=host, port=port, allowed_hosts=allowed_hosts)
 
 
-def _serve(library: str | None) -> None:
-    fast_start.serve(lambda: functools.partial(_server, App(library=library)))
-
-
-def _server(app: App, *wire: TextIOWrapper) -> None:
-    from flex_mcp.transports.stdio import serve_stdio
-
-    serve_stdio(app, *wire)
-
-
-@click.command()
-@click.option(
-    "--library", metavar="PATH", help="Keep the demonstration's library in this new file."
-)
+@main.command()
+@library_option("Keep the demonstration's library in this new file.")
 @json_option
 def demo(*, library: str | None, as_json: bool) -> None:
     """Watch the main job on real input: record, distil, and find the lessons in a new session."""
     from flex_mcp.demo.demo import run_demo
 
-    if failure := run_demo(library or before_the_command(), as_json=as_json):
+    if failure := run_demo(library, as_json=as_json):
         fail(failure, 1)
-
-
-for command in (
-    serve,
-    demo,
-    on_library.search,
-    on_library.show,
-    on_library.list_,
-    on_trajectories.record,
-    on_trajectories.distill,
-    on_prompts.prompts,
-    on_library.curate,
-    on_library.import_,
-    on_library.export,
-    on_library.stats,
-    on_library.log,
-    on_embedders.embedder,
-    on_library.reindex,
-    on_copies.backup,
-    on_copies.restore,
-    on_forgetting.forget,
-    on_clients.install,
-    on_clients.uninstall,
-    on_clients.doctor,
-):
-    main.add_command(command)

@@ -3,11 +3,12 @@
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli import reports
-from flex_mcp.cli.commands import json_option, show_answer
+from flex_mcp.cli.commands import answering, main
+from flex_mcp.safety.quoting import one_line
+from flex_mcp.tools.answers import Answer
 
 
-@click.group(invoke_without_command=True)
+@main.group(invoke_without_command=True)
 @click.pass_context
 def prompts(ctx: click.Context) -> None:
     """See what the models are asked. NAME.md in the folder FLEX_MCP_PROMPTS takes its place."""
@@ -16,22 +17,26 @@ def prompts(ctx: click.Context) -> None:
 
 
 @prompts.command("list")
-@json_option
-def list_prompts(*, as_json: bool) -> None:
+@answering
+def list_prompts() -> Answer:
     """List the prompts with their versions."""
     found = App().prompts
     versions = {name: found.version(name) for name in found.names()}
-    show_answer(reports.prompts_answer(versions, found.strays()), as_json=as_json)
+    strays = found.strays()
+    notes = [f"{one_line(name)} takes the place of no prompt: rename it" for name in strays]
+    content = {"prompts": versions, "strays": strays}
+    return Answer(content, "\n".join([*versions.values(), *notes]))
 
 
 @prompts.command("show")
 @click.argument("name")
 @click.option("--raw", is_flag=True, help="Its file, with the $placeholders: begin yours with it.")
-@json_option
-def show_prompt(name: str, *, raw: bool, as_json: bool) -> None:
+@answering
+def show_prompt(name: str, *, raw: bool) -> Answer:
     """Print one prompt as a model gets it, about the demonstration's trajectories."""
     from flex_mcp.demo.examples import prompt
 
     found = App().prompts
     text = found.raw(name) if raw else prompt(found, name)
-    show_answer(reports.prompt_answer(name, text, found.version(name)), as_json=as_json)
+    content = {"name": name, "version": found.version(name), "text": text}
+    return Answer(content, text)

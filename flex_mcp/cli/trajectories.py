@@ -1,32 +1,39 @@
 """Commands on trajectories: recording them, distilling them."""
 
+import contextlib
+import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli import reports
 from flex_mcp.cli.commands import (
     CALLER,
     WorkFailedError,
     fail,
+    main,
     progress_bar,
     with_library,
     with_library_or_new,
 )
 from flex_mcp.errors import InputError
-from flex_mcp.models import TRAJECTORIES
+from flex_mcp.models import TRAJECTORIES, Road
 from flex_mcp.tools import tools
-from flex_mcp.tools.answers import Answer
+from flex_mcp.tools.answers import Answer, distill_answer, group_lines
 from flex_mcp.tools.arguments import RecordArguments
+from flex_mcp.tools.pages import listed
 from flex_mcp.validation import checked
 
+if TYPE_CHECKING:
+    from flex_mcp.learning.backlog import Report
 
-@click.command()
+
+@main.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @with_library_or_new
 def record(file: Path, *, app: App) -> Answer:
@@ -36,7 +43,7 @@ def record(file: Path, *, app: App) -> Answer:
     failure, partial, unknown), and may have steps [{kind, content, name}] or transcript, answer,
     feedback, score, verified_by, domain, agent, retrieval_ids, lessons, key.
     """
-    items, listed = _objects(_read(file))
+    items, is_list = _objects(file)
     given = [_named(number, items, item) for number, item in enumerate(items, start=1)]
     made: list[Answer] = []
     for one in given:
@@ -48,7 +55,10 @@ def record(file: Path, *, app: App) -> Answer:
             raise InputError(
                 f"object {len(made) + 1}: {error}; those before it were recorded, the rest not"
             ) from error
-    return reports.many(made) if listed else made[0]
+    if not is_list:
+        return made[0]
+    content = {"recorded": [one.content for one in made]}
+    return Answer(content, "\n\n".join(one.text for one in made) or "Nothing to record.")
 
 
 def _named(number: int, items: Sequence[object], item: object) -> RecordArguments:
@@ -60,7 +70,8 @@ def _named(number: int, items: Sequence[object], item: object) -> RecordArgument
         raise InputError(f"{which}{error}; nothing was recorded") from error
 
 
-def _read(file: Path) -> str:
+def _objects(file: Path) -> tuple[list[object], bool]:
+    """The objects of a JSON object, an array, or JSON lines; and whether they came as a list."""
     try:
         raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         text = raw.decode("utf-8-sig")
@@ -70,31 +81,23 @@ def _read(file: Path) -> str:
         raise InputError(f"{file} is not UTF-8 text: nothing was recorded") from error
     if not text.strip():
         raise InputError("there is nothing to record: give an object with task and outcome")
-    return text
-
-
-def _objects(text: str) -> tuple[list[object], bool]:
-    """The objects of a JSON object, an array, or JSON lines; and whether they came as a list."""
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         content = json.loads(text)
-    except (ValueError, RecursionError):
-        lines = [line for line in text.split("\n") if line.strip()]
-        return [_json_line(number, line) for number, line in enumerate(lines, start=1)], True
-    return (
-        (cast("list[object]", content), True) if isinstance(content, list) else ([content], False)
-    )
+        is_list = isinstance(content, list)
+        return (cast("list[object]", content) if is_list else [content]), is_list
+    lines = [line for line in text.split("\n") if line.strip()]
+    objects: list[object] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            objects.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                f"line {number} is no JSON: give one object, an array of them, or one a line"
+            ) from error
+    return objects, True
 
 
-def _json_line(number: int, line: str) -> object:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"line {number} is no JSON: give one object, an array of them, or one a line"
-        ) from error
-
-
-@click.command()
+@main.command()
 @click.argument("trajectory_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All that is pending.")
 @click.option("--limit", type=click.IntRange(min=1), help="So many trajectories. Default: 5.")
@@ -140,7 +143,56 @@ def distill(
             report = work(app.library, app.distiller, llm, job, progress)
     except KeyboardInterrupt:
         fail("stopped; run it again to go on, a batch goes on by itself", 1)
-    answer = reports.backlog_answer(report, dry_run=dry_run)
+    answer = _distilled(report, dry_run=dry_run)
     if report.failures or report.stopped:
         raise WorkFailedError(answer, report.stopped or report.failures[0].reason)
     return answer
+
+
+def _distilled(report: "Report", *, dry_run: bool) -> Answer:
+    """What `flex-mcp distill` made: the shape of the tool's answer, over all groups."""
+    groups = [distill_answer(made).content for made in report.made]
+    tokens = [made.tokens for made in report.made if made.tokens is not None]
+    trajectories = [one for group in groups for one in group["trajectories"]]
+    decisions = [one for group in groups for one in group["decisions"]]
+    content: dict[str, Any] = {
+        "road": str(Road.ANTHROPIC),
+        "model": _common(groups, "model"),
+        "prompts": _common(groups, "prompts"),
+        "tokens": sum(tokens) if tokens else None,
+        "trajectories": trajectories,
+        "decisions": [one | {"index": index} for index, one in enumerate(decisions)],
+        "remaining": report.remaining,
+        "elsewhere": report.elsewhere,
+        "dry_run": dry_run,
+        "groups": groups,
+        "failures": [dataclasses.asdict(failure) for failure in report.failures],
+        "stopped": report.stopped,
+    }
+    counts = Counter(one["decision"] for one in decisions)
+    done = "Dry run, nothing is changed:" if dry_run else "Distilled"
+    cost = f", {sum(tokens):,} tokens" if tokens else ""
+    by_reason: dict[str, list[str]] = {}
+    for one in report.failures:
+        by_reason.setdefault(one.reason, []).extend(one.trajectory_ids)
+    pending = [f"{', '.join(ids)}: {reason}" for reason, ids in by_reason.items()]
+    became = listed(counts) if counts else "no lesson"
+    whole = f"{done} {len(trajectories)} trajectories{cost}: {became}."
+    lines = [
+        whole if report.made or pending or report.stopped else "Nothing is free to be distilled.",
+        *(line for made in report.made for line in group_lines(made)),
+        *(f"Still pending: {one}" for one in pending),
+        f"{report.remaining} trajectories are left to distil.",
+    ]
+    if report.elsewhere:
+        lines.append(
+            f"{report.elsewhere} are in work in another process, or in a message batch: "
+            "`flex-mcp distill --batch` takes its results."
+        )
+    return Answer(content, "\n".join(lines))
+
+
+def _common(groups: Sequence[Mapping[str, Any]], name: str) -> str | None:
+    """What the groups say, each thing once."""
+    said = (part for one in groups if one[name] for part in one[name].split(", "))
+    return ", ".join(dict.fromkeys(said)) or None

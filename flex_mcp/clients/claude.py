@@ -11,6 +11,7 @@ from flex_mcp.clients.places import Machine
 from flex_mcp.errors import ClientCommandError
 
 SECONDS = 60
+REMOVING = ["mcp", "remove", "--scope", "user", NAME]
 PLAIN = {"type", "command", "args", "env"}  # what `claude mcp add` can say
 NEXT = "check that `claude mcp list` works, then try again"
 BATCH = {".cmd", ".bat"}
@@ -31,10 +32,6 @@ def adding(entry: Entry) -> list[str]:
     words = ["mcp", "add", "--scope", "user", NAME]
     words += [word for variable in variables for word in ("-e", variable)]
     return [*words, "--", entry["command"], *entry["args"]]
-
-
-def removing() -> list[str]:
-    return ["mcp", "remove", "--scope", "user", NAME]
 
 
 def shown(words: Sequence[str]) -> list[str]:

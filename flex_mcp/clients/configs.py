@@ -1,9 +1,9 @@
 """What is particular to each client, and its file as it was read: our entry and its place."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import cast
 
 from flex_mcp.clients import files
 from flex_mcp.clients.entries import NAME, Entry, mapping
@@ -12,15 +12,7 @@ from flex_mcp.clients.places import ClientName
 from flex_mcp.clients.toml import Toml
 from flex_mcp.errors import ClientError
 
-
-class Format(Protocol):
-    """A file's format: what a text holds, and the text with one thing changed."""
-
-    @property
-    def name(self) -> str: ...
-    def data(self, text: str) -> Any: ...
-    def put(self, text: str, keys: Sequence[str], value: Entry, /) -> str: ...
-    def drop(self, text: str, keys: Sequence[str], /) -> str: ...
+JSONC = Json(comments=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,61 +21,53 @@ class Client:
 
     Args:
         title: its name.
-        format: its file's.
-        root: the key that its servers are under.
         check: how a person sees that it works.
         in_project: what it asks for before it starts what a project's file names.
+        format: its file's.
+        root: the key that its servers are under.
     """
 
     title: str
-    format: Format
-    root: str
     check: str
     in_project: str = ""
+    format: Json | Toml = JSONC
+    root: str = "mcpServers"
 
 
-STRICT, LENIENT, TOML = Json(comments=False), Json(comments=True), Toml()
 CLIENTS: Mapping[ClientName, Client] = {
     ClientName.CLAUDE_DESKTOP: Client(
         "Claude Desktop",
-        STRICT,
-        "mcpServers",
         "quit Claude Desktop and start it again; Settings > Developer lists flex-mcp as running",
+        format=Json(comments=False),
     ),
     ClientName.CLAUDE_CODE: Client(
         "Claude Code",
-        STRICT,
-        "mcpServers",
         "run `claude mcp list`; in a session, /mcp",
         "Claude Code asks you to approve it when it next starts in this folder",
+        format=Json(comments=False),
     ),
     ClientName.CURSOR: Client(
         "Cursor",
-        LENIENT,
-        "mcpServers",
         "restart Cursor; its settings list flex-mcp under MCP, where it can be switched on",
     ),
     ClientName.VSCODE: Client(
         "VS Code",
-        LENIENT,
-        "servers",
         'run "MCP: List Servers" from the command palette; it asks whether you trust it at first',
+        root="servers",
     ),
     ClientName.CODEX: Client(
         "Codex",
-        TOML,
-        "mcp_servers",
         "run `codex mcp list`; in a session, /mcp",
         "Codex reads it only in a project that you trust",
+        format=Toml(),
+        root="mcp_servers",
     ),
     ClientName.GEMINI: Client(
         "Gemini CLI",
-        LENIENT,
-        "mcpServers",
         "run `gemini mcp list` in a folder that you trust (it starts no server elsewhere); in a "
         "session, /mcp",
     ),
-    ClientName.OPENCODE: Client("OpenCode", LENIENT, "mcp", "run `opencode mcp list`"),
+    ClientName.OPENCODE: Client("OpenCode", "run `opencode mcp list`", root="mcp"),
 }
 
 
@@ -115,12 +99,9 @@ class ClientFile:
         Raises:
             ClientError: this file cannot be changed without harm.
         """
-        form = self.client.format
+        form, before, keys = self.client.format, self.config.text, self.keys
         try:
-            if value is None:
-                text = form.drop(self.config.text, self.keys)
-            else:
-                text = form.put(self.config.text, self.keys, value)
+            text = form.put(before, keys, value) if value is not None else form.drop(before, keys)
             if self._filled(form.data(text)) == self._filled(self._expected(value)):
                 return text
         except SyntaxFaultError:
@@ -166,26 +147,24 @@ def read(name: ClientName, path: Path) -> ClientFile:
             "as it is: mend it first"
         ) from error
     keys = _keys(name, client, data)
-    level: object = data
-    for depth in range(len(keys)):
+    level = data
+    for depth, key in enumerate(keys):
         if not isinstance(level, dict):
             where = ".".join(keys[:depth]) or "what it holds"
             raise ClientError(
                 f"{path} was left as it is, since {where} is no object: mend it first"
             )
-        level = mapping(level).get(keys[depth], {})  # pyright: ignore[reportUnknownArgumentType]
+        level = mapping(cast("object", level)).get(key, {})
     return ClientFile(client, config, data, keys)
 
 
 def alike(one: Entry | None, other: Entry | None) -> bool:
     """Whether two entries say the same; no variables, or an empty set of them, is one thing."""
-    if one is None or other is None:
-        return one is other
-    return _full(one) == _full(other)
-
-
-def _full(entry: Entry) -> Entry:
-    return {key: value for key, value in entry.items() if value != {}}
+    first, second = (
+        entry and {key: value for key, value in entry.items() if value != {}}
+        for entry in (one, other)
+    )
+    return first == second
 
 
 def _keys(name: ClientName, client: Client, data: object) -> tuple[str, ...]:

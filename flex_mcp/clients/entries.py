@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from flex_mcp.clients.places import ClientName
@@ -118,12 +118,8 @@ def started(found: object) -> Start | None:
     texts = [word for word in words if isinstance(word, str)]
     if not texts or len(texts) < len(words):
         return None
-    library = environment(old).get(LIBRARY)
+    library = (mapping(old.get("env")) | mapping(old.get("environment"))).get(LIBRARY)
     return Start(texts[0], tuple(texts[1:]), library if isinstance(library, str) else None)
-
-
-def environment(found: Entry) -> Entry:
-    return mapping(found.get("env")) | mapping(found.get("environment"))
 
 
 def masked(shown: Entry) -> Entry:
@@ -138,7 +134,3 @@ def masked(shown: Entry) -> Entry:
 def mapping(value: object) -> Entry:
     """What a file holds, where it is an object; a copy."""
     return dict(cast("Entry", value)) if isinstance(value, dict) else {}
-
-
-def is_absolute(command: str) -> bool:
-    return PurePath(command).is_absolute()

@@ -30,9 +30,6 @@ class Config:
     def target(self) -> Path:
         return Path(os.path.realpath(self.path))
 
-    def encoded(self, text: str) -> bytes:
-        return (BOM if (self.raw or b"").startswith(BOM) else b"") + text.encode()
-
 
 def read(path: Path) -> Config:
     """A configuration as text.
@@ -91,10 +88,11 @@ def replace(before: Config, text: str, *, private: bool = True) -> None:
         ClientError: it cannot be written; nothing has changed.
     """
     target = before.target
+    content = (BOM if (before.raw or b"").startswith(BOM) else b"") + text.encode()
     temporary = target.with_name(f".{target.name}.flex-mcp-{os.getpid()}")
     with _plain(before.path, "written"):
         try:
-            _write_new(temporary, before.encoded(text), 0o600 if private else 0o666)
+            _write_new(temporary, content, 0o600 if private else 0o666)
             if before.raw is not None:
                 _as_it_was(temporary, before)
             _check_unchanged(before)

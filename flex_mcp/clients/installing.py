@@ -38,7 +38,7 @@ class Change:
     commands: tuple[tuple[str, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Report:
     """What was done, or with `dry_run` would be; the entry has no values that may be secret."""
 
@@ -71,6 +71,7 @@ class Clients:
     def __init__(self, machine: Machine, now: datetime | None = None) -> None:
         self._machine = machine
         self._now = now
+        self._dry = now is None
 
     def install(self, name: ClientName, scope: Scope, start: Start) -> Report:
         """Put our entry into the configuration of a client, unless it is there as it should be.
@@ -85,7 +86,7 @@ class Clients:
             change = Change(file=file.config.path, made=Made.UNCHANGED)
         else:
             change = self._change(file, new, name, scope)
-        return self._report(name, scope, [change], masked(new))
+        return Report(name, scope, self._dry, (change,), masked(new))
 
     def uninstall(self, name: ClientName, scope: Scope) -> Report:
         """Take our entry, and nothing else, out of every file of this scope that a client reads.
@@ -97,9 +98,8 @@ class Clients:
         usual = self._to_change(name, scope)
         holding = [file for file in self._files(name, scope) if read(name, file).has_ours]
         changes = [self._change(read(name, file), None, name, scope) for file in holding]
-        return self._report(
-            name, scope, changes or [Change(file=usual.config.path, made=Made.ABSENT)]
-        )
+        absent = Change(file=usual.config.path, made=Made.ABSENT)
+        return Report(name, scope, self._dry, tuple(changes) or (absent,))
 
     def configured(self) -> Iterator[Found]:
         """All files of all clients that are there."""
@@ -114,12 +114,6 @@ class Clients:
                         if file.is_there:
                             yield Found(client=name, scope=scope, file=path, entry=file.ours)
 
-    def _report(
-        self, name: ClientName, scope: Scope, changes: Sequence[Change], new: Entry | None = None
-    ) -> Report:
-        dry = self._now is None
-        return Report(client=name, scope=scope, dry_run=dry, changes=tuple(changes), entry=new)
-
     def _change(
         self, file: ClientFile, new: Entry | None, name: ClientName, scope: Scope
     ) -> Change:
@@ -128,10 +122,10 @@ class Clients:
         path = file.config.path
         if name is ClientName.CLAUDE_CODE and scope is Scope.USER:
             own = claude.command(self._machine)
-            commands = [claude.removing()] if file.has_ours else []
+            commands = [claude.REMOVING] if file.has_ours else []
             commands += [] if new is None else [claude.adding(new)]
             if own and all(claude.can_take(own, words) for words in commands):
-                backup = self._now and self._by_claude(own, commands, file, new)
+                backup = self._by_claude(own, commands, file, new)
                 shown = tuple((own, *claude.shown(words)) for words in commands)
                 return Change(file=path, made=made, backup=backup, commands=shown)
         private = scope is Scope.USER

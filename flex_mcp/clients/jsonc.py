@@ -59,98 +59,86 @@ class Json:
         if not text.strip():
             return json.dumps(_nested(keys, value), indent=2, ensure_ascii=False) + "\n"
         node = _parsed(text)
-        style = _Style.of(text, node)
+        style, at = _Style(text, node), node.start
         for depth, key in enumerate(keys):
             member = _member(node, key)
             if member is None:
-                return _cut(text, style.insertion(node, key, _nested(keys[depth + 1 :], value)))
+                return _cut(text, [style.insertion(node, key, _nested(keys[depth + 1 :], value))])
             node, at = member.node, member.start
-            if depth == len(keys) - 1:
-                shown = style.dumped(value, at, inline="\n" not in text[node.start : node.end])
-                return _cut(text, [(node.start, node.end, shown)])
-        return text
+        inline = style.one_line and "\n" not in text[node.start : node.end]
+        shown = style.dumped(value, None if inline else style.margin(at))
+        return _cut(text, [(node.start, node.end, shown)])
 
     def drop(self, text: str, keys: Sequence[str]) -> str:
         """The text without what is under the keys."""
-        while True:
-            node: _Node | None = _parsed(text)
-            for key in keys[:-1]:
-                member = node and _member(node, key)
-                node = member and member.node
-            member = node and _member(node, keys[-1])
-            if node is None or member is None:
+        node = _parsed(text)
+        way: list[tuple[_Node, _Member]] = []
+        for key in keys:
+            member = _member(node, key)
+            if member is None:
                 return text
-            text = _cut(text, _removal(text, node, node.members.index(member)))
+            way.append((node, member))
+            node = member.node
+        return self.drop(_cut(text, _removal(text, *way[-1])), keys)  # it may be there twice
 
 
-@dataclass(frozen=True, slots=True)
 class _Style:
     """How a file is written, so that what is added looks like it."""
 
-    text: str
-    indent: str
-    newline: str
-    one_line: bool
-
-    @classmethod
-    def of(cls, text: str, root: _Node) -> "_Style":
-        indent = "  "
+    def __init__(self, text: str, root: _Node) -> None:
+        self.text, self.indent = text, "  "
         if root.members and (margin := _margin(text, root.members[0].start)):
-            indent = margin.removeprefix(_margin(text, root.start)) or indent
-        newline = "\r\n" if "\r\n" in text else "\n"
-        one_line = "\n" not in text.strip() and bool(root.members)
-        return cls(text, indent, newline, one_line)
+            self.indent = margin.removeprefix(_margin(text, root.start)) or self.indent
+        self.newline = "\r\n" if "\r\n" in text else "\n"
+        self.one_line = "\n" not in text.strip() and bool(root.members)
 
-    def dumped(self, value: object, at: int, *, inline: bool) -> str:
-        """A value as it is written on the line of `at`."""
-        if inline and self.one_line:
+    def margin(self, at: int) -> str:
+        """What begins a line like that of `at`."""
+        return self.newline + _margin(self.text, at)
+
+    def dumped(self, value: object, margin: str | None) -> str:
+        """A value in lines that begin so, or on one line."""
+        if margin is None:
             return json.dumps(value, ensure_ascii=False)
-        lines = json.dumps(value, ensure_ascii=False, indent=self.indent).split("\n")
-        return (self.newline + _margin(self.text, at)).join(lines)
+        return json.dumps(value, ensure_ascii=False, indent=self.indent).replace("\n", margin)
 
-    def insertion(self, node: _Node, key: str, value: object) -> list[Cut]:
+    def insertion(self, node: _Node, key: str, value: object) -> Cut:
         """What adds a member at the end of an object."""
-        text = self.text
+        text, start = self.text, node.start + 1
         if not node.members:
             return self._first(node, key, value)
         last = node.members[-1]
         comma = _comma(text, last.node.end)
         after = last.node.end if comma is None else comma + 1
-        end = "" if comma is None else ","
-        if "\n" not in text[node.start : node.members[0].start]:
-            piece = f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
-            return [(after, after, f" {piece}," if end else f", {piece}")]
-        margin = self.newline + _margin(text, last.start)
-        shown = self.dumped(value, last.start, inline=False)
+        begin, end = (",", "") if comma is None else ("", ",")
+        if "\n" not in text[start : node.members[0].start]:
+            return (after, after, f"{begin} {json.dumps(key)}: {self.dumped(value, None)}{end}")
+        margin = self.margin(last.start)
         place = _end(SAME_LINE, text, after)
-        comments = ("" if end else ",") + text[after:place]
-        return [(after, place, f"{comments}{margin}{json.dumps(key)}: {shown}{end}")]
+        piece = f"{margin}{json.dumps(key)}: {self.dumped(value, margin)}"
+        return (after, place, f"{begin}{text[after:place]}{piece}{end}")
 
-    def _first(self, node: _Node, key: str, value: object) -> list[Cut]:
-        text, inside = self.text, self.text[node.start + 1 : node.end - 1]
-        if self.one_line and not inside.strip():
-            piece = f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
-            return [(node.start + 1, node.end - 1, piece)]
-        base = self.newline + _margin(text, node.start)
+    def _first(self, node: _Node, key: str, value: object) -> Cut:
+        text, start, end = self.text, node.start + 1, node.end - 1
+        is_empty = not text[start:end].strip()
+        if self.one_line and is_empty:
+            return (start, end, f"{json.dumps(key)}: {self.dumped(value, None)}")
+        base = self.margin(node.start)
         margin = base + self.indent
-        shown = json.dumps(value, ensure_ascii=False, indent=self.indent).split("\n")
-        piece = f"{margin}{json.dumps(key)}: {margin.join(shown)}"
-        if not inside.strip():
-            return [(node.start + 1, node.end - 1, piece + base)]
-        place = _end(SAME_LINE, text, node.start + 1)
-        ends = "" if "\n" in text[place : node.end] else base
-        return [(place, place, piece + ends)]
+        piece = f"{margin}{json.dumps(key)}: {self.dumped(value, margin)}"
+        if is_empty:
+            return (start, end, piece + base)
+        place = _end(SAME_LINE, text, start)
+        return (place, place, piece + ("" if "\n" in text[place : node.end] else base))
 
 
-def _removal(text: str, node: _Node, index: int) -> list[Cut]:
+def _removal(text: str, node: _Node, member: _Member) -> list[Cut]:
     """What takes a member out: with its comma, and with its lines where nothing else is there."""
-    member = node.members[index]
+    index = node.members.index(member)
     comma = _comma(text, member.node.end)
     start, end = member.start, member.node.end if comma is None else comma + 1
-    if (
-        len(node.members) == 1
-        and not (text[node.start + 1 : start] + text[end : node.end - 1]).strip()
-    ):
+    around = text[node.start + 1 : start] + text[end : node.end - 1]
+    if len(node.members) == 1 and not around.strip():
         return [(node.start + 1, node.end - 1, "")]
     cuts: list[Cut] = []
     if comma is None and index and (before := _comma(text, node.members[index - 1].node.end)):

@@ -71,36 +71,23 @@ class Place(NamedTuple):
 
 def places(client: ClientName, scope: Scope, machine: Machine) -> tuple[Place, ...]:
     """Where a client looks; the first that counts is the one to write to, none is no such scope."""
-    if scope is Scope.PROJECT:
-        return _of_project(machine.folder)[client]
-    return _of_user(machine)[client]
-
-
-def _of_user(machine: Machine) -> Mapping[ClientName, tuple[Place, ...]]:
+    if client is ClientName.CLAUDE_DESKTOP:
+        return _claude_desktop(machine) if scope is Scope.USER else ()
+    if client is ClientName.CLAUDE_CODE and scope is Scope.PROJECT:
+        return (Place(machine.folder, (".mcp.json",)),)
     home, named = machine.home, machine.variable
     gemini = (named("GEMINI_CLI_HOME") or home) / ".gemini"
     opencode = (named("XDG_CONFIG_HOME") or home / ".config") / "opencode"  # on every system
-    return {
-        ClientName.CLAUDE_DESKTOP: _claude_desktop(machine),
-        ClientName.CLAUDE_CODE: (Place(named("CLAUDE_CONFIG_DIR") or home, (".claude.json",)),),
-        ClientName.CURSOR: (Place(home / ".cursor", ("mcp.json",)),),
-        ClientName.VSCODE: (Place(machine.programs / "Code" / "User", ("mcp.json",)),),
-        ClientName.CODEX: (Place(named("CODEX_HOME") or home / ".codex", ("config.toml",)),),
-        ClientName.GEMINI: (Place(gemini, ("settings.json",)),),
-        ClientName.OPENCODE: (Place(opencode, ("opencode.jsonc", "opencode.json")),),
-    }
-
-
-def _of_project(folder: PurePath) -> Mapping[ClientName, tuple[Place, ...]]:
-    return {
-        ClientName.CLAUDE_DESKTOP: (),
-        ClientName.CLAUDE_CODE: (Place(folder, (".mcp.json",)),),
-        ClientName.CURSOR: (Place(folder / ".cursor", ("mcp.json",)),),
-        ClientName.VSCODE: (Place(folder / ".vscode", ("mcp.json",)),),
-        ClientName.CODEX: (Place(folder / ".codex", ("config.toml",)),),
-        ClientName.GEMINI: (Place(folder / ".gemini", ("settings.json",)),),
-        ClientName.OPENCODE: (Place(folder, ("opencode.jsonc", "opencode.json")),),
-    }
+    of_user, in_project, *names = {
+        ClientName.CLAUDE_CODE: (named("CLAUDE_CONFIG_DIR") or home, "", ".claude.json"),
+        ClientName.CURSOR: (home / ".cursor", ".cursor", "mcp.json"),
+        ClientName.VSCODE: (machine.programs / "Code" / "User", ".vscode", "mcp.json"),
+        ClientName.CODEX: (named("CODEX_HOME") or home / ".codex", ".codex", "config.toml"),
+        ClientName.GEMINI: (gemini, ".gemini", "settings.json"),
+        ClientName.OPENCODE: (opencode, "", "opencode.jsonc", "opencode.json"),
+    }[client]
+    folder = of_user if scope is Scope.USER else machine.folder / in_project
+    return (Place(folder, tuple(names)),)
 
 
 def _claude_desktop(machine: Machine) -> tuple[Place, ...]:

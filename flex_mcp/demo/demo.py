@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp_types import TextContent
 from rich.console import Console
+from rich.json import JSON
 from rich.markup import escape
 from rich.padding import Padding
 from rich.panel import Panel
@@ -40,11 +41,13 @@ def run_demo(library: str | None, *, as_json: bool = False) -> str | None:
         raise InputError(f"{path} is there already: the demonstration needs a new file")
     console = Console(stderr=as_json, highlight=False)
     with tempfile.TemporaryDirectory() if path is None else nullcontext(str(path.parent)) as folder:
-        show = Demonstration(console, path or Path(folder) / "library.db", kept=path is not None)
+        show = Demonstration(
+            console.print, path or Path(folder) / "library.db", kept=path is not None
+        )
         try:
             anyio.run(show.run)
-        except* RefusedError as refused:
-            show.failures += [str(leaf) for leaf in leaves(refused)]
+        except* RefusedError:
+            pass  # it is among the failures
     if as_json:
         said = json.dumps(show.seen | {"failures": show.failures}, ensure_ascii=False, indent=2)
         sys.stdout.write(f"{said}\n")
@@ -55,18 +58,11 @@ class RefusedError(Exception):
     """A tool call of the demonstration was refused."""
 
 
-def leaves(group: BaseExceptionGroup[RefusedError]) -> list[RefusedError]:
-    nested = [
-        leaves(one) if isinstance(one, BaseExceptionGroup) else [one] for one in group.exceptions
-    ]
-    return [leaf for found in nested for leaf in found]
-
-
 @dataclass
 class Demonstration:
     """One run: what was seen, for programs, and what did not go as it should."""
 
-    console: Console
+    say: Callable[..., None]
     path: Path
     kept: bool
     seen: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -86,12 +82,9 @@ class Demonstration:
             await self.unrelated(client, scenario["unrelated_task"])
         self.end()
 
-    def say(self, *parts: Any, end: str = "\n", soft_wrap: bool = False) -> None:
-        self.console.print(*parts, end=end, soft_wrap=soft_wrap)
-
     def line(self, text: str) -> None:
         """One line whatever its length."""
-        self.console.print(f"    {text}", no_wrap=True, overflow="ellipsis")
+        self.say(f"    {text}", no_wrap=True, overflow="ellipsis")
 
     def server(self, what: str) -> Client:
         """A client on a server process of its own, as Claude Desktop or Cursor start it."""
@@ -104,7 +97,8 @@ class Demonstration:
         result = await client.call_tool(tool, dict(arguments))
         if result.is_error:
             texts = [part.text for part in result.content if isinstance(part, TextContent)]
-            raise RefusedError(f"{tool} was refused: {' '.join(texts)}")
+            self.failures.append(f"{tool} was refused: {' '.join(texts)}")
+            raise RefusedError
         content: dict[str, Any] = result.structured_content
         return content
 
@@ -169,8 +163,10 @@ class Demonstration:
         self.seen["unrelated"] = found
 
     def end(self) -> None:
-        command, arguments = server_command()
-        config = {"mcpServers": {"flex-mcp": {"command": command, "args": arguments}}}
+        # by absolute paths, since a client knows no other
+        script = shutil.which("flex-mcp", path=str(Path(sys.executable).parent))
+        command = [script, "serve"] if script else [sys.executable, "-m", "flex_mcp", "serve"]
+        config = {"mcpServers": {"flex-mcp": {"command": command[0], "args": command[1:]}}}
         self.seen["config"] = config
         self.say()
         self.say(Rule("use it"))
@@ -179,9 +175,9 @@ class Demonstration:
         )
         self.say("Claude Desktop, Cursor, Gemini CLI: put this into the client's configuration.")
         self.say("VS Code: the same with the key servers. Codex: see the README.")
-        self.console.print_json(data=config)
+        self.say(JSON.from_data(config), soft_wrap=True)
         self.say("Claude Code:", end=" ")
-        shell = " ".join(f'"{word}"' if " " in word else word for word in [command, *arguments])
+        shell = " ".join(f'"{word}"' if " " in word else word for word in command)
         self.say(f"claude mcp add --scope user flex-mcp -- {shell}", soft_wrap=True)
         if self.kept:
             self.say(f"The demonstration's library is kept in {escape(str(self.path))}")
@@ -190,9 +186,3 @@ class Demonstration:
 def marked(lesson: Mapping[str, Any]) -> str:
     style = ZONE_STYLES[lesson["zone"]]
     return f"[{style}]{lesson['zone']:<7}[/{style}] {lesson['level']:<9} {escape(lesson['title'])}"
-
-
-def server_command() -> tuple[str, Sequence[str]]:
-    """How a client starts this installation's server, by absolute paths."""
-    script = shutil.which("flex-mcp", path=str(Path(sys.executable).parent))
-    return (script, ["serve"]) if script else (sys.executable, ["-m", "flex_mcp", "serve"])

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flex_mcp.learning import briefing, critic, updater
 from flex_mcp.learning.llm import WINDOW
@@ -20,9 +20,6 @@ from flex_mcp.models import (
 from flex_mcp.models.briefs import Prompt
 from flex_mcp.validation import checked
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -37,7 +34,7 @@ def prompt(prompts: Prompts, name: str) -> str:
     Raises:
         PromptError: there is no such prompt, or its file cannot be used.
     """
-    made: dict[str, Callable[[], str]] = {
+    made = {
         "critic": lambda: _critic(prompts).system,
         "critic_question": lambda: _critic(prompts).messages[0].text,
         "updater_question": lambda: _updater(prompts),

@@ -10,6 +10,7 @@ import platform
 import shlex
 import stat
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,7 +26,6 @@ from flex_mcp.clients.entries import (
     Start,
     cache_of,
     find_uvx,
-    is_absolute,
     mapping,
     started,
 )
@@ -34,9 +34,11 @@ from flex_mcp.clients.places import Machine, Scope
 from flex_mcp.errors import EmbedderError, FlexError, SettingError
 from flex_mcp.learning.prompts import Prompts
 from flex_mcp.settings import Distilling, Redacting, Settings
+from flex_mcp.version import __version__
 
 if TYPE_CHECKING:
     from flex_mcp.models import Vectors
+    from flex_mcp.storage.sqlite.store import Look
 
 REINSTALL = "install flex-mcp again: a package that it needs is missing or broken"
 OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
@@ -66,9 +68,9 @@ class Patient:
     """What is looked at: a process's Python, environment and version, its machine, its library."""
 
     machine: Machine
-    executable: str
-    prefix: str
-    version: str
+    executable: str = sys.executable
+    prefix: str = sys.prefix
+    version: str = __version__
     library: str | None = None
 
 
@@ -78,7 +80,7 @@ def examine(patient: Patient) -> list[Check]:
     try:
         settings = Settings.from_environment(patient.library, patient.machine.variables)
     except SettingError as error:
-        checks.append(_fault("settings", error))
+        checks.append(_problem("settings", error))
     else:
         checks += _settings(settings)
         checks += _library(settings)
@@ -86,10 +88,10 @@ def examine(patient: Patient) -> list[Check]:
     return [*checks, *_clients(patient)]
 
 
-def _fault(name: str, error: FlexError) -> Check:
-    """Our errors end with what to do."""
-    says, _, mend = str(error).rpartition(": ")
-    return Check(name, State.FAULT, says or mend, mend if says else None)
+def _problem(name: str, sentence: object, state: State = State.FAULT) -> Check:
+    """Our errors and notices end with what to do."""
+    says, _, mend = str(sentence).rpartition(": ")
+    return Check(name, state, says or mend, mend if says else None)
 
 
 def _interpreter(patient: Patient) -> Check:
@@ -128,100 +130,74 @@ def _sqlite_vec() -> Check:
         from flex_mcp.storage.sqlite.file import EXTENSION
     except ImportError as error:
         return Check(name, State.FAULT, f"it cannot be imported ({error})", REINSTALL)
-    connection = apsw.Connection(":memory:")
     try:
-        connection.enable_load_extension(enable=True)
-        connection.load_extension(EXTENSION)
-        version = connection.execute("SELECT vec_version()").get
+        with contextlib.closing(apsw.Connection(":memory:")) as connection:
+            connection.enable_load_extension(enable=True)
+            connection.load_extension(EXTENSION)
+            version = connection.execute("SELECT vec_version()").get
     except (apsw.Error, OSError) as error:
         return Check(name, State.FAULT, f"the extension does not load ({error})", REINSTALL)
-    finally:
-        connection.close()
     return Check(name, State.OK, f"the extension loads, {version}")
 
 
-def _settings(settings: Settings) -> Iterator[Check]:
+def _settings(settings: Settings) -> list[Check]:
     """One check for each setting that cannot be used; one in all where they can."""
-    faults: list[Check] = []
+    checks: list[Check] = []
     try:
-        faults += _strays(settings.prompts_folder)
+        for name in Prompts(settings.prompts_folder).strays():
+            says = f"{name} in FLEX_MCP_PROMPTS takes the place of no prompt"
+            mend = "give it a name that `flex-mcp prompts list` tells"
+            checks.append(Check("settings", State.WARNING, says, mend))
     except SettingError as error:
-        faults.append(_fault("settings", error))
-    if _road(settings) is None:
-        says = f"FLEX_MCP_DISTILLER cannot be {settings.distiller!r}"
-        mend = f"set it to one of {', '.join(Distilling)}, or unset it"
-        faults.append(Check("settings", State.FAULT, says, mend))
-    if not _redacts(settings):
-        says = f"FLEX_MCP_REDACT cannot be {settings.redact!r}"
-        mend = f"set it to one of {', '.join(Redacting)}, or unset it"
-        faults.append(Check("settings", State.FAULT, says, mend))
+        checks.append(_problem("settings", error))
+    faults: list[tuple[str, str]] = []
+    for variable, value, choices in (
+        ("FLEX_MCP_DISTILLER", settings.distiller, Distilling),
+        ("FLEX_MCP_REDACT", settings.redact, Redacting),
+    ):
+        if value.strip().casefold() not in {*choices}:
+            mend = f"set it to one of {', '.join(choices)}, or unset it"
+            faults.append((f"{variable} cannot be {value!r}", mend))
     folder = settings.embedder_path
     if folder is not None and not folder.is_dir():
         says = f"FLEX_MCP_EMBEDDER_PATH names {folder}, which is no folder"
-        faults.append(Check("settings", State.FAULT, says, "correct it, or unset it"))
-    if settings.base_url is not None and not _is_url(settings.base_url):
-        says = "ANTHROPIC_BASE_URL is no address"
-        faults.append(Check("settings", State.FAULT, says, "begin it with https:// or http://"))
-    yield from faults or [Check("settings", State.OK, "all can be used")]
+        faults.append((says, "correct it, or unset it"))
+    if settings.base_url is not None and not _host(settings.base_url):
+        faults.append(("ANTHROPIC_BASE_URL is no address", "begin it with https:// or http://"))
+    checks += [Check("settings", State.FAULT, says, mend) for says, mend in faults]
+    return checks or [Check("settings", State.OK, "all can be used")]
 
 
-def _strays(folder: Path | None) -> Iterator[Check]:
-    for name in Prompts(folder).strays():
-        says = f"{name} in FLEX_MCP_PROMPTS takes the place of no prompt"
-        mend = "give it a name that `flex-mcp prompts list` tells"
-        yield Check("settings", State.WARNING, says, mend)
-
-
-def _road(settings: Settings) -> Distilling | None:
+def _host(url: str) -> str | None:
     try:
-        return settings.road
-    except SettingError:
-        return None
-
-
-def _redacts(settings: Settings) -> bool:
-    try:
-        return bool(settings.redacting)
-    except SettingError:
-        return False
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
+        parts = urlsplit(url)
     except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+        return None
+    return parts.hostname if parts.scheme in {"http", "https"} else None
 
 
 def _library(settings: Settings) -> Iterator[Check]:
     path = settings.library
     made_by = None
-    if (why := _unreachable(path)) is not None:
-        says = f"{path} cannot be reached ({why})"
-        yield Check("library", State.FAULT, says, "check that it and its folder can be read")
-    elif not path.exists():
-        yield _new_library(path)
-    elif not path.is_file():
-        mend = "name a file with --library or FLEX_MCP_LIBRARY"
-        yield Check("library", State.FAULT, f"{path} is no file", mend)
-    else:
-        check, made_by = _opened(path)
-        yield check
-        yield from _contents(path)  # of a damaged one: what a repair would mend
-        if os.name == "posix":
-            yield _permissions(path)
-    yield _embedder(settings, made_by)
-
-
-def _unreachable(path: Path) -> str | None:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return None  # it may be made yet
+        yield _new_library(path)
     except OSError as error:
-        return error.strerror
-    return None
+        says = f"{path} cannot be reached ({error.strerror})"
+        yield Check("library", State.FAULT, says, "check that it and its folder can be read")
+    else:
+        if path.is_file():
+            check, found = _opened(path)
+            made_by = found and found.made_by
+            yield check
+            yield from _contents(path, found)  # of a damaged one: what a repair would mend
+            if os.name == "posix":
+                yield _permissions(path)
+        else:
+            mend = "name a file with --library or FLEX_MCP_LIBRARY"
+            yield Check("library", State.FAULT, f"{path} is no file", mend)
+    yield _embedder(settings, made_by)
 
 
 def _new_library(path: Path) -> Check:
@@ -237,13 +213,13 @@ def _new_library(path: Path) -> Check:
     return Check("library", State.OK, says)
 
 
-def _opened(path: Path) -> "tuple[Check, Vectors | None]":
+def _opened(path: Path) -> "tuple[Check, Look | None]":
     try:
         from flex_mcp.storage.sqlite.store import look
 
         found = look(path)
     except FlexError as error:
-        return _fault("library", error), None
+        return _problem("library", error), None
     except Exception as error:  # noqa: BLE001  a broken installation raises what it likes
         says = f"{path} cannot be looked at ({error})"
         return Check("library", State.FAULT, says, REINSTALL), None
@@ -253,15 +229,14 @@ def _opened(path: Path) -> "tuple[Check, Vectors | None]":
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         says += "; it can be searched, but not written"
         mend = "make the file and its folder writable, or name another with --library"
-        return Check("library", State.WARNING, says, mend), found.made_by
-    return Check("library", State.OK, says), found.made_by
+        return Check("library", State.WARNING, says, mend), found
+    return Check("library", State.OK, says), found
 
 
-def _contents(path: Path) -> Iterator[Check]:
+def _contents(path: Path, found: "Look | None") -> Iterator[Check]:
     """All of the file is read; one that is no library of ours is no case for this check."""
     try:
         from flex_mcp.storage.sqlite.repair import wrong_with
-        from flex_mcp.storage.sqlite.store import look
 
         wrong = wrong_with(path)
     except (ImportError, FlexError):
@@ -271,29 +246,24 @@ def _contents(path: Path) -> Iterator[Check]:
         yield Check("contents", State.FAULT, "; ".join(filter(str.strip, wrong)), mend)
         return  # what else it says can be asked when it is mended
     yield Check("contents", State.OK, "tables, full text and vectors are whole and agree")
-    if look(path).unfinished:
+    if found and found.unfinished:
         mend = f"run `flex-mcp forget --finish --library {shlex.quote(str(path))}`"
         yield Check("contents", State.WARNING, "a forgetting is unfinished", mend)
 
 
 def _permissions(path: Path) -> Check:
-    there = [one for one in (path, *_beside(path)) if one.exists()]
-    open_files = [one for one in there if one.stat().st_mode & (OTHERS_READ | OTHERS_WRITE)]
+    files = [path.with_name(path.name + end) for end in ("", "-wal", "-shm")]
+    there = [one for one in files if one.exists()]
+    open_files = [str(one) for one in there if one.stat().st_mode & (OTHERS_READ | OTHERS_WRITE)]
     if open_files:
-        says = f"other users may read {', '.join(map(str, open_files))}"
-        mend = "chmod 600 " + shlex.join(map(str, open_files))
-        return Check("permissions", State.WARNING, says, mend)
+        says = f"other users may read {', '.join(open_files)}"
+        return Check("permissions", State.WARNING, says, f"chmod 600 {shlex.join(open_files)}")
     mode = path.parent.stat().st_mode
     if mode & OTHERS_WRITE and not mode & stat.S_ISVTX:
         says = f"other users may write in {path.parent}, and so put another file in its place"
-        return Check(
-            "permissions", State.WARNING, says, f"chmod go-w {shlex.quote(str(path.parent))}"
-        )
+        mend = f"chmod go-w {shlex.quote(str(path.parent))}"
+        return Check("permissions", State.WARNING, says, mend)
     return Check("permissions", State.OK, "the library is yours alone")
-
-
-def _beside(path: Path) -> list[Path]:
-    return [path.with_name(path.name + end) for end in ("-wal", "-shm")]
 
 
 def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
@@ -301,22 +271,22 @@ def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
         from flex_mcp.search import embedder
         from flex_mcp.search.embedder_choice import Embedders
 
-        def load(name: str, fetch: bool) -> embedder.Embedder:  # noqa: ARG001, FBT001  the seam's
-            return embedder.load(name, cache=settings.models, folder=settings.embedder_path)
-
-        if settings.embedder:
-            embedder.check_name(settings.embedder)
-        serving, notice = Embedders(load, settings.embedder).serving(made_by)
+        wanted, cache, folder = settings.embedder, settings.models, settings.embedder_path
+        if wanted:
+            embedder.check_name(wanted)
+        embedders = Embedders(
+            lambda name, _: embedder.load(name, cache=cache, folder=folder), wanted
+        )
+        serving, notice = embedders.serving(made_by)
     except ImportError as error:
         return Check("embedder", State.FAULT, f"it cannot be imported ({error})", REINSTALL)
     except EmbedderError as error:
-        return _fault("embedder", error)
+        return _problem("embedder", error)
     except Exception as error:  # noqa: BLE001  tokenizers raises nothing narrower
         says = f"its files in {Path(__file__).parents[1]} are broken ({type(error).__name__})"
         return Check("embedder", State.FAULT, says, REINSTALL)
     if serving is None:
-        says, _, mend = (notice or "").rpartition(": ")
-        return Check("embedder", State.WARNING, says, mend)
+        return _problem("embedder", notice, State.WARNING)
     serving.query("does it work")
     about = serving.vectors
     whose = "the library's own" if made_by else "for a new library"
@@ -327,8 +297,9 @@ def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
 def _model(settings: Settings) -> Check:
     """Who writes the lessons; nobody is asked."""
     key = "ANTHROPIC_API_KEY is set" if settings.api_key else "ANTHROPIC_API_KEY is not set"
-    road = _road(settings)
-    if road is None:
+    try:
+        road = settings.road
+    except SettingError:
         mend = "correct FLEX_MCP_DISTILLER"
         return Check("model", State.WARNING, f"it is not clear who writes lessons; {key}", mend)
     if road is Distilling.ANTHROPIC and not settings.api_key:
@@ -342,7 +313,7 @@ def _model(settings: Settings) -> Check:
         return Check("model", State.OK, says)
     if importlib.util.find_spec("anthropic") is None:
         return Check("model", State.FAULT, f"{key}, and anthropic is not installed", REINSTALL)
-    host = urlsplit(settings.base_url or "").hostname if _is_url(settings.base_url or "") else None
+    host = _host(settings.base_url or "")
     where = f" at {host}" if host else ""
     return Check("model", State.OK, f"{settings.model}{where} writes lessons; {key}")
 
@@ -362,8 +333,7 @@ def _client(found: Found, patient: Patient) -> Check:
     scope = f" --scope {found.scope}" if found.scope is Scope.PROJECT else ""
     again = f"run `flex-mcp install {found.client}{scope}`"
     if found.problem is not None:
-        says, _, mend = found.problem.rpartition(": ")
-        return Check("clients", State.WARNING, says, mend)
+        return _problem("clients", found.problem, State.WARNING)
     entry = started(found.entry)
     where = f"{CLIENTS[found.client].title}, {found.file}"
     if entry is None and REMOTE & mapping(found.entry).keys():
@@ -373,8 +343,8 @@ def _client(found: Found, patient: Patient) -> Check:
     where += f" → {' '.join((entry.command, *entry.args))}"
     if entry.library:
         where += f", library {entry.library}"
-    runs = os.access(entry.command, os.X_OK) and not Path(entry.command).is_dir()
-    if is_absolute(entry.command) and not runs:
+    command = Path(entry.command)
+    if command.is_absolute() and (command.is_dir() or not os.access(command, os.X_OK)):
         return Check("clients", State.FAULT, f"{where}: its command cannot be run", again)
     problem = _misplaced(Path(entry.library)) if entry.library else None
     if problem is not None:
@@ -386,9 +356,9 @@ def _client(found: Found, patient: Patient) -> Check:
 
 def _stale(entry: Start, patient: Patient) -> str | None:
     """What is not as it should be with an entry whose command is there, or has no full path."""
-    if not is_absolute(entry.command):
-        return "its command has no full path, and a program may not find it"
     command = Path(entry.command)
+    if not command.is_absolute():
+        return "its command has no full path, and a program may not find it"
     if cache := cache_of(str(command.parent.parent), patient.machine.variables):
         return f"its command lies in {cache}'s cache, which does not last"
     if command == Path(patient.executable).absolute() or "-m" not in entry.args:

@@ -1,7 +1,7 @@
 """The embedders that a library may use, and going over to one of them."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,11 @@ from flex_mcp.settings import absolute
 
 if TYPE_CHECKING:
     from flex_mcp.app import App
-    from flex_mcp.library.library import Library, Progress
-    from flex_mcp.search.embedder_choice import Trial
+    from flex_mcp.library.library import Progress
     from flex_mcp.settings import Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Offer:
     """An embedder: what it costs and gives, as far as that was measured.
 
@@ -28,13 +27,13 @@ class Offer:
     """
 
     name: str
-    used: bool = False
     where: str = "to be fetched"
     megabytes: int | None = None
     dimension: int | None = None
     query_ms: float | None = None
     load_seconds: float | None = None
     ndcg: float | None = None
+    used: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,36 +47,13 @@ class Switched:
     folder: Path | None
 
 
+MINILM = f"{FASTEMBED}sentence-transformers/all-MiniLM-L6-v2"
 SUGGESTED = (  # docs/retrieval.md; MiniLM's costs are of float32, as fetched, its nDCG of int8
-    Offer(
-        name=STATIC,
-        where="built in",
-        megabytes=9,
-        dimension=256,
-        query_ms=0.2,
-        load_seconds=0.14,
-        ndcg=63.4,
-    ),
-    Offer(
-        name=f"{FASTEMBED}sentence-transformers/all-MiniLM-L6-v2",
-        megabytes=90,
-        dimension=384,
-        query_ms=68,
-        load_seconds=0.85,
-        ndcg=66.6,
-    ),
-    Offer(name=f"{FASTEMBED}BAAI/bge-small-en-v1.5", megabytes=67, dimension=384),
+    Offer(STATIC, "built in", 9, 256, query_ms=0.2, load_seconds=0.14, ndcg=63.4),
+    Offer(MINILM, megabytes=90, dimension=384, query_ms=68, load_seconds=0.85, ndcg=66.6),
+    Offer(f"{FASTEMBED}BAAI/bge-small-en-v1.5", megabytes=67, dimension=384),
 )
 STORED = 16  # bytes a dimension while vectors are made anew: put aside, stored, indexed, logged
-
-
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who asks for a switch and hears how far it is: its steps in sentences, texts embedded."""
-
-    tell: Callable[[str], object]
-    progress: "Progress"
-    client: str = "python"
 
 
 def offers(app: "App", *, every: bool = False) -> list[Offer]:
@@ -87,36 +63,33 @@ def offers(app: "App", *, every: bool = False) -> list[Offer]:
         LibraryError: the library is none.
         EmbedderError: every one is asked for, and fastembed cannot be imported.
     """
+    from flex_mcp.storage.sqlite.store import look
+
     settings = app.settings
-    used = _used(settings)
+    made_by = look(settings.library).made_by if settings.library.is_file() else None
+    used = made_by.embedder if made_by else settings.embedder or STATIC
     sizes = model_files.here(settings.models)
     here = {FASTEMBED + name: round(size / model_files.MEGABYTE) for name, size in sizes.items()}
     known = {one.name: one for one in SUGGESTED}
-    for one in _listed() if every else ():
-        known.setdefault(one.name, one)
+    for one in sorted(embedder.listed(), key=lambda one: one.megabytes) if every else ():
+        name = FASTEMBED + one.name
+        known.setdefault(name, Offer(name, megabytes=one.megabytes, dimension=one.dimension))
     for name in (*here, used):
-        known.setdefault(name, Offer(name=name))
+        known.setdefault(name, Offer(name))
     for name, megabytes in here.items():
         known[name] = replace(known[name], where="here", megabytes=megabytes)
     known[used] = replace(known[used], used=True)
     return list(known.values())
 
 
-def _listed() -> Iterator[Offer]:
-    for one in sorted(embedder.listed(), key=lambda one: one.megabytes):
-        name = FASTEMBED + one.name
-        yield Offer(name=name, megabytes=one.megabytes, dimension=one.dimension)
-
-
-def _used(settings: "Settings") -> str:
-    """The embedder of the library, or of the one that would be made."""
-    from flex_mcp.storage.sqlite.store import look
-
-    made_by = look(settings.library).made_by if settings.library.is_file() else None
-    return made_by.embedder if made_by else settings.embedder or STATIC
-
-
-def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched:
+def use(
+    app: "App",
+    wanted: str,
+    path: str | None,
+    tell: Callable[[str], object],
+    progress: "Progress",
+    client: str = "python",
+) -> Switched:
     """Take a library over to another embedder: tried first, then embedded anew, then switched.
 
     Until the switch the old vectors serve, whatever ends this; the next run goes on where it was.
@@ -125,7 +98,9 @@ def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched
         app: of the library.
         wanted: an embedder's name, or a model's or the last part of it.
         path: a folder with the model's files, which are kept beside the fetched ones.
-        watcher: hears how far it is.
+        tell: hears what comes next, in sentences.
+        progress: hears how many texts are embedded.
+        client: who asks for it.
 
     Raises:
         InputError: a folder is given for `static`.
@@ -139,13 +114,25 @@ def use(app: "App", wanted: str, path: str | None, watcher: Watcher) -> Switched
     library = app.library
     library.switching.check_writable()
     if name != STATIC:
-        watcher.tell(_coming(settings, name, folder))
-    trial, kept = _tried(library, settings, name, folder)
+        tell(_coming(settings, name, folder))
+    model = embedder.load(name, cache=settings.models, folder=folder, fetch=True)
+    trial = library.switching.trial(model)
+    kept = None if folder is None else _kept(settings, model, folder)
+    del model  # `reindex` loads it from where all processes will find it
     previous = library.statistics().vectors
     if trial.agrees:
-        library.switching.stay(watcher.client)
+        library.switching.stay(client)
     else:
-        _embed(library, trial, settings, watcher)
+        count = trial.experiences
+        needed = count * trial.vectors.dimension * STORED
+        what = f"embedding {count:,} experiences"
+        model_files.check_room(settings.library.parent, needed, what)
+        if count:
+            tell(
+                f"{name} works: it takes about {_duration(trial.seconds)} for {count:,} "
+                "experiences; searches go on with the old vectors meanwhile"
+            )
+        library.reindex(name, client=client, progress=progress)
     return Switched(
         vectors=trial.vectors,
         previous=previous.embedder if previous else None,
@@ -182,18 +169,6 @@ def _coming(settings: "Settings", name: str, folder: Path | None) -> str:
     return f"loading {name}"
 
 
-def _tried(
-    library: "Library", settings: "Settings", name: str, folder: Path | None
-) -> "tuple[Trial, Path | None]":
-    """How the library would fare, and the folder where the model is kept.
-
-    The model goes with this call: `reindex` loads it from where all processes will find it.
-    """
-    model = embedder.load(name, cache=settings.models, folder=folder, fetch=True)
-    trial = library.switching.trial(model)
-    return trial, None if folder is None else _kept(settings, model, folder)
-
-
 def _kept(settings: "Settings", model: Embedder, folder: Path) -> Path:
     """Keep a model that came in a folder, unless another has its name on this machine.
 
@@ -212,18 +187,6 @@ def _kept(settings: "Settings", model: Embedder, folder: Path) -> Path:
                     "delete that folder first, or leave --path out"
                 )
     return model_files.keep(about, folder, settings.models)
-
-
-def _embed(library: "Library", trial: "Trial", settings: "Settings", watcher: Watcher) -> None:
-    count, name = trial.experiences, trial.vectors.embedder
-    needed = count * trial.vectors.dimension * STORED
-    model_files.check_room(settings.library.parent, needed, f"embedding {count:,} experiences")
-    if count:
-        watcher.tell(
-            f"{name} works: it takes about {_duration(trial.seconds)} for {count:,} experiences; "
-            "searches go on with the old vectors meanwhile"
-        )
-    library.reindex(name, client=watcher.client, progress=watcher.progress)
 
 
 def _duration(seconds: float) -> str:

@@ -18,7 +18,7 @@ from flex_mcp import open_library
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
 from flex_mcp.library.library import Library
-from flex_mcp.maintenance.embedders import Watcher, use
+from flex_mcp.maintenance.embedders import use
 from flex_mcp.models import Action, Filter, Lesson, Level, Outcome, Trajectory, Zone
 from flex_mcp.models.forgetting import Choice
 from flex_mcp.search.embedder import StaticEmbedder
@@ -170,7 +170,7 @@ def go_over(path: Path, model: str, folder: str) -> None:
 
     app = App(library=str(path))
     try:
-        use(app, model, folder or None, Watcher(lambda sentence: say(told=sentence), progress))
+        use(app, model, folder or None, lambda sentence: say(told=sentence), progress)
         say(over=True)
     except FlexError as error:
         say(error=str(error))
