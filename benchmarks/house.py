@@ -53,7 +53,7 @@ def size() -> dict[str, int]:
     verbs = [
         name
         for kind in vars(protocol).values()
-        if isinstance(kind, type) and issubclass(kind, Protocol)
+        if isinstance(kind, type) and Protocol in kind.__bases__
         for name, value in vars(kind).items()
         if inspect.isfunction(value) and not name.startswith("_")
     ]
