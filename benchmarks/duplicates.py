@@ -42,7 +42,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from math import sqrt
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,12 +50,9 @@ from testbed import goal, print_table, rows, write
 
 from flex_mcp.errors import EmbedderError
 from flex_mcp.exchange.flex import RULE, parts_of, title_of
-from flex_mcp.models import Level, Snapshot, Zone, fingerprint
-from flex_mcp.search.duplicates import RESTATES, same_claim, shared
+from flex_mcp.models import Level, Relation, Snapshot, Zone, fingerprint
+from flex_mcp.search.duplicates import RESTATES, content_stems, relation, same_claim, shared
 from flex_mcp.search.embedder import FASTEMBED, STATIC, Embedder, load
-from flex_mcp.search.ranking import function_words
-from flex_mcp.search.text import expand_for_index
-from flex_mcp.storage.sqlite.store import SqliteStore
 
 PAIRS = Path(__file__).parents[1] / "tests" / "data" / "near_duplicates.jsonl"
 MODEL = FASTEMBED + "sentence-transformers/all-MiniLM-L6-v2"
@@ -159,19 +156,7 @@ def read(sources: Iterable[Path]) -> list[Pair]:
     held = [(row, lessons) for row in listed if (lessons := _lessons(row, known))]
     if absent := len(listed) - len(held):
         print(f"{absent} of {len(listed)} pairs are left out: name their files", file=sys.stderr)
-    with TemporaryDirectory(prefix="flex-mcp-") as folder:
-        store = SqliteStore(Path(folder) / "library.db")
-        try:
-            with store.reading() as reading:
-                function = reading.words.stems(expand_for_index(function_words()))
-
-                def words(lesson: Snapshot) -> frozenset[str]:
-                    text = expand_for_index(f"{lesson.title}\n{lesson.lesson}")
-                    return reading.words.stems(text) - function
-
-                return [Pair(row, both, shared(*map(words, both))) for row, both in held]
-        finally:
-            store.close()
+    return [Pair(row, both, shared(*map(content_stems, both))) for row, both in held]
 
 
 def _lessons(
@@ -335,6 +320,12 @@ def counted(rated: Sequence[Pair], drawn: Sequence[float]) -> list[dict[str, Any
         if pair.is_flex and score >= DRAWN
     ]
     print(f"FLEX pairs from {DRAWN} on: {dict(Counter(labels))}")
+    opposed = Counter(
+        f"{pair.listed['source']} {pair.listed['label']}"
+        for pair in rated
+        if relation(*pair.lessons) is Relation.CONTRADICTS
+    )
+    print(f"said to contradict each other: {dict(opposed)}")
     return [
         goal(f"labelled FLEX pairs from {DRAWN} on", LABELLED, len(labels)),
         goal("true ones among them", TRUE, sum(label in MERGE for label in labels)),

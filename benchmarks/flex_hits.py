@@ -4,14 +4,14 @@
         [--json FILE] [--embedder fastembed:MODEL --embedder-path FOLDER]
 
 The library file is imported; each question of the problems is searched as an assistant does it. An
-ENTRY is found when one of its parts is among the five best-scored hits of all levels. Which ENTRY
-belongs to which problem the set's qrels say, by documents named after the library file. Its
-instance is a worked example of that very problem, so the table has a column without instances too.
+ENTRY is found when one of its parts is among the hits, which are five at most. Which ENTRY belongs
+to which problem the set's qrels say, by documents named after the library file. Its instance is a
+worked example of that very problem, so the table has a column of searches without instances too.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,6 +23,7 @@ from flex_mcp.library.library import Library
 from flex_mcp.models import Level
 
 HITS = 5
+GENERAL = Level.PRINCIPLE, Level.PATTERN
 GOAL = 0.85
 
 
@@ -52,18 +53,18 @@ def pairs(problems: Path, folder: Path, name: str) -> list[tuple[str, str]]:
 
 
 def searched(library: Library, question: str, held: frozenset[str]) -> dict[str, Any]:
-    """Where an ENTRY's best part stands among all hits, and among those that are no instances."""
-    found = library.search(question, client="benchmark").hits
-    ranked = [hit.experience for hit in sorted(found, key=lambda hit: -hit.score)]
-    general = [experience for experience in ranked if experience.level is not Level.INSTANCE]
-    return {
-        name: next((place for place, one in enumerate(among, 1) if one.id in held), None)
-        for name, among in (("place", ranked), ("place_without_instances", general))
-    }
+    """Where an ENTRY's best part stands among the hits of all levels, and without instances."""
+
+    def place(levels: Iterable[Level]) -> int | None:
+        hits = library.search(question, limit=HITS, levels=levels, client="benchmark").hits
+        places = (place for place, hit in enumerate(hits, 1) if hit.experience.id in held)
+        return next(places, None)
+
+    return {"place": place(Level), "place_without_instances": place(GENERAL)}
 
 
 def share(results: Sequence[dict[str, Any]], column: str) -> float:
-    return fmean(0 < (row[column] or 0) <= HITS for row in results)
+    return fmean(row[column] is not None for row in results)
 
 
 def main() -> None:

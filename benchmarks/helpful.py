@@ -22,7 +22,7 @@ from retrieval import metrics
 from testbed import TestSet, add_embedder, ceiling, fill, goal, opened, print_table, read, write
 
 from flex_mcp.library.library import Library
-from flex_mcp.models import Found, Level, Outcome
+from flex_mcp.models import Found, Outcome
 
 QUERIES = 300  # of a set, drawn by a fixed seed
 KNOWN = 20  # of them are asked again and again
@@ -31,9 +31,7 @@ COLUMNS = "ndcg before", "ndcg after", "rank before", "rank after"
 
 
 def ask(library: Library, query: str) -> Found:
-    return library.search(
-        query, limit=10, levels={Level.PATTERN}, abstain=False, collapse=False, client="benchmark"
-    )
+    return library.search(query, limit=10, abstain=False, collapse=False, client="benchmark")
 
 
 def ndcg(library: Library, test: TestSet, ids: dict[str, str], queries: Sequence[str]) -> float:
@@ -70,9 +68,8 @@ def helps(experience_id: str) -> bool:
 
 def rank(found: Found) -> float | None:
     """The mean rank of the helpful hits, from 1; None where all or none of them help."""
-    best = sorted(found.hits, key=lambda hit: -hit.score)
-    places = [place for place, hit in enumerate(best, 1) if helps(hit.experience.id)]
-    return fmean(places) if 0 < len(places) < len(best) else None
+    places = [place for place, hit in enumerate(found.hits, 1) if helps(hit.experience.id)]
+    return fmean(places) if 0 < len(places) < len(found.hits) else None
 
 
 def by_use(test: TestSet, arguments: argparse.Namespace) -> tuple[float, float]:

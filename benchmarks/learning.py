@@ -4,12 +4,12 @@
         [--embedder fastembed:MODEL --embedder-path FOLDER]
 
 A DIR holds corpus.jsonl (the stream) and queries.jsonl (the test), both with id, text and label; a
-query whose label the stream lacks is out of scope. The agent searches, lets ten hits vote for their
-label by their scores, is told the truth, and records the experience: the text as title and lesson,
-the label in `domain` alone, as `intent/LABEL`, so that it is never embedded. No hit, no answer:
-`nothing_relevant` counts as wrong. The stream goes round the labels, one experience of each at a
-time, by a fixed seed. Along it the lessons go in by the Library's `apply`, without an action, so
-that the library discards what it has; the last 100 come as from an assistant: over stdio, by
+query whose label the stream lacks is out of scope. The agent searches, lets the hits (ten at most)
+vote for their label by their fit, is told the truth, and records the experience: the text as title
+and lesson, the label in `domain` alone, as `intent/LABEL`, so that it is never embedded. No hit, no
+answer: `nothing_relevant` counts as wrong. The stream goes round the labels, one experience of each
+at a time, by a fixed seed. Along it the lessons go in by the Library's `apply`, without an action,
+so that the library discards what it has; the last 100 come as from an assistant: over stdio, by
 search_experience and record_trajectory, and so are all queries asked at the end.
 
 The heir begins with the library that the first agent had after 30 experiences of each label,
@@ -50,7 +50,7 @@ ABOUT = "agent", "a label", "experiences", "known", "door"
 FIGURES = "accuracy", "best hit", "nothing_relevant", "oos silent"
 PATH = "FLEX_MCP_EMBEDDER_PATH"
 
-Votes = Sequence[tuple[str | None, float]]  # the hits' domains and scores, best first
+Votes = Sequence[tuple[str | None, float]]  # the hits' domains and fit, best first
 Ask = Callable[[str], Votes]
 Row = dict[str, Any]
 
@@ -93,14 +93,14 @@ def lesson(text: str, label: str) -> Lesson:
 
 def elected(votes: Votes) -> str | None:
     count: defaultdict[str | None, float] = defaultdict(float)
-    for domain, score in votes:
-        count[domain] += score
+    for domain, fit in votes:
+        count[domain] += fit
     return max(count, key=count.__getitem__, default=None)
 
 
 def asked(library: Library, text: str) -> Votes:
     found = library.search(text, limit=HITS, client="benchmark")
-    return [(hit.experience.domain, hit.score) for hit in found.hits]
+    return [(hit.experience.domain, round(hit.fit, 3)) for hit in found.hits]  # as over stdio
 
 
 class Assistant(NamedTuple):
@@ -129,7 +129,7 @@ class Assistant(NamedTuple):
 
     def _search(self, text: str) -> tuple[str, Votes]:
         found = self._call("search_experience", {"query": text, "limit": HITS})
-        return found["retrieval_id"], [(hit["domain"], hit["score"]) for hit in found["hits"]]
+        return found["retrieval_id"], [(hit["domain"], hit["fit"]) for hit in found["hits"]]
 
     def _call(self, tool: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.server.call(tool, arguments)["structuredContent"]

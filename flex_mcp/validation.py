@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flex_mcp.errors import AnswerError, InputError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 T = TypeVar("T")
+MOST = 5  # wrong arguments that are told
 
 
 def adapter(kind: type[T]) -> "TypeAdapter[T]":
@@ -68,11 +69,52 @@ def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
     return plain
 
 
+NOISE = frozenset({"additionalProperties", "uniqueItems"})
+
+
+def published(kind: type) -> dict[str, Any]:
+    """The JSON schema of arguments, in the form that every client's converter accepts.
+
+    Without `additionalProperties`, `uniqueItems` and `anyOf … null`: what is unknown, twice or null
+    our own check sees to.
+    """
+    schema: dict[str, Any] = _accepted(schema_of(kind))
+    return schema
+
+
+def without_empty(kind: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments without the optional ones that are null, an empty text or an empty list.
+
+    Converters of schemas fill them in; they mean that it is left out.
+    """
+    schema = schema_of(kind)
+    optional = schema["properties"].keys() - {*schema.get("required", ())}
+    return {
+        name: value
+        for name, value in arguments.items()
+        if not (name in optional and value in (None, "", []))
+    }
+
+
+def _accepted(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_accepted(item) for item in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    schema: dict[str, Any] = {**node}
+    options = [one for one in schema.pop("anyOf", ()) if one != {"type": "null"}]
+    if len(options) == 1:
+        schema = options[0] | schema
+    elif options:
+        schema["anyOf"] = options
+    return {key: _accepted(value) for key, value in schema.items() if key not in NOISE}
+
+
 def checked(kind: type[T], value: object) -> T:
     """`value`, a mapping as it came in, as one of the frozen values above.
 
     Raises:
-        InputError: one sentence that names the argument and what is wrong with it.
+        InputError: one sentence that names each argument that is wrong, and what is wrong with it.
     """
     from pydantic import ValidationError
 
@@ -84,7 +126,7 @@ def checked(kind: type[T], value: object) -> T:
     try:
         result = adapter(kind).validate_python(value)
     except ValidationError as error:
-        raise InputError(_sentence(kind, error.errors(include_url=False)[0])) from error
+        raise InputError(_sentences(kind, error.errors(include_url=False))) from error
     _check_body(result)
     return result
 
@@ -171,6 +213,22 @@ def glance(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
+def _sentences(kind: type, errors: Sequence["ErrorDetails"]) -> str:
+    """All that is wrong, the first few in words."""
+    places = [error["loc"] for error in errors]
+    inner = [
+        error
+        for error in errors
+        if not any(place[: len(error["loc"])] == error["loc"] != place for place in places)
+    ]
+    missing = [_where(kind, error["loc"]) for error in inner if error["type"] in MISSING]
+    said = [f"{', '.join(missing)} are missing: give them too"] if len(missing) > 1 else []
+    rest = [error for error in inner if not said or error["type"] not in MISSING]
+    said = [*dict.fromkeys(_sentence(kind, error) for error in rest), *said]
+    more = f"; and {len(said) - MOST} more" if len(said) > MOST else ""
+    return "; ".join(said[:MOST]) + more
+
+
 def _sentence(kind: type, error: "ErrorDetails") -> str:
     where, context, given = _where(kind, error["loc"]), error.get("ctx", {}), error["input"]
     match error["type"]:
@@ -187,9 +245,9 @@ def _sentence(kind: type, error: "ErrorDetails") -> str:
     return f"{where} {problem}"
 
 
+MISSING = "missing", "missing_argument"
 PROBLEMS = {
-    "missing": "is missing: give it too",
-    "missing_argument": "is missing: give it too",
+    **dict.fromkeys(MISSING, "is missing: give it too"),
     "predicate_failed": "is empty: say it in words",
     "string_too_short": "is empty: say it in words",
     "string_too_long": "has {size:,} characters; the limit is {max_length:,}: shorten it",

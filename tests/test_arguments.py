@@ -43,7 +43,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         "query has 20,001 characters; the limit is 20,000: shorten it",
     ),
     (SearchArguments, {"query": "x", "limit": 0}, "limit is too small; it must be at least 1"),
-    (SearchArguments, {"query": "x", "limit": 11}, "limit is too large; it must be at most 10"),
+    (SearchArguments, {"query": "x", "limit": 21}, "limit is too large; it must be at most 20"),
     (
         SearchArguments,
         {"query": "x", "limit": "many"},

@@ -457,9 +457,9 @@ CASES = {
     ),
     "a limit that is too large": Case(
         "search_experience",
-        {"query": "x", "limit": 11},
-        "limit is too large; it must be at most 10",
-        ("search", "x", "--limit", "11"),
+        {"query": "x", "limit": 21},
+        "limit is too large; it must be at most 20",
+        ("search", "x", "--limit", "21"),
     ),
     "an unknown zone": Case(
         "search_experience",
@@ -518,7 +518,7 @@ CASES = {
         "outcome cannot be 'won'; it is one of: success, failure, partial, unknown",
     ),
     "steps and a transcript": bad_record(
-        FULL | {"steps": [], "transcript": "x"},
+        FULL | {"steps": [{"kind": "thought", "content": "y"}], "transcript": "x"},
         "give steps or transcript, not both: they are two forms of the same text",
     ),
     "a trajectory of more than 5 MiB": bad_record(

@@ -53,7 +53,8 @@ from flex_mcp.models import (
     StepKind,
 )
 from flex_mcp.models.forgetting import Choice
-from flex_mcp.search.candidates import Search, answer
+from flex_mcp.search.candidates import Search
+from flex_mcp.search.hits import answer
 from flex_mcp.search.token_match import tokens
 from flex_mcp.storage.sqlite import file as sqlite_file
 from flex_mcp.storage.sqlite import purge
@@ -156,7 +157,7 @@ def everything(library: Library, ids: Sequence[str]) -> list[object]:
             experiences,
             [reading.history.of(found.id) for found in experiences],
             [reading.vectors.of([found.id]) for found in experiences],
-            [reading.words.tokens([found.id], tokens().version) for found in experiences],
+            [reading.words.tokens([found.id], tokens().layout) for found in experiences],
             [
                 [row.id for row in reading.words.matching(found.tags, depth=9, wanted=Filter())]
                 for found in experiences

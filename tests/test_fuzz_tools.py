@@ -25,6 +25,7 @@ from flex_mcp.app import App
 from flex_mcp.demo.demo import data
 from flex_mcp.server.server import build_server
 from flex_mcp.server.tools import TOOLS, schema_of
+from flex_mcp.tools.answers import CONCISE_LIMIT, DETAILED_LIMIT
 
 SCHEMAS = {row[0].__name__: schema_of(row[1]) for row in TOOLS}
 
@@ -52,6 +53,7 @@ class Called:
         _, _, found = self.call(
             "search_experience", {"query": data("trajectories.json")[0]["task"]}
         )
+        assert found["hits"]
         self.ids += [
             brief["brief_id"],
             found["retrieval_id"],
@@ -98,3 +100,20 @@ def check_call(called: Called, tool: str, arguments: Any) -> None:
     else:
         assert len(json.dumps(content)) < 400_000
         assert not LEAKS.search(said.replace("https://", ""))
+        if tool == "search_experience":
+            check_hits(arguments, said, content)
+
+
+def check_hits(arguments: Any, said: str, content: Any) -> None:
+    """Few, short, each once, and what they say of each other."""
+    ids = [hit["id"] for hit in content["hits"]]
+    assert len(set(ids)) == len(ids) <= arguments.get("limit", 5) - content["omitted"]
+    assert content["nothing_relevant"] is not bool(ids)
+    assert 0 <= content["relevance"] <= 1
+    most = DETAILED_LIMIT if arguments.get("detail") == "detailed" else CONCISE_LIMIT
+    assert max(len(said), len(json.dumps(content, ensure_ascii=False))) <= most
+    for hit in content["hits"]:
+        assert 0 <= hit["fit"] <= 1
+        assert hit["contradicts"] != hit["id"]
+        assert hit["contradicts"] in {None, *ids} or content["omitted"]
+        assert hit["id"] in said

@@ -64,7 +64,7 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     instead = a_lesson("cursor", when="moon", action=Action.SUPERSEDE, reason="it broke")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            "flex_mcp.search.relevance.generic_queries", lambda: WORDS
+            "flex_mcp.search.background.generic_queries", lambda: WORDS
         )  # all of them take long
         with fake_library(folder, EMBEDDER) as library:
             record(library, a_trajectory("one"), lessons[:3], [])

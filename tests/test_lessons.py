@@ -32,7 +32,7 @@ def test_a_malformed_lesson_is_refused_alone(quick: Library) -> None:
     assert [one.reason for one in decisions[1:5]] == [
         "title has 121 characters; the limit is 120: shorten it",
         "zone cannot be 'gold'; it is one of: golden, warning, mixed",
-        "zone is missing: give it too",
+        "zone, level, when, lesson are missing: give them too",
         (
             "there is no argument 'colour'; it takes zone, level, title, when, lesson, "
             "examples, domain, tags, action, into, reason, trajectory_ids"
@@ -134,7 +134,9 @@ def test_a_lesson_that_restates_another_says_which(library: Library) -> None:
     (old,) = add(library, a_lesson("Always check the final answer against the conditions given."))
     (decision,) = library.apply([a_lesson(RESTATED)])
     assert decision.decision is DecisionKind.ADD
-    assert decision.reason == f"{old} seems to give the same advice: if it does, merge the two"
+    assert decision.reason == (
+        f"{old} is near: look whether it gives the same advice; if so, merge the two"
+    )
 
 
 def test_a_lesson_that_asks_to_be_added_is_not_questioned(library: Library) -> None:

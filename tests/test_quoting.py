@@ -145,7 +145,7 @@ def test_everything_served_says_that_it_is_data_and_where_it_is_from(
     library, id_ = hiding
     page = experience_page(library, id_)
     (skill,) = skills(library.catalogue.approved())
-    hit = hit_alone(Hit(experience=one(library, id_), score=0.5))
+    hit = hit_alone(Hit(experience=one(library, id_), fit=0.5))
     for text in (page, skill.text, hit):
         assert id_ in text
         assert "distilled by python" in text
@@ -167,7 +167,7 @@ def test_what_a_client_calls_itself_is_quoted_wherever_it_is_served(quick: Libra
         zone_page(quick, "golden"),
         domain_page(quick, "a"),
         trajectory_page(quick, recorded.trajectory_id),
-        hit_alone(Hit(experience=one(quick, id_), score=0.5)),
+        hit_alone(Hit(experience=one(quick, id_), fit=0.5)),
         skill.text,
     ):
         said = [line for line in text.splitlines() if "SYSTEM" in line]

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from flex_mcp.models import Level, Zone
+from flex_mcp.models import Experience, Level, Origin, Zone
 from flex_mcp.search import ranking
-from flex_mcp.search.ranking import Ranked
-from flex_mcp.storage.protocol import Scored, Standing, Term
+from flex_mcp.storage.protocol import Scored, Term
 
 SCORES = st.floats(-100, 100).map(lambda score: round(score, 3))
 
@@ -18,7 +17,7 @@ SCORES = st.floats(-100, 100).map(lambda score: round(score, 3))
 @st.composite
 def lists(draw: st.DrawFn, *, least: int = 0) -> list[Scored]:
     scores = draw(st.dictionaries(st.sampled_from("abcdefghij"), SCORES, min_size=least))
-    return [Scored(id_, Zone.GOLDEN, Level.PATTERN, score) for id_, score in scores.items()]
+    return [Scored(id_, score) for id_, score in scores.items()]
 
 
 def score_of(id_: str, rows: list[Scored]) -> float | None:
@@ -72,18 +71,18 @@ def test_what_a_list_lacks_counts_there_like_its_lowest(
     lowest, *others = sorted(matching, key=lambda row: row.score)
     lowest = lowest._replace(id="lowest")  # which the other list lacks
     matching = [*others[::-1], lowest]
-    stranger = Scored("stranger", Zone.GOLDEN, Level.PATTERN, nearest[0].score)
-    beside = Scored(lowest.id, Zone.GOLDEN, Level.PATTERN, nearest[0].score)
+    stranger = Scored("stranger", nearest[0].score)
+    beside = Scored(lowest.id, nearest[0].score)
     fused = ranking.fuse([*nearest, stranger, beside], matching, weight)
     assert fused["stranger"] == pytest.approx(fused[lowest.id])
 
 
 def test_an_experience_that_alone_holds_a_word_gains_from_it() -> None:
     nearest = [
-        Scored("near", Zone.GOLDEN, Level.PATTERN, 0.31),
-        Scored("named", Zone.GOLDEN, Level.PATTERN, 0.30),
+        Scored("near", 0.31),
+        Scored("named", 0.30),
     ]
-    fused = ranking.fuse(nearest, [Scored("named", Zone.GOLDEN, Level.PATTERN, 12.0)], 0.4)
+    fused = ranking.fuse(nearest, [Scored("named", 12.0)], 0.4)
     assert list(fused) == ["named", "near"]
 
 
@@ -107,24 +106,24 @@ def test_refining_keeps_every_candidate_and_gives_the_best_first(
 
 
 def test_likeness_decides_between_equal_candidates() -> None:
-    rows = [Scored(id_, Zone.GOLDEN, Level.PATTERN, 1.0) for id_ in "abc"]
+    rows = [Scored(id_, 1.0) for id_ in "abc"]
     refined = ranking.refine(ranking.fuse(rows, [], 1.0), {"a": 0.2, "b": 0.9})
     assert list(refined) == ["b", "a", "c"]  # what was not compared counts like the least alike
 
 
 def test_equal_candidates_come_in_the_order_of_their_ids() -> None:
-    rows = [Scored(id_, Zone.GOLDEN, Level.PATTERN, 1.0) for id_ in "cab"]
+    rows = [Scored(id_, 1.0) for id_ in "cab"]
     assert list(ranking.fuse(rows, [], 0.5)) == ["a", "b", "c"]
 
 
 def test_the_scale_of_a_list_is_no_weight() -> None:
     nearest = [
-        Scored("a", Zone.GOLDEN, Level.PATTERN, 0.9),
-        Scored("b", Zone.GOLDEN, Level.PATTERN, 0.1),
+        Scored("a", 0.9),
+        Scored("b", 0.1),
     ]
     matching = [
-        Scored("a", Zone.GOLDEN, Level.PATTERN, 3.0),
-        Scored("b", Zone.GOLDEN, Level.PATTERN, 700.0),
+        Scored("a", 3.0),
+        Scored("b", 700.0),
     ]
     assert ranking.fuse(nearest, matching, 0.6)["a"] > 0
     assert ranking.fuse(nearest, matching, 0.4)["a"] < 0
@@ -162,62 +161,28 @@ def test_a_long_query_is_embedded_by_its_ends() -> None:
     assert ranking.ends(exactly) == exactly
 
 
-# The hits
+# What helped before
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def a_standing(
-    id_: str,
-    *,
-    zone: Zone = Zone.GOLDEN,
-    level: Level = Level.PATTERN,
-    priority: int = 3,
-    successes: int = 0,
-    failures: int = 0,
-) -> Standing:
-    return Standing(id_, zone, level, priority, successes, failures, NOW)
-
-
-def a_ranked(row: tuple[Level, Zone, float]) -> Ranked:
-    level, zone, score = row
-    return Ranked(a_standing("e", level=level, zone=zone), score)
-
-
-RANKED = st.lists(
-    st.tuples(st.sampled_from(Level), st.sampled_from(Zone), SCORES).map(a_ranked), max_size=30
-).map(lambda rows: sorted(rows, key=lambda row: -row.score))
-
-
-@given(RANKED, st.integers(1, 4))
-def test_the_best_of_each_level_are_picked_most_general_level_first(
-    ranked: list[Ranked], limit: int
-) -> None:
-    chosen = ranking.pick(ranked, limit=limit)
-    for level in Level:
-        of_level = [row.score for row in chosen if row.standing.level is level]
-        all_of_it = [row.score for row in ranked if row.standing.level is level]
-        assert of_level == all_of_it[:limit]
-    order = [list(Level).index(row.standing.level) for row in chosen]
-    assert order == sorted(order)
-
-
-@given(RANKED, st.integers(1, 4), st.sampled_from(Level))
-def test_one_that_must_be_served_takes_the_last_place_of_its_level(
-    ranked: list[Ranked], limit: int, level: Level
-) -> None:
-    sure = Ranked(a_standing("sure", level=level, zone=Zone.WARNING), -1_000)
-    plain = ranking.pick(ranked, limit=limit)
-    chosen = ranking.pick(ranked, limit=limit, reserved=sure)
-    of_level = [row for row in plain if row.standing.level is level]
-    assert [row for row in chosen if row.standing.level is level] == [
-        *of_level[: limit - 1],
-        sure,
-    ]
-    assert [row for row in chosen if row.standing.level is not level] == [
-        row for row in plain if row.standing.level is not level
-    ]
+def an_experience(*, priority: int = 3, successes: int = 0, failures: int = 0) -> Experience:
+    return Experience(
+        id="e_aaaaaaaaaaaa",
+        zone=Zone.GOLDEN,
+        level=Level.PATTERN,
+        title="A title",
+        when="",
+        lesson="A lesson.",
+        origin=Origin(kind="distilled", by="a test"),
+        revision=1,
+        priority=priority,
+        created_at=NOW - timedelta(days=10_000),
+        updated_at=NOW,
+        successes=successes,
+        failures=failures,
+    )
 
 
 @given(st.integers(1, 5), st.integers(0, 10_000), st.integers(0, 10_000), st.integers(0, 9_999))
@@ -226,7 +191,7 @@ def test_what_helped_before_moves_up_by_a_bounded_step(
 ) -> None:
     def prior(successes: int, failures: int) -> float:
         return ranking.helpfulness(
-            a_standing("e", priority=priority, successes=successes, failures=failures),
+            an_experience(priority=priority, successes=successes, failures=failures),
             NOW + timedelta(days=days),
         )
 
@@ -236,18 +201,15 @@ def test_what_helped_before_moves_up_by_a_bounded_step(
 
 
 def test_an_experience_that_was_never_tried_stands_where_it_is() -> None:
-    assert ranking.helpfulness(a_standing("e"), NOW) == 0
+    assert ranking.helpfulness(an_experience(), NOW) == 0
 
 
 def test_age_takes_a_little_for_two_years() -> None:
     years = [NOW + timedelta(days=days) for days in (-1, 0, 365, 730, 7_300)]
-    early, new, one, two, twenty = (ranking.helpfulness(a_standing("e"), year) for year in years)
+    early, new, one, two, twenty = (ranking.helpfulness(an_experience(), year) for year in years)
     assert early == new == 0 > one > two == twenty
 
 
 def test_what_differs_by_rounding_alone_is_equal() -> None:
-    rows = [
-        Scored(id_, Zone.GOLDEN, Level.PATTERN, 0.7 + place * 1e-8)
-        for place, id_ in enumerate("abc")
-    ]
+    rows = [Scored(id_, 0.7 + place * 1e-8) for place, id_ in enumerate("abc")]
     assert len(set(ranking.fuse(rows, rows, 0.5).values())) == 1

@@ -26,6 +26,8 @@ from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Curation, DecisionKind, Fields, Filter, TrajectoryState, new_id
 from flex_mcp.search.baseline import BACKGROUND
 from flex_mcp.search.embedder import StaticEmbedder
+from flex_mcp.search.text import learned_tokens
+from flex_mcp.search.token_match import tokens
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 
@@ -185,6 +187,37 @@ def test_a_reindex_keeps_what_is_retired_for_the_day_it_is_restored(tmp_path: Pa
                 second.query("feed the cat"), depth=5, wanted=Filter()
             )
         assert best.id == retired
+
+
+def test_tokens_that_an_earlier_version_kept_are_not_taken_and_a_reindex_makes_them_anew(
+    tmp_path: Path,
+) -> None:
+    path, query = tmp_path / "library.db", "a release goes wrong after the compiler was upgraded"
+    when = "A release goes wrong after an upgrade of the compiler."
+    version, layout = tokens().version, tokens().layout
+
+    def fits(library: Library) -> list[tuple[str, float]]:
+        found = library.search(query, limit=20, abstain=False)
+        return [(hit.experience.id, hit.fit) for hit in found.hits]
+
+    with open_library(path) as library:
+        known = add(library, *(a_lesson(text, when=when) for text in LESSONS))
+        before = fits(library)
+        with closing(apsw.Connection(str(path))) as other:
+            other.execute(
+                "UPDATE tokens SET version = ?, tokens = ?", (version, tokens().kept("cats", ""))
+            )
+        assert fits(library) == before
+        with library.reading() as reading:
+            assert len(reading.words.tokens(known, version)) == len(LESSONS)
+            assert reading.words.tokens(known, layout) == {}
+        library.reindex()
+        with library.reading() as reading:
+            assert reading.words.tokens(known, version) == {}
+            assert reading.words.tokens(known, layout) == {
+                experience.id: learned_tokens(experience) for experience in library.get(known)
+            }
+        assert fits(library) == before
 
 
 def test_the_background_is_measured_anew_as_the_library_grows(tmp_path: Path) -> None:

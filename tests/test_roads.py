@@ -230,7 +230,7 @@ def dump(library: Library) -> Json:
     names = {one.id: f"experience {number}" for number, one in enumerate(experiences)}
     names |= {one.id: f"trajectory {number}" for number, one in enumerate(trajectories)}
     counts = library.statistics()
-    found = [library.search(query, limit=10, abstain=False) for query in QUERIES]
+    found = [library.search(query, limit=20, abstain=False) for query in QUERIES]
     held = {
         "experiences": [plain(one) for one in experiences],
         "revisions": [plain(one) for one in revisions],
@@ -242,7 +242,7 @@ def dump(library: Library) -> Json:
         "states": counts.by_state,
         "retrievals": counts.retrievals,
         "found": [
-            [one.relevance, [(hit.experience.id, hit.score) for hit in one.hits]] for one in found
+            [one.relevance, [(hit.experience.id, hit.fit) for hit in one.hits]] for one in found
         ],
         "vectors": {id_: [chunk.hex() for chunk in chunks] for id_, chunks in vectors.items()},
     }

@@ -1,11 +1,11 @@
 """What a search serves, and when it serves nothing."""
 
 import contextlib
-import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -72,102 +72,145 @@ def test_a_hit_that_shares_two_rare_words_is_not_silenced_in_a_small_library(
 
 
 def test_levels_zones_and_domains_narrow_a_search(library: Library) -> None:
-    text = LESSONS[0]
     principle, warning, pattern = add(
         library,
-        a_lesson(text, level=Level.PRINCIPLE, domain="python/packaging"),
-        a_lesson(text, zone=Zone.WARNING, domain="Python"),
-        a_lesson(text, domain="pythonic"),
+        a_lesson(LESSONS[0], level=Level.PRINCIPLE, domain="python/packaging"),
+        a_lesson("Write down the compiler of a build.", zone=Zone.WARNING, domain="Python"),
+        a_lesson("Take the build image of the last release.", domain="pythonic"),
     )
-    task = "pin the compiler version in the build image"
-    assert ids(library.search(task)) == [
-        principle,
-        *sorted([warning, pattern], key=ids(library.search(task)).index),
-    ]
-    assert ids(library.search(task, levels=[Level.PRINCIPLE])) == [principle]
-    assert ids(library.search(task, zones=[Zone.WARNING])) == [warning]
-    assert set(ids(library.search(task, domain="python"))) == {principle, warning}
-    assert ids(library.search(task, domain=" Python/Packaging/ ")) == [principle]
-    assert ids(library.search(task, domain="python/pack")) == []
-    assert ids(library.search(task, levels=[Level.INSTANCE])) == []
+
+    def served(**narrowed: Any) -> set[str]:
+        task = "pin the compiler version in the build image"
+        return {*ids(library.search(task, abstain=False, **narrowed))}
+
+    assert served() == {principle, warning, pattern}
+    assert served(levels=[Level.PRINCIPLE]) == {principle}
+    assert served(levels=[Level.PRINCIPLE, Level.PATTERN]) == {principle, warning, pattern}
+    assert served(zones=[Zone.WARNING]) == {warning}
+    assert served(domain="python") == {principle, warning}
+    assert served(domain=" Python/Packaging/ ") == {principle}
+    assert served(domain="python/pack") == set()
+    assert served(levels=[Level.INSTANCE]) == set()
 
 
-def test_the_most_general_level_comes_first_and_each_has_its_limit(library: Library) -> None:
-    for level in reversed(Level):
-        texts = [f"{text} ({level})" for text in LESSONS[:4]]
+def test_a_filter_narrows_the_search_before_anything_is_cut(library: Library) -> None:
+    (other,) = add(library, a_lesson("Keep the build image of the release.", zone=Zone.WARNING))
+    add(library, *(a_lesson(f"{LESSONS[0]} Part {number}.", action=Action.ADD) for number in "789"))
+    task = "pin the compiler version in the build image before a release"
+    assert other not in ids(library.search(task, limit=1))
+    assert ids(library.search(task, limit=1, zones=[Zone.WARNING], abstain=False)) == [other]
+
+
+@pytest.fixture
+def levelled(library: Library) -> Library:
+    """Four lessons of each level."""
+    for level, word in zip(reversed(Level), ["always", "often", "once"], strict=True):
+        texts = [f"{text} ({word})" for text in LESSONS[:4]]
         library.apply([a_lesson(text, level=level, action=Action.ADD) for text in texts])
-    hits = library.search("compiler, integrals, token, dates", limit=2, abstain=False).hits
-    assert [hit.experience.level for hit in hits] == [level for level in Level for _ in range(2)]
-    for level in Level:
-        scores = [hit.score for hit in hits if hit.experience.level is level]
-        assert scores == sorted(scores, reverse=True)
-    assert all(0 <= hit.score <= 1 for hit in hits)
+    return library
 
 
-def test_near_identical_hits_collapse_into_the_best(library: Library) -> None:
+@pytest.mark.parametrize("prior", [False, True])
+def test_the_best_comes_first_whatever_its_level_and_all_have_one_limit(
+    levelled: Library, *, prior: bool
+) -> None:
+    task = "compiler, integrals, token, dates"
+    every = ids(levelled.search(task, limit=20, abstain=False, prior=prior))
+    assert len(every) == 12
+    for limit in range(1, 12):
+        found = levelled.search(task, limit=limit, abstain=False, prior=prior)
+        assert ids(found) == every[:limit]
+        assert all(0 <= hit.fit <= 1 for hit in found.hits)
+    if not prior:
+        assert every == [one.id for one in levelled.neighbours([task], limit=20)]
+
+
+def test_a_search_serves_five_where_no_limit_is_given(levelled: Library) -> None:
+    assert len(levelled.search("compiler, integrals, token, dates", abstain=False).hits) == 5
+
+
+@pytest.mark.parametrize("level", Level)
+def test_the_level_of_a_lesson_moves_it_neither_up_nor_down(library: Library, level: Level) -> None:
+    add(library, *(a_lesson(text) for text in LESSONS[1:]))
+    (best,) = add(library, a_lesson(LESSONS[0], level=level))
+    found = library.search("pin the compiler version in the build image", abstain=False)
+    assert ids(found)[0] == best
+
+
+def test_hits_that_say_the_same_collapse_into_the_best(library: Library) -> None:
     first = a_lesson(LESSONS[0])
-    near = a_lesson(
+    same = a_lesson(
         "Pin the compiler version in the build image before the release.", action=Action.ADD
     )
-    add(library, first, near)
+    add(library, first, same)
     task = "pin the compiler version in the build image"
-    assert len(library.search(task).hits) == 1
-    assert len(library.search(task, collapse=False).hits) == 2
+    both = ids(library.search(task, abstain=False, collapse=False))
+    assert len(both) == 2
+    assert ids(library.search(task, abstain=False)) == both[:1]
 
 
-def test_many_near_identical_hits_leave_room_for_the_others(library: Library) -> None:
-    same = "Pin the compiler version in the build image, or builds differ between machines, case"
+@pytest.mark.parametrize("limit", [2, 3, 5])
+def test_many_hits_that_say_the_same_leave_room_for_the_others(
+    library: Library, limit: int
+) -> None:
+    same = [
+        f"Pin {one} compiler version in {other} build image, or builds differ between{end}"
+        for one in ("the", "a")
+        for other in ("the", "a")
+        for end in (" machines.", " the machines.")
+    ]
     others = [
         "Write the compiler version of a build image to a lock file and check it in.",
         "Keep the compiler flags of all build images in one file that each image reads.",
     ]
-    add(library, *(a_lesson(f"{same} {number}.", action=Action.ADD) for number in range(40)))
-    add(library, *(a_lesson(text, action=Action.ADD) for text in others))
-    found = library.search("pin the compiler version in the build image")
-    assert [hit.experience.lesson for hit in found.hits][1:] == others
+    add(library, *(a_lesson(text, action=Action.ADD) for text in (*same, *others)))
+    task = "pin the compiler version in the build image"
+    first, *rest = library.search(task, limit=limit, abstain=False).hits
+    assert first.experience.lesson in same
+    assert [hit.experience.lesson for hit in rest] == others[: limit - 1]
 
 
-@pytest.mark.parametrize("limit", [2, 5, 10])
-def test_a_relevant_warning_is_served_however_many_better_hits_there_are(
-    library: Library, limit: int
-) -> None:
-    parts = ["linker", "kernel", "cache", "layer", "runner", "registry", "plugin", "header"]
-    for one, other in itertools.permutations(parts, 2):
-        text = f"Pin the compiler version in the build image of the {one} before the {other}."
-        add(library, a_lesson(text, action=Action.ADD))
-    warning = "An image built with another compiler version crashed at start: nobody had pinned it."
-    (id_,) = add(library, a_lesson(warning, zone=Zone.WARNING, action=Action.ADD))
-    found = library.search("pin the compiler version in the build image", limit=limit)
-    assert id_ in ids(found)
+def test_texts_that_differ_in_a_word_that_tells_do_not_hide_each_other(library: Library) -> None:
+    texts = [f"Pin the compiler of the {place} image." for place in ("staging", "production")]
+    both = add(library, *(a_lesson(text, action=Action.ADD) for text in texts))
+    found = library.search("pin the compiler of the image", abstain=False)
+    assert sorted(ids(found)) == sorted(both)
 
 
-def test_near_identical_hits_of_two_zones_are_both_served(library: Library) -> None:
-    add(library, a_lesson(LESSONS[0]), a_lesson(LESSONS[0], zone=Zone.WARNING))
-    assert len(library.search("pin the compiler version in the build image").hits) == 2
-
-
-def test_a_relevant_warning_is_served_though_better_hits_fill_its_level(library: Library) -> None:
-    add(
+def test_hits_that_say_the_same_count_once_whatever_their_zone_and_level(library: Library) -> None:
+    text = LESSONS[0]
+    warning, _, principle = add(
         library,
-        *(
-            a_lesson(f"Sign the wheel with sigstore before the {what} upload.")
-            for what in ("first", "nightly", "big")
-        ),
+        a_lesson(text, zone=Zone.WARNING),
+        a_lesson(text),
+        a_lesson(text, level=Level.PRINCIPLE),
     )
-    (warning,) = add(
-        library,
-        a_lesson(
-            "Uploads of big archives: a sigstore bundle made for another wheel is refused.",
-            zone=Zone.WARNING,
-        ),
-    )
-    found = library.search("sign the wheel with sigstore before the upload", limit=2)
-    assert warning in ids(found)
-    assert len(found.hits) == 2
-    without = library.search(
-        "sign the wheel with sigstore before the upload", limit=2, zones=[Zone.GOLDEN]
-    )
-    assert warning not in ids(without)
+    task = "pin the compiler version in the build image"
+    assert len(library.search(task, abstain=False, collapse=False).hits) == 3
+    assert len(library.search(task, abstain=False).hits) == 1
+    assert ids(library.search(task, zones=[Zone.WARNING])) == [warning]
+    assert ids(library.search(task, levels=[Level.PRINCIPLE])) == [principle]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_a_warning_has_the_place_that_its_text_gives_it(tmp_path: Path, limit: int) -> None:
+    texts = [
+        "Sign the wheel with sigstore before the upload.",
+        "Uploads of big archives: a sigstore bundle made for another wheel is refused.",
+        "Sign tags of a release with the key of the project.",
+        "Upload the wheel before the archive of the sources.",
+        "Pin the compiler version in the build image.",
+    ]
+    served: list[list[str]] = []
+    for number in range(len(texts) + 1):
+        with open_library(tmp_path / f"{number}.db") as library:
+            zones = [Zone.WARNING if place == number else Zone.GOLDEN for place in range(5)]
+            both = zip(texts, zones, strict=True)
+            add(library, *(a_lesson(text, zone=zone) for text, zone in both))
+            found = library.search("sign the wheel before the upload", limit=limit, abstain=False)
+            served.append([hit.experience.lesson for hit in found.hits])
+    assert len(served[0]) == limit
+    assert served == served[:1] * len(served)
 
 
 def test_an_unrelated_warning_is_not_pressed_in(library: Library) -> None:
@@ -265,21 +308,26 @@ def test_where_vectors_are_damaged_words_serve_and_a_reindex_mends_them(tmp_path
         assert (ids(found), found.notices) == (ids(usual), ())
 
 
-def scores(found: Found) -> dict[str, float]:
-    return {hit.experience.id: hit.score for hit in found.hits}
+def fits(found: Found) -> dict[str, float]:
+    return {hit.experience.id: hit.fit for hit in found.hits}
 
 
-def test_a_library_from_before_tokens_were_kept_ranks_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "before_then", ["DELETE FROM tokens", "UPDATE tokens SET version = 'older', tokens = x'0000'"]
+)
+def test_a_library_from_before_tokens_were_kept_as_they_are_now_ranks_the_same(
+    tmp_path: Path, before_then: str
+) -> None:
     path, query = tmp_path / "library.db", "the cursor of a database connection in the pool"
     with open_library(path) as library:
         add(library, *(a_lesson(text) for text in LESSONS))
-        before = scores(library.search(query, abstain=False))
+        before = fits(library.search(query, abstain=False))
         with contextlib.closing(apsw.Connection(str(path))) as other:
-            other.execute("DELETE FROM tokens")
-            assert scores(library.search(query, abstain=False)) == before
+            other.execute(before_then)
+            assert fits(library.search(query, abstain=False)) == before
             library.reindex()
-            kept = other.execute("SELECT count(*) FROM tokens").get
-        assert scores(library.search(query, abstain=False)) == before
+            kept = other.execute("SELECT count(*) FROM tokens WHERE version <> 'older'").get
+        assert fits(library.search(query, abstain=False)) == before
     assert kept == len(LESSONS)
 
 

@@ -39,8 +39,11 @@ async def test_an_assistant_learns_in_one_session_and_finds_it_in_the_next(
         assert saved["remaining"] == 0
     async with connected(path, era) as client:
         found = await answer(client, "search_experience", query=scenario["next_task"])
-        titles = {hit["title"] for hit in found["hits"]}
-        assert set(scenario["expected"].values()) <= titles
+        assert found["hits"][0]["title"] in scenario["expected"].values()
+        assert 0 < found["hits"][0]["fit"] <= 1
+        for lesson in data("lessons.json")["lessons"]:
+            again = await answer(client, "search_experience", query=lesson["when"])
+            assert lesson["title"] in {hit["title"] for hit in again["hits"]}
         found = await answer(client, "search_experience", query=scenario["unrelated_task"])
         assert found["nothing_relevant"]
         assert found["hits"] == []
@@ -63,7 +66,8 @@ async def test_tools_list_is_small_complete_and_strict(tmp_path: Path, era: Era)
         assert tool.annotations is not None
         hints = tool.annotations.model_dump(exclude={"title"})
         assert None not in hints.values(), tool.name
-        assert tool.input_schema["additionalProperties"] is False
+        for noise in ("additionalProperties", "uniqueItems", "anyOf", '"null"'):
+            assert noise not in json.dumps(tool.input_schema), tool.name
         for schema in (tool.input_schema, tool.output_schema):
             assert '"title": "' not in json.dumps(schema)
             assert "$ref" not in json.dumps(schema)
@@ -77,7 +81,7 @@ async def test_the_tools_are_named_and_described_for_a_model(tmp_path: Path) -> 
     assert len(INSTRUCTIONS.split()) <= 100
     assert {tool.name: tool.description for tool in listed.tools} == snapshot(
         {
-            "search_experience": "Find lessons from earlier work: call it before you start a task, and again when stuck. Give the task itself as query, not keywords. Answers principles, patterns, then instances, warnings among them, or nothing_relevant.",
+            "search_experience": "Find lessons from earlier work: call it before you start a task, and again when stuck. Give the task itself as query, not keywords. Answers the few lessons that fit, best first, or nothing_relevant.",
             "get_experience": "Read experiences whole: examples, evidence, counters, history.",
             "record_trajectory": "Store what you did for a task and how it ended, failures too: call it when work has ended. The same trajectory is stored once.",
             "distill": "Turn recorded trajectories into lessons. Where no other model does it you get a brief: answer it with save_lessons.",
@@ -180,12 +184,20 @@ async def test_a_library_that_cannot_be_opened_stops_no_handshake_and_is_tried_a
 async def test_a_refusal_is_one_sentence_that_names_the_argument(tmp_path: Path) -> None:
     calls: list[tuple[str, dict[str, Any]]] = [
         ("search_experience", {"query": " "}),
-        ("search_experience", {"query": "x", "limit": 11}),
+        ("search_experience", {"query": "x", "limit": 21}),
         ("search_experience", {"query": "x", "zone": "golden"}),
         ("get_experience", {"ids": ["e_aaaaaaaaaaaa"]}),
         ("record_trajectory", {"task": "x"}),
         ("record_trajectory", {"task": "x", "outcome": "won"}),
-        ("record_trajectory", {"task": "x", "outcome": "success", "steps": [], "transcript": "y"}),
+        (
+            "record_trajectory",
+            {
+                "task": "x",
+                "outcome": "success",
+                "steps": [{"kind": "thought", "content": "x"}],
+                "transcript": "y",
+            },
+        ),
         ("record_trajectory", {"task": "x", "outcome": "success", "retrieval_ids": ["r_x"]}),
         ("distill", {"trajectory_ids": ["t_x"]}),
         ("save_lessons", {"brief_id": "b_x", "lessons": []}),
@@ -199,7 +211,7 @@ async def test_a_refusal_is_one_sentence_that_names_the_argument(tmp_path: Path)
     assert said == snapshot(
         [
             "query is empty: say it in words",
-            "limit is too large; it must be at most 10",
+            "limit is too large; it must be at most 20",
             "there is no argument 'zone'; it takes query, domain, zones, levels, limit, detail",
             "there is no experience e_aaaaaaaaaaaa: a search gives ids",
             "outcome is missing: give it too",
@@ -214,3 +226,20 @@ async def test_a_refusal_is_one_sentence_that_names_the_argument(tmp_path: Path)
             "there is no argument 'fields.x'; it takes zone, level, title, when, lesson, examples, domain, tags, priority, revision",
         ]
     )
+
+
+@pytest.mark.parametrize("empty", [None, "", []])
+async def test_an_optional_argument_that_is_empty_is_left_out(tmp_path: Path, empty: Any) -> None:
+    names = ("domain", "zones", "levels", "limit", "detail")
+    async with connected(tmp_path / "library.db") as client:
+        for tool, given in (
+            ("search_experience", {"query": "x"} | dict.fromkeys(names, empty)),
+            (
+                "record_trajectory",
+                {"task": "x", "outcome": "success", "key": empty, "steps": empty},
+            ),
+        ):
+            result = await client.call_tool(tool, given)
+            assert not result.is_error, text_of(result)
+        refused = await client.call_tool("search_experience", {"query": "x", "zone": empty})
+        assert "there is no argument 'zone'" in text_of(refused)

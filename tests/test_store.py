@@ -346,10 +346,35 @@ def test_a_domain_keeps_its_whole_path_and_what_lies_below(
 
 
 @LISTS
-def test_a_list_is_as_deep_as_asked_for_each_level(store: SqliteStore, listed: Any) -> None:
-    keep(store, *(an_experience(level=level) for level in Level for _ in range(5)))
-    assert len(listed(store, "lesson", depth=2)) == 2 * len(Level)
-    assert len(listed(store, "lesson", Filter(levels=frozenset({Level.PATTERN})), depth=2)) == 2
+@pytest.mark.parametrize("best", Level)
+def test_a_list_is_as_deep_as_asked_over_all_levels_and_zones(
+    store: SqliteStore, listed: Any, best: Level
+) -> None:
+    texts = dict.fromkeys(Level, "walk the parser") | {best: "parser"}
+    by = {
+        (level, zone): an_experience(texts[level], title="t", level=level, zone=zone)
+        for level in Level
+        for zone in Zone
+    }
+    keep(store, *by.values())
+    of_best = {one.id for (level, _), one in by.items() if level is best}
+    assert set(listed(store, "parser", depth=len(of_best))) == of_best
+    deeper = listed(store, "parser", depth=len(of_best) + 1)
+    assert len(deeper) == len(of_best) + 1
+    assert set(deeper[:-1]) == of_best
+    for level in Level:
+        found = listed(store, "parser", Filter(levels=frozenset({level})), depth=2)
+        assert len(found) == 2
+        assert set(found) <= {one.id for (own, _), one in by.items() if own is level}
+
+
+@LISTS
+def test_what_a_filter_leaves_out_takes_no_place_in_a_list(store: SqliteStore, listed: Any) -> None:
+    wanted = [an_experience("walk the parser", domain="d", zone=Zone.MIXED) for _ in range(2)]
+    keep(store, *(an_experience("parser") for _ in range(20)), *wanted)
+    ids = {one.id for one in wanted}
+    assert set(listed(store, "parser", Filter(domain="d"), depth=2)) == ids
+    assert set(listed(store, "parser", Filter(zones=frozenset({Zone.MIXED})), depth=2)) == ids
 
 
 @LISTS
@@ -428,8 +453,14 @@ def test_an_experience_counts_with_its_best_chunk(store: SqliteStore, kind: Any)
             chunked.query("parse the date carefully"), depth=10, wanted=EVERYTHING
         )
         assert len(reading.vectors.of([long.id])[long.id]) == 3
+        deep = [
+            [row.id for row in reading.vectors.nearest(query, depth=depth, wanted=EVERYTHING)]
+            for query in map(chunked.query, (long.lesson, "parse the date carefully"))
+            for depth in (1, 2)
+        ]
     assert [row.id for row in found] == [long.id, short.id]
     assert found[0].score == pytest.approx(1, abs=1e-3)
+    assert deep == 2 * [[long.id], [long.id, short.id]], "its other chunks take no place"
 
 
 CHANGES = st.lists(
@@ -462,17 +493,23 @@ def test_the_matrix_finds_what_vec0_finds_whoever_wrote_it(
         store.close()
 
 
-def test_a_transaction_finds_its_own_writes_as_deep_as_asked_for_each_level(
-    store: SqliteStore,
+@pytest.mark.parametrize("kind", [contextlib.nullcontext, vec0_alone])
+def test_a_transaction_finds_its_own_writes_among_the_others_as_deep_as_asked(
+    store: SqliteStore, kind: Any
 ) -> None:
-    keep(store, *(an_experience(level=level) for level in Level))
-    with store.writing("test", "test") as writing, vec0_alone():
-        put(writing, *(an_experience(level=level) for level in Level for _ in range(2)))
-        for depth in (1, 2):
-            found = writing.vectors.nearest(
-                EMBEDDER.query("lesson"), depth=depth, wanted=EVERYTHING
-            )
-            assert sorted(row.level for row in found) == sorted(list(Level) * depth)
+    texts = "walk the parser", "walk the dog and the parser", "sort the list", "sort a graph"
+    near, third, edited, far = map(an_experience, texts)
+    keep(store, near, third, edited, far)
+    assert nearest(store, "parser", depth=1) == [near.id]  # the matrix is read
+    own = [an_experience("parser", level=level) for level in Level]
+    query = EMBEDDER.query("parser")
+    with store.writing("test", "test") as writing, kind():
+        put(writing, *own, replace(edited, lesson="walk the parser", revision=2))
+        best = [*(one.id for one in own), near.id, edited.id, third.id]
+        for depth in (3, 5, 6):  # between them are equal ones
+            found = writing.vectors.nearest(query, depth=depth, wanted=EVERYTHING)
+            assert [row.id for row in found] == best[:depth]
+        assert writing.vectors.nearest(query, depth=1, wanted=EVERYTHING)[0].id in best[:3]
 
 
 def test_a_switch_that_was_taken_back_hides_nothing_that_comes_later(store: SqliteStore) -> None:
@@ -523,7 +560,9 @@ def assert_same(reading: Transaction, query: bytes) -> None:
         expected = reading.vectors.nearest(query, depth=50, wanted=wanted)
         with vec0_alone():
             found = reading.vectors.nearest(query, depth=50, wanted=wanted)
-        assert {row.id: row.level for row in found} == {row.id: row.level for row in expected}
+        assert {row.id for row in found} == {row.id for row in expected}
+        active = reading.experiences.ids(wanted, statuses={Status.ACTIVE})
+        assert {row.id for row in found} == set(active)
         scores = {row.id: row.score for row in expected}
         assert all(row.score == pytest.approx(scores[row.id], abs=1e-3) for row in found)
         assert found == sorted(found, key=lambda row: -row.score)
@@ -730,8 +769,6 @@ def test_ids_that_are_not_here_are_left_out_and_the_others_keep_their_order(
     one, other = an_experience(), an_experience()
     keep(store, one, other)
     with store.reading() as reading:
-        standings = reading.experiences.standings([other.id, "e_nobody", one.id])
-        assert [standing.id for standing in standings] == [other.id, one.id]
         found = reading.experiences.get([other.id, "e_nobody", one.id])
         assert [experience.id for experience in found] == [other.id, one.id]
         assert reading.experiences.ids(EVERYTHING, limit=1) == [other.id]

@@ -77,7 +77,7 @@ def score(testbed: Testbed, embed: Embed, weight: float) -> float:
         depth = min(DEPTH, len(cosines))
         near = np.argpartition(-cosines, depth - 1)[:depth]
         nearest = [
-            Scored(id_, Zone.GOLDEN, Level.PATTERN, cosine)
+            Scored(id_, cosine)
             for id_, cosine in zip(ids[near].tolist(), cosines[near].tolist(), strict=True)
         ]
         fused = fuse(nearest, [] if weight == 1 else testbed.words[at], weight)

@@ -26,7 +26,7 @@ ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 @click.option("--domain", help="Only this path and what lies below it, such as python/packaging.")
 @click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
 @click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
-@click.option("--limit", type=int, default=3, show_default=True, help="Hits a level, at most 10.")
+@click.option("--limit", type=int, default=5, show_default=True, help="Hits, at most 20.")
 @click.option("--detailed", is_flag=True, help="Whole lessons.")
 @with_library
 def search(

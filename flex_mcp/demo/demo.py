@@ -143,7 +143,7 @@ class Demonstration:
         found = await self.call(client, "search_experience", {"query": scenario["next_task"]})
         self.say(f"→ relevance {found['relevance']}, {len(found['hits'])} hits")
         for hit in found["hits"]:
-            self.line(f"{hit['score']:.2f} {marked(hit)}")
+            self.line(f"{hit['fit']:.2f} {marked(hit)}")
         titles = {hit["title"]: hit for hit in found["hits"]}
         for what, title in scenario["expected"].items():
             self.check(f"the expected {what} was not served: {title}", holds=title in titles)

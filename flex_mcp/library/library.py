@@ -159,8 +159,8 @@ class Library:
         return Waiting()
 
     def _write_waiting(self) -> None:
-        with self._writing("measure", "flex-mcp"):
-            pass
+        with self._writing("measure", "flex-mcp") as writing:
+            writing.words.merge()
 
     # Searching and looking up
 
@@ -168,7 +168,7 @@ class Library:
         self,
         query: str,
         *,
-        limit: int = 3,
+        limit: int = 5,
         levels: Iterable[Level] | None = None,
         zones: Iterable[Zone] | None = None,
         domain: str | None = None,
@@ -177,16 +177,16 @@ class Library:
         prior: bool = True,
         client: str = "python",
     ) -> Found:
-        """Experiences for a task: at most `limit` of each level, most general level first.
+        """Experiences for a task, best first: those that fit, at most `limit`.
 
         Args:
             query: the task, as long as it is.
-            limit: hits of each level.
+            limit: how many there may be at most.
             levels: serve only these levels.
             zones: serve only these zones.
             domain: serve only this path and what lies below it.
-            abstain: serve nothing where nothing stands out from the library's background.
-            collapse: near-identical hits count once.
+            abstain: serve nothing where nothing fits, and what fits nearly as well as the best.
+            collapse: hits that say the same count once.
             prior: what helped before moves up a little; priority and age count too.
             client: who asks.
 
@@ -221,7 +221,6 @@ class Library:
         """The retrieval's id, or why there is none."""
         if self._store.read_only:
             return None, "the library cannot be written, so this search was not recorded"
-        ranked = sorted(hits, key=lambda hit: -hit.score)
         try:
             self._redactor.check()
         except SettingError as error:
@@ -231,8 +230,8 @@ class Library:
             query=query,
             at=self._now(),
             client=client,
-            served=tuple(hit.experience.id for hit in ranked),
-            scores=tuple(hit.score for hit in ranked),
+            served=tuple(hit.experience.id for hit in hits),
+            scores=tuple(hit.fit for hit in hits),
         )
         self._log.hand_over(retrieval)
         if (refusal := self._log.refusal) is None:

@@ -2,7 +2,7 @@
 
 Exact copies are discarded with their evidence counted. Without an action, so are near copies
 (`duplicates.same_claim`); what is merely near comes back as candidates, and the decision says which
-of them seems to give the same advice.
+of them contradicts it, or gives the same advice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,7 @@ from flex_mcp.models import (
     Filter,
     Lesson,
     Origin,
+    Relation,
     Revision,
     RevisionKind,
     Snapshot,
@@ -32,15 +33,16 @@ from flex_mcp.models import (
     new_id,
     values_of,
 )
-from flex_mcp.search import duplicates, ranking
+from flex_mcp.search import duplicates
 from flex_mcp.search.embedder import Embedder
-from flex_mcp.search.text import expand_for_index, indexed_text
+from flex_mcp.search.text import indexed_text
 from flex_mcp.storage.protocol import IndexedText, Transaction
 
 if TYPE_CHECKING:
     from flex_mcp.safety.screening import Screened
 
 CANDIDATES = 3
+HINTED = Relation.CONTRADICTS, Relation.SAME, Relation.NEAR  # what must be seen first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +110,7 @@ class Placing:
 
     def _hold_back(self, proposal: Proposal) -> Decision:
         """Keep it by itself and unserved, whatever it asks for; it changes nothing else."""
-        if copy := self.writing.experiences.identical(_snapshot(proposal).fingerprint):
-            known = self.writing.experiences.get([copy])[0]
+        if known := self._copy(_snapshot(proposal)):
             quiet = replace(proposal, held=None, lesson=replace(proposal.lesson, reason=None))
             return self._discard(quiet, known, "identical text")
         added = self._insert(proposal)
@@ -154,9 +155,9 @@ class Placing:
     def _twin(self, proposal: Proposal, near: Sequence[Candidate]) -> tuple[Experience, str] | None:
         """The experience that says the same, and how that is known."""
         new = _snapshot(proposal)
-        if copy := self.writing.experiences.identical(new.fingerprint):
-            return self.writing.experiences.get([copy])[0], "identical text"
-        if earlier := self._earlier(proposal, new.fingerprint):
+        if copy := self._copy(new):
+            return copy, "identical text"
+        if earlier := self._earlier(proposal, new):
             return earlier, "the same trajectory gave it before"
         if proposal.lesson.action is None and self.embedder:
             for candidate in near:
@@ -166,34 +167,35 @@ class Placing:
                     return other, f"near-identical text (cosine {candidate.score:.2f})"
         return None
 
-    def _earlier(self, proposal: Proposal, fingerprint: str) -> Experience | None:
+    def _copy(self, new: Snapshot) -> Experience | None:
+        """The experience of the same text, where its case tells nothing (as in `-d` and `-D`)."""
+        found = self.writing.experiences.identical(new.fingerprint)
+        known = self.writing.experiences.get([found])[0] if found else None
+        return known if known and duplicates.same_claim(new.text, known.text) else None
+
+    def _earlier(self, proposal: Proposal, new: Snapshot) -> Experience | None:
         """The experience that once had this text from the same trajectories, edited since."""
         for id_ in self.writing.experiences.evidenced_by(proposal.evidence):
-            texts = {revision.after.fingerprint for revision in self.writing.history.of(id_)}
-            if fingerprint in texts:
+            texts = [revision.after for revision in self.writing.history.of(id_)]
+            same = (text for text in texts if text.fingerprint == new.fingerprint)
+            if any(duplicates.same_claim(new.text, text.text) for text in same):
                 return self.writing.experiences.get([id_])[0]
         return None
 
     def _add(self, proposal: Proposal, near: Sequence[Candidate]) -> Decision:
-        alike = self._restated(proposal, near)
+        alike = self._related(proposal, near)
         added = self._insert(proposal)
         decision = _decision(proposal, DecisionKind.ADD, added.id, proposal.lesson.reason or alike)
         return replace(decision, candidates=tuple(near))
 
-    def _restated(self, proposal: Proposal, near: Sequence[Candidate]) -> str | None:
+    def _related(self, proposal: Proposal, near: Sequence[Candidate]) -> str | None:
         """Which of the near ones to look at first; nothing where the caller wants it added."""
-        if proposal.lesson.action is not None or not near:
+        if proposal.lesson.action is not None:
             return None
-        function = self.writing.words.stems(expand_for_index(ranking.function_words()))
-        new = self._stems(_snapshot(proposal)) - function
-        for other in self.writing.experiences.get([candidate.id for candidate in near]):
-            if duplicates.restates(new, self._stems(other) - function):
-                return f"{other.id} seems to give the same advice: if it does, merge the two"
-        return None
-
-    def _stems(self, lesson: Snapshot) -> frozenset[str]:
-        """Of what it says; its `when` says where it was learned."""
-        return self.writing.words.stems(expand_for_index(f"{lesson.title}\n{lesson.lesson}"))
+        new = _snapshot(proposal)
+        known = self.writing.experiences.get([candidate.id for candidate in near])
+        found = {duplicates.relation(new, other): other.id for other in reversed(known)}
+        return next((_hint(kind, found[kind]) for kind in HINTED if kind in found), None)
 
     def _insert(self, proposal: Proposal) -> Experience:
         added = begun(_snapshot(proposal), self.origin, self.now)
@@ -299,6 +301,21 @@ def begun(snapshot: Snapshot, origin: Origin, now: datetime) -> Experience:
         created_at=now,
         updated_at=now,
     )
+
+
+def _hint(relation: Relation, other: str) -> str:
+    match relation:
+        case Relation.SAME:
+            return f"{other} says the same: merge the two"
+        case Relation.NEAR:
+            return f"{other} is near: look whether it gives the same advice; if so, merge the two"
+        case Relation.CONTRADICTS:
+            return (
+                f"{other} contradicts it: find out which holds, and where; "
+                "then supersede that one, or edit its `when`"
+            )
+        case _:
+            assert_never(relation)
 
 
 def snapshot_of(experience: Snapshot) -> Snapshot:

@@ -53,6 +53,7 @@ from flex_mcp.models.vocabulary import Domain as Domain
 from flex_mcp.models.vocabulary import Id as Id
 from flex_mcp.models.vocabulary import Level as Level
 from flex_mcp.models.vocabulary import Outcome as Outcome
+from flex_mcp.models.vocabulary import Relation as Relation
 from flex_mcp.models.vocabulary import RevisionKind as RevisionKind
 from flex_mcp.models.vocabulary import Road as Road
 from flex_mcp.models.vocabulary import Status as Status

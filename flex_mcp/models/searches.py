@@ -18,15 +18,20 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One experience as served: `score` is 0 to 1, comparable within one answer only."""
+    """One experience as served.
+
+    `fit` is the probability, 0 to 1, that it helps with the task (calibrated, docs/retrieval.md);
+    `contradicts` is the id of another hit that says the opposite.
+    """
 
     experience: Experience
-    score: float
+    fit: float
+    contradicts: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What one search served. `relevance` 0 to 1: how sure the library is that something fits."""
+    """What one search served; `relevance` is the probability, 0 to 1, that anything fits."""
 
     retrieval_id: str | None
     hits: tuple[Hit, ...]

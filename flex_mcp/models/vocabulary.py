@@ -103,6 +103,14 @@ class DecisionKind(StrEnum):
     REFUSED = "refused"
 
 
+class Relation(StrEnum):
+    """What two lessons are to each other, where they have something in common."""
+
+    SAME = "same"
+    NEAR = "near"
+    CONTRADICTS = "contradicts"
+
+
 class Road(StrEnum):
     """Who wrote the lessons: they came with the trajectory, or somebody was asked."""
 

@@ -3,14 +3,16 @@
 import json
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from flex_mcp.models import Filter
-from flex_mcp.search import relevance
-from flex_mcp.search.candidates import Search, candidates, features_of
+from flex_mcp.models import Filter, Vectors
+from flex_mcp.search import background
+from flex_mcp.search.background import Baseline, Features
+from flex_mcp.search.candidates import Search, candidates
 from flex_mcp.search.embedder import Embedder
-from flex_mcp.search.relevance import Baseline, Features
+from flex_mcp.search.hits import features_of
 from flex_mcp.storage.protocol import Transaction
 
 if TYPE_CHECKING:
@@ -102,9 +104,9 @@ def measure(
     experiences = reading.words.count()
     if not experiences or reading.vectors.made_by() != embedder.vectors:
         return None
-    queries = relevance.generic_queries()
+    queries = background.generic_queries()
     measured: list[Features] = []
-    for place in range(0, len(queries), -(-len(queries) // relevance.SEARCHED)):
+    for place in range(0, len(queries), -(-len(queries) // background.SEARCHED)):
         vector = generic[place]
         search = Search(
             text=queries[place],
@@ -115,7 +117,7 @@ def measure(
             limit=1,
         )
         measured.append(features_of(reading, search, candidates(reading, search), experiences))
-    return KeptBaseline(relevance.background(measured), _maker(embedder), experiences, generic)
+    return KeptBaseline(background.baseline_of(measured), _maker(embedder), experiences, generic)
 
 
 _made: dict[str, "NDArray[np.float32]"] = {}
@@ -127,14 +129,18 @@ def _embedded(embedder: Embedder) -> "NDArray[np.float32]":
 
     if (maker := _maker(embedder)) not in _made:
         rows = (
-            np.frombuffer(embedder.query(text), np.float32) for text in relevance.generic_queries()
+            np.frombuffer(embedder.query(text), np.float32) for text in background.generic_queries()
         )
         _made[maker] = np.stack(list(rows))
     return _made[maker]
 
 
 def _maker(embedder: Embedder) -> str:
+    return _maker_of(embedder.vectors)
+
+
+@cache
+def _maker_of(made_by: Vectors) -> str:
     """What measures: the embedder, and the generic queries of this version."""
-    made_by = embedder.vectors
-    queries = crc32("\n".join(relevance.generic_queries()).encode())
+    queries = crc32("\n".join(background.generic_queries()).encode())
     return f"{made_by.embedder} {made_by.version} {made_by.dimension} {queries}"

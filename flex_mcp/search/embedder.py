@@ -39,6 +39,7 @@ class Embedder(Protocol):
 
     vectors: Vectors
     weight: float
+    kind: str
     near_duplicate: float
     related: float
 
@@ -55,6 +56,7 @@ class StaticEmbedder:
     """The offline default: the mean of learned token vectors (docs/retrieval.md)."""
 
     weight = 0.5
+    kind = "static"
     near_duplicate = 0.95
     related = 0.5
 
@@ -75,6 +77,7 @@ class FastEmbedder:
     """A model of fastembed, one ONNX thread: twice as fast for a single query on small machines."""
 
     weight = 0.6
+    kind = "model"
     near_duplicate = 0.95
     related = 0.5
 

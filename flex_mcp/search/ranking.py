@@ -10,20 +10,16 @@ from importlib.resources import files
 from math import exp, sqrt
 from operator import itemgetter
 from statistics import fmean
-from typing import NamedTuple
 
-from flex_mcp.models import Level
-from flex_mcp.storage.protocol import Scored, Standing, Term
+from flex_mcp.models import Experience
+from flex_mcp.storage.protocol import Scored, Term
 
-DEPTH = 100  # candidates of each list and level
+DEPTH = 100  # candidates of each list
 LIKENESS = 0.4  # share of the comparison token by token, beside words and vectors
-COMPARED = 30  # of these, the best of each level are compared token by token
-FEW_HITS = 5  # for so many, half of that finds as good ones (docs/retrieval.md)
-SPARE = 20  # candidates beside the limit: some collapse, and the prior moves others up
+COMPARED = 30  # of these, so many of the best are compared token by token
 POSTINGS = 1_000  # a query's words are taken rarest first until their postings reach this
 ALWAYS_WORDS = 8  # rarest words taken whatever their postings
 EQUAL = 1e-5  # share of the mean up to which scores of float32 deviate by rounding alone
-COLLAPSE_COSINE = 0.95  # hits nearer than this say the same
 
 
 @cache
@@ -57,11 +53,6 @@ def search_words(terms: Iterable[Term]) -> list[str]:
             break
         words.append(term.word)
     return words
-
-
-def compared(limit: int) -> int:
-    """How many candidates of each level are compared token by token for so many hits."""
-    return COMPARED // 2 if limit <= FEW_HITS else COMPARED
 
 
 def ends(text: str, *, first: int = 250, last: int = 100) -> str:
@@ -122,33 +113,12 @@ OUTCOMES, PRIORITY, AGE = 0.6, 0.02, 0.03  # weights in units of the fused score
 OLD = 730  # days from which on age adds nothing more
 
 
-def helpfulness(standing: Standing, now: datetime) -> float:
+def helpfulness(about: Experience, now: datetime) -> float:
     """A bounded prior in units of the fused score: at most 0.34 up and 0.37 down.
 
     Made of a Beta(4, 4) posterior of successes and failures after being served, of priority, and of
     the time since the text was last changed (benchmarks/helpful.py has what it moves).
     """
-    posterior = (standing.successes + 4) / (standing.successes + standing.failures + 8)
-    age = min(max((now - standing.updated_at).days, 0) / OLD, 1)
-    return OUTCOMES * (posterior - 0.5) + PRIORITY * (standing.priority - 3) - AGE * age
-
-
-class Ranked(NamedTuple):
-    """A candidate with its fused score."""
-
-    standing: Standing
-    score: float
-
-
-def pick(ranked: Sequence[Ranked], *, limit: int, reserved: Ranked | None = None) -> list[Ranked]:
-    """The best `limit` of each level, most general level first; `ranked` is best first.
-
-    `reserved` has a place whatever its rank: the last one of its level.
-    """
-    chosen: list[Ranked] = []
-    for level in Level:
-        best = [row for row in ranked if row.standing.level is level and row != reserved][:limit]
-        if reserved and reserved.standing.level is level:
-            best = [*best[: limit - 1], reserved]
-        chosen += best
-    return chosen
+    posterior = (about.successes + 4) / (about.successes + about.failures + 8)
+    age = min(max((now - about.updated_at).days, 0) / OLD, 1)
+    return OUTCOMES * (posterior - 0.5) + PRIORITY * (about.priority - 3) - AGE * age

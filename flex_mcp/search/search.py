@@ -4,17 +4,32 @@ import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from flex_mcp.errors import FlexError, VectorsError
-from flex_mcp.models import Experience, Filter, Hit
+from flex_mcp.models import Experience, Filter, Hit, Vectors
 from flex_mcp.search import baseline, ranking
-from flex_mcp.search.candidates import Search, answer, by_words, candidates
+from flex_mcp.search.candidates import Search, by_words, candidates
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
-from flex_mcp.storage.protocol import EPOCH, Store
+from flex_mcp.search.hits import answer
+from flex_mcp.storage.protocol import EPOCH, Store, Transaction
 
 LATER = 1.0  # seconds until a background is measured aside: the search that asks has ended then
 AT_ONCE = 200  # experiences up to which a search measures the background itself: 0.2 s
+
+
+class Seen(NamedTuple):
+    """What a search has to know of a library before it embeds its query."""
+
+    made_by: Vectors | None
+    experiences: int
+    epoch: str | None
+
+
+def _seen(reading: Transaction) -> Seen:
+    made_by, experiences = reading.vectors.made_by(), reading.words.count()
+    return Seen(made_by, experiences, reading.settings.get(EPOCH))
 
 
 class Searcher:
@@ -27,24 +42,36 @@ class Searcher:
         self._background: baseline.KeptBaseline | None = None
         self._epoch: str | None = None  # of what the background was measured in
         self._measured: baseline.KeptBaseline | None = None
+        self._seen: Seen | None = None
 
     def search(self, question: Search) -> tuple[list[Hit], float, str | None]:
-        """Hits, relevance, and a notice where words alone had to do."""
+        """Hits, relevance, and a notice where words alone had to do.
+
+        The query is embedded before the snapshot, as the last search saw the library; where that
+        has changed since, once more.
+        """
+        seen, self._seen = self._seen or self._look(), None
+        while True:
+            self._forget_others(seen.epoch)
+            embedder, notice = self._embedders.serving(seen.made_by)
+            asked = _embedded(question, embedder)
+            usual = self._usual(embedder, seen.experiences)
+            if usual and asked.vector is not None:
+                asked = replace(asked, generic=usual.cosines(asked.vector))
+            with self._store.reading() as reading:
+                now = _seen(reading)
+                if now == seen:
+                    self._seen = now
+                    background = usual.background if usual else None
+                    try:
+                        return *answer(reading, asked, background), notice
+                    except VectorsError as damage:
+                        return *answer(reading, by_words(asked), None), str(damage)
+            seen = now
+
+    def _look(self) -> "Seen":
         with self._store.reading() as reading:
-            made_by, experiences = reading.vectors.made_by(), reading.words.count()
-            self._forget_others(reading.settings.get(EPOCH))
-        embedder, notice = self._embedders.serving(made_by)
-        question = _embedded(question, embedder)
-        usual = self._usual(embedder, experiences)
-        with self._store.reading() as reading:
-            if reading.vectors.made_by() not in {None, made_by}:
-                question = replace(question, vector=None)  # a reindex ended between the two looks
-            if usual and question.vector is not None:
-                question = replace(question, generic=usual.cosines(question.vector))
-            try:
-                return *answer(reading, question, usual.background if usual else None), notice
-            except VectorsError as damage:
-                return *answer(reading, by_words(question), None), str(damage)
+            return _seen(reading)
 
     def nearest(
         self, texts: Sequence[str], limit: int, wanted: Filter | None = None
@@ -125,4 +152,4 @@ def _embedded(question: Search, embedder: Embedder | None) -> Search:
     if embedder is None:
         return question
     vector = embedder.query(ranking.ends(question.text))
-    return replace(question, vector=vector, weight=embedder.weight)
+    return replace(question, vector=vector, weight=embedder.weight, kind=embedder.kind)

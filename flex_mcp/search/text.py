@@ -54,10 +54,10 @@ def indexed_text(value: Snapshot, known: IndexedText | None = None) -> IndexedTe
     return IndexedText(
         columns={column: expand_for_index(text) for column, text in columns.items()},
         tokens=known.tokens if known else learned_tokens(value),
-        version=tokens().version,
+        version=tokens().layout,
     )
 
 
 def learned_tokens(value: Snapshot) -> bytes:
     """What the comparison token by token sees of a lesson."""
-    return tokens().kept(value.title, f"{value.when}\n{value.lesson}")
+    return tokens().kept(f"{value.title}\n{value.when}", value.lesson)

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 UNKNOWN = 0  # the token of all that the tokenizer does not know: it says nothing
-TITLE = 0.2  # what a title counts beside the whole text
-PAIRS = 0.8  # and what stands beside each other
+ASKED, TOLD, HEADING_ASKED, HEADING_TOLD, BESIDE, HEADING = range(6)  # parts of a likeness
+PARTS = (1.0, 1.0, 0.2, 0.2, 0.8, 0.0)  # what each counts in the whole
+FIT_PARTS = (ASKED, TOLD, HEADING_ASKED, HEADING_TOLD, HEADING)  # what tells whether it fits
 LONGEST = 64  # tokens of a query that are compared: those that tell the most
 TINY = 1e-9  # nothing is divided by 0
 RECENT = 600  # texts whose tokens are remembered: what is embedded is stored right after
@@ -47,6 +48,7 @@ class Tokens:
         )
         self.of = lru_cache(RECENT)(self._of)
         self.version = about["version"]
+        self.layout = f"{self.version} heading"  # of what `kept` gives
         self.dimension = int(self._rows.shape[1])
 
     def _of(self, text: str) -> list[int]:
@@ -67,20 +69,22 @@ class Tokens:
         of_title = self.of(title)
         return np.array([len(of_title), *of_title, *self.of(text)], np.uint16).tobytes()
 
-    def likeness(self, query: str, kept: Sequence[bytes]) -> list[float]:
-        """How alike each of some texts (as `kept` gives them) is to a query, 0 to 3.2.
+    def likeness(self, query: str, kept: Sequence[bytes]) -> "Floats":
+        """How alike each of some texts (as `kept` gives them) is to a query: a row each, of parts.
 
-        Each token of the query counts with the cosine of the nearest one in the text, and each
-        token of the text with that of the nearest one in the query; the title's once more; and
-        what stands beside each other in both. A token weighs as much as its vector is long, and
-        more where few of these texts hold it.
+        Each token of the query counts with the cosine of the nearest one in the text (`ASKED`),
+        and each token of the text with that of the nearest one in the query (`TOLD`), each 0 to 1;
+        the same of the heading alone; the share of what stands beside each other in the query
+        that does so in the text; and the cosine of the heading's tokens with the query's. A token
+        weighs as much as its vector is long, and more where few of these texts hold it.
+        `PARTS` weighs the parts for the whole likeness.
         """
         import numpy as np
 
         asked = self.of(query)
         texts = _Texts.of(kept)
         if not len(asked) or not len(texts.tokens):
-            return [0.0] * len(kept)
+            return np.zeros((len(kept), len(PARTS)), np.float32)
         documents = np.bincount(texts.tokens, minlength=len(self._rows))
         known = np.flatnonzero(documents)
         places = np.zeros_like(documents)
@@ -94,10 +98,11 @@ class Tokens:
         of_titles = texts.titles().holding(places[texts.in_title], len(known))
         with np.errstate(invalid="ignore"):  # BLAS may say so of lanes that it does not use
             cosines = most.cosines(text_tokens)
-            scores = _both_ways(held, cosines, most.weights, text_tokens.weights)
-            scores += TITLE * _both_ways(of_titles, cosines, most.weights, text_tokens.weights)
-            scores += PAIRS * self._beside(asked, texts, query_tokens)
-        return scores.tolist()
+            whole = _both_ways(held, cosines, most.weights, text_tokens.weights)
+            heading = _both_ways(of_titles, cosines, most.weights, text_tokens.weights)
+            beside = self._beside(asked, texts, query_tokens)
+            near = self._near(query_tokens, text_tokens, of_titles)
+        return np.column_stack((*whole.T, *heading.T, beside, near))
 
     def _weighed(self, chosen: "Ints", documents: "Ints", texts: int) -> "_Weighed":
         import numpy as np
@@ -109,6 +114,21 @@ class Tokens:
         holding = documents[chosen]
         rarity = np.sqrt(np.log1p((texts - holding + 0.5) / (holding + 0.5))).astype(np.float32)
         return _Weighed(chosen, rows, norms, norms * self._scales[chosen] * rarity)
+
+    def _near(self, query: "_Weighed", known: "_Weighed", held: "Bools") -> "Floats":
+        """The cosine of the query's sum of vectors with that of the tokens that each text holds."""
+        import numpy as np
+
+        found = np.zeros(len(held), np.float32)
+        lengths = held.sum(axis=1)
+        if len(present := np.flatnonzero(lengths)):
+            chosen = np.nonzero(held)[1]
+            rows = known.vectors[chosen] * self._scales[known.tokens[chosen], None]
+            sums = np.add.reduceat(rows, (lengths.cumsum() - lengths)[present])
+            asked = self._scales[query.tokens] @ query.vectors
+            norms = np.linalg.norm(sums, axis=1) * np.linalg.norm(asked)
+            found[present] = sums @ asked / (norms + TINY)
+        return found
 
     def _beside(self, asked: Sequence[int], texts: "_Texts", of_query: "_Weighed") -> "Floats":
         """The share of the query's neighbouring tokens that are neighbours in each text too."""
@@ -185,7 +205,7 @@ class _Texts(NamedTuple):
 
 
 def _both_ways(held: "Bools", cosines: "Floats", wanted: "Floats", telling: "Floats") -> "Floats":
-    """How far each text answers the query, and the query it: 0 to 2.
+    """How far each text answers the query, and the query it: a row each, both 0 to 1.
 
     Args:
         held: which text holds which token.
@@ -195,7 +215,7 @@ def _both_ways(held: "Bools", cosines: "Floats", wanted: "Floats", telling: "Flo
     """
     import numpy as np
 
-    scores = np.zeros(len(held), np.float32)
+    scores = np.zeros((len(held), 2), np.float32)
     lengths = held.sum(axis=1)
     present = np.flatnonzero(lengths)
     if len(present):
@@ -203,8 +223,8 @@ def _both_ways(held: "Bools", cosines: "Floats", wanted: "Floats", telling: "Flo
         of_texts = cosines.take(np.nonzero(held)[1], axis=1)
         nearest = np.maximum.reduceat(of_texts, starts, axis=1)
         share = held[present].astype(np.float32)
-        scores[present] = wanted @ nearest / (wanted.sum() + TINY)
-        scores[present] += share @ (cosines.max(axis=0) * telling) / (share @ telling + TINY)
+        scores[present, 0] = wanted @ nearest / (wanted.sum() + TINY)
+        scores[present, 1] = share @ (cosines.max(axis=0) * telling) / (share @ telling + TINY)
     return scores
 
 

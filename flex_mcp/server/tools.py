@@ -32,7 +32,7 @@ from flex_mcp.tools.arguments import (
 )
 from flex_mcp.tools.consent import ConsentPending
 from flex_mcp.tools.tools import Caller
-from flex_mcp.validation import checked, schema_of
+from flex_mcp.validation import checked, published, schema_of, without_empty
 
 if TYPE_CHECKING:
     from flex_mcp.server.description import Schemas
@@ -144,12 +144,12 @@ def library_tools(app: App, feed: ChangeFeed, schemas: "Schemas") -> list[Tool]:
 def _called(
     function: Call, takes: type, app: App, arguments: dict[str, Any], caller: Caller
 ) -> Answer:
-    return function(app, checked(takes, arguments), caller)
+    return function(app, checked(takes, without_empty(takes, arguments)), caller)
 
 
 def live_schemas() -> "Schemas":
     """By the name of a tool its schemas, made of its types now."""
     return {
-        function.__name__: (schema_of(takes), schema_of(gives))
+        function.__name__: (published(takes), schema_of(gives))
         for function, takes, gives, _, _ in TOOLS
     }

@@ -18,7 +18,6 @@ from flex_mcp.models import (
     Decision,
     Experience,
     Filter,
-    Level,
     Outcome,
     Place,
     RecordedTrajectory,
@@ -30,7 +29,6 @@ from flex_mcp.models import (
     TrajectoryState,
     Vectors,
     Write,
-    Zone,
 )
 from flex_mcp.models.briefs import Turn
 
@@ -54,21 +52,7 @@ class Scored(NamedTuple):
     """One row of a candidate list: cosine for `nearest`, BM25 (higher is better) for `matching`."""
 
     id: str
-    zone: Zone
-    level: Level
     score: float
-
-
-class Standing(NamedTuple):
-    """What the order of hits depends on, beside their scores."""
-
-    id: str
-    zone: Zone
-    level: Level
-    priority: int
-    successes: int
-    failures: int
-    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +118,6 @@ class Experiences(Protocol):
 
     def get(self, ids: Sequence[str]) -> list[Experience]:
         """Those of the ids that exist, in that order."""
-        ...
-
-    def standings(self, ids: Sequence[str]) -> list[Standing]:
-        """Of these experiences, in the order asked for; unknown ids are left out."""
         ...
 
     def ids(
@@ -333,7 +313,7 @@ class Words(Protocol):
     """The words' index: every active experience by the words of its text."""
 
     def matching(self, words: Sequence[str], *, depth: int, wanted: Filter) -> list[Scored]:
-        """The `depth` active experiences of each level that match any word best, by BM25."""
+        """The `depth` active experiences that match any word best, by BM25."""
         ...
 
     def terms(self, text: str) -> list[Term]:
@@ -352,6 +332,10 @@ class Words(Protocol):
         """How many experiences are in it, which are all that are active."""
         ...
 
+    def merge(self) -> None:
+        """Make searching fast again after many writes, a little at a time; for quiet moments."""
+        ...
+
 
 class VectorIndex(Protocol):
     """The vectors of all experiences, one a chunk."""
@@ -365,7 +349,7 @@ class VectorIndex(Protocol):
         ...
 
     def nearest(self, vector: bytes, *, depth: int, wanted: Filter) -> list[Scored]:
-        """The `depth` active experiences of each level nearest to a unit float32 vector, by cosine.
+        """The `depth` active experiences nearest to a unit float32 vector, by cosine.
 
         An experience in several chunks counts with its best one.
         """

@@ -32,7 +32,7 @@ class SearchArguments(Strict):
     )
     zones: Annotated[frozenset[Zone] | None, Len(1)] = None
     levels: Annotated[frozenset[Level] | None, Len(1)] = None
-    limit: Annotated[int, Interval(ge=1, le=10)] = field(default=3, metadata=about("Hits a level."))
+    limit: Annotated[int, Interval(ge=1, le=20)] = field(default=5, metadata=about("At most."))
     detail: Detail = field(default="concise", metadata=about("detailed: whole lessons."))
 
 

@@ -44,8 +44,8 @@ class Caller(NamedTuple):
 def search_experience(app: App, arguments: SearchArguments, caller: Caller) -> Answer:
     """Find lessons from earlier work: call it before you start a task, and again when stuck.
 
-    Give the task itself as query, not keywords. Answers principles, patterns, then instances, \
-warnings among them, or nothing_relevant.
+    Give the task itself as query, not keywords. Answers the few lessons that fit, best first, or \
+nothing_relevant.
     """
     found = app.library.search(
         arguments.query,

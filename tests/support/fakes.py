@@ -49,6 +49,7 @@ class FakeEmbedder:
     """Every word is a signed unit in one of a few dimensions; a text is their sum."""
 
     weight = 0.5
+    kind = "static"
     near_duplicate = 0.95
     related = 0.5
 

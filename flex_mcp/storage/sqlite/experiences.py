@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from flex_mcp.models import Experience, Filter, Level, Origin, Place, Status, Zone
-from flex_mcp.storage.protocol import IndexedText, Standing
+from flex_mcp.models import Experience, Filter, Origin, Place, Status
+from flex_mcp.storage.protocol import IndexedText
 from flex_mcp.storage.sqlite import search_index, words
 from flex_mcp.storage.sqlite.queries import (
     Queries,
@@ -29,9 +28,6 @@ class Experiences:
 
     def get(self, ids: Sequence[str]) -> list[Experience]:
         return [experience(row) for row in self.queries.rows("experiences", ids=as_json(ids))]
-
-    def standings(self, ids: Sequence[str]) -> list[Standing]:
-        return [standing(row) for row in self.queries.tuples("standings", ids=as_json(ids))]
 
     def ids(
         self, wanted: Filter, *, statuses: Iterable[Status] = (), limit: int | None = None
@@ -83,12 +79,3 @@ def experience(row: Row) -> Experience:
 def experience_row(value: Experience) -> dict[str, Any]:
     origin = {ORIGIN + name: content for name, content in columns_of(value.origin).items()}
     return columns_of(value, fingerprint=value.fingerprint, **origin)
-
-
-@sound
-def standing(row: tuple[Any, ...]) -> Standing:
-    id_, zone, level, priority, successes, failures, updated_at = row
-    at = datetime.fromisoformat(updated_at)
-    if at.tzinfo is None:
-        raise ValueError(updated_at)
-    return Standing(id_, Zone(zone), Level(level), priority, successes, failures, at)

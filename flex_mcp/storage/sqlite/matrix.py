@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK = 8192  # rows that are allocated together: the system gives memory as they are filled
-LEVELS = tuple(Level)
-KINDS = {kind: number for number, kind in enumerate(product(Zone, LEVELS), start=1)}
-NEVER = 0  # the kind of what is never near: not active, of no experience, without a direction
+KINDS: dict[tuple[str | None, str | None], int] = {
+    kind: number for number, kind in enumerate(product(Zone, Level), start=1)
+}
+NEVER = 0  # the kind of what is never near: not active, damaged, without experience or direction
 
 # Chunk, its change, the number of its experience, that one's status, zone, level, domain; vector.
 Row = tuple[int, int, int, str | None, str | None, str | None, str | None, bytes]
@@ -47,7 +48,7 @@ class Matrix:
         held = np.frombuffer(b"".join(vectors), np.float32).reshape(-1, self._dimension)
         lengths = np.linalg.norm(held, axis=1)
         kinds = [
-            KINDS[Zone(zone), Level(level)] if status == Status.ACTIVE else NEVER
+            KINDS.get((zone, level), NEVER) if status == Status.ACTIVE else NEVER
             for status, zone, level in zip(statuses, zones, levels, strict=True)
         ]
         codes = [self._codes.setdefault(domain, len(self._codes)) for domain in domains]
@@ -86,24 +87,21 @@ class Matrix:
     def nearest(
         self, vector: bytes, depth: int, wanted: Filter, without: Collection[int] = ()
     ) -> Ranked:
-        """The `depth` nearest experiences of each level, level by level, but for some of them."""
+        """The `depth` nearest experiences, best first, but for some of them."""
         rows, kinds = self._rows, self._kinds
         owners = self._owners[:rows]
         query = np.frombuffer(vector, np.float32)
         query = (query / (np.linalg.norm(query) or 1)).astype(np.float32)
         parts = [block[: max(0, rows - n * BLOCK)] @ query for n, block in enumerate(self._blocks)]
         scores: NDArray[np.float32] = np.concatenate([*parts, np.zeros(0, np.float32)])
-        groups = _groups(wanted)[kinds[:rows]]
+        wanted_rows = _kinds(wanted)[kinds[:rows]]
         if wanted.domain is not None:
             domains = self._domains[:rows].copy()  # a thread may add some
-            groups[~self._inside(wanted.domain)[domains]] = NEVER
+            wanted_rows &= self._inside(wanted.domain)[domains]
         if without:
-            groups[np.isin(owners, list(without))] = NEVER
-        found: Ranked = []
-        for group in range(1, 1 + len(LEVELS)):
-            own = np.flatnonzero(groups == group)
-            found += _best(scores[own], owners[own], depth)
-        return found
+            wanted_rows &= ~np.isin(owners, list(without))
+        own = np.flatnonzero(wanted_rows)
+        return _best(scores[own], owners[own], depth)
 
     def _inside(self, domain: str) -> "NDArray[np.bool_]":
         """By code, whether it is this domain or lies below it."""
@@ -114,12 +112,11 @@ def _longer(array: "NDArray[Any]", length: int) -> "NDArray[Any]":
     return np.concatenate([array, np.zeros(length - len(array), array.dtype)])
 
 
-def _groups(wanted: Filter) -> "NDArray[np.uint8]":
-    """By kind, the place of its level from 1; NEVER where the filter leaves it out."""
-    table = np.zeros(1 + len(KINDS), np.uint8)
+def _kinds(wanted: Filter) -> "NDArray[np.bool_]":
+    """By kind, whether the filter lets it pass."""
+    table = np.zeros(1 + len(KINDS), np.bool_)
     for (zone, level), kind in KINDS.items():
-        if zone in (wanted.zones or Zone) and level in (wanted.levels or Level):
-            table[kind] = 1 + LEVELS.index(level)
+        table[kind] = zone in (wanted.zones or Zone) and level in (wanted.levels or Level)
     return table
 
 

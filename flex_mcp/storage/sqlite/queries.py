@@ -126,8 +126,15 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
     if hint == tuple[str, ...]:
         return texts
     if hint is datetime:
-        return datetime.fromisoformat
+        return _moment
     return hint if isinstance(hint, type) and issubclass(hint, Enum) else lambda column: column
+
+
+def _moment(column: str) -> datetime:
+    at = datetime.fromisoformat(column)
+    if at.tzinfo is None:
+        raise ValueError(f"{column} has no time zone")
+    return at
 
 
 def as_json(items: Iterable[object]) -> str:

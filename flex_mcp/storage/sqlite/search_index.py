@@ -11,11 +11,9 @@ import json
 import math
 import struct
 import threading
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from string import Template
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,7 +29,6 @@ from flex_mcp.storage.sqlite.queries import (
     as_json,
     filter_row,
     runner,
-    sound,
 )
 
 if TYPE_CHECKING:
@@ -165,7 +162,9 @@ class OwnChanges:
         ]
         changed.take(cast("list[Row]", written))
         found = matrix.nearest(vector, depth, wanted, changed.owners)
-        return placed(run, found + changed.nearest(vector, depth, wanted), depth, wanted)
+        found += changed.nearest(vector, depth, wanted)
+        found.sort(key=lambda row: (-row[1], row[0]))
+        return placed(run, found, depth, wanted)
 
 
 @dataclass(slots=True)
@@ -212,12 +211,6 @@ def vectors_of(setting: str) -> Vectors:
     return Vectors(**json.loads(setting))
 
 
-@sound
-def scored(row: tuple[Any, ...]) -> Scored:
-    id_, zone, level, score = row
-    return Scored(id_, Zone(zone), Level(level), score)
-
-
 def new_matrix(run: Run) -> "Matrix":
     from flex_mcp.storage.sqlite.matrix import Matrix  # late: numpy starts slowly
 
@@ -249,40 +242,28 @@ def compared(run: Run, vector: bytes, depth: int, wanted: Filter) -> list[Scored
 
     query = "nearest_in_domain" if wanted.domain else "nearest"
     zones = as_json(ZONES.index(zone) for zone in wanted.zones or Zone)
-    values: dict[str, Any] = {"vector": vector, "zones": zones}
+    levels = as_json(LEVELS.index(level) for level in wanted.levels or Level)
+    values: dict[str, Any] = {"vector": vector, "zones": zones, "levels": levels}
     values |= {"domain": wanted.domain} if wanted.domain else {}
 
-    def ask(level: int, k: int) -> "Ranked":
-        return [(number, score) for number, score in run(query, k=k, level=level, **values)]
+    def ask(k: int) -> "Ranked":
+        return [(number, score) for number, score in run(query, k=k, **values)]
 
-    found: Ranked = []
-    for level in wanted.levels or Level:
-        found += by_best_chunk(partial(ask, LEVELS.index(level)), depth, DEEPEST)
-    return placed(run, found, depth, wanted)
+    return placed(run, by_best_chunk(ask, depth, DEEPEST), depth, wanted)
 
 
-def placed(
-    run: Run, found: "Ranked", depth: int, wanted: Filter, *, in_order: bool = False
-) -> list[Scored]:
-    """Of what a snapshot has, the best `depth` of each level; best first, then older first."""
-    if not in_order:
-        found.sort(key=lambda row: (-row[1], row[0]))
-    filters, levels = filter_row(wanted), wanted.levels or frozenset(Level)
-    taken: Counter[str] = Counter()
+def placed(run: Run, found: "Ranked", depth: int, wanted: Filter) -> list[Scored]:
+    """Of candidates, best first, the first `depth` that a snapshot has and the filter lets pass."""
+    filters = filter_row(wanted)
     best: list[Scored] = []
-    few = 4 * depth  # are mostly enough for three levels
-    for start in range(0, len(found), few):
-        batch = found[start : start + few]
+    for start in range(0, len(found), 2 * depth):
+        batch = found[start : start + 2 * depth]
         numbers = as_json(number for number, _ in batch)
-        there = {number: row for number, *row in run("candidates", numbers=numbers, **filters)}
-        for number, score in batch:
-            id_, zone, level = there.get(number, (None, None, ""))
-            if id_ and taken[level] < depth:
-                taken[level] += 1
-                best.append(scored((id_, zone, level, score)))
-        if all(taken[level] >= depth for level in levels):
+        there = dict(run("candidates", numbers=numbers, **filters))
+        best += (Scored(there[number], score) for number, score in batch if number in there)
+        if len(best) >= depth:
             break
-    return best
+    return best[:depth]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from flex_mcp.storage.sqlite.queries import Queries, Run, as_json
 from flex_mcp.storage.sqlite.search_index import SearchIndex
 
 TOKENIZER = "porter", ["unicode61"]  # as the words table has it
+SEGMENTS = 6  # of the index; a search looks every word up in each, and takes twice as long with 16
+MERGED = 2_000  # pages that one merge writes at most
 
 
 @dataclass(slots=True)
@@ -28,7 +30,7 @@ class Words:
         run = self.queries.tuples
         expression = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
         found = cast("list[tuple[int, float]]", list(run("matching", words=expression)))
-        return search_index.placed(run, found, depth, wanted, in_order=True)
+        return search_index.placed(run, found, depth, wanted)
 
     def terms(self, text: str) -> list[Term]:
         words: dict[str, str] = {}
@@ -50,6 +52,10 @@ class Words:
 
     def tokens(self, ids: Sequence[str], version: str) -> dict[str, bytes]:
         return dict(self.queries.tuples("tokens", ids=as_json(ids), version=version))
+
+    def merge(self) -> None:
+        if self.queries.first("word_segments") > SEGMENTS:
+            self.queries.tuples("merge_words", pages=-MERGED)
 
     def count(self) -> int:
         return self.queries.first("count_words")

@@ -8,11 +8,6 @@ SELECT e.*,
 FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
 ORDER BY wanted.key;
 
--- name: standings
-SELECT e.id, e.zone, e.level, e.priority, e.successes, e.failures, e.updated_at
-FROM json_each(:ids) AS wanted JOIN experiences e ON e.id = wanted.value
-ORDER BY wanted.key;
-
 -- name: experience_ids
 SELECT id FROM experiences e
 WHERE (:zones IS NULL OR e.zone IN (SELECT value FROM json_each(:zones)))

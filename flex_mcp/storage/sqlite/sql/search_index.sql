@@ -34,7 +34,8 @@ SELECT
 -- name: nearest
 SELECT c.experience, 1 - v.distance
 FROM (SELECT chunk, distance FROM vectors
-       WHERE embedding MATCH :vector AND k = :k AND active = 1 AND level = :level
+       WHERE embedding MATCH :vector AND k = :k AND active = 1
+         AND level IN (SELECT value FROM json_each(:levels))
          AND zone IN (SELECT value FROM json_each(:zones))) AS v
 JOIN chunks c ON c.chunk = v.chunk
 ORDER BY v.distance, c.experience;
@@ -42,7 +43,8 @@ ORDER BY v.distance, c.experience;
 -- name: nearest_in_domain
 SELECT c.experience, 1 - v.distance
 FROM (SELECT chunk, distance FROM vectors
-       WHERE embedding MATCH :vector AND k = :k AND active = 1 AND level = :level
+       WHERE embedding MATCH :vector AND k = :k AND active = 1
+         AND level IN (SELECT value FROM json_each(:levels))
          AND zone IN (SELECT value FROM json_each(:zones))
          AND chunk IN (
             SELECT c.chunk FROM chunks c JOIN experiences e ON e.number = c.experience
@@ -53,7 +55,7 @@ ORDER BY v.distance, c.experience;
 
 -- name: candidates
 -- As this snapshot has them: what proposed them may be newer.
-SELECT number, id, zone, level FROM experiences e
+SELECT number, id FROM experiences e
 WHERE number IN (SELECT value FROM json_each(:numbers)) AND status = 'active'
   AND (:zones IS NULL OR zone IN (SELECT value FROM json_each(:zones)))
   AND (:levels IS NULL OR level IN (SELECT value FROM json_each(:levels)))

@@ -53,3 +53,10 @@ SELECT
 -- name: optimize_words
 -- Its tombstones hide a word and leave its bytes; merging all segments into one drops both.
 INSERT INTO words (words) VALUES ('optimize');
+
+-- name: word_segments
+SELECT count(DISTINCT segid) FROM words_idx;
+
+-- name: merge_words
+-- A negative number of pages merges segments of any size.
+INSERT INTO words (words, rank) VALUES ('merge', :pages);

@@ -1,7 +1,7 @@
-"""Whether anything fits: how far a search stands above its library's own background.
+"""A library's background: how far a search stands above what generic queries get from it.
 
-`relevance` is a sum of a few features, each against what generic queries get from the same library,
-with round hand-set weights (docs/retrieval.md has the measurements). Pure functions.
+`above` is a sum of a few features, each against what generic queries get from the same library,
+with round hand-set weights (docs/retrieval.md has the measurements), as log odds. Pure functions.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,14 +10,13 @@ from math import log
 from statistics import fmean, pstdev
 from typing import NamedTuple
 
-from flex_mcp.search.ranking import logistic, word_list
-from flex_mcp.storage.protocol import Scored, Term
+from flex_mcp.search.ranking import word_list
+from flex_mcp.storage.protocol import Term
 
-RELEVANT = 0.5
 SMALL_LIBRARY = 20  # below it, document frequencies say little
 SEARCHED = 128  # generic queries that are searched to measure a background
 PRIOR_DEVIATION = 0.1  # of cosines among unrelated texts; the measured one is averaged with it
-CUT = 1.4  # the sum of features at which relevance is 0.5
+CUT = 1.4  # the sum of features at which the odds are even
 COMMON, RARE = 0.02, 0.001  # share of all texts that hold a common word, and a rare one
 
 
@@ -53,7 +52,7 @@ class Baseline(NamedTuple):
 
 
 def features(
-    nearest: Sequence[Scored],
+    cosines: Sequence[float],
     terms: Sequence[Term],
     held: Collection[str],
     generic: Sequence[float],
@@ -62,13 +61,12 @@ def features(
     """The features of one search.
 
     Args:
-        nearest: the candidates by cosine.
+        cosines: the candidates', best first.
         terms: the query's content terms.
         held: the stems in the text of its best hit.
         generic: the query's cosines to the generic queries.
         experiences: how many the library has.
     """
-    cosines = sorted((row.score for row in nearest), reverse=True)
     weights = {term.stem: log(1 + experiences / (term.documents + 0.5)) for term in terms}
     covered = sum(weight for stem, weight in weights.items() if stem in held)
     _, shared = overlap(terms, held)
@@ -91,29 +89,29 @@ def _mean(values: Sequence[float]) -> float:
     return fmean(values) if values else 0.0
 
 
-def background(measured: Sequence[Features]) -> Baseline:
+def baseline_of(measured: Sequence[Features]) -> Baseline:
     columns = list(zip(*measured, strict=True))
     return Baseline(Features(*map(fmean, columns)), Features(*map(pstdev, columns)))
 
 
-def relevance(found: Features, baseline: Baseline) -> float:
-    """0 to 1: how far a query's search stands above its library's background; 0.5 is the cut."""
-    above = Features(*(value - mean for value, mean in zip(found, baseline.mean, strict=True)))
+def above(found: Features, baseline: Baseline) -> float:
+    """How far a query's search stands above its library's background."""
+    over = Features(*(value - mean for value, mean in zip(found, baseline.mean, strict=True)))
     unit = Features(*((deviation + PRIOR_DEVIATION) / 2 for deviation in baseline.deviation))
     total = (
-        0.5 * above.best / unit.best
-        + 0.5 * above.best_five / unit.best_five
-        + above.apart / unit.apart
-        + above.coverage
-        + 0.5 * above.shared
-        + 0.2 * above.familiar
+        0.5 * over.best / unit.best
+        + 0.5 * over.best_five / unit.best_five
+        + over.apart / unit.apart
+        + over.coverage
+        + 0.5 * over.shared
+        + 0.2 * over.familiar
     )
-    return logistic(2 * (total - CUT))
+    return 2 * (total - CUT)
 
 
-def relevance_alone(best: float, overlap: float, experiences: int) -> float:
-    """The same without a background: best cosine and best word `overlap`, by fixed constants."""
-    return logistic(20 * (best + 0.1 * overlap - 0.02 * log(max(experiences, 1)) - 0.18))
+def above_alone(best: float, overlap: float, experiences: int) -> float:
+    """The same where none was measured: best cosine and best word `overlap`, by fixed constants."""
+    return 20 * (best + 0.1 * overlap - 0.02 * log(max(experiences, 1)) - 0.18)
 
 
 def is_rare(term: Term) -> bool:

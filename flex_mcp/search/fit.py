@@ -1,0 +1,132 @@
+"""How well lessons fit a task: the log odds that each would help, from what a search found.
+
+A logistic model over a dozen features of a candidate; `fit.json` holds its weights for the static
+embedder, for models and for words alone (`training/fit.py` makes them). Pure functions.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from math import log
+from typing import TYPE_CHECKING
+
+from flex_mcp.search import token_match
+from flex_mcp.search.ranking import logistic
+from flex_mcp.storage.protocol import Term
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+RELEVANT = 0.55  # probability from which something is served
+RATIO = 0.7  # log odds that a hit may lie below the best one: half of its odds
+BACKGROUND, LENGTH = 0.15, -0.45  # what `relevance` adds, and what each e-fold of words takes away
+EXTREME = 8.0  # log odds of the library's background beyond which they say no more
+BEST_TERM = 2.2  # what BM25 gives at most for a word, in units of its rarity
+
+# cosine: of the query's vector and the lesson's nearest one. apart: the same above the query's own
+# background, the mean of its ten nearest generic queries. asked, told, heading_asked, heading_told,
+# heading: parts of the likeness token by token (token_match.py); heading is title and `when`.
+# words: BM25 as a share of what it could be. *_gap: how far below the best candidate; rank_gap of
+# the fused scores. length: logarithm of the query's content words.
+FEATURES = (
+    *("cosine", "apart", "asked", "told", "heading_asked", "heading_told", "heading"),
+    *("likeness_gap", "words", "words_gap", "rank_gap", "length"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """One set of weights, in the order of FEATURES; `scale` and `shift` calibrate `relevance`."""
+
+    weights: tuple[float, ...]
+    bias: float
+    scale: float
+    shift: float
+
+
+@cache
+def fit_of(kind: str) -> Fit:
+    """The weights for an embedder's kind: static, model, or words."""
+    text = (files("flex_mcp.search") / "fit.json").read_text(encoding="utf-8")
+    held = json.loads(text)[kind]
+    weights = tuple(held["weights"][name] for name in FEATURES)
+    return Fit(weights, held["bias"], held["scale"], held["shift"])
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search says of its best candidates, best first: a value, or a row, each.
+
+    `likeness` has the parts of token_match.py, `cosines` is None without vectors, and `generic` are
+    the query's cosines to the generic queries.
+    """
+
+    scores: Sequence[float]
+    likeness: "Floats"
+    words: Sequence[float]
+    cosines: Sequence[float] | None
+    generic: Sequence[float]
+    terms: Sequence[Term]
+    experiences: int
+
+
+def features(found: Found) -> "Floats":
+    """A row of FEATURES for each candidate."""
+    import numpy as np
+
+    number = len(found.scores)
+    cosines = np.array(found.cosines or [0.0] * number)
+    nearest = sorted(found.generic, reverse=True)[:10] if found.cosines else []
+    like = found.likeness @ np.array(token_match.PARTS)
+    words = np.array(found.words) / (BEST_TERM * (_rarity(found.terms, found.experiences) or 1.0))
+    scores = np.array(found.scores)
+    return np.column_stack(
+        (
+            cosines,
+            cosines - sum(nearest) / (len(nearest) or 1),
+            *found.likeness[:, [*token_match.FIT_PARTS]].T,
+            like.max() - like,
+            words,
+            words.max() - words,
+            scores.max() - scores,
+            np.full(number, log(1 + len(found.terms))),
+        )
+    )
+
+
+def _rarity(terms: Sequence[Term], experiences: int) -> float:
+    """The sum of the rarities of a query's words, as BM25 weighs them."""
+    held = ((term.documents, experiences - term.documents) for term in terms)
+    return sum(log(1 + (max(lacking, 0) + 0.5) / (documents + 0.5)) for documents, lacking in held)
+
+
+def log_odds(rows: "Floats", fit: Fit) -> list[float]:
+    """That each candidate helps."""
+    import numpy as np
+
+    found: list[float] = (rows @ np.array(fit.weights) + fit.bias).tolist()
+    return found
+
+
+def relevance(best: float, above: float, terms: int, fit: Fit) -> float:
+    """The probability that anything fits, 0 to 1.
+
+    Args:
+        best: the log odds of the best candidate.
+        above: how far the search stands above the library's background (background.py), in log
+            odds. It grows with the length of a task, which by itself says nothing.
+        terms: the query's content words.
+        fit: its calibration.
+    """
+    return logistic(fit.scale * raw(best, above, terms) + fit.shift)
+
+
+def raw(best: float, above: float, terms: int) -> float:
+    """The first decision before it is calibrated."""
+    above = max(-EXTREME, min(EXTREME, above))
+    return best + BACKGROUND * above + LENGTH * log(1 + terms)

@@ -1,0 +1,127 @@
+"""The hits of one search: whether anything fits, which ones do, and what they say of each other."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import log
+
+from flex_mcp.models import Experience, Hit, Relation, Snapshot
+from flex_mcp.search import background, fit, ranking
+from flex_mcp.search.background import Baseline, Features
+from flex_mcp.search.candidates import Candidates, Search, candidates
+from flex_mcp.search.duplicates import relation
+from flex_mcp.search.text import expand_for_index
+from flex_mcp.storage.protocol import Transaction
+
+SURE = 2  # rare words shared with the query: one may be chance
+SPARE = 10  # candidates beside the limit: some say the same, and the prior moves others up
+
+
+def answer(
+    reading: Transaction, search: Search, baseline: Baseline | None
+) -> tuple[list[Hit], float]:
+    """The hits, best first, and the relevance of the whole answer."""
+    found = candidates(reading, search)
+    if not found.scores or (search.abstain and not found.terms):  # function words are no task
+        return [], 0.0
+    ids = [id_ for id_ in found.scores if id_ in found.likeness]
+    weights = fit.fit_of(search.kind if found.cosines else "words")
+    odds = dict(zip(ids, fit.log_odds(rows(reading, search, found), weights), strict=True))
+    best = max(odds.values())
+    over = above(reading, search, found, baseline)
+    relevant = fit.relevance(best, over, len(found.terms), weights)
+    if search.abstain:
+        if relevant < fit.RELEVANT:
+            return [], relevant
+        ids = [id_ for id_ in ids if odds[id_] >= best - fit.RATIO]
+    ranked = _ranked(search, found, reading.experiences.get(ids[: search.limit + SPARE]))
+    chosen = _distinct(ranked)[: search.limit] if search.collapse else ranked[: search.limit]
+    hits = [Hit(experience=one, fit=ranking.logistic(odds[one.id])) for one in chosen]
+    return _compared(hits), relevant
+
+
+def rows(reading: Transaction, search: Search, found: Candidates) -> "fit.Floats":
+    """What tells whether each of the candidates that were compared fits, best first."""
+    import numpy as np  # late: it starts slowly
+
+    ids = [id_ for id_ in found.scores if id_ in found.likeness]
+    lowest = min(found.cosines.values(), default=0.0)
+    return fit.features(
+        fit.Found(
+            scores=[found.scores[id_] for id_ in ids],
+            likeness=np.array([found.likeness[id_] for id_ in ids], np.float64),
+            words=[found.words.get(id_, 0.0) for id_ in ids],
+            cosines=[found.cosines.get(id_, lowest) for id_ in ids] if found.cosines else None,
+            generic=search.generic,
+            terms=found.terms,
+            experiences=reading.words.count(),
+        )
+    )
+
+
+def _ranked(search: Search, found: Candidates, held: Sequence[Experience]) -> list[Experience]:
+    """Best first; what helped before moves up a little."""
+    if search.prior is None:
+        return [*held]
+    now = search.prior
+    return sorted(held, key=lambda one: -found.scores[one.id] - ranking.helpfulness(one, now))
+
+
+def _distinct(ranked: Sequence[Experience]) -> list[Experience]:
+    """Without those that say what a better one says."""
+    kept: list[Experience] = []
+    for one in ranked:
+        if all(relation(one, better) is not Relation.SAME for better in kept):
+            kept.append(one)
+    return kept
+
+
+def _compared(hits: list[Hit]) -> list[Hit]:
+    """With the first of the others that each contradicts."""
+    for place, hit in enumerate(hits):
+        for other in range(place):
+            about = hit.experience, hits[other].experience
+            if relation(*about) is Relation.CONTRADICTS:
+                for here, there in ((place, about[1]), (other, about[0])):
+                    if hits[here].contradicts is None:
+                        hits[here] = replace(hits[here], contradicts=there.id)
+    return hits
+
+
+def above(
+    reading: Transaction, search: Search, found: Candidates, baseline: Baseline | None
+) -> float:
+    """How far the search stands above the library's background, in log odds."""
+    experiences = reading.words.count()
+    known = baseline is not None and experiences >= background.SMALL_LIBRARY
+    share, rare = (0.0, 0) if known and found.cosines else _overlap(reading, found)
+    least = log(0.6 / 0.4) if rare >= SURE else -fit.EXTREME
+    if not found.cosines:
+        return max(log(max(share, 1e-3) / max(1 - share, 1e-3)), least)
+    if baseline is None:
+        best = max(found.cosines.values())
+        return max(background.above_alone(best, share, experiences), least)
+    measured = features_of(reading, search, found, experiences)
+    return max(background.above(measured, baseline), least)
+
+
+def _overlap(reading: Transaction, found: Candidates) -> tuple[float, int]:
+    """The best share of the query's words in a hit, and how many rare ones one holds at most."""
+    overlaps = [
+        background.overlap(found.terms, reading.words.stems(searchable(experience)))
+        for experience in reading.experiences.get(list(found.scores)[: background.SMALL_LIBRARY])
+    ]
+    return max(share for share, _ in overlaps), max(rare for _, rare in overlaps)
+
+
+def features_of(
+    reading: Transaction, search: Search, found: Candidates, experiences: int
+) -> Features:
+    best = reading.experiences.get(list(found.scores)[:1])
+    held = reading.words.stems(searchable(best[0])) if best else frozenset[str]()
+    cosines = [*found.cosines.values()]
+    return background.features(cosines, found.terms, held, search.generic, experiences)
+
+
+def searchable(experience: Snapshot) -> str:
+    """All the text by which words find an experience, as their index has it."""
+    return expand_for_index("\n".join((experience.text, *experience.examples, *experience.tags)))
