@@ -324,9 +324,14 @@ def test_a_running_server_answers_from_what_was_restored_and_tells_its_client(
         initialized(pipes)
 
         def found() -> list[str]:
-            arguments = {"query": "anchor and hammer"}
-            answer = pipes.ask("tools/call", name="search_experience", arguments=arguments)
-            return [hit["lesson"] for hit in answer["result"]["structuredContent"]["hits"]]
+            hits: list[str] = []
+            for query in ("how to hold the hammer", "when to let the anchor go"):
+                answer = pipes.ask(
+                    "tools/call", name="search_experience", arguments={"query": query}
+                )
+                found = answer["result"]["structuredContent"]["hits"]
+                hits += [hit["lesson"] for hit in found]
+            return hits
 
         assert len(pipes.ask("resources/list")["result"]["resources"]) == 3
         assert ANCHOR in found()
