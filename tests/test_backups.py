@@ -323,14 +323,14 @@ def test_a_running_server_answers_from_what_was_restored_and_tells_its_client(
     with served(path) as pipes:
         initialized(pipes)
 
-        def found() -> list[str]:
-            hits: list[str] = []
+        def found() -> set[str]:
+            hits: set[str] = set()
             for query in ("how to hold the hammer", "when to let the anchor go"):
                 answer = pipes.ask(
                     "tools/call", name="search_experience", arguments={"query": query}
                 )
                 found = answer["result"]["structuredContent"]["hits"]
-                hits += [hit["lesson"] for hit in found]
+                hits |= {hit["lesson"] for hit in found}
             return hits
 
         assert len(pipes.ask("resources/list")["result"]["resources"]) == 3
@@ -339,7 +339,7 @@ def test_a_running_server_answers_from_what_was_restored_and_tells_its_client(
         assert pipes.process.stdout is not None
         while "list_changed" not in pipes.process.stdout.readline():
             pass
-        assert found() == [HAMMER]
+        assert found() == {HAMMER}
         assert len(pipes.ask("resources/list")["result"]["resources"]) == 2
         work = {"task": "Build a shed", "outcome": "success"}
         recorded = pipes.ask("tools/call", name="record_trajectory", arguments=work)["result"]

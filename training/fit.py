@@ -51,7 +51,7 @@ SEVERAL = (
 )  # sets whose judgements name few of what would help: count less
 LITTLE, OWN, USUAL = 0.15, 1.5, 0.5  # what a set weighs
 KINDS = "static", "model", "words"
-LEAST = 30  # lessons of a library from which on it calibrates
+LEAST = 10  # lessons of a library from which on it calibrates
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +318,7 @@ def _is_long(one: Measured) -> bool:
 
 
 def raw_of(one: Measured, made: fit.Fit) -> float:
-    return fit.raw(max(fit.log_odds(one.rows, made)), one.background, one.terms)
+    return fit.raw(max(fit.log_odds(one.rows, made)), one.background, one.terms, one.size)
 
 
 def relevance_of(one: Measured, made: fit.Fit) -> float:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 RELEVANT = 0.55  # probability from which something is served
 RATIO = 0.7  # log odds that a hit may lie below the best one: half of its odds
-BACKGROUND, LENGTH = 0.15, -0.45  # what `relevance` adds, and what each e-fold of words takes away
+BACKGROUND = 0.3  # of the log odds above the library's background, what `relevance` adds
+LENGTH, SIZE = -0.9, -0.4  # what each e-fold of words, and of experiences, takes away
 EXTREME = 8.0  # log odds of the library's background beyond which they say no more
 BEST_TERM = 2.2  # what BM25 gives at most for a word, in units of its rarity
 
@@ -113,7 +114,7 @@ def log_odds(rows: "Floats", fit: Fit) -> list[float]:
     return found
 
 
-def relevance(best: float, above: float, terms: int, fit: Fit) -> float:
+def relevance(best: float, above: float, terms: int, experiences: int, fit: Fit) -> float:
     """The probability that anything fits, 0 to 1.
 
     Args:
@@ -121,12 +122,13 @@ def relevance(best: float, above: float, terms: int, fit: Fit) -> float:
         above: how far the search stands above the library's background (background.py), in log
             odds. It grows with the length of a task, which by itself says nothing.
         terms: the query's content words.
+        experiences: how many the library has: the best of many is high by chance.
         fit: its calibration.
     """
-    return logistic(fit.scale * raw(best, above, terms) + fit.shift)
+    return logistic(fit.scale * raw(best, above, terms, experiences) + fit.shift)
 
 
-def raw(best: float, above: float, terms: int) -> float:
+def raw(best: float, above: float, terms: int, experiences: int) -> float:
     """The first decision before it is calibrated."""
     above = max(-EXTREME, min(EXTREME, above))
-    return best + BACKGROUND * above + LENGTH * log(1 + terms)
+    return best + BACKGROUND * above + LENGTH * log(1 + terms) + SIZE * log(1 + experiences)

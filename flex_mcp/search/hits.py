@@ -28,7 +28,7 @@ def answer(
     odds = dict(zip(ids, fit.log_odds(rows(reading, search, found), weights), strict=True))
     best = max(odds.values())
     over = above(reading, search, found, baseline)
-    relevant = fit.relevance(best, over, len(found.terms), weights)
+    relevant = fit.relevance(best, over, len(found.terms), reading.words.count(), weights)
     if search.abstain:
         if relevant < fit.RELEVANT:
             return [], relevant
