@@ -1,6 +1,7 @@
 """What a search serves, and when it serves nothing."""
 
 import contextlib
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from support.fakes import LESSONS, a_lesson, add, ids
 from flex_mcp import open_library
 from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Found, Level, Outcome, Zone
+from flex_mcp.storage.sqlite.words import Words
 
 
 def test_an_empty_library_has_nothing_relevant(library: Library) -> None:
@@ -348,3 +350,17 @@ def test_a_search_needs_neither_pydantic_nor_the_sdk(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     hits, imported = done.stdout.splitlines()
     assert (int(hits) > 0, imported) == (True, "[]")
+
+
+def test_a_search_ends_though_others_never_stop_writing(
+    quick: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(quick, a_lesson("Pin the compiler in the build image"))
+    number = itertools.count()
+
+    def grown(_self: Words) -> int:
+        return next(number)  # another one at each look
+
+    monkeypatch.setattr(Words, "count", grown)
+    found = quick.search("Pin the compiler in the build image", abstain=False)
+    assert [hit.experience.title for hit in found.hits] == ["Pin the compiler in the build image"]

@@ -16,6 +16,7 @@ from flex_mcp.search.hits import answer
 from flex_mcp.storage.protocol import EPOCH, Store, Transaction
 
 LATER = 1.0  # seconds until a background is measured aside: the search that asks has ended then
+LOOKS = 3  # at a library to which others add, until its background may be a little behind
 AT_ONCE = 200  # experiences up to which a search measures the background itself: 0.2 s
 
 
@@ -48,10 +49,12 @@ class Searcher:
         """Hits, relevance, and a notice where words alone had to do.
 
         The query is embedded before the snapshot, as the last search saw the library; where that
-        has changed since, once more.
+        has changed since, once more, though not as often as others write.
         """
         seen, self._seen = self._seen or self._look(), None
+        looks = 0
         while True:
+            looks += 1
             self._forget_others(seen.epoch)
             embedder, notice = self._embedders.serving(seen.made_by)
             asked = _embedded(question, embedder)
@@ -60,7 +63,7 @@ class Searcher:
                 asked = replace(asked, generic=usual.cosines(asked.vector))
             with self._store.reading() as reading:
                 now = _seen(reading)
-                if now == seen:
+                if now == seen or (looks >= LOOKS and now.made_by == seen.made_by):
                     self._seen = now
                     background = usual.background if usual else None
                     try:
