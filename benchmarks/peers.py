@@ -9,9 +9,9 @@ own (peer.py), one after another; one that cannot is printed with its reason. Al
 the offline embedder for the texts and the queries, and 200 queries without and 200 others with the
 filter that the domain equals one of eight. Hits come whole, with their text.
 
-Ours is there twice: "vectors alone" is `Reading.nearest` with the query's vector, as deep as every
-search looks, and the ten best read, what the peers do; "flex-mcp" is `Library.search` whole, from
-the text: embedding, words, fusion and all, without abstention, which would spare it the hits of
+Ours is there twice: "vectors alone" is `VectorIndex.nearest` with the query's vector, as deep as
+every search looks, and the ten best read, what the peers do; "flex-mcp" is `Library.search` whole,
+from the text: embedding, words, fusion and all, without abstention, which would spare it hits of
 foreign queries. Its build time has the embedding, the full-text index and the look for twins as
 well. Recall@10 is against the exact float32 cosines of all texts, of those that the filter lets
 through.

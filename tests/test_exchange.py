@@ -484,6 +484,16 @@ def test_an_imported_bundle_is_searched_like_the_original(
     assert "Pin the compiler" in [hit.experience.title for hit in found.hits]
 
 
+def test_a_bundle_whose_times_have_no_offset_is_read_as_utc(
+    library: Library, lived: list[str]
+) -> None:
+    import_text(library, "".join(lived).replace("+00:00", "").replace('Z"', '"'), source="a.jsonl")
+    again = bundle(library)
+    assert len(again) == len(lived)
+    assert not any(one.created_at.utcoffset() for one in library.experiences())
+    assert library.search("Which compiler version builds the release?").hits
+
+
 def test_an_imported_bundle_knows_its_trajectories_and_entries_again(
     library: Library, lived: list[str]
 ) -> None:

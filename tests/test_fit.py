@@ -1,7 +1,9 @@
 """How well lessons fit: properties of the weighing, and what a search makes of them."""
 
+import json
 import random
 from dataclasses import replace
+from importlib.resources import files
 from math import isfinite, log
 from pathlib import Path
 
@@ -25,7 +27,7 @@ SHARES = st.floats(0, 1)
 
 
 @st.composite
-def founds(draw: st.DrawFn) -> fit.Found:
+def founds(draw: st.DrawFn) -> fit.Observed:
     """What a search may say of one to eight candidates."""
     number = draw(st.integers(1, 8))
 
@@ -33,12 +35,12 @@ def founds(draw: st.DrawFn) -> fit.Found:
         return draw(st.lists(values, min_size=number, max_size=number))
 
     documents = draw(st.lists(st.integers(0, 5_000), max_size=8))
-    return fit.Found(
+    return fit.Observed(
         scores=sorted(each(st.floats(-4, 4)), reverse=True),
         likeness=np.array([each(SHARES) for _ in token_match.PARTS]).T,
         words=each(st.floats(0, 40)),
         cosines=each(st.floats(-1, 1)) if draw(st.booleans()) else None,
-        generic=draw(st.lists(st.floats(-1, 1), max_size=20)),
+        nearest=draw(st.floats(-1, 1)),
         terms=[Term(f"w{place}", f"w{place}", count) for place, count in enumerate(documents)],
         experiences=draw(st.integers(0, 5_000)),
     )
@@ -58,7 +60,7 @@ REASONABLE = weights(st.floats(0, 9))
 
 
 @given(founds(), FITS)
-def test_every_feature_and_all_odds_are_numbers(found: fit.Found, one: fit.Fit) -> None:
+def test_every_feature_and_all_odds_are_numbers(found: fit.Observed, one: fit.Fit) -> None:
     rows = fit.features(found)
     odds = fit.log_odds(rows, one)
     assert rows.shape == (len(found.scores), len(fit.FEATURES))
@@ -71,14 +73,15 @@ def test_every_feature_and_all_odds_are_numbers(found: fit.Found, one: fit.Fit) 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_embedder_has_weights_for_every_feature(kind: str) -> None:
     one = fit.fit_of(kind)
-    assert len(one.weights) == len(fit.FEATURES)
+    text = (files("flex_mcp.search") / "fit.json").read_text(encoding="utf-8")
+    assert [*json.loads(text)[kind]["weights"]] == [*fit.FEATURES]
     assert all(map(isfinite, (*one.weights, one.bias, one.scale, one.shift)))
     assert one.scale > 0  # else what fits better would be less relevant
 
 
 @given(founds(), FITS, st.randoms())
 def test_the_order_of_the_candidates_does_not_matter(
-    found: fit.Found, one: fit.Fit, chance: random.Random
+    found: fit.Observed, one: fit.Fit, chance: random.Random
 ) -> None:
     order = chance.sample(range(len(found.scores)), len(found.scores))
     shuffled = replace(
@@ -87,7 +90,6 @@ def test_the_order_of_the_candidates_does_not_matter(
         likeness=found.likeness[order],
         words=[found.words[place] for place in order],
         cosines=found.cosines and [found.cosines[place] for place in order],
-        generic=chance.sample(found.generic, len(found.generic)),
         terms=chance.sample(found.terms, len(found.terms)),
     )
     odds = fit.log_odds(fit.features(found), one)
@@ -97,7 +99,7 @@ def test_the_order_of_the_candidates_does_not_matter(
 
 @given(founds(), FITS, st.sampled_from(range(len(fit.FEATURES))), st.floats(0, 5), st.data())
 def test_a_feature_moves_its_candidate_as_its_weight_says_and_no_other(
-    found: fit.Found, one: fit.Fit, feature: int, more: float, data: st.DataObject
+    found: fit.Observed, one: fit.Fit, feature: int, more: float, data: st.DataObject
 ) -> None:
     place = data.draw(st.integers(0, len(found.scores) - 1))
     rows = fit.features(found)
@@ -111,7 +113,7 @@ def test_a_feature_moves_its_candidate_as_its_weight_says_and_no_other(
 
 @given(founds(), REASONABLE, st.data())
 def test_what_is_found_better_fits_no_worse_and_nothing_else_fits_better_for_it(
-    found: fit.Found, one: fit.Fit, data: st.DataObject
+    found: fit.Observed, one: fit.Fit, data: st.DataObject
 ) -> None:
     place = data.draw(st.integers(0, len(found.scores) - 1))
     more = np.zeros(len(found.scores))
@@ -133,7 +135,7 @@ def test_what_is_found_better_fits_no_worse_and_nothing_else_fits_better_for_it(
 
 
 @given(founds())
-def test_gaps_are_how_far_a_candidate_lies_below_the_best(found: fit.Found) -> None:
+def test_gaps_are_how_far_a_candidate_lies_below_the_best(found: fit.Observed) -> None:
     rows = fit.features(found)
     for name in GAPS:
         column = rows[:, fit.FEATURES.index(name)]
@@ -144,30 +146,33 @@ def test_gaps_are_how_far_a_candidate_lies_below_the_best(found: fit.Found) -> N
     assert best_first.tolist() == sorted(best_first)
 
 
-@given(founds(), st.lists(st.floats(-1, 1), max_size=20))
+@given(founds(), st.floats(-1, 1))
 def test_without_vectors_neither_cosines_nor_generic_queries_say_anything(
-    found: fit.Found, generic: list[float]
+    found: fit.Observed, nearest: float
 ) -> None:
     alone = replace(found, cosines=None)
     rows = fit.features(alone)
     assert not rows[:, [fit.FEATURES.index(name) for name in ("cosine", "apart")]].any()
-    assert (fit.features(replace(alone, generic=generic)) == rows).all()
+    assert (fit.features(replace(alone, nearest=nearest)) == rows).all()
 
 
 def test_a_lesson_is_compared_with_the_ten_generic_queries_that_are_nearest() -> None:
-    found = fit.Found(
+    found = fit.Observed(
         scores=[1.0],
         likeness=np.zeros((1, len(token_match.PARTS))),
         words=[0.0],
         cosines=[0.8],
-        generic=[*[0.3] * 10, *[-1.0] * 50],
+        nearest=fit.nearest_of([*[0.3] * 10, *[-1.0] * 50], 0.9),
         terms=[],
         experiences=9,
     )
     (row,) = fit.features(found)
     assert row[fit.FEATURES.index("apart")] == pytest.approx(0.5)
-    (row,) = fit.features(replace(found, generic=[]))
-    assert row[fit.FEATURES.index("apart")] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("kind", ["static", "model"])
+def test_before_generic_queries_are_known_what_is_usual_stands_for_them(kind: str) -> None:
+    assert 0.2 < fit.nearest_of([], fit.fit_of(kind).nearest) < 0.5
 
 
 # Whether anything fits

@@ -36,7 +36,7 @@ from support.processes import Worker
 from support.terminal import run
 
 from flex_mcp import open_library
-from flex_mcp.errors import FullDiskError, InputError, NotFoundError
+from flex_mcp.errors import FullDiskError, InputError, LibraryError, NotFoundError
 from flex_mcp.exchange.files import Format, export_library, import_file
 from flex_mcp.library.library import Library
 from flex_mcp.models import (
@@ -46,11 +46,13 @@ from flex_mcp.models import (
     Fields,
     Filter,
     Level,
+    Outcome,
     Placement,
     RevisionKind,
     Status,
     Step,
     StepKind,
+    Trajectory,
 )
 from flex_mcp.models.forgetting import Choice
 from flex_mcp.search.candidates import Search
@@ -884,3 +886,17 @@ def test_automatic_copies_are_deleted_and_backups_named(tmp_path: Path) -> None:
     assert not copy.exists()
     assert all(stranger.exists() for stranger in strangers)
     assert left_of(path, ["qcopiedtaskq"]) == []
+
+
+def test_a_damaged_trajectory_is_a_sentence_while_forgetting(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    with fake_library(tmp_path, FakeEmbedder()) as library:
+        library.record(Trajectory(task="t", outcome=Outcome.SUCCESS, transcript="words " * 2_000))
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE trajectories SET body = x'00ff00ff'")
+    connection.close()
+    with (
+        fake_library(tmp_path, FakeEmbedder()) as library,
+        pytest.raises(LibraryError, match="damaged"),
+    ):
+        library.forget(Choice(text="words"))

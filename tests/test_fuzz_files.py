@@ -270,10 +270,10 @@ def test_a_bundle_with_anything_in_it_comes_in_whole_or_not_at_all(
         ("UPDATE experiences SET lesson = CAST(x'ff' AS TEXT)", "is damaged or no library"),
         ("UPDATE experiences SET examples = '[1'", "is damaged or no library"),
         ("UPDATE experiences SET created_at = 'yesterday'", "is damaged or no library"),
-        ("UPDATE experiences SET updated_at = '2026-01-01T00:00:00'", "is damaged or no library"),
+        ("UPDATE experiences SET updated_at = '2026-01-01T00:00:00'", ""),  # read as UTC
         ("UPDATE experiences SET zone = 'blue'", "is damaged or no library"),
         ("UPDATE experiences SET level = 'deep'", "is damaged or no library"),
-        ("UPDATE trajectories SET recorded_at = '2026-01-01'", "is damaged or no library"),
+        ("UPDATE trajectories SET recorded_at = '2026-01-01'", ""),
         ("UPDATE trajectories SET body = x'00' WHERE compressed", "is damaged or no library"),
     ],
 )

@@ -303,3 +303,12 @@ def test_a_retry_after_a_merge_does_not_bring_the_old_text_back(quick: Library) 
     (again,) = quick.record(work, lessons=[given]).decisions
     assert (again.decision, again.experience_id) == (DecisionKind.DISCARD, first)
     assert len(quick.experiences()) == 1
+
+
+def test_a_copy_is_known_again_beside_one_that_differs_in_the_case_of_code(quick: Library) -> None:
+    texts = ["Delete the branch with -d", "Delete the branch with -D", "Delete the branch with -D"]
+    decisions = quick.apply([a_lesson(text, action=Action.ADD) for text in texts])
+    assert [one.decision for one in decisions] == [
+        *[DecisionKind.ADD] * 2,
+        DecisionKind.DISCARD,
+    ]

@@ -17,6 +17,7 @@ from support.fakes import LESSONS, a_lesson, add, ids
 from flex_mcp import open_library
 from flex_mcp.library.library import Library
 from flex_mcp.models import Action, Found, Level, Outcome, Zone
+from flex_mcp.search import search
 from flex_mcp.storage.sqlite.words import Words
 
 
@@ -159,7 +160,7 @@ def test_many_hits_that_say_the_same_leave_room_for_the_others(
         f"Pin {one} compiler version in {other} build image, or builds differ between{end}"
         for one in ("the", "a")
         for other in ("the", "a")
-        for end in (" machines.", " the machines.")
+        for end in (" machines.", " the machines.", " these machines.", " those machines.")
     ]
     others = [
         "Write the compiler version of a build image to a lock file and check it in.",
@@ -271,7 +272,10 @@ def test_neighbours_are_the_nearest_to_any_of_the_texts(stocked: Library) -> Non
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_any_text_can_be_searched_for(odd: Library, query: str) -> None:
-    assert odd.search(query, abstain=False).relevance <= 1
+    found, every = odd.search(query), odd.search(query, abstain=False)
+    assert all(0 <= hit.fit <= 1 for hit in every.hits)
+    assert found.relevance in {0, every.relevance}
+    assert set(ids(found)) <= set(ids(every)) or not found.hits
 
 
 @pytest.fixture(scope="module")
@@ -364,3 +368,13 @@ def test_a_search_ends_though_others_never_stop_writing(
     monkeypatch.setattr(Words, "count", grown)
     found = quick.search("Pin the compiler in the build image", abstain=False)
     assert [hit.experience.title for hit in found.hits] == ["Pin the compiler in the build image"]
+
+
+def test_before_a_large_library_is_measured_little_is_served_all_the_same(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "AT_ONCE", 0)
+    monkeypatch.setattr(search, "LATER", 3_600)
+    add(library, *map(a_lesson, LESSONS))
+    assert library.search("Write a wedding speech for my sister").nothing_relevant
+    assert library.search("pin the compiler version in the build image").hits

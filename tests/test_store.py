@@ -943,3 +943,11 @@ def test_every_statement_fits_the_tables(store: SqliteStore) -> None:
             for statement in QUERIES[name].split(";\n"):
                 values = dict.fromkeys(re.findall(r":(\w+)", statement))
                 connection.execute(f"EXPLAIN {statement}", values)
+
+
+def test_a_transaction_that_reads_refuses_to_write(store: SqliteStore) -> None:
+    keep(store, an_experience())
+    with pytest.raises(LibraryError), store.reading() as reading:
+        reading.settings.set("x", "1")
+    with store.reading() as reading:
+        assert reading.settings.get("x") is None

@@ -1,12 +1,14 @@
 """Make `flex_mcp/search/fit.json`: what tells whether a lesson fits a task.
 
     python training/fit.py SET... --served DIR... [--model-path FOLDER] [--out FILE]
+        [--cache FOLDER]
 
 A SET holds corpus.jsonl, queries.jsonl, qrels.jsonl; a DIR lessons.jsonl and tasks.jsonl
 (benchmarks/served.py). Libraries of 12 to 400 documents are drawn from each, with queries whose
 documents were left out, and queries of other sets. A logistic regression over the features of
-flex_mcp/search/fit.py; each set weighs the same, whatever its size, and short and long tasks,
-fitting and near ones weigh the same in calibrating `relevance`.
+flex_mcp/search/fit.py; a set weighs the same whatever its size, the DIRs more and sets that were
+judged in part less. Short and long tasks, fitting and near ones weigh the same in calibrating
+`relevance`, foreign ones half.
 
 Each of the DIRs is reported by weights that were made without it: what is printed is out of fold.
 """
@@ -221,12 +223,12 @@ def measured(drawn: Drawn, embedder: Embedder, kind: str) -> list[Measured]:
                 there = candidates(reading, search)
                 if not there.scores:
                     continue
-                ids = [id_ for id_ in there.scores if id_ in there.likeness]
-                above = hits.above(
-                    reading, search, there, background.background if background else None
-                )
+                ids = there.compared
+                usual = background.background if background else None
+                above = hits.above(reading, search, there, usual, len(names))
                 helps = np.array([names[id_] in query.helpful for id_ in ids], np.float64)
-                rows_ = hits.rows(reading, search, there)
+                nearest = fit.nearest_of(search.generic, 0.0)
+                rows_ = hits.rows(there, len(names), nearest)
                 found.append(
                     Measured(drawn.name, len(names), query, rows_, helps, above, len(there.terms))
                 )
@@ -258,7 +260,7 @@ def _search(text: str, embedder: Embedder, generic: "NDArray[np.float32]", kind:
     )
 
 
-def logistic(x: "Floats", y: "Floats", weights: "Floats", decay: float = DECAY) -> "Floats":
+def regression(x: "Floats", y: "Floats", weights: "Floats", decay: float = DECAY) -> "Floats":
     """Weights and bias, last, of a ridge-regularised logistic regression, by Newton's steps."""
     mean, deviation = x.mean(0), x.std(0) + 1e-9
     design = np.column_stack(((x - mean) / deviation, np.ones(len(x))))
@@ -288,9 +290,11 @@ def fitted(found: Sequence[Measured], own: frozenset[str]) -> fit.Fit:
         sets += [one.name] * len(kept)
     share = {name: _share(name, own) / count for name, count in Counter(sets).items()}
     weights = np.array([share[name] for name in sets]) * 10_000
-    *parts, bias = logistic(np.vstack(x), np.concatenate(y), weights).tolist()
-    made = fit.Fit(tuple(parts), bias, 1.0, 0.0)
-    return _calibrated(made, [one for one in found if one.name in own])
+    *parts, bias = regression(np.vstack(x), np.concatenate(y), weights).tolist()
+    served = [one for one in found if one.name in own]
+    cosine, apart = (fit.FEATURES.index(name) for name in ("cosine", "apart"))
+    nearest = float(np.mean([one.rows[0, cosine] - one.rows[0, apart] for one in served]))
+    return _calibrated(fit.Fit(tuple(parts), bias, 1.0, 0.0, nearest), served)
 
 
 def _share(name: str, own: frozenset[str]) -> float:
@@ -305,7 +309,7 @@ def _calibrated(made: fit.Fit, found: Sequence[Measured]) -> fit.Fit:
     weights = np.array([_balance(group[2]) / counts[group] for group in groups]) * 1_000
     raw = np.array([[raw_of(one, made)] for one in found])
     fits = np.array([float(one.query.kind == "fitting") for one in found])
-    scale, shift = logistic(raw, fits, weights, decay=0.1).tolist()
+    scale, shift = regression(raw, fits, weights, decay=0.1).tolist()
     return replace(made, scale=scale, shift=shift)
 
 
@@ -322,7 +326,8 @@ def raw_of(one: Measured, made: fit.Fit) -> float:
 
 
 def relevance_of(one: Measured, made: fit.Fit) -> float:
-    return 1 / (1 + float(np.exp(-made.scale * raw_of(one, made) - made.shift)))
+    best = max(fit.log_odds(one.rows, made))
+    return fit.relevance(best, one.background, one.terms, one.size, made)
 
 
 def report(found: Sequence[Measured], made: fit.Fit, name: str) -> None:
@@ -403,6 +408,7 @@ def main() -> None:
             "bias": round(whole.bias, 4),
             "scale": round(whole.scale, 4),
             "shift": round(whole.shift, 4),
+            "nearest": round(whole.nearest, 4),
         }
         given.out.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
 

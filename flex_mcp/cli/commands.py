@@ -5,6 +5,7 @@ import functools
 import io
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -128,7 +129,7 @@ def answering(function: Callable[..., Answer | None]) -> Callable[..., None]:
         except WorkFailedError as failed:
             answer, failure = failed.answer, str(failed)
         if answer is not None:
-            content = json.dumps(answer.content, ensure_ascii=False, indent=2, default=str)
+            content = json.dumps(answer.content, ensure_ascii=False, indent=2, default=os.fspath)
             click.echo(content if as_json else answer.text)
         if failure is not None:
             fail(failure, 1)

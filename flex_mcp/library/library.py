@@ -181,7 +181,7 @@ class Library:
 
         Args:
             query: the task, as long as it is.
-            limit: how many there may be at most.
+            limit: how many there may be at most; thirty are looked at.
             levels: serve only these levels.
             zones: serve only these zones.
             domain: serve only this path and what lies below it.

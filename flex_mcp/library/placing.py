@@ -169,9 +169,8 @@ class Placing:
 
     def _copy(self, new: Snapshot) -> Experience | None:
         """The experience of the same text, where its case tells nothing (as in `-d` and `-D`)."""
-        found = self.writing.experiences.identical(new.fingerprint)
-        known = self.writing.experiences.get([found])[0] if found else None
-        return known if known and duplicates.same_claim(new.text, known.text) else None
+        known = self.writing.experiences.get(self.writing.experiences.identical(new.fingerprint))
+        return next((one for one in known if duplicates.same_claim(new.text, one.text)), None)
 
     def _earlier(self, proposal: Proposal, new: Snapshot) -> Experience | None:
         """The experience that once had this text from the same trajectories, edited since."""

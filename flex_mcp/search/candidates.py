@@ -28,7 +28,7 @@ class Search:
     limit: int
     vector: bytes | None = None
     weight: float = 0.0
-    kind: str = "words"
+    kind: str = "static"
     generic: Sequence[float] = ()
     abstain: bool = True
     collapse: bool = True
@@ -37,7 +37,7 @@ class Search:
 
 def by_words(search: Search) -> Search:
     """The same where no vectors can be read."""
-    return replace(search, vector=None, kind="words")
+    return replace(search, vector=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,11 @@ class Candidates:
     likeness: dict[str, "Floats"]
     terms: Sequence[Term]
 
+    @property
+    def compared(self) -> list[str]:
+        """Those that have a likeness, best first."""
+        return [id_ for id_ in self.scores if id_ in self.likeness]
+
 
 def candidates(reading: Transaction, search: Search) -> Candidates:
     terms = ranking.content_terms(reading.words.terms(expand_for_index(search.text)))
@@ -63,7 +68,7 @@ def candidates(reading: Transaction, search: Search) -> Candidates:
     nearest: Sequence[Scored] = ()
     if search.vector is not None and any(search.vector):
         nearest = reading.vectors.nearest(search.vector, depth=depth, wanted=wanted)
-    scores = ranking.fuse(nearest, matching, search.weight)
+    scores = ranking.fuse(nearest, matching, search.weight if nearest else 0.0)
     chosen = list(scores)[: ranking.COMPARED]
     parts = _likeness(reading, search.text, chosen)
     if nearest:

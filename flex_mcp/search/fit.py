@@ -42,12 +42,16 @@ FEATURES = (
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """One set of weights, in the order of FEATURES; `scale` and `shift` calibrate `relevance`."""
+    """One set of weights, in the order of FEATURES; `scale` and `shift` calibrate `relevance`.
+
+    `nearest` is what the mean of a query's ten nearest generic queries usually is.
+    """
 
     weights: tuple[float, ...]
     bias: float
     scale: float
     shift: float
+    nearest: float = 0.0
 
 
 @cache
@@ -56,40 +60,45 @@ def fit_of(kind: str) -> Fit:
     text = (files("flex_mcp.search") / "fit.json").read_text(encoding="utf-8")
     held = json.loads(text)[kind]
     weights = tuple(held["weights"][name] for name in FEATURES)
-    return Fit(weights, held["bias"], held["scale"], held["shift"])
+    return Fit(weights, held["bias"], held["scale"], held["shift"], held["nearest"])
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Observed:
     """What a search says of its best candidates, best first: a value, or a row, each.
 
-    `likeness` has the parts of token_match.py, `cosines` is None without vectors, and `generic` are
-    the query's cosines to the generic queries.
+    `likeness` has the parts of token_match.py, `cosines` is None without vectors, and `nearest` is
+    the query's own background.
     """
 
     scores: Sequence[float]
     likeness: "Floats"
     words: Sequence[float]
     cosines: Sequence[float] | None
-    generic: Sequence[float]
+    nearest: float
     terms: Sequence[Term]
     experiences: int
 
 
-def features(found: Found) -> "Floats":
+def nearest_of(generic: Sequence[float], usual: float) -> float:
+    """A query's own background, of its cosines to the generic queries; `usual` without any."""
+    best = sorted(generic, reverse=True)[:10]
+    return sum(best) / len(best) if best else usual
+
+
+def features(found: Observed) -> "Floats":
     """A row of FEATURES for each candidate."""
     import numpy as np
 
     number = len(found.scores)
     cosines = np.array(found.cosines or [0.0] * number)
-    nearest = sorted(found.generic, reverse=True)[:10] if found.cosines else []
     like = found.likeness @ np.array(token_match.PARTS)
     words = np.array(found.words) / (BEST_TERM * (_rarity(found.terms, found.experiences) or 1.0))
     scores = np.array(found.scores)
     return np.column_stack(
         (
             cosines,
-            cosines - sum(nearest) / (len(nearest) or 1),
+            cosines - (found.nearest if found.cosines else 0.0),
             *found.likeness[:, [*token_match.FIT_PARTS]].T,
             like.max() - like,
             words,

@@ -8,12 +8,11 @@ from flex_mcp.models import Experience, Hit, Relation, Snapshot
 from flex_mcp.search import background, fit, ranking
 from flex_mcp.search.background import Baseline, Features
 from flex_mcp.search.candidates import Candidates, Search, candidates
-from flex_mcp.search.duplicates import relation
+from flex_mcp.search.duplicates import relation, same_claim
 from flex_mcp.search.text import expand_for_index
 from flex_mcp.storage.protocol import Transaction
 
 SURE = 2  # rare words shared with the query: one may be chance
-SPARE = 10  # candidates beside the limit: some say the same, and the prior moves others up
 
 
 def answer(
@@ -23,37 +22,39 @@ def answer(
     found = candidates(reading, search)
     if not found.scores or (search.abstain and not found.terms):  # function words are no task
         return [], 0.0
-    ids = [id_ for id_ in found.scores if id_ in found.likeness]
+    ids, experiences = found.compared, reading.words.count()
     weights = fit.fit_of(search.kind if found.cosines else "words")
-    odds = dict(zip(ids, fit.log_odds(rows(reading, search, found), weights), strict=True))
+    nearest = fit.nearest_of(search.generic, weights.nearest)
+    measured = rows(found, experiences, nearest)
+    odds = dict(zip(ids, fit.log_odds(measured, weights), strict=True))
     best = max(odds.values())
-    over = above(reading, search, found, baseline)
-    relevant = fit.relevance(best, over, len(found.terms), reading.words.count(), weights)
+    over = above(reading, search, found, baseline, experiences)
+    relevant = fit.relevance(best, over, len(found.terms), experiences, weights)
     if search.abstain:
         if relevant < fit.RELEVANT:
             return [], relevant
         ids = [id_ for id_ in ids if odds[id_] >= best - fit.RATIO]
-    ranked = _ranked(search, found, reading.experiences.get(ids[: search.limit + SPARE]))
+    ranked = _ranked(search, found, reading.experiences.get(ids))
     chosen = _distinct(ranked)[: search.limit] if search.collapse else ranked[: search.limit]
     hits = [Hit(experience=one, fit=ranking.logistic(odds[one.id])) for one in chosen]
     return _compared(hits), relevant
 
 
-def rows(reading: Transaction, search: Search, found: Candidates) -> "fit.Floats":
+def rows(found: Candidates, experiences: int, nearest: float) -> "fit.Floats":
     """What tells whether each of the candidates that were compared fits, best first."""
     import numpy as np  # late: it starts slowly
 
-    ids = [id_ for id_ in found.scores if id_ in found.likeness]
+    ids = found.compared
     lowest = min(found.cosines.values(), default=0.0)
     return fit.features(
-        fit.Found(
+        fit.Observed(
             scores=[found.scores[id_] for id_ in ids],
             likeness=np.array([found.likeness[id_] for id_ in ids], np.float64),
             words=[found.words.get(id_, 0.0) for id_ in ids],
             cosines=[found.cosines.get(id_, lowest) for id_ in ids] if found.cosines else None,
-            generic=search.generic,
+            nearest=nearest,
             terms=found.terms,
-            experiences=reading.words.count(),
+            experiences=experiences,
         )
     )
 
@@ -70,7 +71,7 @@ def _distinct(ranked: Sequence[Experience]) -> list[Experience]:
     """Without those that say what a better one says."""
     kept: list[Experience] = []
     for one in ranked:
-        if all(relation(one, better) is not Relation.SAME for better in kept):
+        if not any(same_claim(one.text, better.text) for better in kept):
             kept.append(one)
     return kept
 
@@ -88,10 +89,13 @@ def _compared(hits: list[Hit]) -> list[Hit]:
 
 
 def above(
-    reading: Transaction, search: Search, found: Candidates, baseline: Baseline | None
+    reading: Transaction,
+    search: Search,
+    found: Candidates,
+    baseline: Baseline | None,
+    experiences: int,
 ) -> float:
     """How far the search stands above the library's background, in log odds."""
-    experiences = reading.words.count()
     known = baseline is not None and experiences >= background.SMALL_LIBRARY
     share, rare = (0.0, 0) if known and found.cosines else _overlap(reading, found)
     least = log(0.6 / 0.4) if rare >= SURE else -fit.EXTREME

@@ -28,11 +28,6 @@ def word_list(name: str) -> frozenset[str]:
     return frozenset(line for line in text.splitlines() if line)
 
 
-def function_words() -> str:
-    """The words that say nothing by themselves, as one text."""
-    return " ".join(sorted(word_list("stop_words.txt")))
-
-
 def content_terms(terms: Iterable[Term]) -> list[Term]:
     """The terms without function words."""
     stop = word_list("stop_words.txt")

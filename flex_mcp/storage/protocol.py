@@ -138,8 +138,8 @@ class Experiences(Protocol):
         """The experiences that any of these trajectories is evidence for."""
         ...
 
-    def identical(self, fingerprint: str) -> str | None:
-        """The id of the experience whose text has this fingerprint."""
+    def identical(self, fingerprint: str) -> list[str]:
+        """The experiences whose text has this fingerprint, those in service first."""
         ...
 
     def put(

@@ -13,21 +13,22 @@ def named_queries(folder: Traversable) -> dict[str, str]:
         ValueError: a name is there twice.
     """
     found: dict[str, str] = {}
-    for name, text in _texts(folder):
-        if not MIGRATION.match(name):
-            parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
-            named = dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
-            if twice := found.keys() & named.keys():
-                raise ValueError(f"{name}: {', '.join(sorted(twice))} is there twice")
-            found |= named
+    for item in _files(folder, migrations=False):
+        text = item.read_text(encoding="utf-8")
+        parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+        named = dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
+        if twice := found.keys() & named.keys():
+            raise ValueError(f"{item.name}: {', '.join(sorted(twice))} is there twice")
+        found |= named
     return found
 
 
 def migrations(folder: Traversable) -> list[str]:
     """The numbered migrations, in order; number n takes a file from version n - 1 to n."""
-    return [text for name, text in _texts(folder) if MIGRATION.match(name)]
+    return [item.read_text(encoding="utf-8") for item in _files(folder, migrations=True)]
 
 
-def _texts(folder: Traversable) -> list[tuple[str, str]]:
-    items = sorted((item.name, item) for item in folder.iterdir() if item.name.endswith(".sql"))
-    return [(name, item.read_text(encoding="utf-8")) for name, item in items]
+def _files(folder: Traversable, *, migrations: bool) -> list[Traversable]:
+    items = (item for item in folder.iterdir() if item.name.endswith(".sql"))
+    wanted = (item for item in items if bool(MIGRATION.match(item.name)) is migrations)
+    return sorted(wanted, key=lambda item: item.name)

@@ -62,6 +62,7 @@ def serve(load: "Callable[[], Server]") -> None:
     passed_on, rest = os.pipe()
     threading.Thread(target=_answer, args=(opening, stdin, stdout, rest), daemon=True).start()
     server = load()
+    opening.over = True  # it answers for itself
     server(
         os.fdopen(passed_on, encoding="utf-8", closefd=False),  # a thread may still read at the end
         Remainder(stdout, opening.answered),
@@ -96,11 +97,11 @@ def _claimed() -> "tuple[int, io.BufferedWriter] | None":
 
 
 def _answer(opening: "Opening", stdin: int, stdout: "BinaryIO", rest: int) -> None:
-    """Answer lines until one is not plain, and pass on all; it ends with what the client sends."""
+    """Answer lines until one is not plain or the server is there, and pass on all."""
     line, plain = b"", True
     try:
         while chunk := os.read(stdin, LONGEST):
-            if plain:
+            if plain and not opening.over:
                 *lines, line = (line + chunk).split(b"\n")
                 plain = len(line) <= LONGEST and all(
                     _say(opening.answer(one), stdout) for one in lines
@@ -144,6 +145,7 @@ class Opening:
         self._results = results
         self._version: str | None = None  # the client's first request decides it
         self.answered: set[int | str] = set()
+        self.over = False
 
     def answer(self, line: bytes) -> bytes | None:
         """The answer to a line, empty if none is due; None if that is the server's business."""

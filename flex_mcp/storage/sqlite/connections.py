@@ -91,7 +91,9 @@ class ConnectionPool:
             connection = self._idle.pop() if self._idle else None
             self._in_use += 1
         try:
-            connection = connection or file.connect(self._path)
+            if connection is None:
+                connection = file.connect(self._path)
+                connection.pragma("query_only", 1)
             yield connection
         finally:
             with self._changing:

@@ -51,8 +51,8 @@ class Experiences:
     def evidenced_by(self, trajectory_ids: Sequence[str]) -> list[str]:
         return self.queries.column("evidenced_by", trajectory_ids=as_json(trajectory_ids))
 
-    def identical(self, fingerprint: str) -> str | None:
-        return self.queries.first("identical", fingerprint=fingerprint)
+    def identical(self, fingerprint: str) -> list[str]:
+        return self.queries.column("identical", fingerprint=fingerprint)
 
     def put(
         self,

@@ -6,16 +6,18 @@ cleaned and checked for these, the mark stays, and any later run goes on from th
 
 import json
 import re
-import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from flex_mcp.models.forgetting import Affected, Held, Kind
 from flex_mcp.storage.protocol import FORGETTING
 from flex_mcp.storage.sqlite import search_index
 from flex_mcp.storage.sqlite.queries import Queries, Run, as_json, first
+from flex_mcp.storage.sqlite.trajectories import unpacked
+
+if TYPE_CHECKING:
+    from flex_mcp.models.forgetting import Affected, Held, Kind  # late: few processes forget
 
 ID = re.compile(r"(?=([a-z]_[a-z2-7]{12}))")
 FEW = 8  # ids up to which a text is searched for one after the other
@@ -27,12 +29,14 @@ class Forgetting:
 
     queries: Queries
 
-    def texts(self, kind: Kind) -> Iterator[Held]:
+    def texts(self, kind: "Kind") -> "Iterator[Held]":
+        from flex_mcp.models.forgetting import Held
+
         for id_, at, domain, text, *body in self.queries.tuples(f"texts_of_{kind}"):
             decoded = "\n".join(map(_decoded, (text, *_whole(*body))))
             yield Held(id_, decoded, domain, datetime.fromisoformat(at) if at else None)
 
-    def naming(self, kind: Kind, ids: Collection[str]) -> set[str]:
+    def naming(self, kind: "Kind", ids: Collection[str]) -> set[str]:
         wanted = frozenset(ids)
 
         def is_named(text: str) -> bool:
@@ -42,10 +46,10 @@ class Forgetting:
 
         return {id_ for id_, text in self.queries.tuples(f"naming_{kind}") if is_named(text)}
 
-    def linked(self, kind: Kind, ids: Collection[str]) -> set[str]:
+    def linked(self, kind: "Kind", ids: Collection[str]) -> set[str]:
         return set(self.queries.column(f"linked_{kind}", ids=as_json(ids)))
 
-    def forget(self, affected: Affected) -> None:
+    def forget(self, affected: "Affected") -> None:
         run, connection = self.queries.tuples, self.queries.connection
         connection.pragma("secure_delete", 1)
         numbers = self.queries.column("numbers", ids=as_json(affected.experiences))
@@ -75,7 +79,7 @@ class Forgetting:
 def _whole(body: bytes | None = None, compressed: int = 0) -> Iterator[bytes]:
     """The body of a trajectory; nothing of other kinds."""
     if body:
-        yield zlib.decompress(body) if compressed else body
+        yield unpacked(body) if compressed else body
 
 
 def _decoded(text: str | bytes) -> str:

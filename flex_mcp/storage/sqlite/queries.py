@@ -5,7 +5,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from importlib.resources import files
 from types import NoneType
@@ -18,7 +18,6 @@ from flex_mcp.storage.sql_files import named_queries
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
-R = TypeVar("R", Row, tuple[Any, ...])
 Run = Callable[..., Iterator[tuple[Any, ...]]]  # a statement's name with its values
 
 SQL = files("flex_mcp.storage.sqlite") / "sql"
@@ -79,11 +78,11 @@ class Queries:
         self.touched |= dict.fromkeys(ids)
 
 
-def sound(read: Callable[[R], T]) -> Callable[[R], T]:
+def sound(read: Callable[[Row], T]) -> Callable[[Row], T]:
     """A row that holds what we never write is damage that SQLite does not see."""
 
     @functools.wraps(read)
-    def reading(row: R) -> T:
+    def reading(row: Row) -> T:
         try:
             return read(row)
         except (ValueError, TypeError, LookupError, AttributeError, zlib.error) as error:
@@ -132,9 +131,7 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
 
 def _moment(column: str) -> datetime:
     at = datetime.fromisoformat(column)
-    if at.tzinfo is None:
-        raise ValueError(f"{column} has no time zone")
-    return at
+    return at if at.tzinfo else at.replace(tzinfo=UTC)  # a bundle from elsewhere may say none
 
 
 def as_json(items: Iterable[object]) -> str:

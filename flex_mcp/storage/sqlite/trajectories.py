@@ -1,11 +1,14 @@
 """Trajectories: their rows, compressed where they are long, and the searches they worked with."""
 
+import contextlib
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import apsw
 
 from flex_mcp.models import Agent, RecordedTrajectory, Step, StepKind, TrajectoryState
 from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, columns_of, sound, value_of
@@ -82,12 +85,17 @@ def trajectory(row: Row) -> RecordedTrajectory:
 
 
 def unpacked(body: bytes) -> bytes:
-    """A body that was compressed; a file from elsewhere may hold one that never ends."""
+    """A body that was compressed; a file from elsewhere may hold one that never ends.
+
+    Raises:
+        CorruptError: it does, or it is damaged.
+    """
     unpacking = zlib.decompressobj()
-    text = unpacking.decompress(body, BODY_LIMIT)
-    if not unpacking.eof:
-        raise zlib.error
-    return text
+    with contextlib.suppress(zlib.error):
+        text = unpacking.decompress(body, BODY_LIMIT)
+        if unpacking.eof:
+            return text
+    raise apsw.CorruptError("a trajectory is damaged")
 
 
 def _step(step: Mapping[str, Any]) -> Step:

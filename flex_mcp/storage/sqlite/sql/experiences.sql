@@ -33,7 +33,7 @@ WHERE trajectory_id IN (SELECT value FROM json_each(:trajectory_ids));
 -- name: identical
 -- One in service before one that is not.
 SELECT id FROM experiences WHERE fingerprint = :fingerprint
-ORDER BY status = 'active' DESC, number LIMIT 1;
+ORDER BY status = 'active' DESC, number;
 
 -- name: approved
 -- Golden experiences whose text is still the one that was approved.
