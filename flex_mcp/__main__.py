@@ -4,18 +4,14 @@ A client starts the server anew in every session, so that start is told from its
 whatever else was asked for, and every mistake, is the terminal's.
 """
 
-import gc
 import sys
 
 from flex_mcp.transports import fast_start
+from flex_mcp.transports.process import Process
 
 TYPE_CHECKING = False  # see `flex_mcp`
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from io import TextIOWrapper
-
-
-GARBAGE = 50_000  # new objects until it is looked for
 
 
 def main() -> None:
@@ -25,7 +21,7 @@ def main() -> None:
 
         terminal()
     else:
-        fast_start.serve(lambda: server(library))
+        fast_start.serve(Process(library or None))
 
 
 def served(words: "Sequence[str]") -> str | None:
@@ -47,27 +43,6 @@ def served(words: "Sequence[str]") -> str | None:
             return None if library.startswith("-") else library
         case _:
             return None
-
-
-def server(library: str) -> "fast_start.Server":
-    """The server itself, loaded."""
-    gc.disable()  # what imports leave is no garbage; looking for it takes a tenth of the start
-    from flex_mcp.app import App
-    from flex_mcp.errors import FlexError
-    from flex_mcp.transports.stdio import serve_stdio
-
-    gc.freeze()
-    gc.set_threshold(GARBAGE)  # the first call imports a lot, too
-    gc.enable()
-
-    def serve(*wire: "TextIOWrapper") -> None:
-        try:
-            serve_stdio(App(library=library or None), *wire)
-        except FlexError as error:
-            sys.stderr.write(f"flex-mcp: {error}\n")
-            sys.exit(2)  # as the terminal's door says it
-
-    return serve
 
 
 if __name__ == "__main__":

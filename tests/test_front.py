@@ -1,5 +1,6 @@
 """The front and the live server give the same answers; only the moment differs."""
 
+import functools
 import io
 import json
 import os
@@ -28,7 +29,7 @@ from flex_mcp.__main__ import served
 from flex_mcp.app import App
 from flex_mcp.server.description import description
 from flex_mcp.server.server import build_server
-from flex_mcp.transports import fast_start
+from flex_mcp.transports import fast_calls, fast_start
 
 ROOT = Path(__file__).parent.parent
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and descriptors of POSIX")
@@ -148,29 +149,35 @@ ALL: dict[str, list[bytes]] = {
 # The same answers, in memory: every opening, and random ones.
 
 
-async def live(lines: Sequence[bytes]) -> list[dict[str, Any]]:
+async def live(lines: Sequence[bytes], app: App | None = None) -> list[dict[str, Any]]:
     """What the server writes for these lines."""
     to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](100)
     outgoing, from_server = anyio.create_memory_object_stream[SessionMessage](100)
-    server = build_server(App(library="/nowhere/library.db"))
+    server = build_server(app or App(library="/nowhere/library.db"))
     low = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
     written: list[dict[str, Any]] = []
 
-    async def until(id_: str) -> None:
-        await to_server.send(parsed(json.dumps(request(id_, "ping")).encode()))
+    async def until(id_: Any) -> dict[str, Any]:
         async for one in from_server:
             message = one.message.model_dump(mode="json", by_alias=True, exclude_unset=True)
             if message.get("id") == id_:
-                return
+                return message
             written.append(message)
+        raise AssertionError("the server ended")
+
+    async def ping(id_: str) -> None:
+        await to_server.send(parsed(json.dumps(request(id_, "ping")).encode()))
+        await until(id_)
 
     async with anyio.create_task_group() as tasks:
         options = low.create_initialization_options()
         tasks.start_soon(low.run, incoming, outgoing, options)
         for line in lines:
             await to_server.send(parsed(line))
-        await until("first")  # it may overtake others,
-        await until("second")  # but not twice
+        if app is not None:  # a search takes its time
+            written.append(await until(json.loads(lines[-1])["id"]))
+        await ping("first")  # it may overtake others,
+        await ping("second")  # but not twice
         tasks.cancel_scope.cancel()
     for stream in (to_server, incoming, outgoing, from_server):
         stream.close()
@@ -284,6 +291,117 @@ def test_any_mixture_is_answered_as_the_server_answers_it(mixture: list[Any]) ->
     agree([json.dumps(message).encode() for message in mixture])
 
 
+# Searches: the front gives the server's own answer, or leaves them to it.
+
+TASK = "pin the compiler version in the build image"
+LESSON = {
+    "zone": "golden",
+    "level": "pattern",
+    "title": "Pin the compiler version",
+    "when": "you make a build image",
+    "lesson": "Pin the compiler version in the build image before a release.",
+}
+
+
+def search(id_: Any, arguments: Any, **more: Any) -> dict[str, Any]:
+    params = {"name": "search_experience", "arguments": arguments}
+    return request(id_, "tools/call", params | more)
+
+
+@pytest.fixture(scope="module")
+def lessons(tmp_path_factory: pytest.TempPathFactory) -> Generator[App]:
+    app = App(library=str(tmp_path_factory.mktemp("front") / "library.db"))
+    app.library.apply([LESSON])
+    yield app
+    app.close()
+
+
+def searched(app: App, lines: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """What the front answers to the last line."""
+    opening = fast_start.Opening(description(), functools.partial(fast_calls.answered, app))
+    answers = [opening.answer(json.dumps(line).encode()) for line in lines]
+    return None if answers[-1] is None else json.loads(answers[-1])
+
+
+def same(answer: dict[str, Any]) -> str:
+    """An answer without what each search makes anew."""
+    id_ = answer["result"]["structuredContent"]["retrieval_id"]
+    return json.dumps(answer, sort_keys=True).replace(id_, "r_")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [initialize("2024-11-05"), INITIALIZED, search(1, {"query": TASK})],
+        [initialize("2025-11-25"), INITIALIZED, search(1, {"query": TASK, "limit": 1})],
+        [
+            initialize("2025-11-25"),
+            INITIALIZED,
+            search("a", {"query": TASK}, _meta={"progressToken": 3, "claudecode/toolUseId": "x"}),
+        ],
+        [search(1, {"query": "soak the beans overnight"}, _meta=MODERN)],
+        [search(1, {"query": TASK}, _meta=MODERN | {"progressToken": "p"})],
+    ],
+)
+def test_a_usual_search_is_answered_as_the_server_answers_it(
+    lessons: App, lines: list[dict[str, Any]]
+) -> None:
+    fast = searched(lessons, lines)
+    assert fast is not None
+    (slow,) = by_id(anyio.run(live, [json.dumps(line).encode() for line in lines], lessons))[
+        lines[-1]["id"]
+    ]
+    assert same(fast) == same(slow)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"query": " "},
+        {"query": 3},
+        {"query": "x" * 30_000},
+        {"query": TASK, "limit": 0},
+        {"query": TASK, "limit": True},
+        {"query": TASK, "limit": None},
+        {"query": TASK, "levels": ["pattern"]},
+        {"query": TASK, "more": 1},
+        [],
+    ],
+)
+def test_any_other_search_is_the_servers(lessons: App, arguments: Any) -> None:
+    assert searched(lessons, [search(1, arguments, _meta=MODERN)]) is None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [search(1, {"query": TASK})],
+        [initialize("2025-11-25"), search(1, {"query": TASK})],
+        [search(1, {"query": TASK}, _meta={**MODERN, fast_start.CLIENT_INFO: {}})],
+        [search(1, {"query": TASK}, task={"ttl": 1}, _meta=MODERN)],
+        [
+            initialize("2025-11-25"),
+            INITIALIZED,
+            search(1, {"query": TASK}, _meta={"io.modelcontextprotocol/related-task": {}}),
+        ],
+        [
+            request(1, "tools/call", {"name": "distill", "arguments": {}, "_meta": MODERN}),
+        ],
+    ],
+)
+def test_a_search_by_no_plain_client_is_the_servers(
+    lessons: App, lines: list[dict[str, Any]]
+) -> None:
+    assert searched(lessons, lines) is None
+
+
+def test_a_search_that_fails_is_the_servers(tmp_path: Path) -> None:
+    (tmp_path / "library.db").write_text("no library")
+    app = App(library=str(tmp_path / "library.db"))
+    assert searched(app, [search(1, {"query": TASK}, _meta=MODERN)]) is None
+
+
 # Real processes: the front with the server behind it.
 
 
@@ -345,14 +463,15 @@ def test_the_real_process_answers_as_without_a_front(
 
 SLOW = """
 import os, sys
-from flex_mcp import __main__
-from flex_mcp.transports import fast_start
-def load():
-    print("not for the client")
-    if os.read(int(sys.argv[1]), 1) != b"1":
-        raise RuntimeError("it cannot be loaded")
-    return __main__.server(sys.argv[2])
-fast_start.serve(load)
+from flex_mcp.transports.process import Process
+from flex_mcp.transports import fast_calls, fast_start
+class Slow(Process):
+    def server(self):
+        print("not for the client")
+        if os.read(int(sys.argv[1]), 1) != b"1":
+            raise RuntimeError("it cannot be loaded")
+        return super().server()
+fast_start.serve(Slow(sys.argv[2]))
 """
 
 
@@ -389,7 +508,8 @@ def test_the_handshake_and_the_lists_wait_for_nothing(slow: Slow, tmp_path: Path
     assert len(slow.ask("tools/list")["result"]["tools"]) >= 7
     assert "prompts" in slow.ask("prompts/list")["result"]
     slow.load()
-    found = slow.ask("tools/call", name="search_experience", arguments={"query": "x"})["result"]
+    arguments = {"query": "x", "levels": ["pattern"]}  # the server's business
+    found = slow.ask("tools/call", name="search_experience", arguments=arguments)["result"]
     id_ = found["structuredContent"]["retrieval_id"]
     code, out, err = slow.end()
     assert (code, out, err) == (0, "", "not for the client\n")
@@ -397,6 +517,50 @@ def test_the_handshake_and_the_lists_wait_for_nothing(slow: Slow, tmp_path: Path
         retrieval = reading.retrievals.get(id_)
         assert retrieval is not None
         assert retrieval.client == "codex 0.169.0"  # the server heard the handshake too
+
+
+@pytest.mark.process
+def test_a_usual_search_waits_for_nothing_and_is_kept(slow: Slow, tmp_path: Path) -> None:
+    with open_library(tmp_path / "library.db") as library:
+        library.apply([LESSON])
+    initialized(slow)
+    found = slow.ask("tools/call", name="search_experience", arguments={"query": TASK})["result"]
+    assert [hit["title"] for hit in found["structuredContent"]["hits"]] == [LESSON["title"]]
+    os.kill(slow.process.pid, signal.SIGTERM)
+    assert slow.end()[:2] == (0, "")
+    with open_library(tmp_path / "library.db") as library, library.reading() as reading:
+        retrieval = reading.retrievals.get(found["structuredContent"]["retrieval_id"])
+        assert retrieval is not None
+        assert retrieval.client == "codex 0.169.0"
+
+
+@pytest.mark.process
+def test_the_server_takes_over_the_library_that_was_searched(slow: Slow) -> None:
+    initialized(slow)
+    found = slow.ask("tools/call", name="search_experience", arguments={"query": TASK})["result"]
+    assert found["structuredContent"]["nothing_relevant"]
+    slow.load()
+    lesson = {name: value for name, value in LESSON.items() if value}
+    made = slow.ask(
+        "tools/call",
+        name="record_trajectory",
+        arguments={"task": TASK, "outcome": "failure", "transcript": "x", "lessons": [lesson]},
+    )["result"]
+    assert not made["isError"]
+    found = slow.ask("tools/call", name="search_experience", arguments={"query": TASK})["result"]
+    assert len(found["structuredContent"]["hits"]) == 1
+    assert slow.end()[:2] == (0, "")
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("broken_sdk")
+def test_a_client_that_only_searches_needs_no_sdk() -> None:
+    with running("-m", "flex_mcp") as pipes:
+        initialized(pipes)
+        found = pipes.ask("tools/call", name="search_experience", arguments={"query": TASK})
+        assert found["result"]["structuredContent"]["nothing_relevant"]
+        assert pipes.process.communicate(timeout=PATIENCE) == ("", "")
+        assert pipes.process.returncode == 0
 
 
 @pytest.mark.process
@@ -456,6 +620,7 @@ def test_a_client_that_leaves_early_hears_no_answer_twice(slow: Slow, tmp_path: 
 @pytest.mark.process
 def test_an_error_while_it_loads_reaches_the_user(slow: Slow) -> None:
     initialized(slow)
+    slow.send(request("x", "resources/list"))
     slow.load(fails=True)
     code, out, err = slow.end()
     assert (code, out) == (1, "")
@@ -502,6 +667,8 @@ def broken_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_starts_with_the_front() -> None:
     with running("-m", "flex_mcp") as pipes:
         initialized(pipes)
+        pipes.send(request("x", "ping"))
+        pipes.send(request("y", "resources/list"))  # what only the server answers
         _, err = pipes.process.communicate(timeout=PATIENCE)
         assert "this SDK is broken" in err
         assert pipes.process.returncode == 1
@@ -532,6 +699,7 @@ def test_the_front_imports_the_standard_library_only() -> None:
         "flex_mcp.server.description",
         "flex_mcp.transports",
         "flex_mcp.transports.fast_start",
+        "flex_mcp.transports.process",
         "flex_mcp.version",
     }
     assert {name.split(".")[0] for name in names} - own <= sys.stdlib_module_names

@@ -18,6 +18,7 @@ from flex_mcp.errors import FlexError
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import Answer
 from flex_mcp.transports import fast_start
+from flex_mcp.transports.process import Process
 from flex_mcp.version import __version__
 
 if TYPE_CHECKING:
@@ -89,24 +90,14 @@ def main(ctx: click.Context, library: str | None) -> None:
 
     \b
     FLEX_MCP_LIBRARY        the library's file
-    FLEX_MCP_EMBEDDER       static (the default, offline) or fastembed:MODEL
+    FLEX_MCP_EMBEDDER       ours (the default), static or fastembed:MODEL
     FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
     FLEX_MCP_DISTILLER      who writes lessons: auto, anthropic, sampling, assistant
     FLEX_MCP_MODEL          the model asked with ANTHROPIC_API_KEY, at ANTHROPIC_BASE_URL
     FLEX_MCP_PROMPTS        a folder with prompts of your own
     """  # noqa: D301  click's mark for lines to keep
     if ctx.invoked_subcommand is None:
-        serve_over_stdio(library)
-
-
-def serve_over_stdio(library: str | None) -> None:
-    def server() -> fast_start.Server:
-        app = App(library=library)
-        from flex_mcp.transports.stdio import serve_stdio
-
-        return functools.partial(serve_stdio, app)
-
-    fast_start.serve(server)
+        fast_start.serve(Process(library))
 
 
 class WorkFailedError(Exception):

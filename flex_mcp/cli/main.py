@@ -10,8 +10,10 @@ import click
 
 from flex_mcp.app import App
 from flex_mcp.cli import backups, clients, embedders, forgetting, library, prompts, trajectories
-from flex_mcp.cli.commands import fail, json_option, library_option, main, serve_over_stdio
+from flex_mcp.cli.commands import fail, json_option, library_option, main
 from flex_mcp.settings import HOST, PORT, Transport
+from flex_mcp.transports import fast_start
+from flex_mcp.transports.process import Process
 
 # They add their commands.
 __all__ = ["backups", "clients", "embedders", "forgetting", "library", "prompts", "trajectories"]
@@ -50,7 +52,7 @@ def serve(
     needs FLEX_MCP_TOKEN (reads and writes) or FLEX_MCP_READ_TOKEN, and --allowed-host.
     """
     if transport == Transport.STDIO:
-        serve_over_stdio(library)
+        fast_start.serve(Process(library))
         return
     from flex_mcp.transports.http import serve_http
 

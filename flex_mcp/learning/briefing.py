@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from annotated_types import Len
-from pydantic import WithJsonSchema
 
 from flex_mcp.learning import critic
 from flex_mcp.learning.excerpts import (
@@ -41,10 +40,17 @@ BRIEF_LIMIT = 20_000  # characters of a brief, in each of its forms
 ENVELOPE = 500  # what the answer of the tool adds to it
 
 
+class AsLessons:
+    """Says what the items are, when Pydantic asks: a search goes without it."""
+
+    def __get_pydantic_json_schema__(self, _schema: Any, _handler: Any) -> dict[str, Any]:
+        return {"type": "array", "maxItems": LESSONS_LIMIT, "items": schema_of(Lesson)}
+
+
 Lessons = Annotated[
     tuple[Any, ...],  # each is checked by itself: one bad lesson never refuses the others
     Len(0, LESSONS_LIMIT),
-    WithJsonSchema({"type": "array", "maxItems": LESSONS_LIMIT, "items": schema_of(Lesson)}),
+    AsLessons(),
 ]
 
 

@@ -26,7 +26,6 @@ MAX_HELLO = 64 * 1024  # bytes of what a client says of itself: kept as long as 
 MAX_SUBSCRIPTIONS = 1_000  # addresses that one connection, or stream, hears of
 MAX_ADDRESS = 2_000  # characters of one
 MAX_LISTENING = 256  # streams of changes in the newer era
-MAX_NAME = 200  # characters of a client's name: each write is logged with it
 
 patient = anyio.CapacityLimiter(MAX_ASKING)  # beside the 40 threads that answer all else
 

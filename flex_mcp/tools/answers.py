@@ -6,10 +6,12 @@ untrusted text: they are quoted, with their provenance, and never phrased as ins
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
+from enum import Enum
 from itertools import accumulate
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from flex_mcp.learning.briefing import Distillation
@@ -44,7 +46,6 @@ from flex_mcp.safety.quoting import (
 )
 from flex_mcp.safety.redaction import redaction_note
 from flex_mcp.tools.arguments import Detail
-from flex_mcp.validation import adapter
 
 CONCISE_LIMIT = 6_000  # characters of each form
 DETAILED_LIMIT = 40_000
@@ -213,7 +214,25 @@ class CurateAnswer:
 
 def plain(value: object) -> dict[str, Any]:
     """An answer as JSON knows it."""
-    return adapter(type(value)).dump_python(value, mode="json")
+    made: dict[str, Any] = _plain(value)
+    return made
+
+
+def _plain(value: Any) -> Any:
+    """Pydantic would do it, too, and takes longer to import than a search takes."""
+    if is_dataclass(value):
+        value = {one.name: getattr(value, one.name) for one in fields(value)}
+    match value:
+        case Enum():
+            return value.value
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case Mapping():
+            return {_plain(key): _plain(one) for key, one in cast("Any", value).items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(one) for one in cast("Any", value)]
+        case _:
+            return str(value) if isinstance(value, Path) else value
 
 
 def _of(kind: type[T], value: object, **more: Any) -> T:

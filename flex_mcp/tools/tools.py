@@ -5,6 +5,7 @@ The docstrings are what a model reads.
 
 import shlex
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from flex_mcp.app import App
@@ -12,6 +13,8 @@ from flex_mcp.errors import NotFoundError
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import LLM
 from flex_mcp.models import Wanted
+from flex_mcp.safety.quoting import one_line
+from flex_mcp.safety.redaction import redact
 from flex_mcp.settings import Distilling, Settings
 from flex_mcp.tools import answers, consent
 from flex_mcp.tools.answers import Answer
@@ -24,6 +27,8 @@ from flex_mcp.tools.arguments import (
     SearchArguments,
 )
 from flex_mcp.tools.consent import Person
+
+MAX_NAME = 200  # characters of a client's name: each write is logged with it
 
 
 class Lent(LLM, Protocol):
@@ -39,6 +44,12 @@ class Caller(NamedTuple):
     name: str
     model: Lent | None = None
     person: Person | None = None
+
+
+@lru_cache
+def caller_name(name: str, version: str) -> str:
+    """A client's name as it is kept with all that it does."""
+    return redact(one_line(f"{name} {version}")[:MAX_NAME])[0]
 
 
 def search_experience(app: App, arguments: SearchArguments, caller: Caller) -> Answer:

@@ -1,9 +1,10 @@
-"""Fast start over stdio: a client's opening requests, answered while the server is still imported.
+"""Fast start over stdio: a client's opening requests and first searches, without the SDK.
 
-Importing the SDK takes most of a second. A thread reads what the client sends, answers whole, plain
-lines from the description, which the live server serves too, and passes everything on to the
-server. The first line that is anything else, and all that follow it, only the server answers; of
-the lines before, what it says is not written again.
+Importing the SDK takes most of a second, and half of a process's memory. A thread reads what the
+client sends and answers whole, plain lines: from the description, which the live server serves too,
+and usual searches by the library itself. All but the searches is passed on to the server, which is
+loaded when a line comes that is anything else, or the client is silent. From that line on only the
+server answers; of the lines before, what it says is not written again.
 
 Nothing but the standard library is imported here, and of that what starts fast.
 """
@@ -20,14 +21,33 @@ from flex_mcp.server.description import description
 TYPE_CHECKING = False  # see `flex_mcp`
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, Protocol
 
     from flex_mcp.server.description import Results
 
     Server = Callable[..., None]  # takes stdin and stdout; without them it claims the process's
 
+    class Process(Protocol):
+        """What is loaded when it is needed."""
+
+        def call(
+            self, tool: str, arguments: Any, name: str, version: str, /
+        ) -> tuple[str, Any] | None:
+            """Text and content of a tool's usual call; None for any other. The client is named."""
+            ...
+
+        def server(self) -> Server: ...
+
+        def close(self) -> None:
+            """End what the calls have opened."""
+            ...
+
+    Call = Callable[[str, Any, str, str], tuple[str, Any] | None]
+
 LONGEST = 65_536  # bytes of a plain line
 DEEPEST = 100  # brackets in it; parsers differ in how deep they go
+SILENCE = 1.0  # seconds without a line: then the server is loaded for what may come
+PATIENCE = 2.5  # seconds that closing the library may take where a signal ends the process
 
 # What plain objects hold: members of these names and types; `*` stands for any name.
 CAPABILITIES: "dict[str, Any]" = {
@@ -39,29 +59,35 @@ CAPABILITIES: "dict[str, Any]" = {
 }
 CLIENT = dict.fromkeys(("name", "version", "title", "description", "websiteUrl"), str)
 INITIALIZE = {"protocolVersion": str, "capabilities": CAPABILITIES, "clientInfo": CLIENT}
-VERSION = "io.modelcontextprotocol/protocolVersion"
-CLIENT_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
-CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
+PROTOCOL = "io.modelcontextprotocol/"
+VERSION = f"{PROTOCOL}protocolVersion"
+CLIENT_CAPABILITIES = f"{PROTOCOL}clientCapabilities"
+CLIENT_INFO = f"{PROTOCOL}clientInfo"
 ENVELOPE = {"_meta": {VERSION: str, CLIENT_CAPABILITIES: CAPABILITIES, CLIENT_INFO: CLIENT}}
+CALL = {"name": str, "arguments": {"*": object}, "_meta": {"*": object}}
 NOTIFICATION = {"method": "notifications/initialized"}
 INITIALIZED: "list[dict[str, Any]]" = [NOTIFICATION, {**NOTIFICATION, "params": {}}]
-REQUIRED = {*INITIALIZE, "_meta", VERSION, CLIENT_CAPABILITIES, "name", "version"}
+REQUIRED = {*INITIALIZE, "_meta", "arguments", VERSION, CLIENT_CAPABILITIES, "name", "version"}
 
 
-def serve(load: "Callable[[], Server]") -> None:
-    """Serve one client on stdin and stdout; `load` brings the server, and takes its time."""
+def serve(process: "Process") -> None:
+    """Serve one client on stdin and stdout."""
     claimed = _claimed() if _is_wanted() else None
     if claimed is None:
-        load()()
+        process.server()()
         return
     if sys.platform != "win32":
         for number in (signal.SIGTERM, signal.SIGINT):  # until the server has its own
-            signal.signal(number, _leave)
+            signal.signal(number, lambda _number, _frame: _leave(process))
     stdin, stdout = claimed
-    opening = Opening(description())
+    opening = Opening(description(), process.call)
     passed_on, rest = os.pipe()
-    threading.Thread(target=_answer, args=(opening, stdin, stdout, rest), daemon=True).start()
-    server = load()
+    front = Front(opening, stdin, stdout, rest)
+    threading.Thread(target=front.answer, daemon=True).start()
+    if front.needs_no_server():
+        process.close()
+        return
+    server = process.server()
     opening.over = True  # it answers for itself
     server(
         os.fdopen(passed_on, encoding="utf-8", closefd=False),  # a thread may still read at the end
@@ -69,8 +95,13 @@ def serve(load: "Callable[[], Server]") -> None:
     )
 
 
-def _leave(_number: int, _frame: object) -> None:
-    os._exit(0)  # nothing was opened, and nothing acknowledged that could be lost
+def _leave(process: "Process") -> None:
+    """End the process: what was acknowledged is stored by then."""
+    end = threading.Timer(PATIENCE, os._exit, (0,))
+    end.daemon = True
+    end.start()
+    process.close()
+    os._exit(0)
 
 
 def _is_wanted() -> bool:
@@ -96,30 +127,68 @@ def _claimed() -> "tuple[int, io.BufferedWriter] | None":
     return stdin, io.BufferedWriter(io.FileIO(stdout, "wb", closefd=False))
 
 
-def _answer(opening: "Opening", stdin: int, stdout: "BinaryIO", rest: int) -> None:
-    """Answer lines until one is not plain or the server is there, and pass on all."""
-    line, plain = b"", True
-    try:
-        while chunk := os.read(stdin, LONGEST):
-            if plain and not opening.over:
-                *lines, line = (line + chunk).split(b"\n")
-                plain = len(line) <= LONGEST and all(
-                    _say(opening.answer(one), stdout) for one in lines
-                )
-            while chunk:  # after its answers: the server's own are dropped then
-                chunk = chunk[os.write(rest, chunk) :]
-    finally:
-        os.close(rest)
+class Front:
+    """Reads what a client sends: answers plain lines, passes on what the server has to see."""
 
+    def __init__(self, opening: "Opening", stdin: int, stdout: "BinaryIO", rest: int) -> None:
+        self._opening = opening
+        self._stdin, self._stdout, self._rest = stdin, stdout, rest
+        self._line = b""  # not whole yet
+        self._plain = True
+        self._ended = False
+        self._heard = 0  # chunks
+        self._busy = False
+        self._settled = threading.Event()  # the server is needed, or the client has gone
 
-def _say(answer: bytes | None, stdout: "BinaryIO") -> bool:
-    if answer:
+    def needs_no_server(self) -> bool:
+        """Wait until the server is needed; True where the client went away before."""
+        heard = -1
+        while not self._settled.wait(SILENCE):
+            if heard == self._heard and not self._busy:
+                return False
+            heard = self._heard
+        return self._ended and self._plain and not self._line
+
+    def answer(self) -> None:
+        """Answer lines until one is not plain or the server is there, and pass on all the rest."""
         try:
-            stdout.write(answer + os.linesep.encode())
-            stdout.flush()
+            while chunk := os.read(self._stdin, LONGEST):
+                self._heard, self._busy = self._heard + 1, True
+                self._pass(self._answered(chunk) if self._plain else chunk)
+                self._busy = False
+            self._pass(self._line)
+        finally:
+            self._ended = True
+            self._settled.set()
+            os.close(self._rest)
+
+    def _answered(self, chunk: bytes) -> bytes:
+        """What of a chunk, and of what was kept before, is left to the server."""
+        *lines, self._line = (self._line + chunk).split(b"\n")
+        while lines and (answer := self._opening.answer(lines[0])) is not None:
+            self._say(answer)
+            line = lines.pop(0) + b"\n"
+            if not self._opening.is_done:  # before the next, so that the order stays
+                self._pass(line)
+        if not lines and len(self._line) <= LONGEST:
+            return b""
+        self._plain = False
+        kept, self._line = self._line, b""
+        return b"\n".join([*lines, kept])
+
+    def _pass(self, chunk: bytes) -> None:
+        if not self._plain:
+            self._settled.set()
+        while chunk:
+            chunk = chunk[os.write(self._rest, chunk) :]
+
+    def _say(self, answer: bytes) -> None:
+        try:
+            if answer:
+                self._stdout.write(answer + os.linesep.encode())
+                self._stdout.flush()
         except OSError:
             os._exit(0)  # the client went away before its answer: nobody is left to tell
-    return answer is not None
 
 
 class Remainder(io.TextIOWrapper):
@@ -141,32 +210,74 @@ class Remainder(io.TextIOWrapper):
 class Opening:
     """A client's first messages, and their answers. Pure: lines in, lines out."""
 
-    def __init__(self, results: "Results") -> None:
+    def __init__(self, results: "Results", call: "Call | None" = None) -> None:
         self._results = results
+        self._call = call
         self._version: str | None = None  # the client's first request decides it
-        self.answered: set[int | str] = set()
-        self.over = False
+        self._client: dict[str, str] = {}  # by handshake
+        self._initialized = False
+        self._done: set[int | str] = set()
+        self.answered: set[int | str] = set()  # of what the server sees too
+        self.is_done = False  # whether the server need not see the last line
+        self.over = False  # the server answers now
 
     def answer(self, line: bytes) -> bytes | None:
         """The answer to a line, empty if none is due; None if that is the server's business."""
-        message = _plain(line)
+        self.is_done = False
+        message = {} if self.over else _plain(line)
         if message.pop("jsonrpc", None) != "2.0":
             return None
         if message in INITIALIZED:
+            self._initialized = self._handshake
             return b"" if self._handshake else None
-        if not {"id", "method"} <= message.keys() <= {"id", "method", "params"}:
+        if not _is_request(message) or message["id"] in self.answered | self._done:
             return None
-        id_, method = message["id"], message["method"]
-        if type(method) is not str or type(id_) not in {int, str} or id_ in self.answered:
-            return None
-        version = self._version_of(method, message.get("params", {}))
+        id_, method, params = message["id"], message["method"], message.get("params", {})
+        if method == "tools/call":
+            return self._called(id_, params)
+        return self._described(id_, method, params)
+
+    def _described(self, id_: int | str, method: str, params: "Any") -> bytes | None:
+        """The answer that the description holds."""
+        version = self._version_of(method, params)
         result = self._results.get(version or "", {}).get(method)
         if result is None:
             return None
         self._version = version
+        self._client = params.get("clientInfo", self._client)
         self.answered.add(id_)
-        answer = {"jsonrpc": "2.0", "id": id_, "result": result}
-        return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+        return _answer(id_, result)
+
+    def _called(self, id_: int | str, params: "Any") -> bytes | None:
+        """The answer to a tool's usual call."""
+        params = {"_meta": {}, **params} if type(params).__name__ == "dict" else {}
+        if not _is_plain(params, CALL):
+            return None
+        version, client = self._caller(params["_meta"])
+        frame = self._results.get(version or "", {}).get("tools/call")
+        if frame is None or self._call is None or not client:
+            return None
+        try:
+            found = self._call(
+                params["name"], params["arguments"], client["name"], client["version"]
+            )
+        except Exception:  # noqa: BLE001  the server meets it too, and says so
+            found = None
+        if found is None:
+            return None
+        self._version, self.is_done = version, True
+        self._done.add(id_)
+        text, content = found
+        content_ = {"content": [{"type": "text", "text": text}], "structuredContent": content}
+        return _answer(id_, {**frame, **content_})
+
+    def _caller(self, meta: "dict[str, Any]") -> "tuple[str | None, dict[str, str]]":
+        """The protocol version of a call and its client; empty where they are not plain."""
+        own = {name: value for name, value in meta.items() if name.startswith(PROTOCOL)}
+        if self._handshake:
+            return self._version, self._client if self._initialized and not own else {}
+        version = self._version_of("tools/call", {"_meta": own})
+        return version, own.get(CLIENT_INFO, {})
 
     @property
     def _handshake(self) -> bool:
@@ -186,6 +297,17 @@ class Opening:
         return version if stateless and self._version in {None, version} else None
 
 
+def _is_request(message: "dict[str, Any]") -> bool:
+    if not {"id", "method"} <= message.keys() <= {"id", "method", "params"}:
+        return False
+    return type(message["method"]) is str and type(message["id"]) in {int, str}
+
+
+def _answer(id_: int | str, result: "Any") -> bytes:
+    answer = {"jsonrpc": "2.0", "id": id_, "result": result}
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _plain(line: bytes) -> "dict[str, Any]":
     """The object of a line that all parsers read alike; an empty one for any other."""
     line = line.removesuffix(b"\r")
@@ -203,7 +325,7 @@ def _plain(line: bytes) -> "dict[str, Any]":
 def _is_plain(value: "Any", kind: "Any") -> bool:
     """Whether a value is of a type, or an object of members that are; see above."""
     if type(kind) is type:
-        return type(value) is kind
+        return kind is object or type(value) is kind
     if kind is None or type(value).__name__ != "dict" or not value.keys() >= REQUIRED & kind.keys():
         return False
     return all(_is_plain(part, kind.get(name, kind.get("*"))) for name, part in value.items())

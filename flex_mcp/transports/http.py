@@ -23,8 +23,9 @@ from flex_mcp.server.server import build_server
 from flex_mcp.settings import Transport
 from flex_mcp.transports.access import HEALTH, AccessControl, Rules, rules_for
 from flex_mcp.transports.connections import MAX_HEAD, Connection
+from flex_mcp.transports.logs import log_to_stderr
 from flex_mcp.transports.message_limits import MAX_MESSAGE
-from flex_mcp.transports.stdio import log_to_stderr, stop_on_signal
+from flex_mcp.transports.stdio import stop_on_signal
 
 LAST_ANSWERS = 1  # seconds for answers under way once the end was asked for
 MAX_SESSIONS = 1_000  # of the handshake era; more are refused until some end

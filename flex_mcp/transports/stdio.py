@@ -5,7 +5,6 @@ three seconds: what is then still at work (a model that was asked, say) is given
 process would; what was acknowledged is stored by then.
 """
 
-import logging
 import os
 import signal
 import sys
@@ -21,23 +20,14 @@ from mcp.shared.message import SessionMessage
 from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError, JSONRPCNotification
 
 from flex_mcp.app import App
-from flex_mcp.safety.quoting import one_line
 from flex_mcp.server import sdk
 from flex_mcp.server.server import build_server
+from flex_mcp.transports.logs import log_to_stderr
 from flex_mcp.transports.message_limits import REFUSED, Lines
 
 PATIENCE = 2.5  # seconds from the wish to end until the process ends
 UNREAD = 64  # answers that wait for a client to read; beyond, we do not read either
 A_MOMENT = 0.05  # seconds until we look whether it has
-
-LONGEST_SENTENCE = 400  # characters
-LOUD = {  # these tell of every bad request
-    "mcp.server.runner": logging.ERROR,
-    "mcp.server.sse": logging.CRITICAL,
-    "mcp.server.streamable_http": logging.CRITICAL,
-    "mcp.server.streamable_http_manager": logging.ERROR,
-    "uvicorn.error": logging.ERROR,
-}
 
 Item = SessionMessage | Exception
 
@@ -152,25 +142,3 @@ async def stop_on_signal(*stops: Callable[[], object]) -> None:
     finally:
         for number in ends:  # the process ends already: one more must not cut that short
             signal.signal(number, signal.SIG_IGN)
-
-
-class Sentence(logging.Formatter):
-    """What has to be said, in one line: where it went wrong is in no user's code."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        error = record.exc_info[1] if record.exc_info else None
-        said = record.getMessage() + (f": {type(error).__name__}: {error}" if error else "")
-        return f"flex-mcp: {one_line(said)[:LONGEST_SENTENCE]}"
-
-
-def log_to_stderr() -> None:
-    """What has to be said while serving is said there, in one form.
-
-    What a client did wrong is said to that client, not here.
-    """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Sentence())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    logging.getLogger("flex_mcp").setLevel(logging.INFO)
-    for name, level in LOUD.items():
-        logging.getLogger(name).setLevel(level)

@@ -69,7 +69,7 @@ class Matrix:
             self._domains = _longer(self._domains, more)
 
     def _put(self, places: "NDArray[np.int64]", vectors: "NDArray[np.float32]") -> None:
-        for number in np.unique(places // BLOCK).tolist():
+        for number in {*(places // BLOCK).tolist()}:  # np.unique would import numpy.ma
             own = places // BLOCK == number
             self._blocks[number][places[own] % BLOCK] = vectors[own]
 
