@@ -52,7 +52,7 @@ from flex_mcp.errors import EmbedderError
 from flex_mcp.exchange.flex import RULE, parts_of, title_of
 from flex_mcp.models import Level, Relation, Snapshot, Zone, fingerprint
 from flex_mcp.search.duplicates import RESTATES, content_stems, relation, same_claim, shared
-from flex_mcp.search.embedder import FASTEMBED, STATIC, Embedder, load
+from flex_mcp.search.embedder import FASTEMBED, OURS, STATIC, Embedder, load
 
 PAIRS = Path(__file__).parents[1] / "tests" / "data" / "near_duplicates.jsonl"
 MODEL = FASTEMBED + "sentence-transformers/all-MiniLM-L6-v2"
@@ -177,6 +177,7 @@ def _lessons(
 
 def embedders(folder: Path | None) -> Iterator[Embedder]:
     cache = Path(gettempdir())  # unused: nothing is fetched
+    yield load(OURS, cache=cache)
     yield load(STATIC, cache=cache)
     try:
         if folder is not None:

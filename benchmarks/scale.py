@@ -1,6 +1,7 @@
 """Search as a library grows: time, memory, size and recall, from 1,000 experiences to a million.
 
-    python benchmarks/scale.py TEXTS [--sizes 1000 10000 100000 1000000] [--json FILE] [--svg FILE]
+    python benchmarks/scale.py TEXTS [--sizes 1000 10000 100000 1000000] [--embedder NAME]
+        [--json FILE] [--svg FILE]
 
 TEXTS is JSONL (plain or gzipped) of objects with a `text` (see corpus.py). One library grows from
 size to size; each is measured by a new process: opening it, its first search, and when it has read
@@ -32,7 +33,7 @@ from flex_mcp import open_library
 from flex_mcp.library.importing import Bundle
 from flex_mcp.library.library import Library
 from flex_mcp.models import Experience, Filter, Level, Origin, Status, new_id
-from flex_mcp.search.embedder import StaticEmbedder
+from flex_mcp.search.embedder import DEFAULT, load
 
 SIZES = 1_000, 10_000, 100_000, 1_000_000
 BATCH = 2_000  # experiences in one transaction
@@ -52,10 +53,10 @@ def ms(work: Callable[[], object]) -> float:
     return 1000 * (perf_counter() - began)
 
 
-def grow(path: Path, texts: Sequence[str], start: int) -> float:
+def grow(path: Path, texts: Sequence[str], start: int, embedder: str) -> float:
     """Bring the texts from `start` on in, as an import does; gives the seconds."""
     began = perf_counter()
-    with open_library(path) as library:
+    with open_library(path, embedder=embedder) as library:
         for first in range(start, len(texts), BATCH):
             batch = enumerate(texts[first : first + BATCH], first)
             library.import_bundle(Bundle(experiences=[_experience(*one) for one in batch]))
@@ -92,7 +93,8 @@ def searched(library: Library, query: str, domain: str | None = None) -> float:
 
 def recall(library: Library, asked: Sequence[str]) -> tuple[float, float]:
     """Of the vector list's first ten; and the milliseconds of one pass over all vectors."""
-    embedder = StaticEmbedder()
+    made_by = library.statistics().vectors
+    embedder = load(made_by.embedder if made_by else DEFAULT, cache=Path())
     vectors = [np.frombuffer(embedder.query(text), np.float32) for text in asked]
     with library.reading() as reading:
         ids = reading.experiences.ids(Filter(), statuses=[Status.ACTIVE])
@@ -186,6 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("texts", type=Path, metavar="TEXTS")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="SIZE")
+    parser.add_argument("--embedder", default=DEFAULT, help=f"{DEFAULT} (default), or static")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--svg", type=Path, metavar="FILE")
@@ -199,7 +202,7 @@ def main() -> None:
         path = Path(folder) / "library.db"
         start = 0
         for size in sorted(given.sizes):
-            built = grow(path, texts[:size], start)
+            built = grow(path, texts[:size], start, given.embedder)
             rows.append({"size": size, "build s": built} | in_a_new_process(path, given.texts))
             start = size
             print(json.dumps(rows[-1]), file=sys.stderr)

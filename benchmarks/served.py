@@ -10,6 +10,7 @@ the lessons, drawn some times; tasks whose lessons were not drawn count as near.
 
 | column | is |
 |---|---|
+| ranked | share of the fitting tasks of which a lesson that helps is among the first three, uncut |
 | precision | share of the hits on fitting tasks that help |
 | wanted | share of the fitting tasks of which a lesson that helps was served |
 | first | share of these in which it came first |
@@ -42,6 +43,7 @@ DRAWS = {5: 6, 10: 6, 40: 4}  # of libraries of a size; larger ones are drawn on
 DRAWN = 0.7  # share of a small library that the fitting tasks ask for
 DEEP = 20  # hits that are looked at beyond the cuts
 BINS = 10
+THREE = 3
 JUDGED = 5  # best candidates that calibration looks at
 CUTS = [share / 20 for share in range(1, 20)]
 
@@ -146,6 +148,9 @@ def row(name: str, size: int, length: str, answers: Sequence[Asked]) -> dict[str
         "set": name,
         "lessons": size,
         "tasks": length,
+        "ranked": _share(
+            any(id_ in one.task.helpful for id_, _ in one.candidates[:THREE]) for one in fitting
+        ),
         "precision": _share(fit for found in right for fit in found),
         "wanted": _share(map(any, right)),
         "first": _share(found[0] for found in holding),

@@ -17,7 +17,7 @@ from typing import Any
 from flex_mcp import open_library
 from flex_mcp.library.library import Library
 from flex_mcp.models import LESSON_LIMIT, TITLE_LIMIT, Action, Lesson, Level, Zone
-from flex_mcp.search.embedder import STATIC
+from flex_mcp.search.embedder import OURS
 
 BATCH = 500  # lessons in one transaction
 
@@ -97,7 +97,7 @@ def pattern(text: str, domain: str | None) -> Lesson:
 
 
 def add_embedder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--embedder", default=STATIC, help="static (default) or fastembed:MODEL")
+    parser.add_argument("--embedder", default=OURS, help="ours (default), static, fastembed:MODEL")
     parser.add_argument("--embedder-path", type=Path, metavar="FOLDER", help="its model's files")
 
 

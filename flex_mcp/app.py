@@ -177,7 +177,8 @@ def open_library(
 
     Args:
         path: its file; None takes FLEX_MCP_LIBRARY or the default place.
-        embedder: `static` or `fastembed:MODEL`; None takes FLEX_MCP_EMBEDDER or the library's own.
+        embedder: `ours`, `static` or `fastembed:MODEL`; None takes FLEX_MCP_EMBEDDER or the
+            library's own.
         embedder_path: a folder with the model's files.
 
     Raises:

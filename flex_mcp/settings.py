@@ -3,7 +3,7 @@
 | variable | meaning | default |
 |---|---|---|
 | FLEX_MCP_LIBRARY | the library's file | library.db in the user's data folder |
-| FLEX_MCP_EMBEDDER | static, or fastembed:MODEL | the library's own |
+| FLEX_MCP_EMBEDDER | ours, static, or fastembed:MODEL | the library's own |
 | FLEX_MCP_EMBEDDER_PATH | a folder with that model's files | none: the model cache |
 | FLEX_MCP_DISTILLER | who writes lessons: auto, anthropic, sampling or assistant | auto |
 | FLEX_MCP_MODEL | the model that is asked with ANTHROPIC_API_KEY | claude-haiku-5-5 |

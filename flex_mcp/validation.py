@@ -69,14 +69,15 @@ def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
     return plain
 
 
+NULL = {"type": "null"}
 NOISE = frozenset({"additionalProperties", "uniqueItems"})
 
 
 def published(kind: type) -> dict[str, Any]:
-    """The JSON schema of arguments, in the form that every client's converter accepts.
+    """The JSON schema of arguments or an answer, in the form that every client's converter accepts.
 
     Without `additionalProperties`, `uniqueItems` and `anyOf … null`: what is unknown, twice or null
-    our own check sees to.
+    our own check sees to, and an answer leaves out what is null.
     """
     schema: dict[str, Any] = _accepted(schema_of(kind))
     return schema
@@ -102,12 +103,19 @@ def _accepted(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     schema: dict[str, Any] = {**node}
-    options = [one for one in schema.pop("anyOf", ()) if one != {"type": "null"}]
+    if required := schema.get("required"):
+        properties = schema["properties"]
+        schema["required"] = [name for name in required if NULL not in _options(properties[name])]
+    options = [one for one in schema.pop("anyOf", ()) if one != NULL]
     if len(options) == 1:
         schema = options[0] | schema
     elif options:
         schema["anyOf"] = options
     return {key: _accepted(value) for key, value in schema.items() if key not in NOISE}
+
+
+def _options(schema: Mapping[str, Any]) -> Sequence[Any]:
+    return schema.get("anyOf", ())
 
 
 def checked(kind: type[T], value: object) -> T:

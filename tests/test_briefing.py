@@ -183,7 +183,6 @@ def test_short_work_is_shown_whole() -> None:
     answer = brief([one])
     assert answer.content["trajectories"][0] | {"text": ""} == {
         "id": one.id,
-        "domain": None,
         "outcome": "failure",
         "verified_by": "tests",
         "task": "Task 0",
@@ -301,6 +300,6 @@ def test_a_brief_shows_the_experiences_that_are_nearest(library: Library) -> Non
 
 def test_nothing_pending_is_said_in_both_forms(library: Library) -> None:
     answer = distill_answer(Distiller(library, Prompts()).distill())
-    assert answer.content["brief_id"] is None
+    assert "brief_id" not in answer.content
     assert (answer.content["trajectories"], answer.content["remaining"]) == ([], 0)
     assert answer.text == "No trajectory waits to be distilled: record_trajectory stores one."

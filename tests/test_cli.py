@@ -173,7 +173,6 @@ def test_a_library_goes_out_and_into_another(at: tuple[str, str], tmp_path: Path
         "total": 1,
         "already": 0,
         "trajectories": 1,
-        "redacted": None,
         "quarantined": 0,
     }
     assert "had 1 already" in done("import", str(file), *other)
@@ -190,7 +189,7 @@ def test_stats_count_and_name_the_library(at: tuple[str, str]) -> None:
     counts = done_json("stats", *at)
     assert counts["library"] == at[1]
     assert (counts["by_level"], counts["by_state"]) == ({"pattern": 1}, {"distilled": 1})
-    assert counts["vectors"]["embedder"] == "static"
+    assert counts["vectors"]["embedder"] == "ours"
     assert "Pin the compiler" in done("stats", *at)
 
 
@@ -702,7 +701,7 @@ def test_a_locked_library_is_searched_all_the_same(
         (
             "openai",
             (
-                "there is no embedder 'openai': set FLEX_MCP_EMBEDDER to static or "
+                "there is no embedder 'openai': set FLEX_MCP_EMBEDDER to ours, static or "
                 "fastembed:MODEL, such as fastembed:BAAI/bge-small-en-v1.5, and run "
                 "`flex-mcp reindex`"
             ),
@@ -725,7 +724,7 @@ def test_another_embedder_than_the_librarys_is_refused_with_what_to_do(
 ) -> None:
     monkeypatch.setenv("FLEX_MCP_EMBEDDER", "fastembed:BAAI/bge-small-en-v1.5")
     assert refused("search", "x", *at) == (
-        "this library's vectors were made by 'static' and FLEX_MCP_EMBEDDER asks for "
+        "this library's vectors were made by 'ours' and FLEX_MCP_EMBEDDER asks for "
         "'fastembed:BAAI/bge-small-en-v1.5': run `flex-mcp reindex` to make them anew, or unset it"
     )
 

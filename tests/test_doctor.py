@@ -19,6 +19,7 @@ from flex_mcp.cli.main import main
 from flex_mcp.clients.places import Machine
 from flex_mcp.maintenance.doctor import Patient, examine
 from flex_mcp.search import embedder
+from flex_mcp.search.encoder import encoder
 from flex_mcp.search.token_match import tokens
 
 LONG = "/" + "x" * 300  # longer than a file's name can be
@@ -91,7 +92,7 @@ def test_it_says_what_the_parts_are(path: Path) -> None:
     assert __version__ in found("interpreter")[1]
     assert apsw.sqlite_lib_version() in found("sqlite")[1]
     assert str(path) in found("library")[1]
-    assert found("embedder")[1].startswith("static, version ")
+    assert found("embedder")[1].startswith("ours, version ")
 
 
 @pytest.mark.process
@@ -129,7 +130,12 @@ def test_an_extension_that_does_not_load_is_a_fault_and_the_rest_is_looked_at(
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("tokenizer.json", "{"), ("tokenizer.json", None), ("vectors.safetensors", "short")],
+    [
+        ("tokenizer.json", "{"),
+        ("tokenizer.json", None),
+        ("vectors.safetensors", "short"),
+        ("encoder.safetensors", "short"),
+    ],
 )
 def test_broken_files_of_the_embedder_are_a_fault_and_the_rest_is_looked_at(
     name: str, content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -143,8 +149,10 @@ def test_broken_files_of_the_embedder_are_a_fault_and_the_rest_is_looked_at(
     def files(_: str) -> Path:
         return tmp_path
 
-    monkeypatch.setattr("flex_mcp.search.token_match.files", files)
+    for module in ("token_match", "encoder"):
+        monkeypatch.setattr(f"flex_mcp.search.{module}.files", files)
     tokens.cache_clear()
+    encoder.cache_clear()
     state, says = found("embedder")
     assert (state, says.count("install flex-mcp again")) == ("fault", 1)
     assert found("model")[0] == "ok"

@@ -14,16 +14,27 @@ from support.fakes import FakeEmbedder
 from flex_mcp import open_library
 from flex_mcp.cli.main import main
 from flex_mcp.errors import EmbedderError
-from flex_mcp.search.embedder import Embedder, StaticEmbedder, check_name, chunks, load
+from flex_mcp.search import background, baseline, safetensors
+from flex_mcp.search.embedder import (
+    Embedder,
+    OurEmbedder,
+    StaticEmbedder,
+    check_name,
+    chunks,
+    load,
+)
 
+VECTORS = Path(background.__file__).parent / "vectors"
 MINILM = "fastembed:sentence-transformers/all-MiniLM-L6-v2"
 
 
-@pytest.fixture(scope="module", params=["fake", "static", MINILM])
+@pytest.fixture(scope="module", params=["fake", "ours", "static", MINILM])
 def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
     match request.param:
         case "fake":
             return FakeEmbedder()
+        case "ours":
+            return OurEmbedder()
         case "static":
             return StaticEmbedder()
         case name:
@@ -95,8 +106,46 @@ def test_a_near_text_is_nearer_than_a_far_one(embedder: Embedder) -> None:
 
 
 def test_the_figures_of_an_embedder_are_in_order(embedder: Embedder) -> None:
-    assert 0 < embedder.weight < 1
     assert 0 < embedder.related < embedder.near_duplicate <= 1
+
+
+def test_ours_gives_a_heading_a_vector_of_its_own() -> None:
+    ours, heading = OurEmbedder(), "Pin the compiler version\nyou make a build image"
+    ((_, of_heading),) = ours.passages([f"{heading}\nBefore each release."], [heading])
+    assert cosine(of_heading, ours.query(heading)) > 0.9999
+
+
+def test_ours_reads_a_long_text_to_its_end() -> None:
+    ours, beginning = OurEmbedder(), "The committee met on Tuesday and approved the minutes. " * 40
+    one, other = (
+        ours.query(f"{beginning} {end}")
+        for end in ("Then the database was restored from a backup. " * 20, beginning)
+    )
+    assert cosine(one, other) < 0.95
+    assert len(ours.passages([beginning * 4])[0]) > 5
+
+
+def test_ours_reads_words_in_context() -> None:
+    ours = OurEmbedder()
+    plant, money = "the bank of the river was flooded", "the bank refused the loan"
+    query = ours.query("the credit institution said no to lending")
+    assert cosine(query, ours.query(money)) > cosine(query, ours.query(plant)) + 0.1
+
+
+def test_the_package_holds_what_ours_makes_of_the_generic_queries() -> None:
+    """Otherwise run training/generic.py."""
+    ours = OurEmbedder()
+    held = baseline.generic(ours, None)
+    for place in range(0, len(held), 40):
+        vector = np.frombuffer(ours.query(background.generic_queries()[place]), np.float32)
+        assert held[place] @ vector > 0.999
+    arrays, about = safetensors.read(VECTORS / "generic.safetensors")
+    assert about["maker"] == baseline.maker(ours)
+    assert len(arrays["vectors"]) == len(background.generic_queries())
+
+
+def test_what_the_package_holds_for_vectors_is_small() -> None:
+    assert sum(file.stat().st_size for file in VECTORS.iterdir()) < 12.5e6
 
 
 @given(st.text(st.sampled_from("ab \n"), max_size=60), st.integers(1, 5))
@@ -111,7 +160,7 @@ def test_chunks_hold_all_words_in_order_and_none_is_over_the_window(text: str, w
 def test_an_embedder_that_cannot_be_is_refused_with_those_that_can(
     name: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(EmbedderError, match="static or fastembed:MODEL"):
+    with pytest.raises(EmbedderError, match="ours, static or fastembed:MODEL"):
         load(name, cache=tmp_path)
 
 
@@ -140,7 +189,7 @@ def test_where_fastembed_is_missing_the_error_says_what_to_do(
         load(MINILM, cache=tmp_path)
     assert str(refused.value) == (
         "fastembed cannot be imported here: install flex-mcp again with all that it depends on, "
-        "or set FLEX_MCP_EMBEDDER=static and run `flex-mcp reindex`"
+        "or set FLEX_MCP_EMBEDDER=ours and run `flex-mcp reindex`"
     )
 
 
@@ -163,12 +212,12 @@ def test_on_an_intel_mac_with_a_python_that_is_too_new_the_error_says_so(
     assert result.stderr == (
         "flex-mcp: fastembed does not run on a Mac with an Intel processor under Python 3.14 or newer, "
         "for which there is no ONNX Runtime: take Python 3.11 to 3.13, "
-        "or set FLEX_MCP_EMBEDDER=static and run `flex-mcp reindex`\n"
+        "or set FLEX_MCP_EMBEDDER=ours and run `flex-mcp reindex`\n"
     )
 
 
-@pytest.mark.parametrize("name", ["static", "fastembed:BAAI/bge-small-en-v1.5"])
-def test_an_embedder_is_static_or_a_model_of_fastembed(name: str) -> None:
+@pytest.mark.parametrize("name", ["ours", "static", "fastembed:BAAI/bge-small-en-v1.5"])
+def test_an_embedder_is_built_in_or_a_model_of_fastembed(name: str) -> None:
     check_name(name)
 
 
@@ -177,6 +226,6 @@ def test_another_embedder_is_refused_with_the_ones_there_are(name: str) -> None:
     with pytest.raises(EmbedderError) as refused:
         check_name(name)
     assert str(refused.value) == (
-        f"there is no embedder {name!r}: set FLEX_MCP_EMBEDDER to static or fastembed:MODEL, "
+        f"there is no embedder {name!r}: set FLEX_MCP_EMBEDDER to ours, static or fastembed:MODEL, "
         "such as fastembed:BAAI/bge-small-en-v1.5, and run `flex-mcp reindex`"
     )

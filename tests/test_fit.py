@@ -21,7 +21,7 @@ from flex_mcp.search import fit, token_match
 from flex_mcp.search.fit import RELEVANT
 from flex_mcp.storage.protocol import Term
 
-KINDS = "static", "model", "words"
+KINDS = "ours", "static", "model", "words"
 GAPS = "likeness_gap", "words_gap", "rank_gap"
 SHARES = st.floats(0, 1)
 
@@ -40,6 +40,7 @@ def founds(draw: st.DrawFn) -> fit.Observed:
         likeness=np.array([each(SHARES) for _ in token_match.PARTS]).T,
         words=each(st.floats(0, 40)),
         cosines=each(st.floats(-1, 1)) if draw(st.booleans()) else None,
+        headings=each(st.floats(-1, 1)),
         nearest=draw(st.floats(-1, 1)),
         terms=[Term(f"w{place}", f"w{place}", count) for place, count in enumerate(documents)],
         experiences=draw(st.integers(0, 5_000)),
@@ -162,6 +163,7 @@ def test_a_lesson_is_compared_with_the_ten_generic_queries_that_are_nearest() ->
         likeness=np.zeros((1, len(token_match.PARTS))),
         words=[0.0],
         cosines=[0.8],
+        headings=[0.8],
         nearest=fit.nearest_of([*[0.3] * 10, *[-1.0] * 50], 0.9),
         terms=[],
         experiences=9,
@@ -170,9 +172,22 @@ def test_a_lesson_is_compared_with_the_ten_generic_queries_that_are_nearest() ->
     assert row[fit.FEATURES.index("apart")] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("kind", ["static", "model"])
+@pytest.mark.parametrize("kind", ["ours", "static", "model"])
 def test_before_generic_queries_are_known_what_is_usual_stands_for_them(kind: str) -> None:
     assert 0.2 < fit.nearest_of([], fit.fit_of(kind).nearest) < 0.5
+
+
+# Shares of the lists
+
+
+@given(FITS, st.integers(0, 500))
+def test_shares_lie_between_those_of_short_and_of_long_tasks(one: fit.Fit, terms: int) -> None:
+    found = one.fusion.shares(terms)
+    for share, short, long in zip(found, one.fusion.short, one.fusion.long, strict=True):
+        assert min(short, long) - 1e-9 <= share <= max(short, long) + 1e-9
+        assert 0 <= share <= 1
+    assert one.fusion.shares(fit.SHORT) == pytest.approx(one.fusion.short)
+    assert one.fusion.shares(fit.LONG) == pytest.approx(one.fusion.long)
 
 
 # Whether anything fits
@@ -390,7 +405,7 @@ async def test_an_assistant_is_told_which_hits_contradict_each_other(
     async with connected(path, era) as client:
         result = await client.call_tool("search_experience", {"query": SLOW})
     content, text = result.structured_content, text_of(result)
-    assert {hit["id"]: hit["contradicts"] for hit in content["hits"]} == {
+    assert {hit["id"]: hit.get("contradicts") for hit in content["hits"]} == {
         always: never,
         never: always,
     }
@@ -410,11 +425,11 @@ async def test_an_assistant_gets_an_example_of_each_hit_as_another_case(
     async with connected(path, era) as client:
         result = await client.call_tool("search_experience", {"query": SLOW})
         other = await client.call_tool("search_experience", {"query": LESSONS[0]})
-    assert [(hit["id"], hit["example"]) for hit in result.structured_content["hits"]] == [
+    assert [(hit["id"], hit.get("example")) for hit in result.structured_content["hits"]] == [
         (id_, shown)
     ]
     assert f"\n> - Another case, with its own result: {shown}" in text_of(result)
-    assert {hit["example"] for hit in other.structured_content["hits"]} == {None}
+    assert {hit.get("example") for hit in other.structured_content["hits"]} == {None}
     assert "Another case" not in text_of(other)
 
 

@@ -100,14 +100,14 @@ def test_one_list_alone_keeps_its_order_whatever_its_weight(
 def test_refining_keeps_every_candidate_and_gives_the_best_first(
     rows: list[Scored], alike: dict[str, float]
 ) -> None:
-    refined = ranking.refine(ranking.fuse(rows, [], 1.0), alike)
+    refined = ranking.refine(ranking.fuse(rows, [], 1.0), alike, 0.4)
     assert set(refined) == {row.id for row in rows}
     assert list(refined.values()) == sorted(refined.values(), reverse=True)
 
 
 def test_likeness_decides_between_equal_candidates() -> None:
     rows = [Scored(id_, 1.0) for id_ in "abc"]
-    refined = ranking.refine(ranking.fuse(rows, [], 1.0), {"a": 0.2, "b": 0.9})
+    refined = ranking.refine(ranking.fuse(rows, [], 1.0), {"a": 0.2, "b": 0.9}, 0.4)
     assert list(refined) == ["b", "a", "c"]  # what was not compared counts like the least alike
 
 

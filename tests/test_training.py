@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flex_mcp.search.token_match import _safetensors  # pyright: ignore[reportPrivateUsage]  the product's reader
+from flex_mcp.search import safetensors
+from flex_mcp.search.encoder import Encoder
 
 with contextlib.suppress(ImportError):  # older ones start a process at their first import
     importlib.import_module("scipy.sparse")
@@ -91,7 +92,7 @@ def test_the_product_reads_what_is_written_within_the_rounding(
     rows[7] = 0
     path = tmp_path / "vectors.safetensors"
     student.write(path, rows, {"version": "9"})
-    arrays, about = _safetensors(path)
+    arrays, about = safetensors.read(path)
     again, notes = student.read(path)
     assert about == notes == {"version": "9"}
     restored = arrays["vectors"] * arrays["scales"][:, None]
@@ -121,3 +122,41 @@ def test_distillation_brings_the_student_near_its_teacher(
         return float((np.argmax(mine, axis=1) == np.argmax(wanted, axis=1)).mean())
 
     assert agreed(trained) > agreed(first) + 0.3
+
+
+@pytest.mark.process
+def test_the_product_encodes_as_the_model_that_was_trained(
+    monkeypatch: pytest.MonkeyPatch, student: ModuleType, tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch comes with the extra `training`")
+    training = _script(monkeypatch, "encoder")
+    rows, _ = student.read(training.VECTORS / "vectors.safetensors")
+    torch.manual_seed(1)
+    model = training.Encoder(rows, 48)
+    (tmp_path / "vectors").mkdir()
+    training.write(tmp_path / "vectors" / "encoder.safetensors", model, "0", "nobody")
+
+    def files(_: str) -> Path:
+        return tmp_path
+
+    monkeypatch.setattr("flex_mcp.search.encoder.files", files)
+    product = Encoder()
+    for length in (1, 20, product.window):
+        ids = np.random.default_rng(length).integers(1, len(rows), length).tolist()
+        with torch.no_grad():
+            filled_up = torch.tensor([ids + [0] * (product.window - length)])
+            expected = model(filled_up)[0].numpy()
+        assert expected @ product.encode(ids) > 0.999
+
+
+def test_a_short_text_is_paired_with_the_text_that_it_is_of(texts: ModuleType) -> None:
+    text = "The first sentence is short. " + "Then come many words and more of them " * 20
+    pairs = texts.pairs([text] * 50)
+    for long, short in pairs:
+        bare = next(
+            (short.removeprefix(one) for one in texts.OPENINGS if short.startswith(one)), short
+        )
+        assert bare in long
+        assert len(long.split()) <= texts.LONGEST
+    assert len({long for long, _ in pairs}) > 1
+    assert texts.pairs([text] * 50) == pairs

@@ -58,9 +58,9 @@ class CuriousEmbedder(FakeEmbedder):
         self._elsewhere.write()
         return super().query(text)
 
-    def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
+    def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:
         self._elsewhere.write()
-        return super().passages(texts)
+        return super().passages(texts, headings)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ Each of the DIRs is reported by weights that were made without it: what is print
 """
 
 import argparse
+import itertools
 import json
 import pickle
 import random
@@ -32,7 +33,7 @@ from flex_mcp.models import Action, Filter, Lesson, Level, Zone
 from flex_mcp.search import baseline, fit, hits, ranking
 from flex_mcp.search import embedder as embedders
 from flex_mcp.search.candidates import Search, candidates
-from flex_mcp.search.embedder import FASTEMBED, STATIC, Embedder
+from flex_mcp.search.embedder import FASTEMBED, OURS, STATIC, Embedder
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ SEVERAL = (
     "flex_rules",
 )  # sets whose judgements name few of what would help: count less
 LITTLE, OWN, USUAL = 0.15, 1.5, 0.5  # what a set weighs
-KINDS = "static", "model", "words"
+KINDS = "ours", "static", "model", "words"
 LEAST = 10  # lessons of a library from which on it calibrates
 
 
@@ -91,10 +92,10 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 def document(row: Mapping[str, str]) -> Lesson:
     title = row.get("title") or row["text"].split(". ")[0]
-    return _lesson({"zone": "golden", "level": "pattern", "lesson": row["text"], "title": title})
+    return lesson({"zone": "golden", "level": "pattern", "lesson": row["text"], "title": title})
 
 
-def _lesson(row: Mapping[str, Any]) -> Lesson:
+def lesson(row: Mapping[str, Any]) -> Lesson:
     return Lesson(
         zone=Zone(row["zone"]),
         level=Level(row["level"]),
@@ -162,7 +163,7 @@ def _field(name: str) -> str:
 
 def drawn_served(folder: Path, chance: random.Random) -> Iterator[Drawn]:
     """Libraries of a folder's lessons, with all its tasks."""
-    lessons = {row["id"]: _lesson(row) for row in rows(folder / "lessons.jsonl")}
+    lessons = {row["id"]: lesson(row) for row in rows(folder / "lessons.jsonl")}
     tasks = rows(folder / "tasks.jsonl")
     for size, times in OWN_SIZES.items():
         for _ in range(times):
@@ -187,22 +188,24 @@ class Remembering:
     """An embedder that embeds no text twice: libraries share their texts."""
 
     def __init__(self, embedder: Embedder) -> None:
-        self.vectors, self.weight, self.kind = embedder.vectors, embedder.weight, embedder.kind
+        self.vectors, self.kind = embedder.vectors, embedder.kind
         self.near_duplicate, self.related = embedder.near_duplicate, embedder.related
         self._embedder = embedder
         self._queries: dict[str, bytes] = {}
-        self._passages: dict[str, list[bytes]] = {}
+        self._passages: dict[tuple[str, str | None], list[bytes]] = {}
 
     def query(self, text: str) -> bytes:
         if text not in self._queries:
             self._queries[text] = self._embedder.query(text)
         return self._queries[text]
 
-    def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
-        for text in texts:
-            if text not in self._passages:
-                self._passages[text] = self._embedder.passages([text])[0]
-        return [self._passages[text] for text in texts]
+    def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:
+        pairs = list(itertools.zip_longest(texts, headings))
+        for text, heading in pairs:
+            if (text, heading) not in self._passages:
+                given = ([text],) if heading is None else ([text], [heading])
+                self._passages[text, heading] = self._embedder.passages(*given)[0]
+        return [self._passages[pair] for pair in pairs]
 
 
 def measured(drawn: Drawn, embedder: Embedder, kind: str) -> list[Measured]:
@@ -214,7 +217,7 @@ def measured(drawn: Drawn, embedder: Embedder, kind: str) -> list[Measured]:
             SqliteStore(Path(folder) / "library.db"), lambda _name, _fetch: embedder, wanted=None
         ) as library,
     ):
-        names = dict(_filled(library, drawn.lessons))
+        names = dict(filled(library, drawn.lessons))
         with library.reading() as reading:
             generic = baseline.generic(embedder, None)
             background = baseline.measure(reading, embedder, generic)
@@ -235,7 +238,7 @@ def measured(drawn: Drawn, embedder: Embedder, kind: str) -> list[Measured]:
     return found
 
 
-def _filled(library: Library, lessons: Mapping[str, Lesson]) -> Iterator[tuple[str, str]]:
+def filled(library: Library, lessons: Mapping[str, Lesson]) -> Iterator[tuple[str, str]]:
     ids = list(lessons)
     for start in range(0, len(ids), 50):
         batch = ids[start : start + 50]
@@ -254,7 +257,6 @@ def _search(text: str, embedder: Embedder, generic: "NDArray[np.float32]", kind:
         wanted=Filter(),
         limit=5,
         vector=vector,
-        weight=embedder.weight,
         kind=kind,
         generic=(generic @ np.frombuffer(vector, np.float32)).tolist(),
     )
@@ -364,7 +366,7 @@ def all_measured(given: argparse.Namespace, kind: str) -> list[Measured]:
         with kept.open("rb") as file:
             return pickle.load(file)  # noqa: S301  made by ourselves
     chance = random.Random(1)
-    name = MODEL if kind == "model" else STATIC
+    name = {"ours": OURS, "model": MODEL}.get(kind, STATIC)
     embedder = Remembering(embedders.load(name, cache=Path(), folder=given.model_path))
     drawn = [*drawn_sets(given.sets, chance)]
     drawn += [one for folder in given.served for one in drawn_served(folder, chance)]
@@ -385,12 +387,13 @@ def main() -> None:
     parser.add_argument("sets", nargs="+", type=Path, metavar="SET")
     parser.add_argument("--served", nargs="+", type=Path, required=True, metavar="DIR")
     parser.add_argument("--model-path", type=Path, metavar="FOLDER", help="a MiniLM's files")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="default: all")
     parser.add_argument("--out", type=Path, default=Path("flex_mcp/search/fit.json"))
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keeps what was measured")
     given = parser.parse_args()
     own = frozenset(folder.name for folder in given.served)
     made: dict[str, Any] = json.loads(given.out.read_text()) if given.out.exists() else {}
-    for kind in KINDS:
+    for kind in given.kind or KINDS:
         if kind == "model" and given.model_path is None:
             continue
         found = all_measured(given, kind)
@@ -403,7 +406,9 @@ def main() -> None:
         weights = {
             name: round(value, 4) for name, value in zip(fit.FEATURES, whole.weights, strict=True)
         }
+        fusion = made.get(kind, {}).get("fusion", fit.USUAL._asdict())
         made[kind] = {
+            "fusion": fusion,
             "weights": weights,
             "bias": round(whole.bias, 4),
             "scale": round(whole.scale, 4),

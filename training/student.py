@@ -9,6 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bags import Bags, Matrix, bags
@@ -170,16 +171,19 @@ def write(path: Path, rows: Matrix, about: Mapping[str, str]) -> None:
     """The safetensors file that the product reads."""
     small, scales = quantised(rows)
     first, second = scales.nbytes, scales.nbytes + small.nbytes
-    header = json.dumps(
-        {
-            "__metadata__": dict(about),
-            "scales": {"dtype": "F32", "shape": scales.shape, "data_offsets": [0, first]},
-            "vectors": {"dtype": "I8", "shape": small.shape, "data_offsets": [first, second]},
-        },
-        separators=(",", ":"),
-    ).encode()
-    header += b" " * (-len(header) % 8)
-    path.write_bytes(struct.pack("<Q", len(header)) + header + scales.tobytes() + small.tobytes())
+    header = {
+        "__metadata__": dict(about),
+        "scales": {"dtype": "F32", "shape": scales.shape, "data_offsets": [0, first]},
+        "vectors": {"dtype": "I8", "shape": small.shape, "data_offsets": [first, second]},
+    }
+    pack(path, header, scales.tobytes() + small.tobytes())
+
+
+def pack(path: Path, header: Mapping[str, Any], data: bytes) -> None:
+    """A safetensors file."""
+    packed = json.dumps(header, separators=(",", ":")).encode()
+    packed += b" " * (-len(packed) % 8)
+    path.write_bytes(struct.pack("<Q", len(packed)) + packed + data)
 
 
 def read(path: Path) -> tuple[Matrix, dict[str, str]]:

@@ -55,8 +55,12 @@ def cached(cache: Path) -> dict[int, NDArray[np.float16]]:
     return found
 
 
-def opened(name: str) -> Callable[[], Any]:
-    """How to open a model of fastembed, or MiniLM's files in a folder."""
+def opened(name: str, *, fast: bool = False) -> Callable[[], Any]:
+    """How to open a model of fastembed, or MiniLM's files in a folder (`fast`: in PyTorch)."""
+    if fast:
+        from minilm import MiniLM
+
+        return lambda: MiniLM(Path(name))
     from fastembed import TextEmbedding
 
     if Path(name).is_dir():

@@ -13,6 +13,21 @@ SHARED = 8  # consecutive words that make two texts the same source
 LONGEST = 90  # words of a training text
 SHORTEST = 3
 SPAN = 14  # words of the longest random span
+CUTS = 12, 24, 40, 64, LONGEST  # words of a text that is paired with a short one
+OPENINGS = (
+    "How do I ",
+    "Please ",
+    "I need to ",
+    "Help me with ",
+    "Why ",
+    "What is the best way: ",
+    "Fix ",
+    "Write ",
+    "Find out about ",
+    "Explain ",
+    "Task: ",
+    "Question: ",
+)
 SENTENCE = 25  # words of the longest sentence that counts as a short text
 PLAIN = frozenset({".txt", ".md", ".rst"})
 LINES = frozenset({".jsonl", ".json"})
@@ -108,6 +123,27 @@ def spans(texts: Sequence[str], seed: int = 1) -> list[str]:
             start = chance.randrange(len(words) - length + 1)
             found.setdefault(" ".join(words[start : start + length]))
     return list(found)
+
+
+def pairs(texts: Sequence[str], seed: int = 1) -> list[tuple[str, str]]:
+    """Of each text its first 12 to 90 words, and a short text of it: a sentence or a run of words.
+
+    A third of the short ones is asked for (`OPENINGS`), as a task would.
+    """
+    chance = random.Random(seed)
+    found: list[tuple[str, str]] = []
+    for text in texts:
+        words = text.split()[: chance.choice(CUTS)]
+        if len(words) <= SHORTEST:
+            continue
+        length = min(chance.randint(SHORTEST, SPAN), len(words))
+        at = chance.randrange(len(words) - length + 1)
+        short = [" ".join(words[at : at + length])]
+        if chance.random() < 1 / 2:
+            short = sentences(" ".join(words)) or short
+        opening = chance.choice(OPENINGS) if chance.random() < 1 / 3 else ""
+        found.append((" ".join(words), opening + chance.choice(short)))
+    return found
 
 
 def _words(text: str) -> list[str]:

@@ -17,7 +17,7 @@ import click
 from flex_mcp import open_library, settings
 from flex_mcp.cli.commands import WorkFailedError, answering, fail, library_option, main, say
 from flex_mcp.clients.places import ClientName, Machine, Scope
-from flex_mcp.errors import ClientCommandError, FlexError, InputError
+from flex_mcp.errors import ClientCommandError, FlexError, InputError, LibraryError
 from flex_mcp.tools.answers import Answer, plain
 
 if TYPE_CHECKING:
@@ -79,7 +79,20 @@ def install(clients: "Clients", client: ClientName, scope: Scope, library: str |
             f"add --library {shlex.quote(kept)} to give it that library"
         )
     started = start(sys.executable, sys.prefix, settings.environment(), path)
-    return clients.install(client, scope, started)
+    report = clients.install(client, scope, started)
+    if more := _advice(path or settings.Settings().library):
+        say(more)
+    return report
+
+
+def _advice(library: Path) -> str | None:
+    """What another embedder would bring the library, where there is one that can be read."""
+    from flex_mcp.search.embedder_choice import advice
+    from flex_mcp.storage.sqlite.store import look
+
+    with contextlib.suppress(LibraryError):
+        return advice(look(library).made_by) if library.is_file() else None
+    return None
 
 
 @main.command()

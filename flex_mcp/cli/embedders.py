@@ -68,7 +68,7 @@ def list_embedders(*, every: bool, app: App) -> Answer:
 )
 @with_library_or_new
 def use_embedder(model: str, *, path: str | None, app: App) -> Answer:
-    """Go over to MODEL: static, or one that `flex-mcp embedder list --all` names.
+    """Go over to MODEL: ours, static, or one that `flex-mcp embedder list --all` names.
 
     It is fetched where it is not here, and tried before anything changes. Then all experiences are
     embedded anew while searches go on with the old vectors, which serve until all is done. Stop it

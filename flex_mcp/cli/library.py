@@ -218,7 +218,9 @@ def stats(*, app: App) -> Answer:
 
 @main.command()
 @click.option(
-    "--embedder", metavar="NAME", help="static or fastembed:MODEL. Default: as set, or its own."
+    "--embedder",
+    metavar="NAME",
+    help="ours, static or fastembed:MODEL. Default: as set, or its own.",
 )
 @with_library
 def reindex(*, embedder: str | None, app: App) -> Answer:

@@ -28,7 +28,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
-from flex_mcp.search.text import indexed_text
+from flex_mcp.search.text import indexed_text, texts_of
 from flex_mcp.storage.protocol import IndexedText, Store, Transaction
 
 EDITABLE = ("zone", "level", "title", "when", "lesson", "examples", "domain", "tags", "priority")
@@ -176,7 +176,7 @@ def prepare(
     vectors, embedder = None, None
     if after.text != before.text:
         embedder, _ = embedders.serving(made_by)
-        vectors = embedder.passages([after.text])[0] if embedder else ()
+        vectors = embedder.passages(*texts_of([after]))[0] if embedder else ()
     return PreparedChange(
         seen=before,
         change=change,

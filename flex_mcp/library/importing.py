@@ -22,7 +22,7 @@ from flex_mcp.models import (
 from flex_mcp.safety.redaction import Redactor
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
-from flex_mcp.search.text import indexed_text
+from flex_mcp.search.text import indexed_text, texts_of
 from flex_mcp.storage.protocol import Entry, EntryPart, IndexedText, Store, Transaction
 
 Indexes = tuple[Sequence[bytes], IndexedText]  # the vectors of a lesson, one a chunk, and its text
@@ -114,8 +114,8 @@ class Into:
         for start in range(0, len(keyed), BATCH):
             batch = keyed[start : start + BATCH]
             self.progress(len(indexes), len(lessons))
-            texts = [lesson.text for _, lesson in batch]
-            vectors = embedder.passages(texts) if embedder else [()] * len(batch)
+            texts = texts_of([lesson for _, lesson in batch])
+            vectors = embedder.passages(*texts) if embedder else [()] * len(batch)
             for (key, lesson), made in zip(batch, vectors, strict=True):
                 indexes[key] = made, indexed_text(lesson)
         return embedder, indexes

@@ -19,7 +19,7 @@ from flex_mcp.models import (
 from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
-from flex_mcp.search.text import indexed_text
+from flex_mcp.search.text import indexed_text, texts_of
 from flex_mcp.storage.protocol import Store, Transaction
 from flex_mcp.validation import checked
 
@@ -51,7 +51,7 @@ def prepare(
         return PreparedLessons([error] * len(lessons), None)
     clean = [_clean(raw, redactor) for raw in lessons]
     texts = [drafted(one) for one, _ in clean if isinstance(one, Lesson)]
-    vectors = iter(embedder.passages([one.text for one in texts]) if embedder else ())
+    vectors = iter(embedder.passages(*texts_of(texts)) if embedder else ())
     prepared = [
         Proposal(
             lesson=one,

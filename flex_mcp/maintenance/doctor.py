@@ -269,7 +269,7 @@ def _permissions(path: Path) -> Check:
 def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
     try:
         from flex_mcp.search import embedder
-        from flex_mcp.search.embedder_choice import Embedders
+        from flex_mcp.search.embedder_choice import Embedders, advice
 
         wanted, cache, folder = settings.embedder, settings.models, settings.embedder_path
         if wanted:
@@ -291,7 +291,8 @@ def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
     about = serving.vectors
     whose = "the library's own" if made_by else "for a new library"
     says = f"{about.embedder}, version {about.version}, {about.dimension} dimensions, {whose}"
-    return Check("embedder", State.OK, says)
+    more = advice(made_by)
+    return Check("embedder", State.OK, f"{says}; {more}" if more else says)
 
 
 def _model(settings: Settings) -> Check:

@@ -142,6 +142,11 @@ class Snapshot:
         return "\n".join(part for part in (self.title, self.when, self.lesson) if part)
 
     @property
+    def heading(self) -> str:
+        """What a short task is compared with."""
+        return "\n".join(part for part in (self.title, self.when) if part)
+
+    @property
     def fingerprint(self) -> str:
         """Equal for two lessons of one zone and level whose texts are identical after folding."""
         texts = (fold(text) for text in (self.title, self.when, self.lesson))

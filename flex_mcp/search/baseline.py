@@ -4,11 +4,12 @@ import json
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from flex_mcp.models import Filter, Vectors
-from flex_mcp.search import background
+from flex_mcp.search import background, safetensors
 from flex_mcp.search.background import Baseline, Features
 from flex_mcp.search.candidates import Search, candidates
 from flex_mcp.search.embedder import Embedder
@@ -37,7 +38,7 @@ class KeptBaseline:
     generic: "NDArray[np.float32]"
 
     def made_by(self, embedder: Embedder) -> bool:
-        return self.maker == _maker(embedder)
+        return self.maker == maker(embedder)
 
     def fits(self, embedder: Embedder, experiences: int) -> bool:
         changed = abs(experiences - self.experiences)
@@ -71,13 +72,13 @@ def kept(reading: Transaction, embedder: Embedder) -> KeptBaseline | None:
 def _kept(text: str, embedder: Embedder) -> KeptBaseline | None:
     import numpy as np
 
-    maker, *rest = json.loads(text)
-    if maker != _maker(embedder):
+    made_by, *rest = json.loads(text)
+    if made_by != maker(embedder):
         return None
     experiences, mean, deviation, rows = rest
     measured = Baseline(Features(*mean), Features(*deviation))
     generic = np.frombuffer(b64decode(rows), np.int8).reshape(-1, embedder.vectors.dimension)
-    return KeptBaseline(measured, maker, experiences, _unit(generic.astype(np.float32)))
+    return KeptBaseline(measured, made_by, experiences, _unit(generic.astype(np.float32)))
 
 
 def _unit(rows: "NDArray[np.float32]") -> "NDArray[np.float32]":
@@ -111,36 +112,53 @@ def measure(
         search = Search(
             text=queries[place],
             vector=vector.tobytes(),
-            weight=embedder.weight,
+            kind=embedder.kind,
             generic=np.delete(generic @ vector, place).tolist(),
             wanted=Filter(),
             limit=1,
         )
         measured.append(features_of(reading, search, candidates(reading, search), experiences))
-    return KeptBaseline(background.baseline_of(measured), _maker(embedder), experiences, generic)
+    return KeptBaseline(background.baseline_of(measured), maker(embedder), experiences, generic)
 
 
 _made: dict[str, "NDArray[np.float32]"] = {}
 
 
 def _embedded(embedder: Embedder) -> "NDArray[np.float32]":
-    """The vectors of the generic queries, made once a process."""
+    """The vectors of the generic queries, once a process."""
     import numpy as np
 
-    if (maker := _maker(embedder)) not in _made:
+    if (made_by := maker(embedder)) not in _made:
+        shipped = _shipped(made_by)
         rows = (
-            np.frombuffer(embedder.query(text), np.float32) for text in background.generic_queries()
+            shipped
+            if shipped is not None
+            else [
+                np.frombuffer(embedder.query(text), np.float32)
+                for text in background.generic_queries()
+            ]
         )
-        _made[maker] = np.stack(list(rows))
-    return _made[maker]
+        _made[made_by] = np.stack([*rows])
+    return _made[made_by]
 
 
-def _maker(embedder: Embedder) -> str:
+def _shipped(made_by: str) -> "NDArray[np.float32] | None":
+    """Those that the package holds (training/generic.py), if they are of this embedder."""
+    import numpy as np
+
+    with as_file(files("flex_mcp.search") / "vectors" / "generic.safetensors") as path:
+        arrays, about = safetensors.read(path)
+    if about["maker"] != made_by:
+        return None
+    return _unit(arrays["vectors"].astype(np.float32))
+
+
+def maker(embedder: Embedder) -> str:
+    """What measures: the embedder, and the generic queries of this version."""
     return _maker_of(embedder.vectors)
 
 
 @cache
 def _maker_of(made_by: Vectors) -> str:
-    """What measures: the embedder, and the generic queries of this version."""
     queries = crc32("\n".join(background.generic_queries()).encode())
     return f"{made_by.embedder} {made_by.version} {made_by.dimension} {queries}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flex_mcp.models import Filter
 from flex_mcp.search import ranking
+from flex_mcp.search.fit import fit_of
 from flex_mcp.search.text import expand_for_index, learned_tokens
 from flex_mcp.search.token_match import PARTS, tokens
 from flex_mcp.storage.protocol import Scored, Term, Transaction
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 class Search:
     """A search as it was asked. `vector` is None where words alone must do.
 
-    `kind` is the embedder's, by which fit is weighed; `generic` are the query's cosines to the
-    generic queries. `prior` is the time at which what helped before moves up; None: it does not.
+    `kind` is the embedder's, by which lists and fit are weighed; `generic` are the query's cosines
+    to the generic queries. `prior` is the time at which what helped before moves up; None: it does
+    not.
     """
 
     text: str
     wanted: Filter
     limit: int
     vector: bytes | None = None
-    weight: float = 0.0
     kind: str = "static"
     generic: Sequence[float] = ()
     abstain: bool = True
@@ -45,12 +46,14 @@ class Candidates:
     """What both indexes give for a search, fused: `scores` is best first.
 
     `cosines` and `words` (BM25) are what the two lists say, best first; `likeness` has the parts of
-    the first candidates' likeness token by token, a row each.
+    the first candidates' likeness token by token, a row each; `headings` the cosine of their last
+    vector, which is that of title and `when` where the embedder makes one.
     """
 
     scores: dict[str, float]
     cosines: dict[str, float]
     words: dict[str, float]
+    headings: dict[str, float]
     likeness: dict[str, "Floats"]
     terms: Sequence[Term]
 
@@ -68,14 +71,28 @@ def candidates(reading: Transaction, search: Search) -> Candidates:
     nearest: Sequence[Scored] = ()
     if search.vector is not None and any(search.vector):
         nearest = reading.vectors.nearest(search.vector, depth=depth, wanted=wanted)
-    scores = ranking.fuse(nearest, matching, search.weight if nearest else 0.0)
+    shares = fit_of(search.kind).fusion.shares(len(terms))
+    scores = ranking.fuse(nearest, matching, shares.vectors if nearest else 0.0)
     chosen = list(scores)[: ranking.COMPARED]
     parts = _likeness(reading, search.text, chosen)
     if nearest:
         alike = dict(zip(chosen, (parts @ PARTS).tolist(), strict=True))
-        scores = ranking.refine(scores, alike)
+        scores = ranking.refine(scores, alike, shares.tokens)
     likeness = dict(zip(chosen, parts, strict=True))
-    return Candidates(scores, dict(nearest), dict(matching), likeness, terms)
+    headings = _headings(reading, search, chosen) if nearest else {}
+    return Candidates(scores, dict(nearest), dict(matching), headings, likeness, terms)
+
+
+def _headings(reading: Transaction, search: Search, ids: Sequence[str]) -> dict[str, float]:
+    """The cosines of these experiences' last vectors."""
+    import numpy as np  # late: it starts slowly
+
+    last = {id_: vectors[-1] for id_, vectors in reading.vectors.of(ids).items()}
+    if not last or search.vector is None:
+        return {}
+    rows = np.frombuffer(b"".join(last.values()), np.float32).reshape(len(last), -1)
+    cosines: list[float] = (rows @ np.frombuffer(search.vector, np.float32)).tolist()
+    return dict(zip(last, cosines, strict=True))
 
 
 def _likeness(reading: Transaction, text: str, ids: Sequence[str]) -> "Floats":

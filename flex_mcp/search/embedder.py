@@ -1,8 +1,8 @@
-"""The Embedder seam, the offline default, and any model of fastembed.
+"""The Embedder seam, the two that are built in, and any model of fastembed.
 
-Embedders are named `static` and `fastembed:MODEL`. They load late, in a worker thread: nothing here
-imports a model, tokenizers, fastembed or numpy before the first vector is wanted. No network,
-unless `fetch` says that the user asked for it.
+Embedders are named `ours`, `static` and `fastembed:MODEL`. They load late, in a worker thread:
+nothing here imports a model, tokenizers, fastembed or numpy before the first vector is wanted. No
+network, unless `fetch` says that the user asked for it.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flex_mcp.errors import EmbedderError
 from flex_mcp.models import Vectors
 from flex_mcp.search import model_files
+from flex_mcp.search.encoder import encoder
 from flex_mcp.search.model_files import Model
 from flex_mcp.search.token_match import tokens
 from flex_mcp.settings import no_telemetry
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-STATIC = "static"
+OURS, STATIC = "ours", "static"
+BUILT_IN = OURS, STATIC
+DEFAULT = OURS  # of a new library
 FASTEMBED = "fastembed:"
 WINDOW = 180  # words of a chunk: they fit the 256 tokens of the smallest models
 
@@ -32,13 +35,13 @@ WINDOW = 180  # words of a chunk: they fit the 256 tokens of the smallest models
 class Embedder(Protocol):
     """Texts to unit vectors.
 
-    `vectors` names what it makes; `weight` is its share in the fusion with words; from a cosine of
-    `near_duplicate` two texts of one zone and level may say the same (`duplicates.same_claim` must
-    agree), from `related` they are worth a look. benchmarks/duplicates.py measures both.
+    `vectors` names what it makes; `kind` says by which weights it is searched (fit.json). From a
+    cosine of `near_duplicate` two texts of one zone and level may say the same
+    (`duplicates.same_claim` must agree), from `related` they are worth a look;
+    benchmarks/duplicates.py measures both.
     """
 
     vectors: Vectors
-    weight: float
     kind: str
     near_duplicate: float
     related: float
@@ -47,15 +50,49 @@ class Embedder(Protocol):
         """The float32 vector of a query; all zero where no token is known."""
         ...
 
-    def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
-        """The float32 vectors of each text, one a chunk of at most the model's window."""
+    def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:
+        """The float32 vectors of each text, one a chunk of at most the model's window.
+
+        Those of its heading (title and `when`), one for each text, follow where the embedder makes
+        such: a short task is nearer to it than to the whole.
+        """
         ...
 
 
-class StaticEmbedder:
-    """The offline default: the mean of learned token vectors (docs/retrieval.md)."""
+class OurEmbedder:
+    """The default: an encoder of our own, which needs no download (docs/retrieval.md)."""
 
-    weight = 0.5
+    kind = "ours"
+    near_duplicate = 0.95
+    related = 0.5
+
+    def __init__(self) -> None:
+        self._tokens, self._encoder = tokens(), encoder()
+        self.vectors = Vectors(
+            embedder=OURS, version=self._encoder.version, dimension=self._encoder.dimension
+        )
+
+    def query(self, text: str) -> bytes:
+        return self._encoder.encode(self._tokens.of(text)).tobytes()
+
+    def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:
+        found = [[chunk.tobytes() for chunk in self._chunks(text)] for text in texts]
+        for vectors, heading in zip(found, headings, strict=False):
+            vectors += [chunk.tobytes() for chunk in self._chunks(heading)]
+        return found
+
+    def _chunks(self, text: str) -> "list[NDArray[np.float32]]":
+        """The vectors of a text, in equal parts of at most the encoder's window."""
+        found = self._tokens.of(text)
+        parts = -(-len(found) // self._encoder.window) or 1
+        length = -(-len(found) // parts)
+        starts = range(0, max(len(found), 1), max(length, 1))
+        return [self._encoder.encode(found[start : start + length]) for start in starts]
+
+
+class StaticEmbedder:
+    """The mean of learned token vectors: the default of older libraries (docs/retrieval.md)."""
+
     kind = "static"
     near_duplicate = 0.95
     related = 0.5
@@ -69,14 +106,13 @@ class StaticEmbedder:
     def query(self, text: str) -> bytes:
         return _unit(self._tokens.total(text)).tobytes()
 
-    def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
+    def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:  # noqa: ARG002
         return [[self.query(text)] for text in texts]  # a mean has no window
 
 
 class FastEmbedder:
     """A model of fastembed, one ONNX thread: twice as fast for a single query on small machines."""
 
-    weight = 0.6
     kind = "model"
     near_duplicate = 0.95
     related = 0.5
@@ -89,7 +125,7 @@ class FastEmbedder:
     def query(self, text: str) -> bytes:
         return _unit(next(iter(self._model.query_embed(text)))).tobytes()
 
-    def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
+    def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:  # noqa: ARG002
         # One at a time: on one thread a batch costs up to three times as much, for its padding, and
         # int8 models round by batch, so that a text would have a vector for every company.
         chunked = [chunks(text) for text in texts]
@@ -109,7 +145,7 @@ def load(name: str, *, cache: Path, folder: Path | None = None, fetch: bool = Fa
     """The embedder of this name.
 
     Args:
-        name: `static` or `fastembed:MODEL`.
+        name: `ours`, `static` or `fastembed:MODEL`.
         cache: where fetched models are kept.
         folder: a folder with the model's files; then nothing is looked up or fetched.
         fetch: whether a missing model may be fetched from the network.
@@ -117,6 +153,8 @@ def load(name: str, *, cache: Path, folder: Path | None = None, fetch: bool = Fa
     Raises:
         EmbedderError: there is no such embedder, or its model cannot be loaded; it says what to do.
     """
+    if name == OURS:
+        return OurEmbedder()
     if name == STATIC:
         return StaticEmbedder()
     check_name(name)
@@ -139,10 +177,10 @@ def check_name(name: str) -> None:
         EmbedderError: it cannot.
     """
     kind, _, model = name.partition(":")
-    if name != STATIC and not (f"{kind}:" == FASTEMBED and model):
+    if name not in BUILT_IN and not (f"{kind}:" == FASTEMBED and model):
         raise EmbedderError(
-            f"there is no embedder {name!r}: set FLEX_MCP_EMBEDDER to static or fastembed:MODEL, "
-            "such as fastembed:BAAI/bge-small-en-v1.5, and run `flex-mcp reindex`"
+            f"there is no embedder {name!r}: set FLEX_MCP_EMBEDDER to ours, static or "
+            "fastembed:MODEL, such as fastembed:BAAI/bge-small-en-v1.5, and run `flex-mcp reindex`"
         )
 
 
@@ -198,8 +236,8 @@ def resolve(text: str) -> str:
     Raises:
         EmbedderError: there is no such model, or several; it says which are near.
     """
-    if text.casefold() == STATIC:
-        return STATIC
+    if text.casefold() in BUILT_IN:
+        return text.casefold()
     name = text.removeprefix(FASTEMBED)
     models = listed()
     wanted = name.casefold()
@@ -246,7 +284,7 @@ def _opened(model: Model, folder: Path) -> Any:
 
 
 def _not_imported() -> str:
-    stay = "or set FLEX_MCP_EMBEDDER=static and run `flex-mcp reindex`"
+    stay = "or set FLEX_MCP_EMBEDDER=ours and run `flex-mcp reindex`"
     machine = platform.system(), platform.machine()
     if machine == ("Darwin", "x86_64") and sys.version_info >= (3, 14):  # as in pyproject.toml
         return (

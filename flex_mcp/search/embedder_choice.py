@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from flex_mcp.errors import EmbedderError
 from flex_mcp.models import Filter, Vectors
-from flex_mcp.search.embedder import STATIC, Embedder
-from flex_mcp.search.text import indexed_text
+from flex_mcp.search.embedder import BUILT_IN, DEFAULT, STATIC, Embedder
+from flex_mcp.search.text import indexed_text, texts_of
 from flex_mcp.storage.protocol import Store
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Embedders:
         Raises:
             EmbedderError: the user asks for another one, or its model cannot be loaded.
         """
-        name = made_by.embedder if made_by else self._wanted or STATIC
+        name = made_by.embedder if made_by else self._wanted or DEFAULT
         if made_by and self._wanted not in {None, name}:
             raise EmbedderError(
                 f"this library's vectors were made by {name!r} and FLEX_MCP_EMBEDDER asks for "
@@ -48,7 +48,7 @@ class Embedders:
         embedder = self.named(name)
         if made_by in {None, embedder.vectors}:
             return embedder, None
-        if name == STATIC:
+        if name in BUILT_IN:
             return None, (
                 "this library's vectors are of another version than this flex-mcp's, so search "
                 "goes by words alone: run `flex-mcp reindex`"
@@ -66,8 +66,19 @@ class Embedders:
 
     def target(self, made_by: Vectors | None, name: str | None) -> Embedder:
         """The embedder that a reindex goes to; its model may be fetched."""
-        own = made_by.embedder if made_by else STATIC
+        own = made_by.embedder if made_by else DEFAULT
         return self.named(name or self._wanted or own, fetch=True)
+
+
+def advice(made_by: Vectors | None) -> str | None:
+    """What another embedder would bring a library that has an older one's vectors."""
+    if made_by is None or made_by.embedder != STATIC:
+        return None
+    return (
+        "`flex-mcp embedder use ours` would find more by what it means, without a download "
+        "(WANTED_OURS instead of WANTED_STATIC of 100 tasks get a lesson that helps); "
+        "`flex-mcp embedder use all-MiniLM-L6-v2` WANTED_MODEL, and fetches 90 MB"
+    )
 
 
 QUESTION = "how to pin the compiler version in a build image"
@@ -124,7 +135,7 @@ class Switching:
             sample = reading.experiences.get(ids[:: max(len(ids) // SAMPLE, 1)][:SAMPLE])
             kept = reading.vectors.of([one.id for one in sample])
         started = time.perf_counter()
-        made = embedder.passages([one.text for one in sample])
+        made = embedder.passages(*texts_of(sample))
         each = (time.perf_counter() - started) / max(len(sample), 1)
         ours = [kept.get(one.id, []) for one in sample]
         return Trial(
@@ -231,7 +242,7 @@ def _stage_all(
         progress(min(done, total), total)
         if not batch:
             return
-        vectors = embedder.passages([experience.text for experience in batch])
+        vectors = embedder.passages(*texts_of(batch))
         texts = [indexed_text(experience) for experience in batch]
         with store.writing(VERB, client) as writing:
             writing.reindexing.put(embedder.vectors, list(zip(batch, vectors, texts, strict=True)))

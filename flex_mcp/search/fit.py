@@ -1,7 +1,7 @@
 """How well lessons fit a task: the log odds that each would help, from what a search found.
 
-A logistic model over a dozen features of a candidate; `fit.json` holds its weights for the static
-embedder, for models and for words alone (`training/fit.py` makes them). Pure functions.
+A logistic model over a dozen features of a candidate; `fit.json` holds its weights for each
+kind of embedder and for words alone (`training/fit.py` makes them). Pure functions.
 """
 
 import json
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from flex_mcp.search import token_match
 from flex_mcp.search.ranking import logistic
@@ -29,15 +29,51 @@ LENGTH, SIZE = -0.9, -0.4  # what each e-fold of words, and of experiences, take
 EXTREME = 8.0  # log odds of the library's background beyond which they say no more
 BEST_TERM = 2.2  # what BM25 gives at most for a word, in units of its rarity
 
-# cosine: of the query's vector and the lesson's nearest one. apart: the same above the query's own
+# cosine: of the query's vector and the lesson's nearest one; heading_cosine: and the last one, that
+# of title and `when` where the embedder makes one. apart: the first above the query's own
 # background, the mean of its ten nearest generic queries. asked, told, heading_asked, heading_told,
 # heading: parts of the likeness token by token (token_match.py); heading is title and `when`.
 # words: BM25 as a share of what it could be. *_gap: how far below the best candidate; rank_gap of
 # the fused scores. length: logarithm of the query's content words.
 FEATURES = (
-    *("cosine", "apart", "asked", "told", "heading_asked", "heading_told", "heading"),
+    *(
+        "cosine",
+        "heading_cosine",
+        "apart",
+        "asked",
+        "told",
+        "heading_asked",
+        "heading_told",
+        "heading",
+    ),
     *("likeness_gap", "words", "words_gap", "rank_gap", "length"),
 )
+
+
+SHORT, LONG = 6, 24  # content words of a short task, and of a long one
+
+
+class Shares(NamedTuple):
+    """What the vectors count beside the words, and the comparison of tokens beside both."""
+
+    vectors: float
+    tokens: float
+
+
+class Fusion(NamedTuple):
+    """The shares for a short task and for a long one."""
+
+    short: Shares
+    long: Shares
+
+    def shares(self, terms: int) -> Shares:
+        """Those for a task of so many content words."""
+        place = (log(1 + terms) - log(1 + SHORT)) / (log(1 + LONG) - log(1 + SHORT))
+        long = min(max(place, 0.0), 1.0)
+        return Shares(*((1 - long) * a + long * b for a, b in zip(*self, strict=True)))
+
+
+USUAL = Fusion(Shares(0.5, 0.4), Shares(0.5, 0.4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +88,32 @@ class Fit:
     scale: float
     shift: float
     nearest: float = 0.0
+    fusion: Fusion = USUAL
 
 
 @cache
 def fit_of(kind: str) -> Fit:
-    """The weights for an embedder's kind: static, model, or words."""
+    """The weights for an embedder's kind: ours, static, model, or words."""
     text = (files("flex_mcp.search") / "fit.json").read_text(encoding="utf-8")
     held = json.loads(text)[kind]
     weights = tuple(held["weights"][name] for name in FEATURES)
-    return Fit(weights, held["bias"], held["scale"], held["shift"], held["nearest"])
+    fusion = Fusion(*(Shares(*held["fusion"][length]) for length in Fusion._fields))
+    return Fit(weights, held["bias"], held["scale"], held["shift"], held["nearest"], fusion)
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What a search says of its best candidates, best first: a value, or a row, each.
 
-    `likeness` has the parts of token_match.py, `cosines` is None without vectors, and `nearest` is
-    the query's own background.
+    `likeness` has the parts of token_match.py, `cosines` is None without vectors, `headings` are
+    those of the lessons' last vectors, and `nearest` is the query's own background.
     """
 
     scores: Sequence[float]
     likeness: "Floats"
     words: Sequence[float]
     cosines: Sequence[float] | None
+    headings: Sequence[float]
     nearest: float
     terms: Sequence[Term]
     experiences: int
@@ -98,6 +137,7 @@ def features(found: Observed) -> "Floats":
     return np.column_stack(
         (
             cosines,
+            np.array(found.headings),
             cosines - (found.nearest if found.cosines else 0.0),
             *found.likeness[:, [*token_match.FIT_PARTS]].T,
             like.max() - like,

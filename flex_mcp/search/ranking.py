@@ -15,7 +15,6 @@ from flex_mcp.models import Experience
 from flex_mcp.storage.protocol import Scored, Term
 
 DEPTH = 100  # candidates of each list
-LIKENESS = 0.4  # share of the comparison token by token, beside words and vectors
 COMPARED = 30  # of these, so many of the best are compared token by token
 POSTINGS = 1_000  # a query's words are taken rarest first until their postings reach this
 ALWAYS_WORDS = 8  # rarest words taken whatever their postings
@@ -67,10 +66,12 @@ def fuse(nearest: Sequence[Scored], matching: Sequence[Scored], weight: float) -
     return _best_first(total)
 
 
-def refine(scores: Mapping[str, float], alike: Mapping[str, float]) -> dict[str, float]:
+def refine(
+    scores: Mapping[str, float], alike: Mapping[str, float], share: float
+) -> dict[str, float]:
     """Fused scores with another list's, normalised in the same way, at its share of the whole."""
-    total = {id_: (1 - LIKENESS) * score for id_, score in scores.items()}
-    _add(total, alike, LIKENESS)
+    total = {id_: (1 - share) * score for id_, score in scores.items()}
+    _add(total, alike, share)
     return _best_first(total)
 
 

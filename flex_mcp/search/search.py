@@ -155,4 +155,4 @@ def _embedded(question: Search, embedder: Embedder | None) -> Search:
     if embedder is None:
         return question
     vector = embedder.query(ranking.ends(question.text))
-    return replace(question, vector=vector, weight=embedder.weight, kind=embedder.kind)
+    return replace(question, vector=vector, kind=embedder.kind)

@@ -5,6 +5,7 @@ word, a path has no word for its whole, and a sentence without spaces is one wor
 """
 
 import re
+from collections.abc import Sequence
 
 from flex_mcp.models import Snapshot
 from flex_mcp.search.token_match import tokens
@@ -58,6 +59,11 @@ def indexed_text(value: Snapshot, known: IndexedText | None = None) -> IndexedTe
     )
 
 
+def texts_of(lessons: Sequence[Snapshot]) -> tuple[list[str], list[str]]:
+    """What the vectors of lessons are made of: their texts and their headings."""
+    return [one.text for one in lessons], [one.heading for one in lessons]
+
+
 def learned_tokens(value: Snapshot) -> bytes:
     """What the comparison token by token sees of a lesson."""
-    return tokens().kept(f"{value.title}\n{value.when}", value.lesson)
+    return tokens().kept(value.heading, value.lesson)

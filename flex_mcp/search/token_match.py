@@ -5,14 +5,12 @@ that a process reads only the rows of the tokens it meets. The length of a token
 much it tells (training/README.md).
 """
 
-import json
-import mmap
-import struct
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib.resources import as_file, files
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from flex_mcp.search import safetensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +38,7 @@ class Tokens:
 
         folder = files("flex_mcp.search") / "vectors"
         with as_file(folder / "vectors.safetensors") as path:
-            arrays, about = _safetensors(path)
+            arrays, about = safetensors.read(path)
         self._rows, self._scales = arrays["vectors"], arrays["scales"]
         self._norms = np.zeros(len(self._rows), np.float32)  # of rows that were met
         self._tokenizer = Tokenizer.from_str(
@@ -54,6 +52,12 @@ class Tokens:
     def _of(self, text: str) -> list[int]:
         found = self._tokenizer.encode(text, add_special_tokens=False).ids
         return [token for token in found if token != UNKNOWN]
+
+    def vectors(self, found: Sequence[int]) -> "Floats":
+        """The vectors of some tokens, a row each."""
+        import numpy as np
+
+        return self._rows[[*found]].astype(np.float32) * self._scales[[*found], None]
 
     def total(self, text: str) -> "Floats":
         """The sum of the vectors of a text's tokens."""
@@ -251,22 +255,3 @@ def _pairs(places: "Ints", parts: "Ints", number: int) -> "tuple[Ints, Ints]":
 @cache
 def tokens() -> Tokens:
     return Tokens()
-
-
-def _safetensors(path: Path) -> "tuple[dict[str, NDArray[Any]], dict[str, str]]":
-    """A safetensors file, memory-mapped, and its notes: 8 bytes length, JSON header, the data."""
-    import numpy as np
-
-    types = {"I8": np.int8, "F32": np.float32}
-    with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    (length,) = struct.unpack("<Q", mapped[:8])
-    header: dict[str, Any] = json.loads(mapped[8 : 8 + length])
-    notes: dict[str, str] = header.pop("__metadata__")
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, about in header.items():
-        start, end = about["data_offsets"]
-        kind = np.dtype(types[about["dtype"]])
-        flat = np.frombuffer(mapped, kind, (end - start) // kind.itemsize, 8 + length + start)
-        arrays[name] = flat.reshape(about["shape"])
-    return arrays, notes

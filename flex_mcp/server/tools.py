@@ -32,7 +32,7 @@ from flex_mcp.tools.arguments import (
 )
 from flex_mcp.tools.consent import ConsentPending
 from flex_mcp.tools.tools import Caller
-from flex_mcp.validation import checked, published, schema_of, without_empty
+from flex_mcp.validation import checked, published, without_empty
 
 if TYPE_CHECKING:
     from flex_mcp.server.description import Schemas
@@ -150,6 +150,6 @@ def _called(
 def live_schemas() -> "Schemas":
     """By the name of a tool its schemas, made of its types now."""
     return {
-        function.__name__: (published(takes), schema_of(gives))
+        function.__name__: (published(takes), published(gives))
         for function, takes, gives, _, _ in TOOLS
     }

@@ -213,7 +213,7 @@ class CurateAnswer:
 
 
 def plain(value: object) -> dict[str, Any]:
-    """An answer as JSON knows it."""
+    """An answer as JSON knows it; what it has no value for is left out."""
     made: dict[str, Any] = _plain(value)
     return made
 
@@ -221,7 +221,8 @@ def plain(value: object) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Pydantic would do it, too, and takes longer to import than a search takes."""
     if is_dataclass(value):
-        value = {one.name: getattr(value, one.name) for one in fields(value)}
+        held = ((one.name, getattr(value, one.name)) for one in fields(value))
+        value = {name: part for name, part in held if part is not None}
     match value:
         case Enum():
             return value.value

@@ -19,6 +19,7 @@ from flex_mcp.models import (
     Zone,
 )
 from flex_mcp.safety.quoting import NATURE, facts, named, one_line, quoted, quoted_lesson
+from flex_mcp.search.embedder_choice import advice
 from flex_mcp.tools.answers import (
     WHOLE_LIMIT,
     Answer,
@@ -54,6 +55,7 @@ def statistics(library: "Library", changes: int) -> Answer:
         f"Retrievals    {counts.retrievals}",
         f"Revisions     {counts.revisions}",
         f"Embedder      {embedder}",
+        *([f"  better      {more}"] if (more := advice(vectors)) else []),
         f"In memory     {counts.held / 1_000_000:.1f} MB in each process that searches",
         *(f"Asked         {_spent(one)}" for one in counts.spent),
     ]

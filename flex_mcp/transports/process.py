@@ -41,7 +41,7 @@ class Process:
         self, tool: str, arguments: "dict[str, Any]", name: str, version: str
     ) -> "tuple[str, dict[str, Any]] | None":
         """A tool's usual call, answered without the server; None for any other."""
-        with quickly():
+        with quickly() if self._app is None else contextlib.nullcontext():
             from flex_mcp.transports import fast_calls
             from flex_mcp.transports.logs import log_to_stderr
 

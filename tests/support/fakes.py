@@ -48,7 +48,6 @@ LESSONS = [
 class FakeEmbedder:
     """Every word is a signed unit in one of a few dimensions; a text is their sum."""
 
-    weight = 0.5
     kind = "static"
     near_duplicate = 0.95
     related = 0.5
@@ -69,7 +68,7 @@ class FakeEmbedder:
         length = float(np.linalg.norm(total))
         return (total / length if length else total).tobytes()
 
-    def passages(self, texts: Sequence[str]) -> list[list[bytes]]:
+    def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:  # noqa: ARG002
         self.embedded += texts
         return [[self.query(chunk) for chunk in chunks(text, self._window)] for text in texts]
 
