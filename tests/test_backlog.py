@@ -221,6 +221,7 @@ def test_the_answer_as_json_says_all_that_was_done(desk: Desk) -> None:
         "dry_run": False,
         "groups": [group],
         "failures": [{"trajectory_ids": [ids[1]], "reason": sentence}],
+        "stopped": None,
     }
 
 

@@ -173,6 +173,7 @@ def test_a_library_goes_out_and_into_another(at: tuple[str, str], tmp_path: Path
         "total": 1,
         "already": 0,
         "trajectories": 1,
+        "redacted": None,
         "quarantined": 0,
     }
     assert "had 1 already" in done("import", str(file), *other)
@@ -341,7 +342,7 @@ Usage: flex-mcp [OPTIONS] [COMMAND] [ARGS]...
   `flex-mcp demo` first; then `flex-mcp COMMAND --help`.
 
   FLEX_MCP_LIBRARY        the library's file
-  FLEX_MCP_EMBEDDER       static (the default, offline) or fastembed:MODEL
+  FLEX_MCP_EMBEDDER       ours (the default), static or fastembed:MODEL
   FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
   FLEX_MCP_DISTILLER      who writes lessons: auto, anthropic, sampling, assistant
   FLEX_MCP_MODEL          the model asked with ANTHROPIC_API_KEY, at ANTHROPIC_BASE_URL

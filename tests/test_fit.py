@@ -90,6 +90,7 @@ def test_the_order_of_the_candidates_does_not_matter(
         scores=[found.scores[place] for place in order],
         likeness=found.likeness[order],
         words=[found.words[place] for place in order],
+        headings=[found.headings[place] for place in order],
         cosines=found.cosines and [found.cosines[place] for place in order],
         terms=chance.sample(found.terms, len(found.terms)),
     )

@@ -24,8 +24,9 @@ from support.fuzzing import (
 from flex_mcp.app import App
 from flex_mcp.demo.demo import data
 from flex_mcp.server.server import build_server
-from flex_mcp.server.tools import TOOLS, schema_of
+from flex_mcp.server.tools import TOOLS
 from flex_mcp.tools.answers import CONCISE_LIMIT, DETAILED_LIMIT
+from flex_mcp.validation import schema_of
 
 SCHEMAS = {row[0].__name__: schema_of(row[1]) for row in TOOLS}
 

@@ -71,7 +71,7 @@ def test_another_embedder_that_is_asked_for_is_refused_with_what_to_do(tmp_path:
 
 
 def test_vectors_of_another_version_of_the_default_leave_the_words(tmp_path: Path) -> None:
-    old, new = FakeEmbedder("static", version="1"), FakeEmbedder("static", version="2")
+    old, new = FakeEmbedder("ours", version="1"), FakeEmbedder("ours", version="2")
     with fake_library(tmp_path, old, wanted=None) as library:
         (kept,) = add(library, a_lesson())
     with fake_library(tmp_path, new, wanted=None) as library:

@@ -115,7 +115,7 @@ class Learner:
 
     def placed(self, draft: Json, decided: Json) -> Json:
         """A lesson with its action, as an assistant gives it."""
-        given = draft | {"action": decided["action"], "reason": decided.get("reason")}
+        given = draft | {"action": decided["action"], "reason": decided.get("reason") or None}
         given |= {name: decided[name] for name in BOTH if decided.get(name)}
         del given["trajectory_ids"]
         into = {"into": known(self.path, decided["into"])} if decided["action"] != "add" else {}

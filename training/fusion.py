@@ -32,7 +32,7 @@ from flex_mcp.search.embedder import OURS, STATIC, Embedder
 from flex_mcp.search.fit import LONG, SHORT, Shares
 from flex_mcp.search.text import expand_for_index
 from flex_mcp.search.token_match import PARTS, tokens
-from flex_mcp.storage.protocol import Scored, Transaction
+from flex_mcp.storage.protocol import Transaction
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -41,28 +41,18 @@ if TYPE_CHECKING:
 QUERIES = 300  # of a set, by chance
 POOL = 60  # candidates whose tokens are compared
 GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8), (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+ALL = [Shares(vectors, tokens_) for vectors in GRID[0] for tokens_ in GRID[1]]
 MIDDLE = (SHORT * LONG) ** 0.5  # content words: below, a task counts as short
-CHANGED = 0.002  # reciprocal rank; a share that gains less is left as it is nearest to the usual
+CHANGED = 0.01  # reciprocal rank; a share that gains less is left as it is nearest to the usual
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What both lists and the comparison say of one query."""
+    """One query, and by shares one over the rank of the first that helps, 0 beyond the tenth."""
 
     name: str
     long: bool
-    helpful: frozenset[str]
-    nearest: Sequence[Scored]
-    matching: Sequence[Scored]
-    alike: Mapping[str, float]
-
-    def reciprocal(self, shares: Shares) -> float:
-        """One over the rank of the first that helps, 0 beyond the tenth."""
-        scores = ranking.fuse(self.nearest, self.matching, shares.vectors)
-        chosen = list(scores)[: ranking.COMPARED]
-        alike = {id_: self.alike[id_] for id_ in chosen if id_ in self.alike}
-        best = list(ranking.refine(scores, alike, shares.tokens))[:10]
-        return next((1 / at for at, id_ in enumerate(best, 1) if id_ in self.helpful), 0.0)
+    reciprocal: Mapping[Shares, float]
 
 
 def asked(
@@ -110,15 +100,19 @@ def _one(
     ) @ np.array(PARTS)
     alike = dict(zip(pool, parts.tolist(), strict=True))
     mine = frozenset(made for made, id_ in names.items() if id_ in helpful)
-    return Asked(name, len(terms) >= MIDDLE, mine, nearest, matching, alike)
+
+    def reciprocal(shares: Shares) -> float:
+        scores = ranking.fuse(nearest, matching, shares.vectors)
+        compared = {id_: alike[id_] for id_ in [*scores][: ranking.COMPARED] if id_ in alike}
+        ordered = [*ranking.refine(scores, compared, shares.tokens)][:10]
+        return next((1 / at for at, one in enumerate(ordered, 1) if one in mine), 0.0)
+
+    return Asked(name, len(terms) >= MIDDLE, {shares: reciprocal(shares) for shares in ALL})
 
 
 def best(found: Sequence[Asked], served: frozenset[str], usual: Shares) -> Shares:
     """The shares of the grid that bring what helps first, one set weighing as much as another."""
-    figures = {
-        shares: mean(found, served, shares)
-        for shares in map(Shares, *zip(*itertools.product(*GRID), strict=True))
-    }
+    figures = {shares: mean(found, served, shares) for shares in ALL}
     most = max(figures.values())
     good = [shares for shares, figure in figures.items() if figure >= most - CHANGED]
     return min(good, key=lambda one: sum(abs(a - b) for a, b in zip(one, usual, strict=True)))
@@ -128,7 +122,7 @@ def mean(found: Sequence[Asked], served: frozenset[str], shares: Shares) -> floa
     """Of the sets and of the served libraries, half each."""
     by_set: dict[str, list[float]] = {}
     for one in found:
-        by_set.setdefault(one.name, []).append(one.reciprocal(shares))
+        by_set.setdefault(one.name, []).append(one.reciprocal[shares])
     sides = [
         [fmean(values) for name, values in by_set.items() if (name in served) is side]
         for side in (False, True)
@@ -163,7 +157,7 @@ def main() -> None:
             rest = [one for one in own if one.name != left_out]
             tried = [one for one in own if one.name == left_out]
             chosen = best(rest, served, usual)
-            before, after = (fmean(one.reciprocal(by) for one in tried) for by in (usual, chosen))
+            before, after = (fmean(one.reciprocal[by] for one in tried) for by in (usual, chosen))
             print(
                 f"{length:<5} {left_out:<12} {len(tried):>4} tasks: {before:.3f} by {usual}, "
                 f"{after:.3f} by {chosen}"
