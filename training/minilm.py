@@ -1,6 +1,6 @@
 """MiniLM in PyTorch, from the names that the int8 file of its ONNX model gives its weights.
 
-On a processor with matrix units for bfloat16 it is some ten times as fast as ONNX Runtime, for
+On a processor with units for bfloat16 matrices it is somewhat faster than ONNX Runtime, for
 batches; its vectors have a cosine of 0.99 and more with that one's.
 """
 

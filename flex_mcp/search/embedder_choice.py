@@ -75,9 +75,9 @@ def advice(made_by: Vectors | None) -> str | None:
     if made_by is None or made_by.embedder != STATIC:
         return None
     return (
-        "`flex-mcp embedder use ours` would find more by what it means, without a download "
-        "(WANTED_OURS instead of WANTED_STATIC of 100 tasks get a lesson that helps); "
-        "`flex-mcp embedder use all-MiniLM-L6-v2` WANTED_MODEL, and fetches 90 MB"
+        "`flex-mcp embedder use ours` would find more by what it means, without a download: a "
+        "lesson that helps is among the three nearest for 72 instead of 63 of 100 tasks "
+        "(78 with all-MiniLM-L6-v2, which fetches 90 MB)"
     )
 
 
