@@ -187,7 +187,7 @@ def embedders(folder: Path | None) -> Iterator[Embedder]:
 
 
 def cosine(embedder: Embedder, held: str, new: str) -> float:
-    """Of the new text's first chunk and the nearest one of the other.
+    """Of the new text's first chunk and the nearest one of the other; headings are left out.
 
     Each is embedded alone: with a quantised model, what shares the batch moves it by about 0.01.
     """

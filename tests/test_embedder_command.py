@@ -157,7 +157,7 @@ def test_a_library_of_the_static_vectors_goes_over_to_ours_and_back(
 def test_a_library_of_the_static_vectors_is_told_of_better_ones(
     at: tuple[str, str], path: Path
 ) -> None:
-    said = "`flex-mcp embedder use ours` would find more"
+    said = f"`flex-mcp embedder use ours --library {path}` would find more"
     assert said in run("stats", *at).stdout
     assert said in run("doctor", *at).stdout
     assert said in run("install", "cursor", *at, "--dry-run").stderr

@@ -199,23 +199,25 @@ OVER = st.floats(-20, 20)  # the background, in log odds
 
 @given(FITS, st.floats(-50, 50), OVER, st.integers(0, 20_000))
 def test_relevance_is_a_probability(one: fit.Fit, best: float, above: float, terms: int) -> None:
-    assert 0 <= fit.relevance(best, above, terms, 40, one) <= 1
+    assert 0 <= fit.relevance([best], above, terms, 40, one) <= 1
 
 
 @given(FITS, st.floats(-20, 20), OVER, st.integers(0, 300), st.floats(0, 9), st.integers(0, 300))
 def test_relevance_rises_with_the_best_and_the_background_and_falls_with_length(
     one: fit.Fit, best: float, above: float, terms: int, more: float, longer: int
 ) -> None:
-    now = fit.relevance(best, above, terms, 40, one)
-    assert fit.relevance(best + more, above, terms, 40, one) >= now
-    assert fit.relevance(best, above + more, terms, 40, one) >= now
-    assert fit.relevance(best, above, terms + longer, 40, one) <= now
+    odds = [best, best - 1]
+    now = fit.relevance(odds, above, terms, 40, one)
+    assert fit.relevance([best + more, best - 1], above, terms, 40, one) >= now
+    assert fit.relevance(odds, above + more, terms, 40, one) >= now
+    assert fit.relevance(odds, above, terms + longer, 40, one) <= now
+    assert fit.relevance(odds, above, terms, 40 + longer, one) <= now
 
 
 def test_an_extreme_background_says_no_more_than_a_clear_one() -> None:
     one = fit.fit_of("static")
-    assert fit.relevance(0, 99.0, 5, 40, one) == fit.relevance(0, fit.EXTREME, 5, 40, one)
-    assert fit.relevance(0, -99.0, 5, 40, one) == fit.relevance(0, -fit.EXTREME, 5, 40, one)
+    assert fit.relevance([0], 99.0, 5, 40, one) == fit.relevance([0], fit.EXTREME, 5, 40, one)
+    assert fit.relevance([0], -99.0, 5, 40, one) == fit.relevance([0], -fit.EXTREME, 5, 40, one)
 
 
 # What a search serves

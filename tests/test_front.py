@@ -535,6 +535,31 @@ def test_a_usual_search_waits_for_nothing_and_is_kept(slow: Slow, tmp_path: Path
 
 
 @pytest.mark.process
+def test_a_client_that_asks_much_without_a_pause_is_answered_whole(slow: Slow) -> None:
+    initialized(slow)
+    slow.load()
+    long = "x" * 1_000
+    for number in range(200):  # more than the system's pipe holds
+        slow.send(request(f"{number} {long}", "ping"))
+        assert slow.process.stdout is not None
+        assert json.loads(slow.process.stdout.readline())["id"].startswith(f"{number} ")
+    assert "resources" in slow.ask("resources/list")["result"]
+    assert slow.end()[:2] == (0, "")
+
+
+@pytest.mark.process
+@posix
+def test_a_second_signal_does_not_cut_the_end_short(slow: Slow, tmp_path: Path) -> None:
+    initialized(slow)
+    found = slow.ask("tools/call", name="search_experience", arguments={"query": TASK})["result"]
+    for _ in range(2):
+        os.kill(slow.process.pid, signal.SIGTERM)
+    assert slow.end()[:2] == (0, "")
+    with open_library(tmp_path / "library.db") as library, library.reading() as reading:
+        assert reading.retrievals.get(found["structuredContent"]["retrieval_id"]) is not None
+
+
+@pytest.mark.process
 def test_the_server_takes_over_the_library_that_was_searched(slow: Slow) -> None:
     initialized(slow)
     found = slow.ask("tools/call", name="search_experience", arguments={"query": TASK})["result"]

@@ -54,6 +54,7 @@ SEVERAL = (
 )  # sets whose judgements name few of what would help: count less
 LITTLE, OWN, USUAL = 0.15, 1.5, 0.5  # what a set weighs
 KINDS = "ours", "static", "model", "words"
+SIGNS = {"ours": fit.Signs(background=0.3, length=0.0, size=-0.4, lead=1.0)}  # by hand, out of fold
 LEAST = 10  # lessons of a library from which on it calibrates
 
 
@@ -280,7 +281,7 @@ def regression(x: "Floats", y: "Floats", weights: "Floats", decay: float = DECAY
     return np.append(scaled, found[-1] - mean @ scaled)
 
 
-def fitted(found: Sequence[Measured], own: frozenset[str]) -> fit.Fit:
+def fitted(found: Sequence[Measured], own: frozenset[str], kind: str) -> fit.Fit:
     """The weights from these queries; `relevance` is calibrated on the sets `own`."""
     x: list[Floats] = []
     y: list[Floats] = []
@@ -296,7 +297,8 @@ def fitted(found: Sequence[Measured], own: frozenset[str]) -> fit.Fit:
     served = [one for one in found if one.name in own]
     cosine, apart = (fit.FEATURES.index(name) for name in ("cosine", "apart"))
     nearest = float(np.mean([one.rows[0, cosine] - one.rows[0, apart] for one in served]))
-    return _calibrated(fit.Fit(tuple(parts), bias, 1.0, 0.0, nearest), served)
+    signs = SIGNS.get(kind, fit.SIGNS)
+    return _calibrated(fit.Fit(tuple(parts), bias, 1.0, 0.0, nearest, signs=signs), served)
 
 
 def _share(name: str, own: frozenset[str]) -> float:
@@ -324,12 +326,12 @@ def _is_long(one: Measured) -> bool:
 
 
 def raw_of(one: Measured, made: fit.Fit) -> float:
-    return fit.raw(max(fit.log_odds(one.rows, made)), one.background, one.terms, one.size)
+    return fit.raw(fit.log_odds(one.rows, made), one.background, one.terms, one.size, made.signs)
 
 
 def relevance_of(one: Measured, made: fit.Fit) -> float:
-    best = max(fit.log_odds(one.rows, made))
-    return fit.relevance(best, one.background, one.terms, one.size, made)
+    odds = fit.log_odds(one.rows, made)
+    return fit.relevance(odds, one.background, one.terms, one.size, made)
 
 
 def report(found: Sequence[Measured], made: fit.Fit, name: str) -> None:
@@ -400,15 +402,16 @@ def main() -> None:
         print(f"{kind}: {len(found):,} queries")
         for left_out in sorted(own):
             rest = [one for one in found if one.name != left_out]
-            without = fitted(rest, own - {left_out})
+            without = fitted(rest, own - {left_out}, kind)
             report([one for one in found if one.name == left_out], without, left_out)
-        whole = fitted(found, own)
+        whole = fitted(found, own, kind)
         weights = {
             name: round(value, 4) for name, value in zip(fit.FEATURES, whole.weights, strict=True)
         }
         fusion = made.get(kind, {}).get("fusion", fit.USUAL._asdict())
         made[kind] = {
             "fusion": fusion,
+            "signs": whole.signs._asdict(),
             "weights": weights,
             "bias": round(whole.bias, 4),
             "scale": round(whole.scale, 4),

@@ -91,7 +91,7 @@ def _advice(library: Path) -> str | None:
     from flex_mcp.storage.sqlite.store import look
 
     with contextlib.suppress(LibraryError):
-        return advice(look(library).made_by) if library.is_file() else None
+        return advice(look(library).made_by, library) if library.is_file() else None
     return None
 
 

@@ -174,7 +174,7 @@ def prepare(
         raise InputError(f"{before.id} was changed since it was shown: look at it again")
     after, _ = curated(snapshot_of(before), change.action, change.fields, history)
     vectors, embedder = None, None
-    if after.text != before.text:
+    if after.embedded != before.embedded:
         embedder, _ = embedders.serving(made_by)
         vectors = embedder.passages(*texts_of([after]))[0] if embedder else ()
     return PreparedChange(

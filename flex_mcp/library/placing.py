@@ -264,7 +264,7 @@ class Placing:
         rewritten = not same(after, before)  # also what words find it by
         self.writing.experiences.put(
             after,
-            (proposal.vectors or ()) if after.text != before.text else None,
+            (proposal.vectors or ()) if after.embedded != before.embedded else None,
             indexed_text(after, proposal.text) if rewritten else None,
         )
         self.changed.add(after.id)

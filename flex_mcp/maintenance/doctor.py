@@ -291,7 +291,7 @@ def _embedder(settings: Settings, made_by: "Vectors | None") -> Check:
     about = serving.vectors
     whose = "the library's own" if made_by else "for a new library"
     says = f"{about.embedder}, version {about.version}, {about.dimension} dimensions, {whose}"
-    more = advice(made_by)
+    more = None if wanted else advice(made_by, settings.library)
     return Check("embedder", State.OK, f"{says}; {more}" if more else says)
 
 

@@ -147,6 +147,11 @@ class Snapshot:
         return "\n".join(part for part in (self.title, self.when) if part)
 
     @property
+    def embedded(self) -> tuple[str, str]:
+        """What the vectors are made of: where it changes, they are made anew."""
+        return self.text, self.heading
+
+    @property
     def fingerprint(self) -> str:
         """Equal for two lessons of one zone and level whose texts are identical after folding."""
         texts = (fold(text) for text in (self.title, self.when, self.lesson))

@@ -78,7 +78,7 @@ class OurEmbedder:
     def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:
         found = [[chunk.tobytes() for chunk in self._chunks(text)] for text in texts]
         for vectors, heading in zip(found, headings, strict=False):
-            vectors += [chunk.tobytes() for chunk in self._chunks(heading)]
+            vectors.append(self.query(heading))
         return found
 
     def _chunks(self, text: str) -> "list[NDArray[np.float32]]":

@@ -1,15 +1,18 @@
 """Which embedder serves a library: its own, unless the user asks for another by name."""
 
+import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flex_mcp.errors import EmbedderError
 from flex_mcp.models import Filter, Vectors
 from flex_mcp.search.embedder import BUILT_IN, DEFAULT, STATIC, Embedder
 from flex_mcp.search.text import indexed_text, texts_of
+from flex_mcp.settings import Settings
 from flex_mcp.storage.protocol import Store
 
 if TYPE_CHECKING:
@@ -70,12 +73,14 @@ class Embedders:
         return self.named(name or self._wanted or own, fetch=True)
 
 
-def advice(made_by: Vectors | None) -> str | None:
+def advice(made_by: Vectors | None, library: Path) -> str | None:
     """What another embedder would bring a library that has an older one's vectors."""
     if made_by is None or made_by.embedder != STATIC:
         return None
+    usual = library == Settings().library
+    at = "" if usual else f" --library {shlex.quote(str(library))}"
     return (
-        "`flex-mcp embedder use ours` would find more by what it means, without a download: a "
+        f"`flex-mcp embedder use ours{at}` would find more by what it means, without a download: a "
         "lesson that helps is among the three nearest for 72 instead of 63 of 100 tasks "
         "(78 with all-MiniLM-L6-v2, which fetches 90 MB)"
     )

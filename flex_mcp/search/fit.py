@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 RELEVANT = 0.55  # probability from which something is served
 RATIO = 0.7  # log odds that a hit may lie below the best one: half of its odds
-BACKGROUND = 0.3  # of the log odds above the library's background, what `relevance` adds
-LENGTH, SIZE = -0.9, -0.4  # what each e-fold of words, and of experiences, takes away
+NEXT, ALONE = 4, 1.9  # candidates that the best one is compared with; its usual lead, without any
 EXTREME = 8.0  # log odds of the library's background beyond which they say no more
 BEST_TERM = 2.2  # what BM25 gives at most for a word, in units of its rarity
 
@@ -76,6 +75,22 @@ class Fusion(NamedTuple):
 USUAL = Fusion(Shares(0.5, 0.4), Shares(0.5, 0.4))
 
 
+class Signs(NamedTuple):
+    """What `relevance` adds to the best candidate's log odds, for each unit of a sign.
+
+    background: log odds above the library's own; length and size: each e-fold of the task's content
+    words, and of the library's experiences; lead: how far the best one lies above the next.
+    """
+
+    background: float
+    length: float
+    size: float
+    lead: float
+
+
+SIGNS = Signs(background=0.3, length=-0.9, size=-0.4, lead=0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Fit:
     """One set of weights, in the order of FEATURES; `scale` and `shift` calibrate `relevance`.
@@ -89,6 +104,7 @@ class Fit:
     shift: float
     nearest: float = 0.0
     fusion: Fusion = USUAL
+    signs: Signs = SIGNS
 
 
 @cache
@@ -97,8 +113,9 @@ def fit_of(kind: str) -> Fit:
     text = (files("flex_mcp.search") / "fit.json").read_text(encoding="utf-8")
     held = json.loads(text)[kind]
     weights = tuple(held["weights"][name] for name in FEATURES)
+    signs = Signs(**held["signs"])
     fusion = Fusion(*(Shares(*held["fusion"][length]) for length in Fusion._fields))
-    return Fit(weights, held["bias"], held["scale"], held["shift"], held["nearest"], fusion)
+    return Fit(weights, held["bias"], held["scale"], held["shift"], held["nearest"], fusion, signs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,21 +180,27 @@ def log_odds(rows: "Floats", fit: Fit) -> list[float]:
     return found
 
 
-def relevance(best: float, above: float, terms: int, experiences: int, fit: Fit) -> float:
+def relevance(odds: Sequence[float], above: float, terms: int, experiences: int, fit: Fit) -> float:
     """The probability that anything fits, 0 to 1.
 
     Args:
-        best: the log odds of the best candidate.
+        odds: the log odds of all candidates that were compared.
         above: how far the search stands above the library's background (background.py), in log
             odds. It grows with the length of a task, which by itself says nothing.
         terms: the query's content words.
         experiences: how many the library has: the best of many is high by chance.
         fit: its calibration.
     """
-    return logistic(fit.scale * raw(best, above, terms, experiences) + fit.shift)
+    return logistic(fit.scale * raw(odds, above, terms, experiences, fit.signs) + fit.shift)
 
 
-def raw(best: float, above: float, terms: int, experiences: int) -> float:
+def raw(odds: Sequence[float], above: float, terms: int, experiences: int, signs: Signs) -> float:
     """The first decision before it is calibrated."""
-    above = max(-EXTREME, min(EXTREME, above))
-    return best + BACKGROUND * above + LENGTH * log(1 + terms) + SIZE * log(1 + experiences)
+    best, *rest = sorted(odds, reverse=True)[: 1 + NEXT]
+    found = Signs(
+        background=max(-EXTREME, min(EXTREME, above)),
+        length=log(1 + terms),
+        size=log(1 + experiences),
+        lead=best - sum(rest) / len(rest) if rest else ALONE,
+    )
+    return best + sum(weight * value for weight, value in zip(signs, found, strict=True))

@@ -29,7 +29,7 @@ def answer(
     odds = dict(zip(ids, fit.log_odds(measured, weights), strict=True))
     best = max(odds.values())
     over = above(reading, search, found, baseline, experiences)
-    relevant = fit.relevance(best, over, len(found.terms), experiences, weights)
+    relevant = fit.relevance([*odds.values()], over, len(found.terms), experiences, weights)
     if search.abstain:
         if relevant < fit.RELEVANT:
             return [], relevant

@@ -109,7 +109,10 @@ class ChangeFeed:
             self._streams.remove(uris)
 
     async def begin(self) -> None:
-        """Before a client sees or changes anything: from here on it hears of changes."""
+        """Before a client sees or changes anything here: from now on it hears of changes.
+
+        What it searched before the server was loaded (`transports.fast_start`) does not count.
+        """
         if self._heard is None and self._anybody():
             async with self._looking:
                 await self._look()

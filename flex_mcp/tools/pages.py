@@ -6,6 +6,7 @@ Text from outside is quoted, as in the tools' answers.
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flex_mcp.errors import NotFoundError
@@ -55,7 +56,7 @@ def statistics(library: "Library", changes: int) -> Answer:
         f"Retrievals    {counts.retrievals}",
         f"Revisions     {counts.revisions}",
         f"Embedder      {embedder}",
-        *([f"  better      {more}"] if (more := advice(vectors)) else []),
+        *([f"  better      {more}"] if (more := advice(vectors, Path(library.name))) else []),
         f"In memory     {counts.held / 1_000_000:.1f} MB in each process that searches",
         *(f"Asked         {_spent(one)}" for one in counts.spent),
     ]

@@ -3,8 +3,8 @@
 Importing the SDK takes most of a second, and half of a process's memory. A thread reads what the
 client sends and answers whole, plain lines: from the description, which the live server serves too,
 and usual searches by the library itself. All but the searches is passed on to the server, which is
-loaded when a line comes that is anything else, or the client is silent. From that line on only the
-server answers; of the lines before, what it says is not written again.
+loaded when a line comes that is anything else, or many have come, or the client is silent. From
+then on only the server answers; of the lines before, what it says is not written again.
 
 Nothing but the standard library is imported here, and of that what starts fast.
 """
@@ -46,7 +46,9 @@ if TYPE_CHECKING:
 
 LONGEST = 65_536  # bytes of a plain line
 DEEPEST = 100  # brackets in it; parsers differ in how deep they go
-SILENCE = 1.0  # seconds without a line: then the server is loaded for what may come
+SILENCE = 1.0  # seconds without a line, or two: then the server is loaded for what may come
+KEPT = 2_048  # bytes that wait for the server: the system's pipe holds 4 KiB or more
+ENDS = signal.SIGTERM, signal.SIGINT
 PATIENCE = 2.5  # seconds that closing the library may take where a signal ends the process
 
 # What plain objects hold: members of these names and types; `*` stands for any name.
@@ -77,16 +79,15 @@ def serve(process: "Process") -> None:
         process.server()()
         return
     if sys.platform != "win32":
-        for number in (signal.SIGTERM, signal.SIGINT):  # until the server has its own
+        for number in ENDS:  # until the server has its own
             signal.signal(number, lambda _number, _frame: _leave(process))
     stdin, stdout = claimed
     opening = Opening(description(), process.call)
     passed_on, rest = os.pipe()
-    front = Front(opening, stdin, stdout, rest)
+    front = Front(opening, stdin, stdout, rest, lambda: _leave(process))
     threading.Thread(target=front.answer, daemon=True).start()
     if front.needs_no_server():
-        process.close()
-        return
+        _leave(process)
     server = process.server()
     opening.over = True  # it answers for itself
     server(
@@ -96,7 +97,10 @@ def serve(process: "Process") -> None:
 
 
 def _leave(process: "Process") -> None:
-    """End the process: what was acknowledged is stored by then."""
+    """End the process: what was acknowledged is stored by then, unless others hold the file."""
+    if threading.current_thread() is threading.main_thread() and sys.platform != "win32":
+        for number in ENDS:  # it ends already: one more must not cut that short
+            signal.signal(number, signal.SIG_IGN)
     end = threading.Timer(PATIENCE, os._exit, (0,))
     end.daemon = True
     end.start()
@@ -130,13 +134,22 @@ def _claimed() -> "tuple[int, io.BufferedWriter] | None":
 class Front:
     """Reads what a client sends: answers plain lines, passes on what the server has to see."""
 
-    def __init__(self, opening: "Opening", stdin: int, stdout: "BinaryIO", rest: int) -> None:
+    def __init__(
+        self,
+        opening: "Opening",
+        stdin: int,
+        stdout: "BinaryIO",
+        rest: int,
+        leave: "Callable[[], None]",
+    ) -> None:
         self._opening = opening
+        self._leave = leave
         self._stdin, self._stdout, self._rest = stdin, stdout, rest
         self._line = b""  # not whole yet
         self._plain = True
         self._ended = False
         self._heard = 0  # chunks
+        self._passed = 0  # bytes
         self._busy = False
         self._settled = threading.Event()  # the server is needed, or the client has gone
 
@@ -157,8 +170,8 @@ class Front:
                 self._pass(self._answered(chunk) if self._plain else chunk)
                 self._busy = False
             self._pass(self._line)
-        finally:
             self._ended = True
+        finally:
             self._settled.set()
             os.close(self._rest)
 
@@ -177,7 +190,8 @@ class Front:
         return b"\n".join([*lines, kept])
 
     def _pass(self, chunk: bytes) -> None:
-        if not self._plain:
+        self._passed += len(chunk)
+        if not self._plain or self._passed > KEPT:
             self._settled.set()
         while chunk:
             chunk = chunk[os.write(self._rest, chunk) :]
@@ -188,7 +202,7 @@ class Front:
                 self._stdout.write(answer + os.linesep.encode())
                 self._stdout.flush()
         except OSError:
-            os._exit(0)  # the client went away before its answer: nobody is left to tell
+            self._leave()  # the client went away before its answer: nobody is left to tell
 
 
 class Remainder(io.TextIOWrapper):
