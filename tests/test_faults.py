@@ -134,7 +134,7 @@ def check_served_but_not_written(answers: list[dict[str, Any]], experience_id: s
     searched, refused, again, counted = answers
     for found in (searched, again):
         assert found["hits"] == [experience_id]
-        assert "retrieval_id" not in found
+        assert found["retrieval_id"] is None
         assert found["notices"] == [
             "the library cannot be written, so this search was not recorded"
         ]

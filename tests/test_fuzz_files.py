@@ -43,7 +43,7 @@ from flex_mcp.errors import InputError
 from flex_mcp.exchange.files import export_library, import_text
 from flex_mcp.library.library import Library
 from flex_mcp.models import Outcome
-from flex_mcp.search.embedder import StaticEmbedder
+from flex_mcp.search.embedder import OurEmbedder
 from flex_mcp.storage.sqlite.store import SqliteStore
 
 ENTRY: dict[str, Any] = {
@@ -143,7 +143,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "library.db"
     with (
         pytest.MonkeyPatch.context() as patched,  # the same ids and times in every run
-        Library(SqliteStore(path), models(StaticEmbedder()), now=Clock()) as library,
+        Library(SqliteStore(path), models(OurEmbedder()), now=Clock()) as library,
     ):
         patched.setattr("secrets.token_bytes", random.Random(7).randbytes)
         add(library, *(a_lesson(text) for text in LESSONS))

@@ -71,7 +71,7 @@ def check_whole(path: Path, acknowledged: list[dict[str, Any]]) -> None:
             with library.reading() as reading:
                 found = reading.words.matching([line["marker"]], depth=9, wanted=Filter())
                 assert [row.id for row in found] == [experience.id]
-                (vector,) = reading.vectors.of([experience.id])[experience.id]
+                (vector, _) = reading.vectors.of([experience.id])[experience.id]
                 found = reading.vectors.nearest(vector, depth=1_000, wanted=Filter())
                 assert experience.id in [row.id for row in found if row.score > 0.999]
         counts = library.statistics()

@@ -21,7 +21,7 @@ from flex_mcp.library.library import Library
 from flex_mcp.maintenance.embedders import use
 from flex_mcp.models import Action, Filter, Lesson, Level, Outcome, Trajectory, Zone
 from flex_mcp.models.forgetting import Choice
-from flex_mcp.search.embedder import StaticEmbedder
+from flex_mcp.search.embedder import OurEmbedder
 from flex_mcp.search.text import indexed_text
 from flex_mcp.storage.sqlite import forgetting as sqlite_forgetting
 from flex_mcp.storage.sqlite import purge as sqlite_cleaning
@@ -153,7 +153,7 @@ def die_inside(path: Path) -> None:
     """Killed in a transaction that has written all its tables already."""
     store = SqliteStore(path)
     with store.writing("test", "test") as writing:
-        vectors = StaticEmbedder().passages(["another text"])[0]
+        vectors = OurEmbedder().passages(["another text"])[0]
         for experience in writing.experiences.get(writing.experiences.ids(Filter())):
             changed = replace(experience, lesson="another text")
             writing.experiences.put(changed, vectors, indexed_text(changed))
@@ -234,9 +234,9 @@ def open_it(path: Path) -> None:
         say(library_id=library.statistics().library_id)
 
 
-def as_nobody(text: str) -> StaticEmbedder:
+def as_nobody(text: str) -> OurEmbedder:
     """Become a user who may not write, if we are the one who may; an embedder that is loaded."""
-    embedder = StaticEmbedder()
+    embedder = OurEmbedder()
     if os.getuid() == 0:
         with tempfile.TemporaryDirectory() as folder, open_library(f"{folder}/x.db") as library:
             library.apply([lesson("warm-up", 0)])  # what is read late may lie where nobody may look
