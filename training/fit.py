@@ -56,8 +56,6 @@ LITTLE, OWN, USUAL = 0.15, 1.5, 0.5  # what a set weighs
 KINDS = "ours", "static", "model", "words"
 # By hand, out of fold.
 SIGNS = {"ours": fit.Signs(background=0.3, length=-0.5, size=-0.4, lead=0.5)}
-    "ours": fit.Signs(background=0.3, length=-0.5, size=-0.4, lead=0.5)
-}  # by hand, out of fold
 LEAST = 10  # lessons of a library from which on it calibrates
 
 
