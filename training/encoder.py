@@ -8,7 +8,6 @@ kept in `--cache`: a run that was broken off goes on where it was.
 
 import argparse
 import random
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -273,23 +272,11 @@ def _pairs(
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = teacher.parser(__doc__ or "")
     add = parser.add_argument
-    add("texts", nargs="+", type=Path, metavar="TEXTS", help="folders or files of texts")
-    add("--held-out", nargs="+", type=Path, default=[], metavar="DIR", help="not to train on")
-    add("--teacher", default=teacher.MINILM, help="a model of fastembed, or a folder")
-    add("--cache", type=Path, help="keeps what is done", default=_cache())
-    add("--workers", type=int, default=2, help="threads")
     add("--most", type=int, default=65_000, metavar="N", help="texts of each of TEXTS, by chance")
-    add("--steps", type=int, default=12_000)
-    add("--seed", type=int, default=1)
-    add("--version", default="1", help="of the weights made")
-    add("--out", type=Path, required=True, metavar="FILE", help="of the weights")
+    add("--steps", type=int, default=4_800)
     return parser.parse_args()
-
-
-def _cache() -> Path:
-    return Path(tempfile.gettempdir()) / "flex-mcp-teacher"
 
 
 if __name__ == "__main__":

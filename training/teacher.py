@@ -1,6 +1,8 @@
 """The teacher's vectors of texts, kept in a folder: a run that was broken off goes on there."""
 
+import argparse
 import hashlib
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +15,22 @@ from numpy.typing import NDArray
 SHARD = 2_048  # texts between two checkpoints
 BATCH = 16  # small ones stay in the processor's cache
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def parser(about: str) -> argparse.ArgumentParser:
+    """The options of a training that learns from a teacher."""
+    made = argparse.ArgumentParser(description=about.partition("\n")[0])
+    add = made.add_argument
+    add("texts", nargs="*", type=Path, metavar="TEXTS", help="folders or files of texts")
+    add("--held-out", nargs="+", type=Path, default=[], metavar="DIR", help="not to train on")
+    add("--teacher", default=MINILM, help="a model of fastembed, or a folder")
+    cache = Path(tempfile.gettempdir()) / "flex-mcp-teacher"
+    add("--cache", type=Path, default=cache, help="keeps what is done: a run goes on there")
+    add("--workers", type=int, default=2, help="threads")
+    add("--seed", type=int, default=1)
+    add("--version", default="1", help="of what is made")
+    add("--out", type=Path, required=True, metavar="PATH", help="where it is put")
+    return made
 
 
 def embed(

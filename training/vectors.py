@@ -7,7 +7,6 @@ broken off goes on where it was, and the next one has it done.
 """
 
 import argparse
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -103,27 +102,15 @@ def _trained(made: Tokenizer, learned: Sequence[str], arguments: argparse.Namesp
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = teacher.parser(__doc__ or "")
     add = parser.add_argument
-    add("texts", nargs="*", type=Path, metavar="TEXTS", help="folders or files of texts")
-    add("--held-out", nargs="+", type=Path, default=[], metavar="DIR", help="not to train on")
-    add("--teacher", default=teacher.MINILM, help="a model of fastembed, or a folder")
-    add("--cache", type=Path, help="keeps what the teacher embeds", default=_cache())
-    add("--workers", type=int, default=2, help="teachers at once, one thread each")
     add("--tokenizer", type=Path, metavar="FILE", help="take this one; else one is trained")
     add("--start", type=Path, metavar="FILE", help="go on from these vectors; else by regression")
     add("--sample", type=int, default=0, metavar="N", help="only so many texts, by chance")
     add("--passes", type=int, default=6, help="over all texts; 0 only evaluates")
     add("--rate", type=float, default=4e-3, help="of Adam, falling to 0")
-    add("--seed", type=int, default=1)
-    add("--version", default="1", help="of the vectors made")
-    add("--out", type=Path, required=True, metavar="DIR", help="for both files")
     add("--evaluate", nargs="+", type=Path, default=[], metavar="DIR", help="sets and streams")
     return parser.parse_args()
-
-
-def _cache() -> Path:
-    return Path(tempfile.gettempdir()) / "flex-mcp-teacher"
 
 
 if __name__ == "__main__":
