@@ -15,6 +15,8 @@ from flex_mcp.storage.protocol import Scored, Term, Transaction
 if TYPE_CHECKING:
     from flex_mcp.search.token_match import Floats
 
+HEADED = frozenset({"ours"})  # kinds of embedders whose last vector of a lesson is its heading's
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
@@ -79,7 +81,7 @@ def candidates(reading: Transaction, search: Search) -> Candidates:
         alike = dict(zip(chosen, (parts @ PARTS).tolist(), strict=True))
         scores = ranking.refine(scores, alike, shares.tokens)
     likeness = dict(zip(chosen, parts, strict=True))
-    headings = _headings(reading, search, chosen) if nearest else {}
+    headings = _headings(reading, search, chosen) if nearest and search.kind in HEADED else {}
     return Candidates(scores, dict(nearest), dict(matching), headings, likeness, terms)
 
 

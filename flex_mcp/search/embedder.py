@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flex_mcp.errors import EmbedderError
 from flex_mcp.models import Vectors
 from flex_mcp.search import model_files
-from flex_mcp.search.encoder import encoder
+from flex_mcp.search.encoder import encoder, unit
 from flex_mcp.search.model_files import Model
 from flex_mcp.search.token_match import tokens
 from flex_mcp.settings import no_telemetry
@@ -104,7 +104,7 @@ class StaticEmbedder:
         )
 
     def query(self, text: str) -> bytes:
-        return _unit(self._tokens.total(text)).tobytes()
+        return unit(self._tokens.total(text)).tobytes()
 
     def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:  # noqa: ARG002
         return [[self.query(text)] for text in texts]  # a mean has no window
@@ -123,7 +123,7 @@ class FastEmbedder:
         self.vectors = Vectors(embedder=name, version="1", dimension=dimension)
 
     def query(self, text: str) -> bytes:
-        return _unit(next(iter(self._model.query_embed(text)))).tobytes()
+        return unit(next(iter(self._model.query_embed(text)))).tobytes()
 
     def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:  # noqa: ARG002
         # One at a time: on one thread a batch costs up to three times as much, for its padding, and
@@ -131,7 +131,7 @@ class FastEmbedder:
         chunked = [chunks(text) for text in texts]
         flat = (chunk for chunks_ in chunked for chunk in chunks_)
         embedded = self._model.passage_embed(flat, batch_size=1)
-        return [[_unit(next(embedded)).tobytes() for _ in chunks_] for chunks_ in chunked]
+        return [[unit(next(embedded)).tobytes() for _ in chunks_] for chunks_ in chunked]
 
 
 def chunks(text: str, window: int = WINDOW) -> list[str]:
@@ -303,11 +303,3 @@ def _not_here(model: Model) -> str:
         f"`flex-mcp embedder use {model.name}` with a network to fetch it, or add --path FOLDER "
         "where its files are"
     )
-
-
-def _unit(vector: "NDArray[Any]") -> "NDArray[np.float32]":
-    import numpy as np
-
-    single = np.asarray(vector, np.float32)
-    length = float(np.linalg.norm(single))
-    return single / length if length else single

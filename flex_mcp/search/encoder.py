@@ -9,7 +9,7 @@ their static vectors, which knows more words. `SHARE` says what the first counts
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flex_mcp.search import safetensors
 from flex_mcp.search.token_match import tokens
@@ -40,7 +40,7 @@ class Encoder:
     def __init__(self) -> None:
         with as_file(files("flex_mcp.search") / "vectors" / "encoder.safetensors") as path:
             self._arrays, about = safetensors.read(path)
-        self.version = f"{about['version']}"
+        self.version = about["version"]
         self._tokens = tokens()
         self._scale = float(about["scale"])
         self._places = self._matrix("places")
@@ -72,7 +72,7 @@ class Encoder:
         parts = self._read(text[: self.window]), self._tokens.vectors(text).sum(axis=0)
         shares = SHARE, 1 - SHARE
         return np.concatenate(
-            [_unit(part) * share**0.5 for part, share in zip(parts, shares, strict=True)]
+            [unit(part) * share**0.5 for part, share in zip(parts, shares, strict=True)]
         )
 
     def _read(self, text: Sequence[int]) -> "Floats":
@@ -91,10 +91,13 @@ class Encoder:
         return np.asarray(hidden.mean(axis=0) @ self._project, np.float32)
 
 
-def _unit(vector: "Floats") -> "Floats":
+def unit(vector: "NDArray[Any]") -> "Floats":
+    """A vector at length 1; zeros stay."""
     import numpy as np
 
-    return vector / max(float(np.linalg.norm(vector)), EPSILON)
+    single = np.asarray(vector, np.float32)
+    length = float(np.linalg.norm(single))
+    return single / length if length else single
 
 
 def _normed(hidden: "Floats") -> "Floats":

@@ -25,7 +25,7 @@ def answered(
         name: of the client.
         version: of the client.
     """
-    query, limit = arguments.get("query"), arguments.get("limit", 5)
+    query, limit = arguments.get("query"), arguments.get("limit", MOST)
     if tool != "search_experience" or not arguments.keys() <= {"query", "limit"}:
         return None
     if not isinstance(query, str) or not query.strip() or len(query) > TASK_LIMIT:
@@ -33,7 +33,7 @@ def answered(
     if type(limit) is not int or not 1 <= limit <= MOST:
         return None
     try:
-        given = SearchArguments(query=query, limit=limit)
+        given = SearchArguments(**arguments)
         found = search_experience(app, given, Caller(caller_name(name, version)))
     except FlexError:
         return None  # the server says what is wrong
