@@ -340,7 +340,7 @@ def report(found: Sequence[Measured], made: fit.Fit, name: str) -> None:
     for size in sorted({one.size for one in found}):
         there = [one for one in found if one.size == size]
         relevant = [relevance_of(one, made) for one in there]
-        for cut in sorted({0.3, 0.4, 0.5, fit.RELEVANT, 0.6, 0.7}):
+        for cut in sorted({0.3, 0.4, fit.RELEVANT, 0.6, 0.7}):
             served: dict[tuple[str, bool], list[bool]] = {}
             right: list[float] = []
             wanted: list[bool] = []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-RELEVANT = 0.55  # probability from which something is served
+RELEVANT = 0.5  # probability from which something is served
 RATIO = 0.7  # log odds that a hit may lie below the best one: half of its odds
 NEXT, ALONE = 4, 1.9  # candidates that the best one is compared with; its usual lead, without any
 EXTREME = 8.0  # log odds of the library's background beyond which they say no more

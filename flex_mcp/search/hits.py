@@ -52,7 +52,7 @@ def rows(found: Candidates, experiences: int, nearest: float) -> "fit.Floats":
             likeness=np.array([found.likeness[id_] for id_ in ids], np.float64),
             words=[found.words.get(id_, 0.0) for id_ in ids],
             cosines=[found.cosines.get(id_, lowest) for id_ in ids] if found.cosines else None,
-            headings=[found.headings.get(id_, lowest) for id_ in ids],
+            headings=[found.headings.get(id_, lowest if found.headings else 0.0) for id_ in ids],
             nearest=nearest,
             terms=found.terms,
             experiences=experiences,
