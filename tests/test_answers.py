@@ -20,6 +20,7 @@ from flex_mcp.models import (
     Level,
     Origin,
     Recorded,
+    Relation,
     Revision,
     RevisionKind,
     TrajectoryState,
@@ -36,7 +37,6 @@ from flex_mcp.tools.answers import (
     get_answer,
     hit_alone,
     record_answer,
-    revision_answer,
     search_answer,
     shortened,
 )
@@ -288,7 +288,15 @@ def test_no_text_of_a_lesson_leaves_its_quotation() -> None:
     )
     found = Found(retrieval_id="r_a", hits=(Hit(experience=about, fit=0.5),), relevance=0.9)
     shown = get_answer([experience_answer(WholeExperience(about, [revision], 1))], [])
-    near = Candidate(id=about.id, title=EVIL, score=0.5)
+    near = Candidate(
+        id=about.id,
+        title=EVIL,
+        text=EVIL,
+        zone=about.zone,
+        level=about.level,
+        likeness=0.5,
+        relation=Relation.NEAR,
+    )
     refused = Decision(index=0, decision=DecisionKind.REFUSED, reason=EVIL, candidates=(near,))
     recorded = Recorded(
         trajectory_id="t_a", new=True, state=TrajectoryState.PENDING, decisions=(refused,)
@@ -348,7 +356,7 @@ def test_who_made_it_and_its_history_are_quoted_and_their_names_short() -> None:
         origin=origin,
     )
     whole = experience_answer(WholeExperience(about, [revision], 1))
-    answers = get_answer([whole], []), curate_answer(whole, revision_answer(revision))
+    answers = get_answer([whole], []), curate_answer(whole, revision)
     alone = hit_alone(Hit(experience=about, fit=0.9))
     for text in (alone, *(answer.text for answer in answers)):
         said = [line for line in text.splitlines() if "OBEY" in line]

@@ -16,12 +16,11 @@ from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library.library import Library
 from flex_mcp.models import (
     Action,
+    Curated,
     Curation,
-    Experience,
     Fields,
     Filter,
     Level,
-    Revision,
     RevisionKind,
     Snapshot,
     Status,
@@ -45,9 +44,7 @@ def added(library: Library, lesson: str = "walk the dog", **values: object) -> s
     return decision.experience_id or ""
 
 
-def curate(
-    library: Library, experience_id: str, action: Curation, **fields: object
-) -> tuple[Experience, Revision]:
+def curate(library: Library, experience_id: str, action: Curation, **fields: object) -> Curated:
     given = Fields(**fields) if fields else None  # pyright: ignore[reportArgumentType]  any field
     return library.curate(experience_id, action, reason="because", fields=given, client="me")
 
@@ -93,7 +90,7 @@ def test_an_action_goes_with_some_statuses_and_is_refused_with_the_others(
         assert library.get([id_]) == [before]
         assert len(library.history(id_)) == before.revision
         return
-    after, revision = curate(library, id_, action)
+    after, revision, _ = curate(library, id_, action)
     assert after.status is ALLOWED[status, action]
     assert library.get([id_]) == [after]
     assert is_served(library, id_) is (after.status is Status.ACTIVE)
@@ -141,7 +138,7 @@ def test_an_edit_sets_what_is_given_and_nothing_else(
 ) -> None:
     id_ = added(library, examples=("old",), domain="d", when="w")
     (before,) = library.get([id_])
-    after, revision = curate(library, id_, Curation.EDIT, **given)
+    after, revision, _ = curate(library, id_, Curation.EDIT, **given)
     assert snapshot(after) == snapshot(before) | given | folded
     assert revision.kind is RevisionKind.EDIT
     assert revision.before is not None
@@ -151,7 +148,7 @@ def test_an_edit_sets_what_is_given_and_nothing_else(
 
 def test_an_edit_may_empty_the_domain_and_the_when(library: Library) -> None:
     id_ = added(library, domain="d", when="w")
-    after, _ = curate(library, id_, Curation.EDIT, domain="", when="")
+    after, _, _ = curate(library, id_, Curation.EDIT, domain="", when="")
     assert (after.domain, after.when) == (None, "")
 
 
@@ -168,8 +165,10 @@ def test_an_edited_text_is_found_by_its_new_words_and_its_new_vector(library: Li
     assert (nearest[0].id, nearest[0].score) == (id_, pytest.approx(1, abs=1e-3))
 
 
-@pytest.mark.parametrize("action", [one for one in Curation if one is not Curation.EDIT])
-def test_only_an_edit_takes_a_text(library: Library, action: Curation) -> None:
+@pytest.mark.parametrize(
+    "action", [one for one in Curation if one not in {Curation.EDIT, Curation.MERGE}]
+)
+def test_only_an_edit_or_a_merge_takes_a_text(library: Library, action: Curation) -> None:
     id_ = added(library)
     with pytest.raises(InputError, match=f"{action} takes no title, tags: use edit"):
         curate(library, id_, action, title="x", tags=("y",))
@@ -194,9 +193,9 @@ def test_a_revert_takes_back_the_last_change_unless_one_is_named(library: Librar
     (first,) = library.get([id_])
     curate(library, id_, Curation.EDIT, title="second")
     curate(library, id_, Curation.EDIT, title="third")
-    back, _ = curate(library, id_, Curation.REVERT)
+    back, _, _ = curate(library, id_, Curation.REVERT)
     assert back.title == "second"
-    back, revision = curate(library, id_, Curation.REVERT, revision=2)
+    back, revision, _ = curate(library, id_, Curation.REVERT, revision=2)
     assert snapshot(back) == snapshot(first)
     assert (revision.revision, revision.kind) == (5, RevisionKind.EDIT)
     with pytest.raises(InputError, match="there is no revision 6: the last one is 5"):
@@ -207,7 +206,7 @@ def test_reverting_the_first_revision_takes_the_experience_out_of_service(
     library: Library,
 ) -> None:
     id_ = added(library)
-    after, revision = curate(library, id_, Curation.REVERT, revision=1)
+    after, revision, _ = curate(library, id_, Curation.REVERT, revision=1)
     assert (after.status, revision.kind) == (Status.RETIRED, RevisionKind.RETIRE)
     assert not is_served(library, id_)
 
@@ -217,7 +216,7 @@ def test_reverting_a_supersede_brings_the_old_experience_back(library: Library) 
     supersede = a_lesson("use the new way", action=Action.SUPERSEDE, into=old, reason="it broke")
     library.apply([supersede])
     assert not is_served(library, old)
-    after, _ = curate(library, old, Curation.REVERT)
+    after, _, _ = curate(library, old, Curation.REVERT)
     assert (after.status, after.superseded_by) == (Status.ACTIVE, None)
     assert is_served(library, old)
 
@@ -231,7 +230,7 @@ def test_reverting_a_merge_brings_back_text_examples_and_evidence(library: Libra
     (before,) = library.get([id_])
     merge = a_lesson("merged", examples=("b",), action=Action.MERGE, into=id_)
     library.apply([merge], evidence=[second])
-    after, _ = curate(library, id_, Curation.REVERT)
+    after, _, _ = curate(library, id_, Curation.REVERT)
     assert snapshot(after) == snapshot(before)
     assert after.evidence == (first,)
     assert is_served(library, id_)
@@ -244,15 +243,105 @@ def test_counters_are_no_part_of_what_a_revert_brings_back(library: Library) -> 
     library.record(a_trajectory("after the search"))
     (served,) = library.get([id_])
     assert served.served == 1
-    after, _ = curate(library, id_, Curation.REVERT)
+    after, _, _ = curate(library, id_, Curation.REVERT)
     assert (after.served, after.priority) == (1, 3)
 
 
 def test_a_restored_experience_is_superseded_by_nothing(library: Library) -> None:
     old = added(library, "use the older way")
     library.apply([a_lesson("newer", action=Action.SUPERSEDE, into=old, reason="it broke")])
-    after, _ = curate(library, old, Curation.RESTORE)
+    after, _, _ = curate(library, old, Curation.RESTORE)
     assert (after.status, after.superseded_by) == (Status.ACTIVE, None)
+
+
+def two(library: Library) -> tuple[str, str, str, str]:
+    """Two experiences, each with a trajectory as evidence: ids of both, then of the trajectories."""
+    number = library.statistics().trajectories
+    tasks = [library.record(a_trajectory(f"task {number + n}")).trajectory_id for n in (1, 2)]
+    made = [
+        library.apply(
+            [a_lesson(f"{text} {number}", action=Action.ADD, examples=(text,))], evidence=[task]
+        )[0].experience_id
+        or ""
+        for text, task in zip(("boil the eggs", "cook eggs in water"), tasks, strict=True)
+    ]
+    return made[0], made[1], tasks[0], tasks[1]
+
+
+def test_a_merge_retires_one_and_leaves_the_other_with_both_evidences(library: Library) -> None:
+    gone, stays, first, second = two(library)
+    text = "Boil eggs in water for eight minutes."
+    fields = Fields(lesson=text, examples=("both",))
+    after, revision, also = library.merge(gone, stays, reason="the same", fields=fields)
+    assert (after.id, after.lesson, after.examples) == (stays, text, ("both",))
+    assert after.evidence == (second, first)
+    assert (revision.kind, revision.reason) == (
+        RevisionKind.MERGE,
+        f"{gone} was merged into it: the same",
+    )
+    (old,) = library.get([gone])
+    assert (old.status, old.superseded_by) == (Status.RETIRED, stays)
+    assert also is not None
+    assert (also.experience_id, also.kind) == (gone, RevisionKind.SUPERSEDE)
+    assert is_served(library, stays)
+    assert not is_served(library, gone)
+
+
+def test_a_merge_without_fields_keeps_the_text_of_what_stays(library: Library) -> None:
+    gone, stays, _, _ = two(library)
+    (before,) = library.get([stays])
+    after, _, _ = library.merge(gone, stays, reason="the same")
+    assert after.text == before.text
+    assert is_served(library, stays)
+
+
+@pytest.mark.parametrize("from_what_stays", [True, False], ids=["what stays", "what went"])
+def test_reverting_a_merge_takes_both_its_revisions_back(
+    library: Library, *, from_what_stays: bool
+) -> None:
+    gone, stays, _, _ = two(library)
+    before = list(map(snapshot, library.get([gone, stays])))
+    library.merge(gone, stays, reason="the same", fields=Fields(lesson="both"))
+    asked = stays if from_what_stays else gone
+    after, _, also = curate(library, asked, Curation.REVERT)
+    assert after.id == asked
+    assert also is not None
+    assert {asked, also.experience_id} == {gone, stays}
+    assert list(map(snapshot, library.get([gone, stays]))) == before
+    assert is_served(library, gone)
+
+
+def test_a_merge_after_which_one_was_changed_is_not_taken_back(library: Library) -> None:
+    gone, stays, _, _ = two(library)
+    library.merge(gone, stays, reason="the same")
+    curate(library, stays, Curation.EDIT, priority=5)
+    here = library.get([gone, stays])
+    with pytest.raises(InputError, match=f"{stays} was changed after the merge of"):
+        curate(library, gone, Curation.REVERT)
+    with pytest.raises(InputError, match=f"{stays} was changed after the merge of"):
+        curate(library, stays, Curation.REVERT, revision=2)
+    assert library.get([gone, stays]) == here
+    curate(library, stays, Curation.REVERT)
+    curate(library, stays, Curation.REVERT, revision=2)
+    assert is_served(library, gone)
+
+
+def test_what_cannot_be_merged_is_refused(library: Library) -> None:
+    gone, stays, _, _ = two(library)
+    refusals = {
+        None: "merge needs `into`: the id of the experience that stays",
+        gone: f"{gone} cannot be merged into itself",
+    }
+    for into, sentence in refusals.items():
+        with pytest.raises(InputError, match=sentence):
+            library.curate(gone, Curation.MERGE, reason="x", into=into)
+    with pytest.raises(NotFoundError, match="there is no experience 'e_nothere'"):
+        library.merge(gone, "e_nothere", reason="x")
+    with pytest.raises(InputError, match="retire takes no `into`: use merge"):
+        library.curate(gone, Curation.RETIRE, reason="x", into=stays)
+    curate(library, stays, Curation.RETIRE)
+    with pytest.raises(InputError, match="retired cannot be merged: only one that is active"):
+        library.merge(gone, stays, reason="x")
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Zs", "Cc"]), min_size=1, max_size=20)
@@ -290,7 +379,7 @@ def test_every_change_leaves_a_revision_and_any_revision_can_be_reverted(
     for action, fields in changes:
         (before,) = library.get([id_])
         try:
-            after, revision = curate(library, id_, action, **fields)
+            after, revision, _ = curate(library, id_, action, **fields)
         except InputError:  # an action that does not go with the status changes nothing
             assert library.get([id_]) == [before]
             continue
@@ -303,7 +392,7 @@ def test_every_change_leaves_a_revision_and_any_revision_can_be_reverted(
     for earlier, later in itertools.pairwise(history):
         assert later.before == earlier.after
     for revision in history[1:]:
-        after, _ = curate(library, id_, Curation.REVERT, revision=revision.revision)
+        after, _, _ = curate(library, id_, Curation.REVERT, revision=revision.revision)
         assert revision.before is not None
         assert snapshot(after) == snapshot(revision.before)
     assert library.history(id_)[: len(history)] == history

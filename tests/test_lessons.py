@@ -114,7 +114,7 @@ def test_a_near_identical_lesson_is_kept_when_a_number_or_a_negation_differs(
     (decision,) = library.apply([a_lesson(new, title="Uploads")])
     assert decision.decision is DecisionKind.ADD
     assert [candidate.id for candidate in decision.candidates] == [first]
-    assert decision.candidates[0].score > 0.6
+    assert decision.candidates[0].likeness > 0.6
 
 
 def test_a_near_identical_lesson_is_kept_when_it_asks_to_be_added(library: Library) -> None:
@@ -135,7 +135,8 @@ def test_a_lesson_that_restates_another_says_which(library: Library) -> None:
     (decision,) = library.apply([a_lesson(RESTATED)])
     assert decision.decision is DecisionKind.ADD
     assert decision.reason == (
-        f"{old} is near: look whether it gives the same advice; if so, merge the two"
+        f"{old} is near: look whether it gives the same advice; if so, merge the new one into it "
+        f"(curate_experience: merge, into {old})"
     )
 
 

@@ -154,10 +154,10 @@ def test_a_models_lessons_are_screened_and_so_is_what_they_narrow(quick: Library
 
 def test_an_edit_that_gives_orders_is_held_back_and_can_be_taken_back(quick: Library) -> None:
     (id_,) = add(quick, a_lesson(CLEAN))
-    now, revision = quick.curate(id_, Curation.EDIT, reason="x", fields=Fields(lesson=POISON))
+    now, revision, _ = quick.curate(id_, Curation.EDIT, reason="x", fields=Fields(lesson=POISON))
     assert (now.status, revision.kind) == (Status.QUARANTINED, RevisionKind.EDIT)
     assert "held back: " in (revision.reason or "")
-    now, _ = quick.curate(id_, Curation.REVERT, reason="by hand")
+    now, _, _ = quick.curate(id_, Curation.REVERT, reason="by hand")
     assert (now.status, now.lesson) == (Status.ACTIVE, CLEAN)
 
 
@@ -165,7 +165,7 @@ def test_what_a_person_approved_may_be_edited_beside_its_text(quick: Library) ->
     (decision,) = quick.apply([poisoned()])
     id_ = held(quick, decision)
     quick.curate(id_, Curation.APPROVE, reason="a test of ours")
-    now, _ = quick.curate(id_, Curation.EDIT, reason="x", fields=Fields(priority=5))
+    now, _, _ = quick.curate(id_, Curation.EDIT, reason="x", fields=Fields(priority=5))
     assert now.status is Status.ACTIVE
 
 

@@ -357,7 +357,7 @@ class Listening(FakeEmbedder):
 
 def test_a_curation_says_in_its_reason_how_many_secrets_there_were(quick: Library) -> None:
     (made,) = quick.apply([a_lesson()])
-    _, revision = quick.curate(
+    _, revision, _ = quick.curate(
         made.experience_id or "", Curation.EDIT, reason="clearer", fields=Fields(lesson=TOKEN)
     )
     assert revision.kind is RevisionKind.EDIT

@@ -91,7 +91,8 @@ def list_(
 @click.argument("experience_id", metavar="ID")
 @click.argument("action", type=click.Choice([*map(str, Curation)]))
 @click.option("--reason", default="by hand", show_default=True, help="Kept in the history.")
-@click.option("--title", help="For edit, as the next ones.")
+@click.option("--into", help="For merge: the experience that stays.")
+@click.option("--title", help="For edit and merge, as the next ones.")
 @click.option("--when")
 @click.option("--lesson")
 @click.option("--example", "examples", multiple=True, help="All that should stay.")
@@ -109,12 +110,14 @@ def curate(
     action: str,
     *,
     reason: str,
+    into: str | None,
     app: App,
     **fields: Any,
 ) -> Answer:
-    """Approve, quarantine, retire, restore, edit or revert one experience."""
+    """Approve, quarantine, retire, restore, edit or revert one experience, or merge it."""
     given = {name: value for name, value in fields.items() if value not in {None, ()}}
-    raw = {"id": experience_id, "action": action, "reason": reason, "fields": given or None}
+    asked = {"id": experience_id, "action": action, "into": into, "reason": reason}
+    raw = {**asked, "fields": given or None}
     return tools.curate_experience(app, checked(CurateArguments, raw), CALLER)
 
 

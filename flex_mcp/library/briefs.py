@@ -344,13 +344,10 @@ class Briefs:
             now=now,
             origin=origin,
         )
-        changes = [
-            curating.prepare(
-                self._store, self._embedders, id_, replace(change, fields=Fields(when=when))
-            )
-            for id_, when in self._redactor.value(placement.narrowed).items()
-        ]
-        return [one for one in changes if not one.held]
+        narrower = self._redactor.value(placement.narrowed).items()
+        asked = ((id_, replace(change, fields=Fields(when=when))) for id_, when in narrower)
+        changes = (curating.prepare(self._store, self._embedders, *one) for one in asked)
+        return [one for each in changes for one in each if not one.held]
 
     def _answerable(self, brief_id: str, answer_hash: str) -> Brief:
         with self._store.reading() as reading:

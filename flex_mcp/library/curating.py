@@ -15,6 +15,7 @@ from flex_mcp.library.quarantine import (
     screened_snapshot,
 )
 from flex_mcp.models import (
+    Curated,
     Curation,
     Experience,
     Fields,
@@ -56,10 +57,10 @@ def curated(
         case Curation.RESTORE:
             _check_status(now, action, Status.RETIRED)
             return replace(now, status=Status.ACTIVE, superseded_by=None), RevisionKind.RESTORE
-        case Curation.EDIT:
-            return edited(now, fields), RevisionKind.EDIT
+        case Curation.EDIT | Curation.MERGE:
+            return edited(now, fields), RevisionKind(action)
         case Curation.REVERT:
-            return _reverted(now, fields.revision, history)
+            return _reverted(now, _reverting(fields.revision, history))
         case _:
             assert_never(action)
 
@@ -85,7 +86,7 @@ def _check_fields(action: Curation, fields: Fields) -> None:
     given = _given(fields)
     if action is Curation.EDIT and not given:
         raise InputError(f"edit needs fields: at least one of {', '.join(EDITABLE)}")
-    if action is not Curation.EDIT and given:
+    if action not in {Curation.EDIT, Curation.MERGE} and given:
         raise InputError(f"{action} takes no {', '.join(given)}: use edit to change the text")
     if action is not Curation.REVERT and fields.revision is not None:
         raise InputError(f"{action} takes no revision: use revert")
@@ -98,14 +99,17 @@ def edited(now: Snapshot, fields: Fields) -> Snapshot:
     return replace(now, **given)  # pyright: ignore[reportArgumentType]  names and types of Fields
 
 
-def _reverted(
-    now: Snapshot, number: int | None, history: Sequence[Revision]
-) -> tuple[Snapshot, RevisionKind]:
-    """The experience as it was before a revision; before its first one it was not there."""
+def _reverting(number: int | None, history: Sequence[Revision]) -> Revision:
+    """The revision that a revert takes back: the last one, unless another is named."""
     wanted = history[-1].revision if number is None else number
-    revision = next((one for one in history if one.revision == wanted), None)
-    if revision is None:
+    found = next((one for one in history if one.revision == wanted), None)
+    if found is None:
         raise InputError(f"there is no revision {wanted}: the last one is {history[-1].revision}")
+    return found
+
+
+def _reverted(now: Snapshot, revision: Revision) -> tuple[Snapshot, RevisionKind]:
+    """The experience as it was before a revision; before its first one it was not there."""
     before = revision.before or replace(revision.after, status=Status.RETIRED)
     return before, _kind(now, before)
 
@@ -129,7 +133,8 @@ def _kind(now: Snapshot, after: Snapshot) -> RevisionKind:
 class Change:
     """What was asked for, by whom and when; and where it comes from lessons, which origin.
 
-    `seen` is the revision that somebody was shown before; None where nobody was.
+    `into` is what a merge goes into. `seen` is the revision that somebody was shown before; None
+    where nobody was.
     """
 
     action: Curation
@@ -137,6 +142,7 @@ class Change:
     reason: str
     actor: str
     now: datetime
+    into: str | None = None
     origin: Origin | None = None
     seen: int | None = None
 
@@ -149,17 +155,20 @@ class PreparedChange:
     """
 
     seen: Experience
+    after: Snapshot
+    kind: RevisionKind
+    reason: str
     change: Change
     vectors: Sequence[bytes] | None
     text: IndexedText
     embedder: Embedder | None
-    held: str | None = None  # why its new text is held back
+    held: bool = False  # its new text is held back
 
 
 def prepare(
     store: Store, embedders: Embedders, experience_id: str, change: Change
-) -> PreparedChange:
-    """Check a change and embed its text.
+) -> list[PreparedChange]:
+    """Check a change and embed its text; a merge, and a revert of one, changes two.
 
     Raises:
         NotFoundError: there is no such experience.
@@ -169,27 +178,89 @@ def prepare(
     with store.reading() as reading:
         made_by = reading.vectors.made_by()
         before = one(reading, experience_id)
-        history = reading.history.of(experience_id)
-    if change.seen is not None and change.seen != before.revision:
-        raise InputError(f"{before.id} was changed since it was shown: look at it again")
-    after, _ = curated(snapshot_of(before), change.action, change.fields, history)
-    vectors, embedder = None, None
-    if after.embedded != before.embedded:
-        embedder, _ = embedders.serving(made_by)
-        vectors = embedder.passages(*texts_of([after]))[0] if embedder else ()
-    return PreparedChange(
-        seen=before,
-        change=change,
-        vectors=vectors,
-        text=indexed_text(after),
-        embedder=embedder,
-        held=_held(change.action, after, history),
-    )
+        if change.seen is not None and change.seen != before.revision:
+            raise InputError(f"{before.id} was changed since it was shown: look at it again")
+        _check_into(change, experience_id)
+        if change.action is Curation.MERGE:
+            changes = _merging(before, one(reading, change.into or ""), change)
+        else:
+            changes = _changing(reading, before, change)
+        histories = {one.id: reading.history.of(one.id) for one, *_ in changes}
+    prepared: list[PreparedChange] = []
+    for seen, after, kind, reason in changes:
+        held = _held(change.action, after, histories[seen.id]) if kind in TEXTUAL else None
+        vectors, embedder = None, None
+        if after.embedded != seen.embedded:
+            embedder, _ = embedders.serving(made_by)
+            vectors = embedder.passages(*texts_of([after]))[0] if embedder else ()
+        prepared.append(
+            PreparedChange(
+                seen=seen,
+                after=replace(after, status=Status.QUARANTINED) if held else after,
+                kind=kind,
+                reason=f"{reason}; {quarantine_reason(held)}" if held else reason,
+                change=change,
+                vectors=vectors,
+                text=indexed_text(after),
+                embedder=embedder,
+                held=held is not None,
+            )
+        )
+    return prepared
+
+
+Changing = tuple[Experience, Snapshot, RevisionKind, str]  # with the reason
+TEXTUAL = {RevisionKind.EDIT, RevisionKind.MERGE}
+
+
+def _check_into(change: Change, experience_id: str) -> None:
+    _check_fields(change.action, change.fields)
+    if change.action is not Curation.MERGE and change.into:
+        raise InputError(f"{change.action} takes no `into`: use merge")
+    if change.action is Curation.MERGE and not change.into:
+        raise InputError("merge needs `into`: the id of the experience that stays")
+    if change.into == experience_id:
+        raise InputError(f"{experience_id} cannot be merged into itself")
+
+
+def _merging(gone: Experience, stays: Experience, change: Change) -> list[Changing]:
+    """What stays has the fields and both evidences; what goes is retired, superseded by it."""
+    for each in (gone, stays):
+        _check_status(each, change.action, Status.ACTIVE)
+    after, kind = curated(snapshot_of(stays), change.action, change.fields, ())
+    after = replace(after, evidence=tuple(dict.fromkeys((*stays.evidence, *gone.evidence))))
+    retired = replace(snapshot_of(gone), status=Status.RETIRED, superseded_by=stays.id)
+    return [
+        (stays, after, kind, f"{gone.id} was merged into it: {change.reason}"),
+        (gone, retired, RevisionKind.SUPERSEDE, f"merged into {stays.id}: {change.reason}"),
+    ]
+
+
+def _changing(reading: Transaction, before: Experience, change: Change) -> list[Changing]:
+    history = reading.history.of(before.id)
+    after, kind = curated(snapshot_of(before), change.action, change.fields, history)
+    if change.action is not Curation.REVERT:
+        return [(before, after, kind, change.reason)]
+    taken_back = _reverting(change.fields.revision, history)
+    reason = f"revert of {taken_back.revision}: {change.reason}"
+    changes = [(before, after, kind, reason)]
+    if other := reading.history.merged_with(taken_back):
+        partner = one(reading, other.experience_id)
+        for held, revision in ((before, taken_back), (partner, other)):
+            if snapshot_of(held) != revision.after:
+                raise InputError(
+                    f"{held.id} was changed after the merge of {before.id} and {partner.id}, which "
+                    "takes both back: revert that first, or edit what you want changed"
+                )
+        undone, kind = _reverted(snapshot_of(partner), other)
+        reason = f"revert of {other.revision} with {before.id}: {change.reason}"
+        changes.append((partner, undone, kind, reason))
+    return changes
 
 
 def _held(action: Curation, after: Snapshot, history: Sequence[Revision]) -> str | None:
-    """Why an edit is held back: nobody knows whose words it brings."""
-    if action is not Curation.EDIT or approved(after, history):
+    """Why a new text is held back: nobody knows whose words it brings."""
+    if action not in {Curation.EDIT, Curation.MERGE} or approved(after, history):
         return None
     return screened_snapshot(after).held(outside=True)
 
@@ -207,6 +278,8 @@ def question(
     """
     now, history = one(reading, experience_id), reading.history.of(experience_id)
     before = snapshot_of(now)
+    if action is Curation.MERGE:
+        return None  # as with an edit
     after, kind = curated(before, action, fields, history)
     if action is Curation.EDIT:
         return None  # it is held back where it must be
@@ -227,35 +300,28 @@ def one(reading: Transaction, experience_id: str) -> Experience:
     return found[0]
 
 
-def _reason(prepared: PreparedChange, history: Sequence[Revision]) -> str:
-    change = prepared.change
-    if prepared.held:
-        return f"{change.reason}; {quarantine_reason(prepared.held)}"
-    if change.action is not Curation.REVERT:
-        return change.reason
-    return f"revert of {change.fields.revision or history[-1].revision}: {change.reason}"
-
-
-def changed(writing: Transaction, prepared: PreparedChange) -> tuple[Experience, Revision]:
-    """Store the change of an experience as it was seen, and its revision.
+def changed(writing: Transaction, prepared: Sequence[PreparedChange]) -> Curated:
+    """Store the changes of experiences as they were seen, and their revisions.
 
     Raises:
-        InputError: another process changed it since.
+        InputError: another process changed one of them since.
     """
+    made = [_stored(writing, each) for each in prepared]
+    now, revision = made[0]
+    return Curated(now, revision, made[1][1] if len(made) > 1 else None)
+
+
+def _stored(writing: Transaction, prepared: PreparedChange) -> tuple[Experience, Revision]:
     seen, change = prepared.seen, prepared.change
     if prepared.embedder:
         name_embedder(writing, prepared.embedder)
     before = one(writing, seen.id)
     if before.revision != seen.revision:
         raise InputError(f"{seen.id} was changed by another just now: look at it again")
-    history = writing.history.of(seen.id)
-    after, kind = curated(snapshot_of(before), change.action, change.fields, history)
-    if prepared.held:
-        after = replace(after, status=Status.QUARANTINED)
-    number = before.revision + 1
-    now = replace(before, **values_of(after, Snapshot), revision=number, updated_at=change.now)
+    after = values_of(prepared.after, Snapshot)
+    now = replace(before, **after, revision=before.revision + 1, updated_at=change.now)
     writing.experiences.put(now, prepared.vectors, prepared.text)
-    revision = revision_of(kind, before, now, change.actor, _reason(prepared, history))
+    revision = revision_of(prepared.kind, before, now, change.actor, prepared.reason)
     revision = replace(revision, origin=change.origin)
     writing.history.add(revision)
     return now, revision
@@ -274,6 +340,7 @@ def narrowed(writing: Transaction, prepared: PreparedChange, seen: Mapping[str, 
             raise AnswerError(f"{now.id} was changed since it was shown: leave it as it is")
         if now.status is not Status.ACTIVE:
             raise AnswerError(f"{now.id} is {now.status}: leave it as it is")
-        changed(writing, replace(prepared, seen=now))  # its evidence may have grown
+        after = edited(snapshot_of(now), prepared.change.fields)  # its evidence may have grown
+        changed(writing, [replace(prepared, seen=now, after=after)])
     except InputError as error:
         raise AnswerError(str(error)) from error

@@ -21,6 +21,7 @@ from flex_mcp.library.lessons import RawLesson, any_accepted, place, prepare
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.models import (
     Counters,
+    Curated,
     Curation,
     Decision,
     Experience,
@@ -420,20 +421,23 @@ class Library:
 
     # Curating
 
-    def curate(
+    def curate(  # noqa: PLR0913  each is one part of one change
         self,
         experience_id: str,
         action: Curation,
         *,
         reason: str,
         fields: Fields | None = None,
+        into: str | None = None,
         seen: int | None = None,
         client: str = "python",
-    ) -> tuple[Experience, Revision]:
-        """Approve, quarantine, retire, restore, edit or revert one experience.
+    ) -> Curated:
+        """Approve, quarantine, retire, restore, edit, revert or merge one experience.
 
         Returns it as it is now, and the revision that says what changed. An edit that reads like
-        orders to a model makes it quarantined. `seen` is the revision that somebody decided on.
+        orders to a model makes it quarantined. A merge goes `into` another, as `merge` says; its
+        revert takes back what it did to both, unless one was changed since. `seen` is the revision
+        that somebody decided on.
 
         Raises:
             NotFoundError: there is no such experience.
@@ -446,6 +450,7 @@ class Library:
             reason=reason,
             actor=client,
             now=self._now(),
+            into=into,
             seen=seen,
         )
         change, count = self._redactor.clean(change)
@@ -454,6 +459,29 @@ class Library:
         prepared = curating.prepare(self._store, self._embedders, experience_id, change)
         with self._writing(f"curate {action}", client) as writing:
             return curating.changed(writing, prepared)
+
+    def merge(
+        self,
+        experience_id: str,
+        into: str,
+        *,
+        reason: str,
+        fields: Fields | None = None,
+        client: str = "python",
+    ) -> Curated:
+        """Merge an experience into another, which gets its evidence and the fields, if any.
+
+        The one is retired, superseded by the other, which is returned with its revision; `also` is
+        the revision of the one that went.
+
+        Raises:
+            NotFoundError: one of them is not here.
+            InputError: one is not active, both are the same, or the fields are refused.
+            EmbedderError: the text changes and the embedder cannot be used.
+        """
+        return self.curate(
+            experience_id, Curation.MERGE, reason=reason, fields=fields, into=into, client=client
+        )
 
     def needs_consent(
         self, experience_id: str, action: Curation, fields: Fields | None = None

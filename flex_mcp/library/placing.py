@@ -33,6 +33,7 @@ from flex_mcp.models import (
     new_id,
     values_of,
 )
+from flex_mcp.safety.quoting import shortened
 from flex_mcp.search import duplicates
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.text import indexed_text
@@ -41,7 +42,10 @@ from flex_mcp.storage.protocol import IndexedText, Transaction
 if TYPE_CHECKING:
     from flex_mcp.safety.screening import Screened
 
-CANDIDATES = 3
+CANDIDATES = 3  # shown of what is near
+NEAREST = 8  # looked at
+EXCERPT = 160  # characters of the lesson of one
+Near = Sequence[tuple[Experience, float]]  # with their cosines, best first
 HINTED = Relation.CONTRADICTS, Relation.SAME, Relation.NEAR  # what must be seen first
 
 
@@ -139,20 +143,15 @@ class Placing:
             raise InputError(f"{lesson.into} was changed since it was shown: add, or look again")
         return found[0]
 
-    def _near(self, proposal: Proposal) -> list[Candidate]:
+    def _near(self, proposal: Proposal) -> list[tuple[Experience, float]]:
+        """The active experiences nearest to it, with their cosines."""
         if self.embedder is None or not proposal.vectors or not any(proposal.vectors[0]):
             return []
-        wanted = Filter(
-            levels=frozenset({proposal.lesson.level}), zones=frozenset({proposal.lesson.zone})
-        )
-        rows = self.writing.vectors.nearest(proposal.vectors[0], depth=CANDIDATES, wanted=wanted)
+        rows = self.writing.vectors.nearest(proposal.vectors[0], depth=NEAREST, wanted=Filter())
         near = {row.id: row.score for row in rows if row.score >= self.embedder.related}
-        return [
-            Candidate(id=found.id, title=found.title, score=round(near[found.id], 3))
-            for found in self.writing.experiences.get(list(near))
-        ]
+        return [(found, near[found.id]) for found in self.writing.experiences.get(list(near))]
 
-    def _twin(self, proposal: Proposal, near: Sequence[Candidate]) -> tuple[Experience, str] | None:
+    def _twin(self, proposal: Proposal, near: Near) -> tuple[Experience, str] | None:
         """The experience that says the same, and how that is known."""
         new = _snapshot(proposal)
         if copy := self._copy(new):
@@ -160,11 +159,11 @@ class Placing:
         if earlier := self._earlier(proposal, new):
             return earlier, "the same trajectory gave it before"
         if proposal.lesson.action is None and self.embedder:
-            for candidate in near:
-                other = self.writing.experiences.get([candidate.id])[0]
-                close = candidate.score >= self.embedder.near_duplicate
+            for other, cosine in near:
+                of_one_kind = (other.zone, other.level) == (new.zone, new.level)
+                close = of_one_kind and cosine >= self.embedder.near_duplicate
                 if close and duplicates.same_claim(new.text, other.text):
-                    return other, f"near-identical text (cosine {candidate.score:.2f})"
+                    return other, f"near-identical text (cosine {cosine:.2f})"
         return None
 
     def _copy(self, new: Snapshot) -> Experience | None:
@@ -181,20 +180,20 @@ class Placing:
                 return self.writing.experiences.get([id_])[0]
         return None
 
-    def _add(self, proposal: Proposal, near: Sequence[Candidate]) -> Decision:
-        alike = self._related(proposal, near)
+    def _add(self, proposal: Proposal, near: Near) -> Decision:
+        new, shown = _snapshot(proposal), near[:CANDIDATES]
+        relations = [duplicates.relation(new, other) for other, _ in shown]
+        found = {kind: one.id for kind, (one, _) in reversed([*zip(relations, shown, strict=True)])}
+        alike = next((_hint(kind, found[kind]) for kind in HINTED if kind in found), None)
+        if proposal.lesson.action is not None:  # the caller has looked, and wants it added
+            alike = None
         added = self._insert(proposal)
         decision = _decision(proposal, DecisionKind.ADD, added.id, proposal.lesson.reason or alike)
-        return replace(decision, candidates=tuple(near))
-
-    def _related(self, proposal: Proposal, near: Sequence[Candidate]) -> str | None:
-        """Which of the near ones to look at first; nothing where the caller wants it added."""
-        if proposal.lesson.action is not None:
-            return None
-        new = _snapshot(proposal)
-        known = self.writing.experiences.get([candidate.id for candidate in near])
-        found = {duplicates.relation(new, other): other.id for other in reversed(known)}
-        return next((_hint(kind, found[kind]) for kind in HINTED if kind in found), None)
+        candidates = [
+            _candidate(other, cosine, kind or Relation.NEAR)
+            for kind, (other, cosine) in zip(relations, shown, strict=True)
+        ]
+        return replace(decision, candidates=tuple(candidates))
 
     def _insert(self, proposal: Proposal) -> Experience:
         added = begun(_snapshot(proposal), self.origin, self.now)
@@ -302,12 +301,25 @@ def begun(snapshot: Snapshot, origin: Origin, now: datetime) -> Experience:
     )
 
 
+def _candidate(other: Experience, cosine: float, relation: Relation) -> Candidate:
+    return Candidate(
+        id=other.id,
+        title=other.title,
+        text=shortened(other.lesson, EXCERPT),
+        zone=other.zone,
+        level=other.level,
+        likeness=round(cosine, 3),
+        relation=relation,
+    )
+
+
 def _hint(relation: Relation, other: str) -> str:
+    merge = f"merge the new one into it (curate_experience: merge, into {other})"
     match relation:
         case Relation.SAME:
-            return f"{other} says the same: merge the two"
+            return f"{other} says the same: {merge}"
         case Relation.NEAR:
-            return f"{other} is near: look whether it gives the same advice; if so, merge the two"
+            return f"{other} is near: look whether it gives the same advice; if so, {merge}"
         case Relation.CONTRADICTS:
             return (
                 f"{other} contradicts it: find out which holds, and where; "

@@ -9,6 +9,7 @@ from flex_mcp.models.briefs import Stop as Stop
 from flex_mcp.models.briefs import Turn as Turn
 from flex_mcp.models.briefs import Wanted as Wanted
 from flex_mcp.models.experiences import Candidate as Candidate
+from flex_mcp.models.experiences import Curated as Curated
 from flex_mcp.models.experiences import Decision as Decision
 from flex_mcp.models.experiences import Experience as Experience
 from flex_mcp.models.experiences import Fields as Fields

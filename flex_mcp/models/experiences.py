@@ -23,6 +23,7 @@ from flex_mcp.models.vocabulary import (
     Level,
     OurId,
     Priority,
+    Relation,
     RevisionKind,
     Road,
     Status,
@@ -74,7 +75,7 @@ class Lesson(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields(Strict):
-    """What an edit may set; and `revision`: a revert goes back to before it (default the last)."""
+    """What an edit or a merge may set; `revision`: a revert goes back to before it."""
 
     zone: Zone | None = None
     level: Level | None = None
@@ -191,6 +192,17 @@ class Revision:
     origin: Annotated[Origin | None, SHORT_NAMES] = None
 
 
+class Curated(NamedTuple):
+    """An experience as it is now, the revision that says what changed, and what else changed.
+
+    A merge changes two, and so does its revert.
+    """
+
+    experience: Experience
+    revision: Revision
+    also: Revision | None = None
+
+
 class WholeExperience(NamedTuple):
     """An experience with all that stands behind it, of one moment.
 
@@ -205,11 +217,18 @@ class WholeExperience(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """An experience near a lesson; `score` is their cosine."""
+    """An active experience near a lesson, of any level and zone.
+
+    `text` is the beginning of its lesson, `likeness` their cosine, `relation` what its words say.
+    """
 
     id: str
     title: str
-    score: float
+    text: str
+    zone: Zone
+    level: Level
+    likeness: float
+    relation: Relation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,6 +129,7 @@ class Curation(StrEnum):
     RESTORE = "restore"
     EDIT = "edit"
     REVERT = "revert"
+    MERGE = "merge"
 
 
 class RevisionKind(StrEnum):

@@ -37,6 +37,7 @@ JOINING = re.compile(  # scripts whose letters need joiners: Arabic's relatives 
 )
 EMOJI = re.compile(f"[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff{TINTS}]")
 KEYCAP = re.compile("[0-9#*]")
+SENTENCE = re.compile(r"""(?<=[^\W\d_])[.!?][)"'”\u2019]?(?=\s)""")
 
 
 def visible(text: str) -> str:
@@ -136,3 +137,13 @@ def tags_line(tags: Iterable[str]) -> str:
     """The tags of a lesson, as one line about it; nothing where it has none."""
     named_tags = ", ".join(map(one_line, tags))
     return f"Tags: {named_tags}" if named_tags else ""
+
+
+def shortened(text: str, length: int) -> str:
+    """A text of at most `length` characters: cut at a sentence's end, else at a word."""
+    if len(text) <= length:
+        return text
+    ends = [match.end() for match in SENTENCE.finditer(text, 0, length)]
+    if ends and ends[-1] > length // 3:
+        return text[: ends[-1]]
+    return text[: length - 1].rsplit(" ", 1)[0] + "…"

@@ -28,12 +28,11 @@ from mcp_types import (
 from flex_mcp.app import App
 from flex_mcp.errors import NotFoundError
 from flex_mcp.models import Experience, Place, Zone
-from flex_mcp.safety.quoting import one_line, visible
+from flex_mcp.safety.quoting import one_line, shortened, visible
 from flex_mcp.server import sdk
 from flex_mcp.server.change_feed import ChangeFeed
 from flex_mcp.server.limits import refusing
 from flex_mcp.tools import pages, uris
-from flex_mcp.tools.answers import shortened
 from flex_mcp.tools.skills import skills
 from flex_mcp.tools.uris import JSON, MARKDOWN
 

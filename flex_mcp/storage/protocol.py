@@ -172,6 +172,10 @@ class History(Protocol):
         """The number of the last revision; 0 where there is none."""
         ...
 
+    def merged_with(self, value: Revision) -> Revision | None:
+        """The other one that a merge of two experiences made together with this one."""
+        ...
+
     def add(self, value: Revision) -> None: ...
 
     def drop(self, experience_id: str, before: int) -> None:

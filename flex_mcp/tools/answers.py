@@ -41,6 +41,7 @@ from flex_mcp.safety.quoting import (
     one_line,
     quoted,
     quoted_lesson,
+    shortened,
     tags_line,
     visible,
 )
@@ -64,7 +65,6 @@ EVIDENCE = 100  # of the newest ids, where not all fit
 REASON = 200  # characters of a revision's reason, where not all fit
 SHORTENED = "Lessons marked truncated are shortened; get_experience gives them whole."
 LEFT_OUT = "Some hits are left out for length: detail `detailed` has more room."
-SENTENCE = re.compile(r"""(?<=[^\W\d_])[.!?][)"'”\u2019]?(?=\s)""")
 
 T = TypeVar("T")
 
@@ -206,10 +206,17 @@ class ReportAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlsoChanged:
+    id: str
+    revision: RevisionAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CurateAnswer:
     nature: str
     experience: ExperienceAnswer
     revision: RevisionAnswer
+    also: AlsoChanged | None
 
 
 def plain(value: object) -> dict[str, Any]:
@@ -328,16 +335,6 @@ def _hit_answer(hit: Hit, room: int) -> HitAnswer:
 def best_example(examples: Sequence[str]) -> str:
     """The one to show: first of all one that says what became of what."""
     return next((one for one in examples if ARROW.search(one)), next(iter(examples), ""))
-
-
-def shortened(text: str, length: int) -> str:
-    """A text of at most `length` characters: cut at a sentence's end, else at a word."""
-    if len(text) <= length:
-        return text
-    ends = [match.end() for match in SENTENCE.finditer(text, 0, length)]
-    if ends and ends[-1] > length // 3:
-        return text[: ends[-1]]
-    return text[: length - 1].rsplit(" ", 1)[0] + "…"
 
 
 def _search_text(answer: SearchAnswer) -> str:
@@ -514,9 +511,12 @@ def _refused(decisions: Sequence[Decision], how: str) -> str:
 def _decision(one: Decision) -> str:
     target = f" {one.experience_id}" if one.experience_id else ""
     reason = f": {one_line(one.reason)}" if one.reason else ""
-    near = "; ".join(f"{near.id} {one_line(near.title)} ({near.score})" for near in one.candidates)
-    also = f" [near, worth a merge? {near}]" if near else ""
-    return f"- lesson {one.index}: {one.decision}{target}{reason}{also}"
+    near = [
+        f"  - {near.relation}: {near.id} ({near.zone} {near.level}, likeness {near.likeness}) "
+        f"{one_line(near.title)}: {one_line(near.text)}"
+        for near in one.candidates
+    ]
+    return "\n".join([f"- lesson {one.index}: {one.decision}{target}{reason}", *near])
 
 
 def distill_answer(made: Distillation) -> Answer:
@@ -597,7 +597,13 @@ def report_answer(retrieval_id: str, updated: Sequence[Counters]) -> Answer:
     return Answer(plain(answer), "\n".join([f"{retrieval_id}: outcome counted.", *lines]))
 
 
-def curate_answer(experience: ExperienceAnswer, revision: RevisionAnswer) -> Answer:
-    answer = CurateAnswer(nature=NATURE, experience=experience, revision=revision)
-    done = quoted("Done:", _revision_text(revision))
-    return Answer(plain(answer), "\n\n".join([done, NATURE, experience_text(experience)]))
+def curate_answer(
+    experience: ExperienceAnswer, revision: Revision, also: Revision | None = None
+) -> Answer:
+    shown = revision_answer(revision)
+    other = also and AlsoChanged(id=also.experience_id, revision=revision_answer(also))
+    answer = CurateAnswer(nature=NATURE, experience=experience, revision=shown, also=other)
+    done = [_revision_text(shown)]
+    done += [f"{other.id}: {_revision_text(other.revision)}"] if other else []
+    text = [quoted("Done:", *done), NATURE, experience_text(experience)]
+    return Answer(plain(answer), "\n\n".join(text))

@@ -81,4 +81,5 @@ class CurateArguments(Strict):
     id: Id
     action: Curation
     reason: Annotated[Task, Len(0, 2_000)] = field(metadata=about("For history."))
-    fields: Fields | None = field(default=None, metadata=about("For edit: new values."))
+    into: Id | None = field(default=None, metadata=about("For merge: the experience that stays."))
+    fields: Fields | None = field(default=None, metadata=about("For edit, merge: new values."))

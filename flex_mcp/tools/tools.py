@@ -133,7 +133,7 @@ def report_outcome(app: App, arguments: ReportArguments, caller: Caller) -> Answ
 
 
 def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> Answer:
-    """Correct one experience: approve, quarantine, retire, restore, edit, revert."""
+    """Correct one experience: approve, quarantine, retire, restore, edit, revert, merge."""
     library = app.library
     reason, seen = arguments.reason, None
     held = library.needs_consent(arguments.id, arguments.action, arguments.fields)
@@ -141,17 +141,17 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
         history = library.history(arguments.id)
         caller.person.agree(consent.consent(held, arguments, history, _at(app.settings)))
         reason, seen = f"{reason} (a person said yes)", held.revision
-    _, revision = library.curate(
+    made = library.curate(
         arguments.id,
         arguments.action,
         reason=reason,
         fields=arguments.fields,
+        into=arguments.into,
         seen=seen,
         client=caller.name,
     )
-    (now,) = library.whole([arguments.id])
-    shown = answers.experience_answer(now)
-    return answers.curate_answer(shown, answers.revision_answer(revision))
+    (now,) = library.whole([made.experience.id])
+    return answers.curate_answer(answers.experience_answer(now), made.revision, made.also)
 
 
 def _at(settings: Settings) -> str:

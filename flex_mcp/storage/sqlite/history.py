@@ -29,6 +29,17 @@ class History:
     def number(self) -> int:
         return self.queries.first("last_revision_number")
 
+    def merged_with(self, value: Revision) -> Revision | None:
+        found = self.queries.row(
+            "merged_with",
+            id=value.experience_id,
+            kind=str(value.kind),
+            at=value.at.isoformat(),
+            actor=value.actor,
+            into=value.after.superseded_by,
+        )
+        return revision(found) if found else None
+
     def add(self, value: Revision) -> None:
         self.queries.rows("add_revision", **revision_row(value))
 

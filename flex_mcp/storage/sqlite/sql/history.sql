@@ -12,6 +12,13 @@ SELECT * FROM revisions WHERE number > :number ORDER BY number LIMIT :limit;
 -- name: last_revisions
 SELECT * FROM revisions ORDER BY number DESC LIMIT :limit;
 
+-- name: merged_with
+-- The two revisions of a merge are of one moment: what stays was merged, what went is superseded.
+SELECT * FROM revisions
+WHERE at = :at AND actor = :actor
+  AND (:kind = 'merge' AND kind = 'supersede' AND json_extract(after, '$.superseded_by') = :id
+       OR :kind = 'supersede' AND kind = 'merge' AND experience_id = :into);
+
 -- name: add_revision
 INSERT INTO revisions (experience_id, revision, kind, before, after, actor, at, reason,
     trajectory_id, origin)
