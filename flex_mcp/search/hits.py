@@ -35,7 +35,7 @@ def answer(
             return [], relevant
         ids = [id_ for id_ in ids if odds[id_] >= best - fit.RATIO]
     ranked = _ranked(search, found, reading.experiences.get(ids))
-    chosen = _distinct(ranked)[: search.limit] if search.collapse else ranked[: search.limit]
+    chosen = _distinct(ranked, search.limit) if search.collapse else ranked[: search.limit]
     hits = [Hit(experience=one, fit=ranking.logistic(odds[one.id])) for one in chosen]
     return _compared(hits), relevant
 
@@ -68,13 +68,14 @@ def _ranked(search: Search, found: Candidates, held: Sequence[Experience]) -> li
     return sorted(held, key=lambda one: -found.scores[one.id] - ranking.helpfulness(one, now))
 
 
-def _distinct(ranked: Sequence[Experience]) -> list[Experience]:
-    """Without those that say what a better one says."""
-    kept: list[Experience] = []
+def _distinct(ranked: Sequence[Experience], limit: int) -> list[Experience]:
+    """The first so many, without those that say what a better one says."""
+    kept: dict[str, Experience] = {}
     for one in ranked:
-        if not any(same_claim(one.text, better.text) for better in kept):
-            kept.append(one)
-    return kept
+        text = one.text
+        if len(kept) < limit and not any(same_claim(text, better) for better in kept):
+            kept[text] = one
+    return [*kept.values()]
 
 
 def _compared(hits: list[Hit]) -> list[Hit]:
