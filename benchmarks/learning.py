@@ -159,7 +159,9 @@ class Agent:
     def learn(self, rounds: Iterable[Sequence[Lesson]]) -> None:
         experiences = list(chain(*rounds))
         for start in range(0, len(experiences), BATCH):
-            decisions = self._library.apply(experiences[start : start + BATCH], client="benchmark")
+            decisions = self._library.apply(
+                experiences[start : start + BATCH], typed=True, client="benchmark"
+            )
             self.known += sum(one.decision is DecisionKind.DISCARD for one in decisions)
 
     def row(self, size: int | str, door: str = LIBRARY, ask: Ask | None = None) -> Row:

@@ -124,7 +124,7 @@ def fill(library: Library, documents: Mapping[str, Lesson]) -> dict[str, str]:
     experiences: dict[str, str] = {}
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
-        decisions = library.apply([documents[id_] for id_ in batch], client="benchmark")
+        decisions = library.apply([documents[id_] for id_ in batch], typed=True, client="benchmark")
         for id_, decision in zip(batch, decisions, strict=True):
             if decision.experience_id is None:
                 print(f"{id_} is refused: {decision.reason}", file=sys.stderr)

@@ -153,7 +153,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         {"id": "e_1", "action": "delete", "reason": "r"},
         (
             "action cannot be 'delete'; it is one of: "
-            "approve, quarantine, retire, restore, edit, revert"
+            "approve, quarantine, retire, restore, edit, revert, merge"
         ),
     ),
     (

@@ -585,7 +585,7 @@ def test_the_log_tells_who_forgot_and_no_longer_names_what_went(quick: Library) 
     assert ("forget", "me") in lines
     with pytest.raises(NotFoundError):
         quick.last_writes(9, gone)
-    assert [one.verb for one in quick.last_writes(9, stays)] == ["record"]
+    assert [one.verb for one in quick.last_writes(9, stays)] == ["apply", "record"]
 
 
 # Other processes

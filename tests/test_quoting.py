@@ -148,7 +148,7 @@ def test_everything_served_says_that_it_is_data_and_where_it_is_from(
     hit = hit_alone(Hit(experience=one(library, id_), fit=0.5))
     for text in (page, skill.text, hit):
         assert id_ in text
-        assert "distilled by python" in text
+        assert "told by python" in text
         assert "\n> " in text
         assert unseen(text) == []
     assert page.startswith(NATURE)

@@ -85,9 +85,9 @@ async def test_the_tools_are_named_and_described_for_a_model(tmp_path: Path) -> 
             "get_experience": "Read experiences whole: examples, evidence, counters, history.",
             "record_trajectory": "Store what you did for a task and how it ended, failures too: call it when work has ended. The same trajectory is stored once.",
             "distill": "Turn recorded trajectories into lessons. Where no other model does it you get a brief: answer it with save_lessons.",
-            "save_lessons": "Answer a brief: each lesson is added, merged, discarded or supersedes another.",
+            "save_lessons": "Keep lessons: the answer to a brief, or what you know without one. Each is added, merged, discarded or supersedes another.",
             "report_outcome": "Say how the task ended that a search served, and which experiences helped or misled.",
-            "curate_experience": "Correct one experience: approve, quarantine, retire, restore, edit, revert.",
+            "curate_experience": "Correct one experience: approve, quarantine, retire, restore, edit, revert, merge.",
         }
     )
 
@@ -125,13 +125,50 @@ async def test_distill_hands_out_what_an_assistant_needs_to_write_lessons(tmp_pa
         result = await client.call_tool("distill", {})
     brief, text = result.structured_content, text_of(result)
     assert brief["road"] == "assistant"
-    assert brief["answer_schema"]["required"] == ["brief_id", "lessons"]
+    assert brief["answer_schema"]["required"] == ["lessons"]
     assert [one["task"] for one in brief["trajectories"]] == [TASK]
     assert "Passing tests and an editable install" in json.dumps(brief["neighbours"])
     for needed in (brief["brief_id"], TASK.split(".")[0], "Passing tests", '"brief_id"'):
         assert needed in text
     for needed in ("golden", "warning", "mixed", "principle", "merge", "discard", "supersede"):
         assert needed in brief["instructions"]
+
+
+async def test_lessons_are_saved_without_a_brief(tmp_path: Path) -> None:
+    lesson = data("lessons.json")["lessons"][0]
+    async with connected(tmp_path / "library.db") as client:
+        saved = await answer(client, "save_lessons", lessons=[lesson])
+        assert "brief_id" not in saved
+        id_ = saved["decisions"][0]["experience_id"]
+        (told,) = (await answer(client, "get_experience", ids=[id_]))["experiences"]
+        assert (told["origin"]["kind"], told["evidence"]) == ("told", [])
+        refusals: tuple[tuple[dict[str, Any], str], ...] = (
+            ({"lessons": []}, "there are no lessons: give some, or brief_id where none"),
+            (
+                {"lessons": [lesson], "brief_id": "b_a", "trajectory_ids": ["t_a"]},
+                "give brief_id or trajectory_ids, not both",
+            ),
+            ({"lessons": [lesson], "trajectory_ids": ["t_a"]}, "there is no trajectory t_a"),
+        )
+        for wrong, sentence in refusals:
+            assert (await refusal(client, "save_lessons", **wrong)).startswith(sentence)
+
+
+async def test_two_experiences_are_merged_and_the_answer_names_both(tmp_path: Path) -> None:
+    lesson = data("lessons.json")["lessons"][0]
+    async with connected(tmp_path / "library.db") as client:
+        both = [lesson, lesson | {"level": "instance"}]
+        saved = await answer(client, "save_lessons", lessons=both)
+        gone, stays = (one["experience_id"] for one in saved["decisions"])
+        (near,) = saved["decisions"][1]["candidates"]
+        assert (near["id"], near["relation"]) == (gone, "same")
+        merged = await answer(
+            client, "curate_experience", id=gone, action="merge", into=stays, reason="the same"
+        )
+        assert (merged["experience"]["id"], merged["also"]["id"]) == (stays, gone)
+        back = await answer(client, "curate_experience", id=stays, action="revert", reason="no")
+        assert back["also"]["id"] == gone
+        assert back["also"]["revision"]["kind"] == "restore"
 
 
 async def test_a_malformed_lesson_never_refuses_the_others(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def _recorded(library: Library, corpus: Sequence[Mapping[str, str]]) -> dict[str
     own: dict[str, str] = {}
     for start in range(0, len(corpus), BATCH):
         batch = corpus[start : start + BATCH]
-        decisions = library.apply([_lesson(row) for row in batch], client="training")
+        decisions = library.apply([_lesson(row) for row in batch], typed=True, client="training")
         for row, decision in zip(batch, decisions, strict=True):
             if decision.experience_id is not None:
                 own[row["id"]] = decision.experience_id

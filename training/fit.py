@@ -245,7 +245,7 @@ def filled(library: Library, lessons: Mapping[str, Lesson]) -> Iterator[tuple[st
     for start in range(0, len(ids), 50):
         batch = ids[start : start + 50]
         for id_, decision in zip(
-            batch, library.apply([lessons[id_] for id_ in batch]), strict=True
+            batch, library.apply([lessons[id_] for id_ in batch], typed=True), strict=True
         ):
             yield str(decision.experience_id), id_
 

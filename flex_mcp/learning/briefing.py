@@ -56,8 +56,11 @@ Lessons = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveArguments(Strict):
-    brief_id: Id
-    lessons: Lessons = field(metadata=about("Empty when there is nothing to learn."))
+    lessons: Lessons = field(metadata=about("For a brief: empty when there is nothing to learn."))
+    brief_id: Id | None = field(default=None, metadata=about("The brief that this answers."))
+    trajectory_ids: Annotated[tuple[Id, ...], Len(0, 20)] | None = field(
+        default=None, metadata=about("Without a brief: the work they come from, if any.")
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

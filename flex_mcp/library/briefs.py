@@ -80,6 +80,17 @@ def _claimable(reading: Transaction, wanted: Wanted, now: datetime) -> list[Reco
     return sorted(free, key=lambda one: order[one.id])[: wanted.limit]
 
 
+def check_free(reading: Transaction, ids: Sequence[str], now: datetime) -> None:
+    """Find out whether lessons of these trajectories may come without a brief.
+
+    Raises:
+        InputError: a brief claims one of them.
+    """
+    if claims := reading.briefs.claims(now, ids):
+        reasons = [f"{one.trajectory_id} {_taken(reading, one.brief_id)}" for one in claims]
+        raise InputError("; ".join(reasons))
+
+
 def _taken(reading: Transaction, brief_id: str | None) -> str:
     brief = reading.briefs.get(brief_id) if brief_id else None
     if brief is None:

@@ -76,7 +76,7 @@ def _clean(raw: RawLesson, redactor: Redactor) -> tuple[Lesson | InputError, int
         return error, 0
 
 
-def place(
+def place(  # noqa: PLR0913  each is one part of what they share
     writing: Transaction,
     prepared: PreparedLessons,
     trajectories: Sequence[RecordedTrajectory],
@@ -84,10 +84,12 @@ def place(
     origin: Origin,
     now: datetime,
     seen: Mapping[str, str] | None = None,
+    strictly: bool = False,
 ) -> list[Decision]:
     """Decide on every lesson of these trajectories; a malformed one is refused alone.
 
-    `seen` is what `Placing` knows by that name.
+    `seen` is what `Placing` knows by that name. `strictly` screens them as from outside, whatever
+    their trajectories hold.
     """
     embedder = prepared.embedder
     if embedder is not None and any(isinstance(one, Proposal) for one in prepared.lessons):
@@ -99,7 +101,8 @@ def place(
         try:
             if isinstance(one, FlexError):
                 raise one
-            decided = placing.decide(_completed(index, one, known, origin))
+            completed = _completed(index, one, known, origin, strictly=strictly)
+            decided = placing.decide(completed)
             decisions.append(_told(decided, one.redacted))
         except (InputError, EmbedderError) as error:
             refused = Decision(index=index, decision=DecisionKind.REFUSED, reason=str(error))
@@ -129,7 +132,12 @@ def name_embedder(writing: Transaction, embedder: Embedder) -> None:
 
 
 def _completed(
-    index: int, one: Proposal, known: Mapping[str, RecordedTrajectory], origin: Origin
+    index: int,
+    one: Proposal,
+    known: Mapping[str, RecordedTrajectory],
+    origin: Origin,
+    *,
+    strictly: bool,
 ) -> Proposal:
     """The lesson with what follows from the trajectories that are known to its call."""
     named = one.lesson.trajectory_ids
@@ -142,7 +150,7 @@ def _completed(
     trajectories = [known[id_] for id_ in evidence]
     domains = {trajectory.domain for trajectory in trajectories}
     domain = domains.pop() if len(domains) == 1 else None
-    outside = any(map(from_outside, known.values()))  # whatever the lesson names
+    outside = strictly or any(map(from_outside, known.values()))  # whatever the lesson names
     beside = screened(domain or "", *names(origin))
     return replace(
         one,

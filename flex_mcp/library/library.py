@@ -401,23 +401,41 @@ class Library:
     # Lessons
 
     def apply(
-        self, lessons: Sequence[RawLesson], *, evidence: Sequence[str] = (), client: str = "python"
+        self,
+        lessons: Sequence[RawLesson],
+        *,
+        evidence: Sequence[str] = (),
+        typed: bool = False,
+        client: str = "python",
     ) -> list[Decision]:
         """Place lessons, all in one transaction; one that cannot be placed is refused alone.
 
         Args:
             lessons: values, or mappings with the fields of `Lesson`.
-            evidence: the trajectories that they come from.
+            evidence: the trajectories that they come from, which are distilled once one is
+                accepted; without any the lessons are told.
+            typed: a person wrote them. What a program tells is screened as strictly as what comes
+                from outside.
             client: who wrote them.
 
         Raises:
             NotFoundError: a trajectory is not here.
+            InputError: a brief claims one of them.
         """
         prepared = prepare(lessons, self._store, self._embedders, self._redactor)
+        evidence = list(dict.fromkeys(evidence))
+        told = not evidence
+        origin = Origin(
+            kind="told" if told else "distilled", by=client, road=None if told else Road.AGENT
+        )
         with self._writing("apply", client) as writing:
-            found = briefs.known_trajectories(writing, evidence)
-            origin = Origin(kind="distilled", by=client, road=Road.AGENT)
-            return place(writing, prepared, found, origin=origin, now=self._now())
+            now, found = self._now(), briefs.known_trajectories(writing, evidence)
+            briefs.check_free(writing, evidence, now)
+            strictly = told and not typed
+            decisions = place(writing, prepared, found, origin=origin, now=now, strictly=strictly)
+            if any_accepted(decisions):
+                writing.trajectories.set_state(evidence, TrajectoryState.DISTILLED)
+            return decisions
 
     # Curating
 

@@ -106,13 +106,15 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where an experience comes from: distilled by whom, or imported from which library.
+    """Where an experience comes from: distilled or told by whom, or imported from which library.
+
+    Told is what somebody knew without work that was recorded.
 
     For one that was distilled: by which road, model and versions of the prompts, and how many
     tokens (read and written) its whole brief cost; None where nobody says.
     """
 
-    kind: Literal["distilled", "imported"]
+    kind: Literal["distilled", "told", "imported"]
     by: str
     road: Road | None = None
     model: str | None = None

@@ -194,7 +194,7 @@ class DistillAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveAnswer:
-    brief_id: str
+    brief_id: str | None
     decisions: tuple[Decision, ...]
     remaining: int
 
@@ -571,13 +571,16 @@ def group_lines(made: Distillation) -> list[str]:
     return [f"From {', '.join(names)}:", *(lines or decisions)]
 
 
-def save_answer(brief_id: str, decisions: Sequence[Decision], remaining: int) -> Answer:
+def save_answer(brief_id: str | None, decisions: Sequence[Decision], remaining: int) -> Answer:
     answer = SaveAnswer(brief_id=brief_id, decisions=tuple(decisions), remaining=remaining)
-    again = "record the trajectory again with them as lessons"
-    if decisions and all(one.decision is DecisionKind.REFUSED for one in decisions):
+    again = "save them again without the brief"
+    if brief_id is None:
+        again = "save them again"
+    elif decisions and all(one.decision is DecisionKind.REFUSED for one in decisions):
         again = f"answer {brief_id} again, it is still open"
     count = "1 lesson" if len(decisions) == 1 else f"{len(decisions)} lessons"
-    lines = [f"{brief_id}: {count}.{_refused(decisions, again)}"]
+    about = f"{brief_id}: {count}" if brief_id else count
+    lines = [f"{about}.{_refused(decisions, again)}"]
     lines += [*map(_decision, decisions), _remaining(remaining)]
     return Answer(plain(answer), "\n".join(lines))
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from flex_mcp.app import App
-from flex_mcp.errors import NotFoundError
+from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import LLM
 from flex_mcp.models import Wanted
@@ -114,10 +114,22 @@ def distill(app: App, arguments: DistillArguments, caller: Caller) -> Answer:
 
 
 def save_lessons(app: App, arguments: SaveArguments, caller: Caller) -> Answer:
-    """Answer a brief: each lesson is added, merged, discarded or supersedes another."""
-    library = app.library
-    decisions = library.briefs.answer(arguments.brief_id, arguments.lessons, client=caller.name)
-    return answers.save_answer(arguments.brief_id, decisions, library.briefs.remaining())
+    """Keep lessons: the answer to a brief, or what you know without one.
+
+    Each is added, merged, discarded or supersedes another.
+    """
+    library, brief_id, ids = app.library, arguments.brief_id, arguments.trajectory_ids
+    if brief_id and ids:
+        raise InputError("give brief_id or trajectory_ids, not both: a brief knows its own")
+    if brief_id:
+        decisions = library.briefs.answer(brief_id, arguments.lessons, client=caller.name)
+    elif arguments.lessons:
+        decisions = library.apply(
+            arguments.lessons, evidence=ids or (), typed=caller.person is None, client=caller.name
+        )
+    else:
+        raise InputError("there are no lessons: give some, or brief_id where none is to be learnt")
+    return answers.save_answer(brief_id, decisions, library.briefs.remaining())
 
 
 def report_outcome(app: App, arguments: ReportArguments, caller: Caller) -> Answer:
