@@ -324,7 +324,11 @@ def test_whole_experiences_are_the_same_in_both_forms(missing: tuple[str, ...]) 
     for said in (
         *(about.id, about.title, about.when, *about.lesson.split("\n\n"), *about.tags),
         *("`make`", "> lines", "python/packaging", "t_one, t_two", "superseded by e_other"),
-        *("Served 3, successes 2, failures 1", "distilled by a test", *missing),
+        *(
+            "Served in 3 (successes 2, failures 1), named helpful 0, harmful 0",
+            "distilled by a test",
+            *missing,
+        ),
     ):
         assert said in answer.text
     assert answer.content["missing"] == list(missing)

@@ -443,7 +443,7 @@ LONG = "x" * 20_001
 FULL = {"task": "x", "outcome": "success"}
 RECORD = (
     "it takes task, outcome, steps, transcript, answer, feedback, score, verified_by, "
-    "domain, agent, retrieval_ids, lessons, key"
+    "domain, agent, retrieval_ids, helpful, harmful, lessons, key"
 )
 CASES = {
     "an empty query": Case(

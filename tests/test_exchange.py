@@ -472,7 +472,7 @@ def lived(tmp_path: Path) -> list[str]:
 
 def test_a_bundle_holds_every_kind_of_value(lived: list[str]) -> None:
     assert {next(iter(json.loads(line))) for line in lived} == {
-        *("flex-mcp", "trajectory", "experience", "revision", "retrieval", "entry")
+        *("flex-mcp", "trajectory", "experience", "revision", "retrieval", "outcome", "entry")
     }
 
 
@@ -572,11 +572,11 @@ def test_a_retrieval_with_more_hits_than_scores_is_refused_in_a_sentence(
 
 
 def test_a_bundle_of_a_later_format_is_refused(library: Library, lived: list[str]) -> None:
-    later = [lived[0].replace('"format": 1', '"format": 2'), *lived[1:]]
+    later = [lived[0].replace('"format": 2', '"format": 3'), *lived[1:]]
     with pytest.raises(InputError) as refused:
         import_text(library, "".join(later), source="a.jsonl")
     assert str(refused.value) == (
-        "a.jsonl is a bundle of format 2 and this flex-mcp reads 1: upgrade flex-mcp"
+        "a.jsonl is a bundle of format 3 and this flex-mcp reads up to 2: upgrade flex-mcp"
     )
     assert library.statistics().experiences == 0
 

@@ -67,8 +67,8 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
             "flex_mcp.search.background.generic_queries", lambda: WORDS
         )  # all of them take long
         with fake_library(folder, EMBEDDER) as library:
-            record(library, a_trajectory("one"), lessons[:3], [])
-            record(library, a_trajectory("two"), [], [])
+            record(library, a_trajectory("one"), lessons[:3], [], [])
+            record(library, a_trajectory("two"), [], [], [])
             place(library, lessons[3:], [0, 1])
             place(library, [(instead, 1)], [])
             curate(library, 4, Curation.QUARANTINE, {})
@@ -110,13 +110,33 @@ def place(library: Library, lessons: Sequence[Aimed], evidence: Numbers) -> None
         raise InputError("nothing was accepted")
 
 
-def record(library: Library, work: Trajectory, lessons: Sequence[Aimed], used: Numbers) -> None:
+def record(
+    library: Library, work: Trajectory, lessons: Sequence[Aimed], used: Numbers, named: Numbers
+) -> None:
     searches = [nth(known(library)[2], number) for number in used]
-    library.record(work, lessons=aimed(library, lessons), retrieval_ids=searches)
+    helpful = [nth(known(library)[0], number) for number in named]
+    harmful = [nth(known(library)[0], number + 1) for number in named[:1]]
+    library.record(
+        work,
+        lessons=aimed(library, lessons),
+        retrieval_ids=searches,
+        helpful=helpful,
+        harmful=harmful,
+        session="one",
+    )
+
+
+def tell_later(library: Library, number: int, outcome: Outcome, feedback: str) -> None:
+    library.report_trajectory(nth(known(library)[1], number), outcome, feedback=feedback)
+
+
+def merge(library: Library, number: int, into: int, fields: dict[str, Any]) -> None:
+    ids = known(library)[0]
+    library.merge(nth(ids, number), nth(ids, into), reason="because", fields=Fields(**fields))
 
 
 def search(library: Library, query: str) -> None:
-    found = library.search(query, abstain=False)
+    found = library.search(query, abstain=False, session="one")
     library.report(found.retrieval_id or "", Outcome.UNKNOWN)  # has it written at once
 
 
@@ -168,8 +188,10 @@ SOME = st.lists(
     st.one_of(
         *(doing(place, lessons=lessons(it), evidence=NUMBERS) for it in (None, *Action)),
         *(doing(curate, number=NUMBER, action=st.just(it), fields=FIELDS[it]) for it in Curation),
-        doing(record, work=WORK, lessons=lessons(None, *Action), used=NUMBERS),
-        doing(record, work=WORK, lessons=st.just([]), used=NUMBERS),
+        doing(record, work=WORK, lessons=lessons(None, *Action), used=NUMBERS, named=NUMBERS),
+        doing(record, work=WORK, lessons=st.just([]), used=NUMBERS, named=NUMBERS),
+        doing(tell_later, number=NUMBER, outcome=OUTCOME, feedback=TEXT),
+        doing(merge, number=NUMBER, into=NUMBER, fields=FIELDS[Curation.EDIT]),
         doing(search, query=TEXT),
         doing(report, number=NUMBER, outcome=OUTCOME, good=NAMED, bad=NAMED),
     )
@@ -212,13 +234,31 @@ def check_history(library: Library, now: Experience) -> None:
     assert [*before, snapshot_of(now)] == [None, *after]
 
 
+# The last outcome that was told of each trajectory, and hits of one whose credit is another's.
+LAST = (
+    "SELECT t.id, coalesce((SELECT outcome FROM outcomes o WHERE o.trajectory_id = t.id "
+    "ORDER BY number DESC LIMIT 1), t.outcome) FROM trajectories t ORDER BY t.id"
+)
+UNCOUNTED = (
+    "SELECT r.id FROM retrievals r JOIN retrieval_hits h ON h.retrieval_id = r.id "
+    "WHERE h.credit <> CASE WHEN r.outcome NOT IN ('success', 'failure') OR r.outcome IS NULL "
+    "THEN 0 WHEN EXISTS (SELECT 1 FROM retrieval_hits n WHERE n.retrieval_id = r.id AND n.named) "
+    "THEN h.named WHEN r.outcome = 'success' THEN 1 ELSE -1 END"
+)
+
+
 def check_tables(look: Look, here: Sequence[Experience]) -> None:
     """Counters are what the credits say, evidence is known, fingerprints are those of the texts."""
     counted = look(
-        "SELECT e.id, e.fingerprint, count(h.place), total(h.credit > 0), total(h.credit < 0) "
+        "SELECT e.id, e.fingerprint, count(h.place), total(h.credit > 0), total(h.credit < 0), "
+        "total(h.named > 0), total(h.named < 0) "
         "FROM experiences e LEFT JOIN retrieval_hits h ON h.experience_id = e.id GROUP BY e.id"
     )
-    assert set(counted) == {(e.id, e.fingerprint, e.served, e.successes, e.failures) for e in here}
+    assert set(counted) == {
+        (e.id, e.fingerprint, e.served, e.successes, e.failures, e.helpful, e.harmful) for e in here
+    }
+    assert look(LAST) == look("SELECT id, outcome FROM trajectories ORDER BY id")
+    assert look(UNCOUNTED) == []
     assert look("SELECT trajectory_id FROM evidence EXCEPT SELECT id FROM trajectories") == []
     assert look("PRAGMA foreign_key_check") == []
 
@@ -293,7 +333,13 @@ def test_reverting_all_that_happened_newest_first_brings_the_first_state_back(
         for operation in operations:
             with contextlib.suppress(InputError):
                 operation(library)
+        undone: list[tuple[str, int]] = []
         for made in library.last_revisions(library.statistics().revisions - revisions):
+            if (made.experience_id, made.revision) in undone:
+                continue  # with the other one of its merge
+            with library.reading() as reading:
+                other = reading.history.merged_with(made)
+            undone += [(other.experience_id, other.revision)] if other else []
             fields = Fields(revision=made.revision)
             library.curate(made.experience_id, Curation.REVERT, reason="all", fields=fields)
         check(library)

@@ -265,10 +265,9 @@ def test_a_trajectory_gives_its_outcome_to_the_searches_it_names(
     assert found.retrieval_ids == (retrieval,)
 
 
-def test_a_trajectory_that_names_an_unknown_search_is_not_recorded(quick: Library) -> None:
-    with pytest.raises(NotFoundError, match="there is no retrieval 'r_nobody'"):
-        quick.record(a_trajectory(), retrieval_ids=["r_nobody"])
-    assert quick.statistics().trajectories == 0
+def test_a_trajectory_that_names_an_unknown_search_is_recorded_and_told_so(quick: Library) -> None:
+    recorded = quick.record(a_trajectory(), retrieval_ids=["r_nobody"])
+    assert (recorded.new, recorded.unmatched) == (True, ("r_nobody",))
 
 
 def test_a_search_that_waited_survives_a_transaction_that_failed(quick: Library) -> None:

@@ -217,7 +217,7 @@ async def learned(
 
 # What a library holds
 
-OWN = {"id", "origin", "actor", "at", "created_at", "updated_at", "recorded_at", "key"}
+OWN = {"id", "origin", "actor", "at", "created_at", "updated_at", "recorded_at", "key", "block"}
 
 
 def dump(library: Library) -> Json:

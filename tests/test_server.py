@@ -86,7 +86,7 @@ async def test_the_tools_are_named_and_described_for_a_model(tmp_path: Path) -> 
             "record_trajectory": "Store what you did for a task and how it ended, failures too: call it when work has ended. The same trajectory is stored once.",
             "distill": "Turn recorded trajectories into lessons. Where no other model does it you get a brief: answer it with save_lessons.",
             "save_lessons": "Keep lessons: the answer to a brief, or what you know without one. Each is added, merged, discarded or supersedes another.",
-            "report_outcome": "Say how the task ended that a search served, and which experiences helped or misled.",
+            "report_outcome": "Say later how work ended, by its trajectory or a search, and what helped or misled.",
             "curate_experience": "Correct one experience: approve, quarantine, retire, restore, edit, revert, merge.",
         }
     )
@@ -235,11 +235,13 @@ async def test_a_refusal_is_one_sentence_that_names_the_argument(tmp_path: Path)
                 "transcript": "y",
             },
         ),
-        ("record_trajectory", {"task": "x", "outcome": "success", "retrieval_ids": ["r_x"]}),
         ("distill", {"trajectory_ids": ["t_x"]}),
         ("save_lessons", {"brief_id": "b_x", "lessons": []}),
         ("save_lessons", {"brief_id": "b_x", "lessons": [{}] * 51}),
         ("report_outcome", {"retrieval_id": "r_x", "outcome": "success"}),
+        ("report_outcome", {"outcome": "success"}),
+        ("report_outcome", {"retrieval_id": "r_x", "outcome": "success", "score": 1}),
+        ("report_outcome", {"trajectory": "nightly 7", "outcome": "success"}),
         ("curate_experience", {"id": "e_x", "action": "retire", "reason": "y"}),
         ("curate_experience", {"id": "e_x", "action": "edit", "reason": "y", "fields": {"x": 1}}),
     ]
@@ -254,11 +256,13 @@ async def test_a_refusal_is_one_sentence_that_names_the_argument(tmp_path: Path)
             "outcome is missing: give it too",
             "outcome cannot be 'won'; it is one of: success, failure, partial, unknown",
             "give steps or transcript, not both: they are two forms of the same text",
-            "there is no retrieval 'r_x' (one that was cut off is not kept): name that of a search_experience answer, or none",
             "there is no trajectory t_x: record_trajectory gives ids",
             "there is no brief 'b_x': distill gives one",
             "lessons has 51 items; the limit is 50: send fewer",
             "there is no retrieval 'r_x' (one that was cut off is not kept): name that of a search_experience answer, or none",
+            "give retrieval_id or trajectory: one of the two",
+            "feedback, score and verified_by go with a trajectory, not a search",
+            "there is no trajectory 'nightly 7', by id or key: record_trajectory gives ids",
             "there is no experience 'e_x': a search gives ids",
             "there is no argument 'fields.x'; it takes zone, level, title, when, lesson, examples, domain, tags, priority, revision",
         ]

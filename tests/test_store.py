@@ -754,6 +754,12 @@ def test_a_retrieval_keeps_its_hits_by_rank_and_counts_them_as_served(store: Sql
         served=(other.id, one.id),
         scores=(0.75, 0.5),
         credits=(0, 0),
+        named=(0, 0),
+        block="k_1",
+        relevance=0.5,
+        stratum="python",
+        origin="own",
+        size=2,
     )
     with store.writing("test", "test") as writing:
         writing.retrievals.add(retrieval)

@@ -1,7 +1,7 @@
 """Our own bundle: JSON lines, one value a line, everything of a library, nothing lost.
 
 Every line is an object with one key, which says what its value is: `flex-mcp` (the first one, with
-the format), trajectory, experience, revision, retrieval or entry.
+the format), trajectory, experience, revision, retrieval, outcome or entry.
 """
 
 import json
@@ -18,6 +18,7 @@ from flex_mcp.models import (
     Experience,
     Filter,
     RecordedTrajectory,
+    ReportedOutcome,
     Retrieval,
     Revision,
     Snapshot,
@@ -25,12 +26,14 @@ from flex_mcp.models import (
 from flex_mcp.storage.protocol import Entry
 from flex_mcp.validation import adapter
 
-NAME, FORMAT = "flex-mcp", 1
+NAME, FORMAT = "flex-mcp", 2
+FORMATS = 1, FORMAT  # that are read; 2 has outcomes, and more of retrievals and trajectories
 KINDS: dict[str, type[Any]] = {
     "trajectory": RecordedTrajectory,
     "experience": Experience,
     "revision": Revision,
     "retrieval": Retrieval,
+    "outcome": ReportedOutcome,
     "entry": Entry,
 }
 BATCH = 500
@@ -52,6 +55,7 @@ def export_bundle(library: Library) -> Iterator[str]:
         for retrieval_id in reading.retrievals.ids():
             if retrieval := reading.retrievals.get(retrieval_id):
                 yield _line("retrieval", retrieval)
+        yield from (_line("outcome", one) for one in reading.outcomes.all())
         yield from (_line("entry", entry) for entry in reading.imports.entries())
 
 
@@ -89,6 +93,7 @@ def read_bundle(text: str, source: str) -> Bundle:
         experiences=values["experience"],
         revisions=values["revision"],
         retrievals=values["retrieval"],
+        outcomes=values["outcome"],
         entries=values["entry"],
         document=document,
     )
@@ -102,8 +107,10 @@ def _check_whole(values: dict[str, list[Any]], source: str) -> None:
     if len(keys) > len(set(keys)):
         raise InputError(f"{source} holds a line twice: nothing was imported; export it again")
     here = {experience.id for experience in values["experience"]}
+    here |= {one.id for one, _ in values["trajectory"]} | {one.id for one in values["retrieval"]}
     named = {revision.experience_id for revision in values["revision"]}
     named |= {id_ for retrieval in values["retrieval"] for id_ in retrieval.served}
+    named |= {one.trajectory_id or one.retrieval_id or "" for one in values["outcome"]}
     named |= {part.experience_id for entry in values["entry"] for part in entry.parts}
     if lost := sorted(named - here):
         raise InputError(
@@ -124,10 +131,10 @@ def _parsed(line: str, where: str) -> tuple[str, dict[str, Any]]:
 
 def _document(content: dict[str, Any], source: str) -> str | None:
     """What a FLEX file held beside its entries, if the first line says so; its format is ours."""
-    if content.get("format") != FORMAT:
+    if content.get("format") not in FORMATS:
         raise InputError(
             f"{source} is a bundle of format {content.get('format')!r} and this flex-mcp reads "
-            f"{FORMAT}: upgrade flex-mcp"
+            f"up to {FORMAT}: upgrade flex-mcp"
         )
     try:
         document = json.loads(content.get("flex_document") or "null")
@@ -158,7 +165,9 @@ def _is_sound(value: object) -> bool:
         case Revision():
             return _is_sound(value.after) and (value.before is None or _is_sound(value.before))
         case Retrieval():
-            credits_ = value.credits or value.served
-            return len(value.scores) == len(credits_) == len(value.served)
+            lists = value.scores, value.credits or value.served, value.named or value.served
+            return {*map(len, lists)} == {len(value.served)}
+        case ReportedOutcome():
+            return (value.trajectory_id is None) != (value.retrieval_id is None)
         case _:
             return True

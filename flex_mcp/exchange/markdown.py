@@ -23,7 +23,10 @@ def export_markdown(library: Library) -> Iterator[str]:
 def _experience(one: Experience) -> str:
     domain, by = one_line(one.domain or ""), f"{one.origin.kind} by {named(one.origin.by)}"
     about = [f"`{one.id}`", str(one.zone), domain, f"priority {one.priority}", str(one.status), by]
-    counters = f"served {one.served}, successes {one.successes}, failures {one.failures}"
+    counters = (
+        f"served in {one.served} (successes {one.successes}, failures {one.failures}), "
+        f"named helpful {one.helpful}, harmful {one.harmful}"
+    )
     parts = [
         f"\n### {one_line(one.title)}",
         " · ".join(filter(None, about)),

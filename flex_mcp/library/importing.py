@@ -13,6 +13,7 @@ from flex_mcp.models import (
     Experience,
     Origin,
     RecordedTrajectory,
+    ReportedOutcome,
     Retrieval,
     Revision,
     RevisionKind,
@@ -56,6 +57,7 @@ class Bundle:
     experiences: Sequence[Experience] = ()
     revisions: Sequence[Revision] = ()
     retrievals: Sequence[Retrieval] = ()
+    outcomes: Sequence[ReportedOutcome] = ()
     entries: Sequence[Entry] = ()
     document: str | None = None
 
@@ -187,14 +189,16 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
     with into.writing() as writing:
         if embedder:
             name_embedder(writing, embedder)
-        imported.trajectories = _add_trajectories(writing, bundle)
+        new = _add_trajectories(writing, bundle)
+        imported.trajectories = len(new)
         here = _add_experiences(writing, bundle, indexes, imported, trust=into.trust)
         for id_ in why.keys() - here:
             _hold_back(writing, active[id_], why[id_], into.now)
             imported.held += 1
-        for retrieval in bundle.retrievals:
-            if writing.retrievals.get(retrieval.id) is None:
-                writing.retrievals.restore(retrieval)
+        new |= _add_retrievals(writing, bundle)
+        for outcome in bundle.outcomes:
+            if new & {outcome.trajectory_id, outcome.retrieval_id}:
+                writing.outcomes.add(outcome)
         for entry in bundle.entries:
             writing.imports.add(entry)
         _keep_document(writing, bundle.document)
@@ -254,15 +258,24 @@ def _add_experiences(
     return here
 
 
-def _add_trajectories(writing: Transaction, bundle: Bundle) -> int:
+def _add_retrievals(writing: Transaction, bundle: Bundle) -> set[str]:
+    """Add those that are not here; returns their ids."""
+    new = [one for one in bundle.retrievals if writing.retrievals.get(one.id) is None]
+    for one in new:
+        writing.retrievals.restore(one)
+    return {one.id for one in new}
+
+
+def _add_trajectories(writing: Transaction, bundle: Bundle) -> set[str]:
+    """Add those that are not here; returns their ids."""
     ids = [trajectory.id for trajectory, _ in bundle.trajectories]
     here = {found.id for found in writing.trajectories.get(ids)}
-    added = 0
+    added: set[str] = set()
     for trajectory, hashed in bundle.trajectories:
         if trajectory.id in here:
             continue
         taken = writing.trajectories.by_key(trajectory.key)  # it keeps its id: evidence names it
         key = f"{trajectory.key} of {trajectory.id}" if taken else trajectory.key
         writing.trajectories.add(replace(trajectory, key=key), hashed)
-        added += 1
+        added.add(trajectory.id)
     return added

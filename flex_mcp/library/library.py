@@ -19,6 +19,7 @@ from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.lessons import RawLesson, any_accepted, place, prepare
 from flex_mcp.library.retrievals import RetrievalLog
+from flex_mcp.library.sessions import Sessions
 from flex_mcp.models import (
     Counters,
     Curated,
@@ -28,12 +29,13 @@ from flex_mcp.models import (
     Fields,
     Filter,
     Found,
-    Hit,
     Level,
     Origin,
     Outcome,
     Recorded,
     RecordedTrajectory,
+    Reported,
+    ReportedOutcome,
     Retrieval,
     Revision,
     Road,
@@ -42,6 +44,7 @@ from flex_mcp.models import (
     Trajectory,
     TrajectoryState,
     Vectors,
+    VerifiedBy,
     WholeExperience,
     Write,
     Zone,
@@ -54,7 +57,7 @@ from flex_mcp.search import embedder_choice
 from flex_mcp.search.baseline import BACKGROUND, KeptBaseline
 from flex_mcp.search.candidates import Search
 from flex_mcp.search.embedder_choice import Embedders, LoadEmbedder, Switching
-from flex_mcp.search.search import Searcher
+from flex_mcp.search.search import Searched, Searcher
 from flex_mcp.storage.protocol import BACKUPS, Store, Transaction
 from flex_mcp.validation import check_encodable
 
@@ -105,6 +108,7 @@ class Library:
         self._embedders = Embedders(load_embedder, wanted)
         self._searcher = Searcher(store, self._embedders)
         self._log = RetrievalLog(self._write_waiting)
+        self._sessions = Sessions()
         self._now = now
         self.briefs = briefs.Briefs(store, self._writing, self._embedders, now, self._redactor)
         self.conversations = ConversationLog(store, self._writing, now, self._redactor)
@@ -176,6 +180,7 @@ class Library:
         abstain: bool = True,
         collapse: bool = True,
         prior: bool = True,
+        session: str | None = None,
         client: str = "python",
     ) -> Found:
         """Experiences for a task, best first: those that fit, at most `limit`.
@@ -189,6 +194,7 @@ class Library:
             abstain: serve nothing where nothing fits, and what fits nearly as well as the best.
             collapse: hits that say the same count once.
             prior: what helped before moves up a little; priority and age count too.
+            session: whose work it is for, as far as this process can tell; None: nobody's.
             client: who asks.
 
         Never waits for a writer. The retrieval is written a moment later; where that is not
@@ -207,17 +213,17 @@ class Library:
             collapse=collapse,
             prior=self._now() if prior else None,
         )
-        hits, relevance, notice = self._searcher.search(question)
-        retrieval_id, refusal = self._logged(query, hits, client)
+        found = self._searcher.search(question)
+        retrieval_id, refusal = self._logged(query, found, client, session)
         return Found(
             retrieval_id=retrieval_id,
-            hits=tuple(hits),
-            relevance=relevance,
-            notices=tuple(note for note in (notice, refusal) if note),
+            hits=tuple(found.hits),
+            relevance=found.relevance,
+            notices=tuple(note for note in (found.notice, refusal) if note),
         )
 
     def _logged(
-        self, query: str, hits: Sequence[Hit], client: str
+        self, query: str, found: Searched, client: str, session: str | None
     ) -> tuple[str | None, str | None]:
         """The retrieval's id, or why there is none."""
         if self._store.read_only:
@@ -226,13 +232,20 @@ class Library:
             self._redactor.check()
         except SettingError as error:
             return None, f"this search was not recorded: {error}"
+        id_, now = new_id("r"), self._now()
+        best = found.hits[0].experience if found.hits else None
         retrieval = Retrieval(
-            id=new_id("r"),
+            id=id_,
             query=query,
-            at=self._now(),
+            at=now,
             client=client,
-            served=tuple(hit.experience.id for hit in hits),
-            scores=tuple(hit.fit for hit in hits),
+            served=tuple(hit.experience.id for hit in found.hits),
+            scores=tuple(hit.fit for hit in found.hits),
+            block=self._sessions.searched(session, id_, now),
+            relevance=found.relevance,
+            stratum=best and best.domain and best.domain.partition("/")[0],
+            origin=best and (best.origin.by if best.origin.kind == "imported" else "own"),
+            size=found.experiences,
         )
         self._log.hand_over(retrieval)
         if (refusal := self._log.refusal) is None:
@@ -333,28 +346,54 @@ class Library:
 
     # Recording
 
-    def record(
+    def record(  # noqa: PLR0913  each is one part of what was done
         self,
         trajectory: Trajectory,
         *,
         lessons: Sequence[RawLesson] = (),
         retrieval_ids: Sequence[str] = (),
+        helpful: Sequence[str] = (),
+        harmful: Sequence[str] = (),
         key: str | None = None,
+        session: str | None = None,
         client: str = "python",
     ) -> Recorded:
         """Keep a trajectory, once, and place the lessons that come with it.
 
         Without `key`, a hash of task, steps or transcript, answer, outcome and feedback tells
-        whether it is here already. The searches named get its outcome.
+        whether it is here already. Under the same key the same work with a known outcome tells a
+        later one. The searches named get its outcome.
+
+        Args:
+            trajectory: what was tried, and how it ended.
+            lessons: what it taught, where that is known.
+            retrieval_ids: the searches that it used.
+            helpful: experiences that helped, at each of these searches that served them; without
+                any, at the session's searches of the last two hours.
+            harmful: those that misled.
+            key: the caller's own name for it.
+            session: as in `search`.
+            client: who did it.
+
+        What is named and was not served is `unmatched` in the answer, and nothing is lost for it.
 
         Raises:
-            InputError: the trajectory is malformed, the key is taken by another content, or a
-                retrieval is not known. A lesson that cannot be placed is refused alone.
+            InputError: the trajectory is malformed, or the key is taken by other work. A lesson
+                that cannot be placed is refused alone.
         """
-        new = recording.recorded(trajectory, retrieval_ids, key, self._now(), self._redactor)
+        now = self._now()
+        block = self._sessions.block(session, now)
+        new = recording.recorded(trajectory, key, now, self._redactor, block)
+        used = recording.Used(
+            retrieval_ids=retrieval_ids,
+            recent=self._sessions.recent(session, now),
+            helpful=helpful,
+            harmful=harmful,
+        )
         prepared = prepare(lessons, self._store, self._embedders, self._redactor)
         with self._writing("record", client) as writing:
-            id_, is_new = recording.keep(writing, new)
+            kept = recording.keep(writing, new, used, client)
+            id_, learnt = kept.id, writing.experiences.evidenced_by([kept.id])
             found = writing.trajectories.get([id_])
             origin = Origin(
                 kind="distilled",
@@ -370,9 +409,12 @@ class Library:
             made = writing.experiences.get([*{*placed, *writing.experiences.evidenced_by([id_])}])
         return Recorded(
             trajectory_id=id_,
-            new=is_new,
+            new=kept.new,
             state=state,
             decisions=tuple(decisions),
+            unmatched=tuple(kept.unmatched),
+            changed=kept.changed,
+            learnt=tuple(learnt) if kept.changed else (),
             redacted=new.redacted + prepared.redacted or None,
             held=sum(one.status is Status.QUARANTINED for one in made),
         )
@@ -390,13 +432,52 @@ class Library:
 
         Success adds a success and failure a failure to each experience served. Where any is named,
         only the named count: a helpful one a success, a harmful one a failure. Partial and unknown
-        add nothing.
+        add nothing. Names are kept, and a later report without any keeps them.
 
         Raises:
             InputError: the retrieval is not known, or did not serve an experience that is named.
         """
         with self._writing("report", client) as writing:
-            return recording.credit(writing, retrieval_id, outcome, helpful, harmful)
+            said = ReportedOutcome(
+                outcome=outcome, at=self._now(), by=client, retrieval_id=retrieval_id
+            )
+            return recording.report(writing, said, helpful, harmful)
+
+    def report_trajectory(  # noqa: PLR0913  each is one part of an outcome
+        self,
+        trajectory: str,
+        outcome: Outcome,
+        *,
+        score: float | None = None,
+        feedback: str | None = None,
+        verified_by: VerifiedBy = VerifiedBy.NONE,
+        helpful: Sequence[str] = (),
+        harmful: Sequence[str] = (),
+        client: str = "python",
+    ) -> Reported:
+        """Say how the work of a trajectory ended, by its id or key, where that is known later.
+
+        Every outcome is kept, and the last one counts, for all the searches that it used. The
+        answer names the experiences that were learnt from it.
+
+        Raises:
+            InputError: there is no such trajectory, or its searches did not serve what is named.
+        """
+        said, name = self._redactor.value(
+            (
+                ReportedOutcome(
+                    outcome=outcome,
+                    at=self._now(),
+                    by=client,
+                    score=score,
+                    feedback=feedback,
+                    verified_by=verified_by,
+                ),
+                trajectory,
+            )
+        )
+        with self._writing("report", client) as writing:
+            return recording.report_trajectory(writing, name, said, helpful, harmful)
 
     # Lessons
 

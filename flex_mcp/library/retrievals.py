@@ -1,7 +1,7 @@
 """The log of what was served, written behind the search so that no search waits for the file."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 from flex_mcp.errors import BusyLibraryError, FlexError, InputError
@@ -81,26 +81,35 @@ class RetrievalLog:
             timer.cancel()
 
 
-def credited(
-    retrieval: Retrieval, outcome: Outcome, helpful: Sequence[str], harmful: Sequence[str]
-) -> dict[str, int]:
-    """What an outcome counts for each experience served: 1 a success, -1 a failure.
+def check_named(
+    retrievals: Sequence[Retrieval], helpful: Sequence[str], harmful: Sequence[str]
+) -> None:
+    """Find out whether what is named helpful or harmful was served.
 
     Raises:
         InputError: one that is named was not served, or is named both ways.
     """
-    if strangers := [id_ for id_ in (*helpful, *harmful) if id_ not in retrieval.served]:
+    served = list(dict.fromkeys(id_ for one in retrievals for id_ in one.served))
+    if strangers := [id_ for id_ in (*helpful, *harmful) if id_ not in served]:
+        which = ", ".join(one.id for one in retrievals) or "no search of it"
         raise InputError(
-            f"{retrieval.id} did not serve {', '.join(strangers)}; "
-            f"it served {', '.join(retrieval.served) or 'nothing'}"
+            f"{which} did not serve {', '.join(strangers)}; "
+            f"it served {', '.join(served) or 'nothing'}"
         )
     if both := sorted(set(helpful) & set(harmful)):
         raise InputError(f"{', '.join(both)} cannot be both helpful and harmful")
+
+
+def credited(retrieval: Retrieval, outcome: Outcome, named: Mapping[str, int]) -> dict[str, int]:
+    """What an outcome counts for each experience served: 1 a success, -1 a failure.
+
+    Where any is `named` helpful (1) or harmful (-1), only these count.
+    """
     match outcome:
         case Outcome.PARTIAL | Outcome.UNKNOWN:
             return {}
-        case Outcome.SUCCESS | Outcome.FAILURE if helpful or harmful:
-            return dict.fromkeys(helpful, 1) | dict.fromkeys(harmful, -1)
+        case Outcome.SUCCESS | Outcome.FAILURE if named:
+            return dict(named)
         case Outcome.SUCCESS:
             return dict.fromkeys(retrieval.served, 1)
         case Outcome.FAILURE:

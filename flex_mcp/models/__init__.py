@@ -30,6 +30,8 @@ from flex_mcp.models.searches import Counters as Counters
 from flex_mcp.models.searches import Filter as Filter
 from flex_mcp.models.searches import Found as Found
 from flex_mcp.models.searches import Hit as Hit
+from flex_mcp.models.searches import Reported as Reported
+from flex_mcp.models.searches import ReportedOutcome as ReportedOutcome
 from flex_mcp.models.searches import Retrieval as Retrieval
 from flex_mcp.models.searches import Vectors as Vectors
 from flex_mcp.models.trajectories import Agent as Agent

@@ -173,6 +173,8 @@ class Experience(Snapshot):
     served: Count = 0
     successes: Count = 0
     failures: Count = 0
+    helpful: Count = 0
+    harmful: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flex_mcp.models.experiences import Experience
-from flex_mcp.models.vocabulary import Level, OurId, Outcome, Zone
+from flex_mcp.models.vocabulary import Level, OurId, Outcome, VerifiedBy, Zone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
-    """One search and what it served, by rank; `credits` is what its outcome counted for each."""
+    """One search and what it served, by rank.
+
+    `credits` is what its outcome counted for each, `named` is 1 for what was named helpful, -1 for
+    what was named harmful. `block` is the stretch of work that it belongs to; `stratum` the first
+    segment of the best hit's domain, `origin` where that hit is from ("own", or the name of a
+    bundle), `size` the library's active experiences: what a comparison has to know later.
+    """
 
     id: OurId
     query: str
@@ -54,7 +60,27 @@ class Retrieval:
     served: tuple[OurId, ...]
     scores: tuple[float, ...]
     credits: tuple[int, ...] = ()
+    named: tuple[int, ...] = ()
     outcome: Outcome | None = None
+    block: str | None = None
+    relevance: float | None = None
+    stratum: str | None = None
+    origin: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedOutcome:
+    """How a trajectory's work ended, or what a search was for, as `by` said at that time."""
+
+    outcome: Outcome
+    at: datetime
+    by: str
+    trajectory_id: OurId | None = None
+    retrieval_id: OurId | None = None
+    score: float | None = None
+    feedback: str | None = None
+    verified_by: VerifiedBy = VerifiedBy.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +89,21 @@ class Counters:
     served: int
     successes: int
     failures: int
+    helpful: int
+    harmful: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What a late outcome of a trajectory counts for, and the experiences that were learnt from it.
+
+    `known` says that it had been told before and changes nothing.
+    """
+
+    trajectory_id: str
+    updated: tuple[Counters, ...] = ()
+    learnt: tuple[str, ...] = ()
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

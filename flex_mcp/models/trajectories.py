@@ -70,12 +70,15 @@ class RecordedTrajectory(Trajectory):
     state: TrajectoryState
     recorded_at: datetime
     retrieval_ids: tuple[str, ...] = ()
+    block: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
     """The answer to recording: `new` is False where the same trajectory was there already.
 
+    `changed` is the outcome that it has now, where it came later; `learnt` are the experiences that
+    were learnt from it before. `unmatched` are ids that were named and that no search served to it.
     `redacted` is how many secrets were taken out, None where there was none; `held` how many of its
     lessons are quarantined.
     """
@@ -84,5 +87,8 @@ class Recorded:
     new: bool
     state: TrajectoryState
     decisions: tuple[Decision, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    changed: Outcome | None = None
+    learnt: tuple[str, ...] = ()
     redacted: int | None = None
     held: int = 0

@@ -206,7 +206,7 @@ def values_of(value: object, kind: type) -> dict[str, Any]:
 def new_id(prefix: str) -> str:
     """A fresh id such as `e_k3x5u2m7qa4c`: a prefix and 12 characters (60 random bits).
 
-    Prefixes: t_ trajectory, e_ experience, r_ retrieval, b_ brief.
+    Prefixes: t_ trajectory, e_ experience, r_ retrieval, b_ brief, k_ block.
     """
     return f"{prefix}_{base64.b32encode(secrets.token_bytes(10)).decode().lower()[:12]}"
 

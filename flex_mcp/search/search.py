@@ -28,6 +28,15 @@ class Seen(NamedTuple):
     epoch: str | None
 
 
+class Searched(NamedTuple):
+    """Hits and relevance, in how many experiences, and a notice where words alone had to do."""
+
+    hits: list[Hit]
+    relevance: float
+    experiences: int
+    notice: str | None
+
+
 def _seen(reading: Transaction) -> Seen:
     made_by, experiences = reading.vectors.made_by(), reading.words.count()
     return Seen(made_by, experiences, reading.settings.get(EPOCH))
@@ -45,8 +54,8 @@ class Searcher:
         self._measured: baseline.KeptBaseline | None = None
         self._seen: Seen | None = None
 
-    def search(self, question: Search) -> tuple[list[Hit], float, str | None]:
-        """Hits, relevance, and a notice where words alone had to do.
+    def search(self, question: Search) -> Searched:
+        """Search.
 
         The query is embedded before the snapshot, as the last search saw the library; where that
         has changed since, once more, though not as often as others write.
@@ -67,9 +76,10 @@ class Searcher:
                     self._seen = now
                     background = usual.background if usual else None
                     try:
-                        return *answer(reading, asked, background), notice
+                        found = answer(reading, asked, background)
                     except VectorsError as damage:
-                        return *answer(reading, by_words(asked), None), str(damage)
+                        found, notice = answer(reading, by_words(asked), None), str(damage)
+                    return Searched(*found, now.experiences, notice)
             seen = now
 
     def _look(self) -> "Seen":

@@ -6,7 +6,7 @@ from mcp.server.mcpserver import Context
 from starlette.requests import Request
 
 from flex_mcp.settings import Access
-from flex_mcp.tools.tools import caller_name
+from flex_mcp.tools.tools import STDIO, caller_name
 
 
 def client_name(context: Context[Any, Any]) -> str:
@@ -15,6 +15,18 @@ def client_name(context: Context[Any, Any]) -> str:
     if params is None:
         return "mcp"
     return caller_name(params.client_info.name, params.client_info.version)
+
+
+def session_name(context: Context[Any, Any]) -> str:
+    """In which session: over stdio the process is one, over HTTP each has an id of its own.
+
+    In the stateless era a client's name must do.
+    """
+    request: object = context.request_context.request
+    if not isinstance(request, Request):
+        return STDIO
+    named = request.headers.get("mcp-session-id") or request.query_params.get("session_id")
+    return named or f"of {client_name(context)}"
 
 
 def only_reads(context: Context[Any, Any]) -> bool:

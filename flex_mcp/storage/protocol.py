@@ -21,6 +21,7 @@ from flex_mcp.models import (
     Outcome,
     Place,
     RecordedTrajectory,
+    ReportedOutcome,
     Retrieval,
     Revision,
     Road,
@@ -224,6 +225,27 @@ class Trajectories(Protocol):
 
     def set_state(self, ids: Sequence[str], state: TrajectoryState) -> None: ...
 
+    def set_outcome(self, value: ReportedOutcome) -> None:
+        """Put another outcome, with all that belongs to it, in the place of the present one."""
+        ...
+
+
+class Outcomes(Protocol):
+    """How work ended, as often as somebody said so; the last one of each counts."""
+
+    def of(self, id_: str) -> list[ReportedOutcome]:
+        """Those of a trajectory or retrieval, oldest first.
+
+        Of a trajectory whose outcome never changed there is none here: it has its own.
+        """
+        ...
+
+    def all(self) -> list[ReportedOutcome]:
+        """Oldest first."""
+        ...
+
+    def add(self, value: ReportedOutcome) -> None: ...
+
 
 class Briefs(Protocol):
     """The questions about trajectories, each of which claims its own until it ends."""
@@ -288,11 +310,16 @@ class Retrievals(Protocol):
         ...
 
     def set_outcome(
-        self, retrieval_id: str, outcome: Outcome, counted: Mapping[str, int]
+        self,
+        retrieval_id: str,
+        outcome: Outcome,
+        counted: Mapping[str, int],
+        named: Mapping[str, int],
     ) -> list[Counters]:
         """Set a retrieval's outcome; `counted` says 1, 0 or -1 for what it served.
 
-        What an earlier outcome counted is taken back. Returns the counters of all it served.
+        `named` says the same of what was named. What an earlier outcome counted is taken back.
+        Returns the counters of all it served.
         """
         ...
 
@@ -450,6 +477,7 @@ class Transaction(Protocol):
     experiences: Experiences
     history: History
     trajectories: Trajectories
+    outcomes: Outcomes
     briefs: Briefs
     conversations: Conversations
     retrievals: Retrievals

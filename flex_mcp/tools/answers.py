@@ -25,7 +25,9 @@ from flex_mcp.models import (
     Hit,
     Level,
     Origin,
+    Outcome,
     Recorded,
+    Reported,
     Revision,
     Road,
     Status,
@@ -143,6 +145,8 @@ class ExperienceAnswer:
     served: int
     successes: int
     failures: int
+    helpful: int
+    harmful: int
     history: tuple[RevisionAnswer, ...]
     left_out: str | None
 
@@ -158,9 +162,11 @@ class GetAnswer:
 class RecordAnswer:
     trajectory_id: str
     new: bool
+    changed: Outcome | None
     state: TrajectoryState
     redacted: int | None
     decisions: tuple[Decision, ...]
+    unmatched: tuple[str, ...] | None
     next: str
 
 
@@ -201,8 +207,10 @@ class SaveAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportAnswer:
-    retrieval_id: str
+    retrieval_id: str | None
+    trajectory_id: str | None
     updated: tuple[Counters, ...]
+    lessons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -431,12 +439,20 @@ def experience_text(one: ExperienceAnswer) -> str:
         quoted_whole(f"**{one_line(one.title)}** ({one.id})", one, tags_line(one.tags)),
         facts(f"{one.zone} {one.level}", one.domain, status, f"priority {one.priority}"),
         f"Evidence: {', '.join(one.evidence) or 'none'}{stems}",
-        f"Served {one.served}, successes {one.successes}, failures {one.failures}",
+        counted(one),
         f"Made {one.created_at.isoformat()}, revision {one.revision}, {one.updated_at.isoformat()}",
         quoted("History:", *(f"- {_revision_text(revision)}" for revision in one.history)),
         *([f"Left out: {one.left_out}."] if one.left_out else []),
     ]
     return "\n".join(lines)
+
+
+def counted(one: Experience | ExperienceAnswer | Counters) -> str:
+    """How often it was served, what came of it, and what was said of it."""
+    return (
+        f"Served in {one.served} (successes {one.successes}, failures {one.failures}), "
+        f"named helpful {one.helpful}, harmful {one.harmful}"
+    )
 
 
 def quoted_whole(heading: str, one: Experience | ExperienceAnswer, *about: str) -> str:
@@ -475,14 +491,22 @@ def _revision_text(one: RevisionAnswer) -> str:
 
 def record_answer(recorded: Recorded) -> Answer:
     following = f"{_next(recorded)}{_refused(recorded.decisions, 'record it again with them')}"
+    if recorded.changed and recorded.learnt:
+        following += f" {_look_again(recorded.learnt)}"
+    if recorded.unmatched:
+        lost = ", ".join(map(one_line, recorded.unmatched))
+        following += f" No search of this work served {lost}: that was not counted."
     known = "Recorded" if recorded.new else "Recorded before, stored once"
     lines = [
         f"{known}: {recorded.trajectory_id} ({recorded.state}).",
+        *([f"Its outcome is now {recorded.changed}."] if recorded.changed else []),
         *([f"{redaction_note(recorded.redacted)}."] if recorded.redacted else []),
         *map(_decision, recorded.decisions),
         following,
     ]
-    return Answer(plain(_of(RecordAnswer, recorded, next=following)), "\n".join(lines))
+    unmatched = recorded.unmatched or None
+    answer = _of(RecordAnswer, recorded, next=following, unmatched=unmatched)
+    return Answer(plain(answer), "\n".join(lines))
 
 
 def _next(recorded: Recorded) -> str:
@@ -591,13 +615,32 @@ def _remaining(remaining: int) -> str:
     return f"{remaining} trajectories are left to distil: call distill again."
 
 
+def _look_again(learnt: Sequence[str]) -> str:
+    which = "was" if len(learnt) == 1 else "were"
+    return f"{', '.join(learnt)} {which} learnt from it: look whether that still holds."
+
+
 def report_answer(retrieval_id: str, updated: Sequence[Counters]) -> Answer:
-    answer = ReportAnswer(retrieval_id=retrieval_id, updated=tuple(updated))
-    lines = [
-        f"- {one.id}: served {one.served}, successes {one.successes}, failures {one.failures}"
-        for one in updated
-    ]
+    answer = ReportAnswer(
+        retrieval_id=retrieval_id, trajectory_id=None, updated=tuple(updated), lessons=()
+    )
+    lines = [f"- {one.id}: {counted(one)}" for one in updated]
     return Answer(plain(answer), "\n".join([f"{retrieval_id}: outcome counted.", *lines]))
+
+
+def late_outcome_answer(reported: Reported) -> Answer:
+    """What a trajectory's outcome counts for, and which experiences were learnt from it."""
+    answer = ReportAnswer(
+        retrieval_id=None,
+        trajectory_id=reported.trajectory_id,
+        updated=reported.updated,
+        lessons=reported.learnt,
+    )
+    said = "told before, nothing changed" if reported.known else "outcome counted"
+    lines = [f"{reported.trajectory_id}: {said}."]
+    lines += [f"- {one.id}: {counted(one)}" for one in reported.updated]
+    lines += [_look_again(reported.learnt)] if reported.learnt and not reported.known else []
+    return Answer(plain(answer), "\n".join(lines))
 
 
 def curate_answer(

@@ -16,12 +16,14 @@ from flex_mcp.models import (
     Strict,
     Task,
     Trajectory,
+    VerifiedBy,
     Zone,
     about,
 )
 
 Detail = Literal["concise", "detailed"]
 Ids = tuple[Id, ...]
+Named = Annotated[Ids, Len(0, 20)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class RecordArguments(Trajectory):
     retrieval_ids: Annotated[Ids, Len(0, 100)] | None = field(
         default=None, metadata=about("The searches that this work used.")
     )
+    helpful: Named | None = field(default=None, metadata=about("Experiences that helped."))
+    harmful: Named | None = field(default=None, metadata=about("Those that misled."))
     lessons: Lessons | None = field(
         default=None, metadata=about("Lessons, where you have them already.")
     )
@@ -66,14 +70,16 @@ class DistillArguments(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportArguments(Strict):
-    retrieval_id: Id
-    outcome: Outcome = field(metadata=about("How the task ended that it served."))
-    helpful: Annotated[Ids, Len(0, 100)] | None = field(
-        default=None, metadata=about("Experiences that helped.")
+    outcome: Outcome = field(metadata=about("How the task ended."))
+    retrieval_id: Id | None = field(default=None, metadata=about("The search that served it, or"))
+    trajectory: Annotated[str, Len(0, 200)] | None = field(
+        default=None, metadata=about("the id or key of the recorded work.")
     )
-    harmful: Annotated[Ids, Len(0, 100)] | None = field(
-        default=None, metadata=about("Those that misled.")
-    )
+    helpful: Named | None = field(default=None, metadata=about("Experiences that helped."))
+    harmful: Named | None = field(default=None, metadata=about("Those that misled."))
+    feedback: str | None = field(default=None, metadata=about("With trajectory: the verdict."))
+    score: Annotated[float, Interval(ge=0, le=1)] | None = None
+    verified_by: VerifiedBy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

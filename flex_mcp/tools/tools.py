@@ -12,7 +12,7 @@ from flex_mcp.app import App
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import LLM
-from flex_mcp.models import Wanted
+from flex_mcp.models import VerifiedBy, Wanted
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.safety.redaction import redact
 from flex_mcp.settings import Distilling, Settings
@@ -28,6 +28,7 @@ from flex_mcp.tools.arguments import (
 )
 from flex_mcp.tools.consent import Person
 
+STDIO = "stdio"  # the session of a process that one client started
 MAX_NAME = 200  # characters of a client's name: each write is logged with it
 
 
@@ -39,9 +40,13 @@ class Lent(LLM, Protocol):
 
 
 class Caller(NamedTuple):
-    """Who calls, the model that it lends, and who must agree; None where a person calls."""
+    """Who calls, in which session, the model that it lends, and who must agree.
+
+    Where a person calls nobody must; a session is a client's connection, where there is one.
+    """
 
     name: str
+    session: str | None = None
     model: Lent | None = None
     person: Person | None = None
 
@@ -64,6 +69,7 @@ nothing_relevant.
         levels=arguments.levels,
         zones=arguments.zones,
         domain=arguments.domain,
+        session=caller.session,
         client=caller.name,
     )
     return answers.search_answer(found, arguments.detail)
@@ -90,7 +96,10 @@ def record_trajectory(app: App, arguments: RecordArguments, caller: Caller) -> A
         arguments,
         lessons=arguments.lessons or (),
         retrieval_ids=arguments.retrieval_ids or (),
+        helpful=arguments.helpful or (),
+        harmful=arguments.harmful or (),
         key=arguments.key,
+        session=caller.session,
         client=caller.name,
     )
     return answers.record_answer(recorded)
@@ -133,15 +142,33 @@ def save_lessons(app: App, arguments: SaveArguments, caller: Caller) -> Answer:
 
 
 def report_outcome(app: App, arguments: ReportArguments, caller: Caller) -> Answer:
-    """Say how the task ended that a search served, and which experiences helped or misled."""
-    updated = app.library.report(
-        arguments.retrieval_id,
+    """Say later how work ended, by its trajectory or a search, and what helped or misled."""
+    library, named = app.library, (arguments.helpful or (), arguments.harmful or ())
+    beside = (arguments.feedback, arguments.score, arguments.verified_by)
+    if (arguments.retrieval_id is None) == (arguments.trajectory is None):
+        raise InputError("give retrieval_id or trajectory: one of the two")
+    if arguments.retrieval_id is not None:
+        if any(one is not None for one in beside):
+            raise InputError("feedback, score and verified_by go with a trajectory, not a search")
+        updated = library.report(
+            arguments.retrieval_id,
+            arguments.outcome,
+            helpful=named[0],
+            harmful=named[1],
+            client=caller.name,
+        )
+        return answers.report_answer(arguments.retrieval_id, updated)
+    reported = library.report_trajectory(
+        arguments.trajectory or "",
         arguments.outcome,
-        helpful=arguments.helpful or (),
-        harmful=arguments.harmful or (),
+        score=arguments.score,
+        feedback=arguments.feedback,
+        verified_by=arguments.verified_by or VerifiedBy.NONE,
+        helpful=named[0],
+        harmful=named[1],
         client=caller.name,
     )
-    return answers.report_answer(arguments.retrieval_id, updated)
+    return answers.late_outcome_answer(reported)
 
 
 def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> Answer:

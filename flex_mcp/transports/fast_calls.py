@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from flex_mcp.errors import FlexError
 from flex_mcp.models.vocabulary import TASK_LIMIT
 from flex_mcp.tools.arguments import SearchArguments
-from flex_mcp.tools.tools import Caller, caller_name, search_experience
+from flex_mcp.tools.tools import STDIO, Caller, caller_name, search_experience
 
 if TYPE_CHECKING:
     from flex_mcp.app import App
@@ -34,7 +34,7 @@ def answered(
         return None
     try:
         given = SearchArguments(**arguments)
-        found = search_experience(app, given, Caller(caller_name(name, version)))
+        found = search_experience(app, given, Caller(caller_name(name, version), STDIO))
     except FlexError:
         return None  # the server says what is wrong
     return found.text, found.content

@@ -55,6 +55,7 @@ class Forgetting:
         numbers = self.queries.column("numbers", ids=as_json(affected.experiences))
         for verb, chosen in (
             ("empty_entries", affected.entries),
+            ("forget_strata", affected.experiences),
             ("forget_experiences", affected.experiences),
             ("forget_trajectories", affected.trajectories),
             ("forget_links", affected.retrievals),

@@ -28,9 +28,10 @@ class Retrievals:
     def restore(self, value: Retrieval) -> None:
         self.queries.touch(value.id)
         self.queries.rows("add_retrieval", **columns_of(value))
-        counted = value.credits or (0,) * len(value.served)
-        hits = zip(value.served, value.scores, counted, strict=True)
-        for place, (experience_id, score, credit) in enumerate(hits, start=1):
+        none = (0,) * len(value.served)
+        said = value.credits or none, value.named or none
+        hits = zip(value.served, value.scores, *said, strict=True)
+        for place, (experience_id, score, credit, named) in enumerate(hits, start=1):
             self.queries.rows(
                 "add_retrieval_hit",
                 id=value.id,
@@ -38,20 +39,31 @@ class Retrievals:
                 experience_id=experience_id,
                 score=score,
                 credit=credit,
+                named=named,
             )
 
     def set_outcome(
-        self, retrieval_id: str, outcome: Outcome, counted: Mapping[str, int]
+        self,
+        retrieval_id: str,
+        outcome: Outcome,
+        counted: Mapping[str, int],
+        named: Mapping[str, int],
     ) -> list[Counters]:
         for hit in self.queries.rows("retrieval_hits", id=retrieval_id):
-            experience_id, earlier = hit["experience_id"], hit["credit"]
-            credit = counted.get(experience_id, 0)
-            self.queries.rows("credit", id=retrieval_id, experience_id=experience_id, credit=credit)
+            id_ = hit["experience_id"]
+            values = {"credit": counted.get(id_, 0), "named": named.get(id_, 0)}
+            self.queries.rows("credit", id=retrieval_id, experience_id=id_, **values)
+            (more, less), (helpful, harmful) = (
+                ((now > 0) - (hit[name] > 0), (now < 0) - (hit[name] < 0))
+                for name, now in values.items()
+            )
             self.queries.rows(
                 "count_credit",
-                experience_id=experience_id,
-                successes=(credit > 0) - (earlier > 0),
-                failures=(credit < 0) - (earlier < 0),
+                experience_id=id_,
+                successes=more,
+                failures=less,
+                helpful=helpful,
+                harmful=harmful,
             )
         self.queries.touch(retrieval_id)
         self.queries.rows("set_outcome", id=retrieval_id, outcome=str(outcome))
@@ -68,4 +80,5 @@ def retrieval(row: Row) -> Retrieval:
         served=tuple(hit["experience_id"] for hit in hits),
         scores=tuple(hit["score"] for hit in hits),
         credits=tuple(hit["credit"] for hit in hits),
+        named=tuple(hit["named"] for hit in hits),
     )

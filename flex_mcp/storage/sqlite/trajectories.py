@@ -10,7 +10,14 @@ from typing import Any
 
 import apsw
 
-from flex_mcp.models import Agent, RecordedTrajectory, Step, StepKind, TrajectoryState
+from flex_mcp.models import (
+    Agent,
+    RecordedTrajectory,
+    ReportedOutcome,
+    Step,
+    StepKind,
+    TrajectoryState,
+)
 from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, columns_of, sound, value_of
 
 COMPRESS_OVER = 4096  # bytes of a trajectory's body
@@ -65,6 +72,10 @@ class Trajectories:
     def set_state(self, ids: Sequence[str], state: TrajectoryState) -> None:
         self.queries.touch(*ids)
         self.queries.rows("set_state", ids=as_json(ids), state=str(state))
+
+    def set_outcome(self, value: ReportedOutcome) -> None:
+        self.queries.touch(value.trajectory_id or "")
+        self.queries.rows("set_trajectory_outcome", **columns_of(value))
 
 
 @sound

@@ -14,6 +14,7 @@ from flex_mcp.storage.sqlite.forgetting import Forgetting
 from flex_mcp.storage.sqlite.history import History
 from flex_mcp.storage.sqlite.imports import Imports
 from flex_mcp.storage.sqlite.log import Log
+from flex_mcp.storage.sqlite.outcomes import Outcomes
 from flex_mcp.storage.sqlite.queries import Queries
 from flex_mcp.storage.sqlite.reindexing import Reindexing
 from flex_mcp.storage.sqlite.retrievals import Retrievals
@@ -38,6 +39,7 @@ class SqliteTransaction(Transaction):
         self.experiences = Experiences(queries)
         self.history = History(queries)
         self.trajectories = Trajectories(queries)
+        self.outcomes = Outcomes(queries)
         self.briefs = Briefs(queries)
         self.conversations = Conversations(queries)
         self.retrievals = Retrievals(queries)

@@ -49,11 +49,12 @@ ORDER BY e.id;
 -- Counters are left alone: they belong to retrievals, not to the text.
 INSERT INTO experiences (id, zone, level, title, "when", lesson, examples, domain, tags, priority,
     status, superseded_by, fingerprint, origin_kind, origin_by, origin_road, origin_model,
-    origin_prompts, origin_tokens, revision, created_at, updated_at, served, successes, failures)
+    origin_prompts, origin_tokens, revision, created_at, updated_at, served, successes, failures,
+    helpful, harmful)
 VALUES (:id, :zone, :level, :title, :when, :lesson, :examples, :domain, :tags, :priority,
     :status, :superseded_by, :fingerprint, :origin_kind, :origin_by, :origin_road, :origin_model,
     :origin_prompts, :origin_tokens, :revision, :created_at, :updated_at, :served, :successes,
-    :failures)
+    :failures, :helpful, :harmful)
 ON CONFLICT (id) DO UPDATE SET zone = excluded.zone, level = excluded.level,
     title = excluded.title, "when" = excluded."when", lesson = excluded.lesson,
     examples = excluded.examples, domain = excluded.domain, tags = excluded.tags,

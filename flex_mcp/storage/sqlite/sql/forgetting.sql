@@ -3,7 +3,10 @@
 -- name: texts_of_trajectory
 SELECT id, recorded_at, domain,
     json_array(key, task, domain, answer, feedback, agent_name, agent_model), body, compressed
-FROM trajectories;
+FROM trajectories
+UNION ALL
+SELECT trajectory_id, at, NULL, json_array(feedback, by), NULL, 0 FROM outcomes
+WHERE trajectory_id IS NOT NULL;
 
 -- name: texts_of_experience
 SELECT id, created_at AS at, domain,
@@ -17,7 +20,10 @@ SELECT experience_id AS id, at, NULL AS domain,
 FROM revisions;
 
 -- name: texts_of_retrieval
-SELECT id, at, NULL AS domain, json_array(query, client) AS text FROM retrievals;
+SELECT id, at, NULL AS domain, json_array(query, client, stratum, origin) AS text FROM retrievals
+UNION ALL
+SELECT retrieval_id, at, NULL, json_array(feedback, by) FROM outcomes
+WHERE retrieval_id IS NOT NULL;
 
 -- name: texts_of_brief
 SELECT id, created_at AS at, NULL AS domain, json_array(rendered, json(decisions), prompts) AS text
@@ -75,6 +81,12 @@ SELECT number FROM experiences WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- name: forget_trajectories
 DELETE FROM trajectories WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: forget_strata
+-- What a search says of its best hit.
+UPDATE retrievals SET stratum = NULL, origin = NULL WHERE id IN (
+    SELECT retrieval_id FROM retrieval_hits
+    WHERE experience_id IN (SELECT value FROM json_each(:ids)));
 
 -- name: forget_experiences
 -- Evidence, history, hits, parts, vectors and tokens go with them.

@@ -7,16 +7,16 @@ SELECT * FROM retrievals WHERE id = :id;
 SELECT id FROM retrievals ORDER BY at, id;
 
 -- name: retrieval_hits
-SELECT experience_id, score, credit FROM retrieval_hits WHERE retrieval_id = :id ORDER BY place;
+SELECT experience_id, score, credit, named FROM retrieval_hits WHERE retrieval_id = :id ORDER BY place;
 
 -- name: add_retrieval
-INSERT INTO retrievals (id, query, at, client, outcome)
-VALUES (:id, :query, :at, :client, :outcome);
+INSERT INTO retrievals (id, query, at, client, outcome, block, relevance, stratum, origin, size)
+VALUES (:id, :query, :at, :client, :outcome, :block, :relevance, :stratum, :origin, :size);
 
 -- name: add_retrieval_hit
 -- An experience that was erased between the answer and its logging is left out.
-INSERT INTO retrieval_hits (retrieval_id, place, experience_id, score, credit)
-SELECT :id, :place, :experience_id, :score, :credit
+INSERT INTO retrieval_hits (retrieval_id, place, experience_id, score, credit, named)
+SELECT :id, :place, :experience_id, :score, :credit, :named
 WHERE EXISTS (SELECT 1 FROM experiences WHERE id = :experience_id);
 
 -- name: count_served
@@ -27,14 +27,15 @@ WHERE id IN (SELECT experience_id FROM retrieval_hits WHERE retrieval_id = :id);
 UPDATE retrievals SET outcome = :outcome WHERE id = :id;
 
 -- name: credit
-UPDATE retrieval_hits SET credit = :credit
+UPDATE retrieval_hits SET credit = :credit, named = :named
 WHERE retrieval_id = :id AND experience_id = :experience_id;
 
 -- name: count_credit
-UPDATE experiences SET successes = successes + :successes, failures = failures + :failures
+UPDATE experiences SET successes = successes + :successes, failures = failures + :failures,
+    helpful = helpful + :helpful, harmful = harmful + :harmful
 WHERE id = :experience_id;
 
 -- name: counters
-SELECT e.id, e.served, e.successes, e.failures
+SELECT e.id, e.served, e.successes, e.failures, e.helpful, e.harmful
 FROM retrieval_hits h JOIN experiences e ON e.id = h.experience_id
 WHERE h.retrieval_id = :id ORDER BY h.place;

@@ -41,13 +41,18 @@ SELECT count(*) AS count FROM (
 
 -- name: add_trajectory
 INSERT INTO trajectories (id, key, content_hash, task, domain, outcome, answer, score, feedback,
-    verified_by, agent_name, agent_model, body, compressed, state, recorded_at)
+    verified_by, agent_name, agent_model, body, compressed, state, recorded_at, block)
 VALUES (:id, :key, :content_hash, :task, :domain, :outcome, :answer, :score, :feedback,
-    :verified_by, :agent_name, :agent_model, :body, :compressed, :state, :recorded_at);
+    :verified_by, :agent_name, :agent_model, :body, :compressed, :state, :recorded_at, :block);
 
 -- name: add_trajectory_retrieval
 INSERT OR IGNORE INTO trajectory_retrievals (trajectory_id, retrieval_id)
 VALUES (:trajectory_id, :retrieval_id);
+
+-- name: set_trajectory_outcome
+UPDATE trajectories SET outcome = :outcome, score = :score, feedback = :feedback,
+    verified_by = :verified_by
+WHERE id = :trajectory_id;
 
 -- name: set_state
 UPDATE trajectories SET state = :state WHERE id IN (SELECT value FROM json_each(:ids));
