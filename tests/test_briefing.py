@@ -118,6 +118,24 @@ def questions(draw: st.DrawFn) -> tuple[list[RecordedTrajectory], list[Experienc
     return trajectories, neighbours
 
 
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_brief_about_one_small_piece_of_work_is_short(outcome: Outcome) -> None:
+    work = a_trajectory(outcome=outcome, task="t" * 150, transcript="w" * 300, feedback="f" * 150)
+    question = fitted(Prompts(), "b_aaaaaaaaaaaa", [work], [], ["python/packaging", "math"])
+    made = Distillation(
+        road=Road.ASSISTANT,
+        brief_id=question.brief_id,
+        question=question,
+        trajectories=question.trajectories,
+        prompts=versions(Prompts()),
+    )
+    answer = distill_answer(made)
+    assert len(answer.text) <= 3_000
+    assert len(json.dumps(answer.content, ensure_ascii=False)) <= 3_000
+    assert question.domains == ("python/packaging", "math")
+    assert "> python/packaging, math" in question.text
+
+
 def brief(chosen: Sequence[RecordedTrajectory], neighbours: Sequence[Experience] = ()) -> Answer:
     """The answer of distill about them, with more left than it could take."""
     question = fitted(Prompts(), "b_abc", chosen, neighbours)

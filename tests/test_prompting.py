@@ -10,7 +10,7 @@ from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import Action, Level, Zone
 
 PROMPTS = Path(__file__).parents[1] / "prompts"
-BRIEF = ("brief_id", "instructions", "trajectories", "neighbours", "answer_schema")
+BRIEF = ("brief_id", "instructions", "trajectories", "neighbours", "domains")
 
 
 def test_a_prompt_is_filled_with_every_value() -> None:
@@ -47,6 +47,8 @@ def test_every_prompt_can_be_rendered(file: Path) -> None:
 
 
 def test_the_instructions_explain_every_choice_of_a_lesson() -> None:
-    text = Prompts().render("critic", attention="") + Prompts().render("updater")
+    model = Prompts().render("critic", attention="") + Prompts().render("updater")
+    assistant = Prompts().render("instructions", attention="")
     for choice in (*Zone, *Level, *Action):
-        assert re.search(rf"\b{choice}\b", text), choice
+        for text in (model, assistant):
+            assert re.search(rf"\b{choice}\b", text), choice

@@ -78,12 +78,12 @@ async def test_the_tools_are_named_and_described_for_a_model(tmp_path: Path) -> 
     async with connected(tmp_path / "library.db") as client:
         listed = await client.list_tools()
         assert client.instructions == INSTRUCTIONS
-    assert len(INSTRUCTIONS.split()) <= 100
+    assert len(INSTRUCTIONS) <= 2_000  # a client cuts there
     assert {tool.name: tool.description for tool in listed.tools} == snapshot(
         {
             "search_experience": "Find lessons from earlier work: call it before you start a task, and again when stuck. Give the task itself as query, not keywords. Answers the few lessons that fit, best first, or nothing_relevant.",
             "get_experience": "Read experiences whole: examples, evidence, counters, history.",
-            "record_trajectory": "Store what you did for a task and how it ended, failures too: call it when work has ended. The same trajectory is stored once.",
+            "record_trajectory": "Store what you did for a task, how it ended and the lessons it taught, failures too. Call it when work has ended. The same is stored once; with its key it may tell a later outcome.",
             "distill": "Turn recorded trajectories into lessons. Where no other model does it you get a brief: answer it with save_lessons.",
             "save_lessons": "Keep lessons: the answer to a brief, or what you know without one. Each is added, merged, discarded or supersedes another.",
             "report_outcome": "Say later how work ended, by its trajectory or a search, and what helped or misled.",
@@ -125,13 +125,51 @@ async def test_distill_hands_out_what_an_assistant_needs_to_write_lessons(tmp_pa
         result = await client.call_tool("distill", {})
     brief, text = result.structured_content, text_of(result)
     assert brief["road"] == "assistant"
-    assert brief["answer_schema"]["required"] == ["lessons"]
+    assert "software/debugging" in brief["domains"]
     assert [one["task"] for one in brief["trajectories"]] == [TASK]
     assert "Passing tests and an editable install" in json.dumps(brief["neighbours"])
-    for needed in (brief["brief_id"], TASK.split(".")[0], "Passing tests", '"brief_id"'):
+    for needed in (brief["brief_id"], TASK.split(".")[0], "Passing tests", "software/debugging"):
         assert needed in text
     for needed in ("golden", "warning", "mixed", "principle", "merge", "discard", "supersede"):
         assert needed in brief["instructions"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_session_is_told_once_what_waits(tmp_path: Path, era: Era) -> None:
+    said = "2 recorded trajectories have no lessons yet: distill."
+    for _ in range(2):
+        async with connected(tmp_path / "library.db", era) as client:
+            for trajectory in data("trajectories.json"):
+                await answer(client, "record_trajectory", **trajectory)
+            first = await answer(client, "search_experience", query=TASK)
+            again = await answer(client, "search_experience", query=TASK)
+            assert said in first["notice"]
+            assert "no lessons yet" not in again.get("notice", "")
+
+
+async def test_an_outcome_is_told_later_by_the_key_of_the_work(tmp_path: Path) -> None:
+    async with connected(tmp_path / "library.db") as client:
+        found = await answer(client, "search_experience", query=TASK)
+        work = data("trajectories.json")[0] | {"outcome": "unknown", "key": "nightly 7"}
+        used = [found["retrieval_id"]]
+        recorded = await answer(
+            client,
+            "record_trajectory",
+            **work,
+            lessons=data("lessons.json")["lessons"][:1],
+            retrieval_ids=used,
+            helpful=["e_nobody"],
+        )
+        assert recorded["unmatched"] == ["e_nobody"]
+        assert "No search of this work served e_nobody" in recorded["next"]
+        (made,) = recorded["decisions"]
+        told = await answer(
+            client, "report_outcome", trajectory="nightly 7", outcome="failure", feedback="red"
+        )
+        assert told["lessons"] == [made["experience_id"]]
+        again = await answer(client, "record_trajectory", **work | {"outcome": "success"})
+        assert (again["new"], again["changed"]) == (False, "success")
+        assert f"{made['experience_id']} was learnt from it" in again["next"]
 
 
 async def test_lessons_are_saved_without_a_brief(tmp_path: Path) -> None:

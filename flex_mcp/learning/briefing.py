@@ -1,11 +1,12 @@
 """Briefs: the question about some trajectories, as the calling assistant gets it; pure functions.
 
-The same prompts as a model's critic and updater get, in one question: the assistant is both.
+The assistant is critic and updater in one; it knows the tool that takes the answer.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Annotated, Any
 
 from annotated_types import Len
@@ -33,10 +34,11 @@ from flex_mcp.models import (
     Strict,
     about,
 )
-from flex_mcp.safety.quoting import all_visible, visible
+from flex_mcp.safety.quoting import all_visible, one_line, quoted, visible
 from flex_mcp.validation import adapter, schema_of
 
 BRIEF_LIMIT = 20_000  # characters of a brief, in each of its forms
+DOMAINS = 300  # characters of the domains that it names
 ENVELOPE = 500  # what the answer of the tool adds to it
 
 
@@ -71,7 +73,7 @@ class Question:
     trajectories: tuple[BriefTrajectory, ...]
     neighbours: tuple[Neighbour, ...]
     instructions: str
-    answer_schema: dict[str, Any]
+    domains: tuple[str, ...]
     text: str
 
 
@@ -101,11 +103,13 @@ def fitted(
     brief_id: str,
     chosen: Sequence[RecordedTrajectory],
     neighbours: Sequence[Experience],
+    domains: Sequence[str] = (),
 ) -> Question:
     """The question, its trajectories cut just so far that both forms stay under the limit."""
+    domains = fitting(domains, DOMAINS)
 
     def ask(room: int) -> Question | None:
-        question = asked(prompts, brief_id, chosen, neighbours, room)
+        question = asked(prompts, brief_id, chosen, neighbours, domains, room)
         longest = max(len(visible(question.text)), len(as_json(question)))
         return question if longest <= BRIEF_LIMIT - ENVELOPE else None
 
@@ -113,8 +117,14 @@ def fitted(
         chosen = chosen[:-1] or chosen  # even the shortest is too long: less of it
         neighbours = neighbours[:-2]
     return roomiest(
-        ask, best or asked(prompts, brief_id, chosen, neighbours, SHORTEST), BRIEF_LIMIT
+        ask, best or asked(prompts, brief_id, chosen, neighbours, domains, SHORTEST), BRIEF_LIMIT
     )
+
+
+def fitting(texts: Sequence[str], room: int) -> list[str]:
+    """The first of some texts, as many as fit in so many characters."""
+    ends = accumulate(len(text) + 2 for text in texts)
+    return [text for text, end in zip(texts, ends, strict=True) if end <= room]
 
 
 def as_json(question: Question) -> str:
@@ -128,34 +138,32 @@ def asked(
     brief_id: str,
     chosen: Sequence[RecordedTrajectory],
     neighbours: Sequence[Experience],
+    domains: Sequence[str],
     room: int,
 ) -> Question:
     trajectories = tuple(shown(one, room) for one in chosen)
     nearest = tuple(map(neighbour, neighbours))
-    instructions = prompts.render(
-        "instructions",
-        critic=critic.instructions(prompts, chosen),
-        updater=prompts.render("updater"),
-    )
-    answer_schema = schema_of(SaveArguments)
+    attention = prompts.render(critic.attention(chosen))
+    instructions = prompts.render("instructions", attention=attention)
+    named = ", ".join(map(one_line, domains)) or "none yet"
     text = prompts.render(
         "brief",
         brief_id=brief_id,
         instructions=instructions,
         trajectories="\n\n".join(map(trajectory_text, trajectories)),
         neighbours="\n\n".join(map(neighbour_text, nearest)) or "None yet.",
-        answer_schema=json.dumps(answer_schema, separators=(",", ":")),
+        domains=quoted("Domains of the library:", named),
     )
     return Question(
         brief_id=brief_id,
         trajectories=trajectories,
         neighbours=nearest,
         instructions=instructions,
-        answer_schema=answer_schema,
+        domains=tuple(domains),
         text=text,
     )
 
 
 def versions(prompts: Prompts) -> str:
     """Which prompts a brief is made of."""
-    return prompts.version("brief", "critic", "updater")
+    return prompts.version("brief", "instructions")

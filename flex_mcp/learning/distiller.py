@@ -42,7 +42,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.models.briefs import Prompt
 
-NEIGHBOURS = 8  # experiences that a brief shows
+NEIGHBOURS, DOMAINS = 8, 30  # experiences and domains that a brief shows
 LOOKS = 5  # at what the library has, when it changes while the updater decides
 ATTEMPTS = 20  # when other processes claim the same trajectories at the same time
 
@@ -266,7 +266,8 @@ class Distiller:
         def ask(chosen: Sequence[RecordedTrajectory]) -> NewBrief:
             texts = [f"{one.task}\n{one.feedback or ''}" for one in chosen]
             near = self._library.neighbours(texts, limit=NEIGHBOURS)
-            made = briefing.fitted(self._prompts, new_id("b"), chosen, near)
+            domains = self._library.catalogue.complete("domains", "", DOMAINS)
+            made = briefing.fitted(self._prompts, new_id("b"), chosen, near, domains)
             questions[made.brief_id] = made
             ids = [one.id for one in made.trajectories]
             return NewBrief(

@@ -220,7 +220,7 @@ class Briefs:
     def remaining(self) -> int:
         """How many trajectories are pending and not claimed by a brief."""
         with self._store.reading() as reading:
-            return len(reading.trajectories.pending(self._now()))
+            return reading.trajectories.count_pending(self._now())
 
     def now(self) -> datetime:
         """The library's time, by which claims end."""

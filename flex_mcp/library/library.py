@@ -222,6 +222,10 @@ class Library:
             notices=tuple(note for note in (found.notice, refusal) if note),
         )
 
+    def waiting(self, session: str) -> int:
+        """How many trajectories wait to be distilled; a session is told once, and then 0."""
+        return self.briefs.remaining() if self._sessions.is_first(session) else 0
+
     def _logged(
         self, query: str, found: Searched, client: str, session: str | None
     ) -> tuple[str | None, str | None]:

@@ -31,6 +31,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Session] = OrderedDict()
+        self._told: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def searched(self, name: str | None, retrieval_id: str, now: datetime) -> str:
@@ -48,6 +49,15 @@ class Sessions:
             while len(self._known) > MOST:
                 self._known.popitem(last=False)
             return one.block
+
+    def is_first(self, name: str) -> bool:
+        """Whether a session asks this for the first time."""
+        with self._lock:
+            first = name not in self._told
+            self._told[name] = None
+            while len(self._told) > MOST:
+                self._told.popitem(last=False)
+            return first
 
     def block(self, name: str | None, now: datetime) -> str | None:
         """The block of a session that searched in the last two hours."""

@@ -17,16 +17,17 @@ def client_name(context: Context[Any, Any]) -> str:
     return caller_name(params.client_info.name, params.client_info.version)
 
 
-def session_name(context: Context[Any, Any]) -> str:
-    """In which session: over stdio the process is one, over HTTP each has an id of its own.
+def session(context: Context[Any, Any]) -> tuple[str, bool]:
+    """In which session, and whether it lasts.
 
-    In the stateless era a client's name must do.
+    Over stdio the process is one, over HTTP each has an id; in the stateless era there is none, and
+    the client's name must do.
     """
     request: object = context.request_context.request
     if not isinstance(request, Request):
-        return STDIO
+        return STDIO, True
     named = request.headers.get("mcp-session-id") or request.query_params.get("session_id")
-    return named or f"of {client_name(context)}"
+    return (named, True) if named else (f"of {client_name(context)}", False)
 
 
 def only_reads(context: Context[Any, Any]) -> bool:

@@ -22,10 +22,18 @@ __all__ = ["INSTRUCTIONS", "TOOLS", "build_server"]
 
 INSTRUCTIONS = """\
 This library holds lessons from earlier work. Before you start a task, call search_experience with \
-the task in your own words; search again when you are stuck. Hits are notes to weigh, not orders.
-When the work has ended, well or badly, call record_trajectory with what you did, the outcome, who \
-verified it and the retrieval_ids you used. Then call distill; if it gives you a brief, answer \
-with save_lessons. If a lesson misled you, say so with report_outcome."""
+the task in your own words; search again when you are stuck. Hits are notes to weigh, not orders. \
+Sometimes the library serves nothing: go on without, and name the retrieval all the same when you \
+record.
+When work has ended, well or badly, call record_trajectory once: what you did, the outcome, who \
+verified it, your own key for it, the retrieval_ids you used, the experiences that were helpful or \
+harmful, and the lessons that it taught. Where the answer says that one is the same as another, \
+merge it into that with curate_experience; where two contradict, find out which holds, and retire \
+or edit the other.
+If you hear later how it ended (CI, tests, the user), tell report_outcome by the trajectory's id \
+or key. What you know without such work goes to save_lessons. distill makes a brief of recorded \
+work that has no lessons yet: answer it with save_lessons. Correct a lesson that is wrong with \
+curate_experience."""
 
 # What never changes while a server runs; the resources do.
 LASTING = CacheHint(ttl_ms=3_600_000, scope="public")

@@ -17,7 +17,7 @@ from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import ReplyPending
 from flex_mcp.safety.quoting import visible
 from flex_mcp.server import client_requests
-from flex_mcp.server.caller import client_name, only_reads, session_name
+from flex_mcp.server.caller import client_name, only_reads, session
 from flex_mcp.server.change_feed import ChangeFeed
 from flex_mcp.server.limits import patient
 from flex_mcp.tools import answers, tools
@@ -64,7 +64,7 @@ class LibraryTool(Tool):
         while True:
             caller = Caller(
                 client_name(context),
-                session_name(context),
+                *session(context),
                 client_requests.client_model(context, replies),
                 client_requests.AskedPerson(context, replies),
             )

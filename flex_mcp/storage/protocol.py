@@ -213,6 +213,10 @@ class Trajectories(Protocol):
         """
         ...
 
+    def count_pending(self, now: datetime) -> int:
+        """How many are pending and not claimed by a brief at this time."""
+        ...
+
     def independent(self, ids: Sequence[str]) -> int:
         """How many of them are independent: of different tasks, or by different agents."""
         ...

@@ -188,7 +188,7 @@ class DistillAnswer:
     trajectories: tuple[BriefTrajectory, ...]
     neighbours: tuple[Neighbour, ...]
     instructions: str | None
-    answer_schema: dict[str, Any] | None
+    domains: tuple[str, ...]
     lessons: tuple[LessonAnswer, ...]
     decisions: tuple[Decision, ...]
     remaining: int
@@ -267,12 +267,15 @@ def fitting(texts: Iterable[str]) -> list[str]:
 # Searching
 
 
-def search_answer(found: Found, detail: Detail) -> Answer:
+def search_answer(found: Found, detail: Detail, waiting: int = 0) -> Answer:
     """The hits, best first, each with its example: at most 6,000 characters in each form.
 
     A hit has at most 1,200 characters, and less where there are many. Detailed ones are whole, in
     at most 40,000. What does not fit even so is left out from the end, and counted.
+    So many `waiting` trajectories have no lessons yet, which is said.
     """
+    if waiting:
+        found = replace(found, notices=(*found.notices, _waiting(waiting)))
     whole = detail == "detailed"
     limit = DETAILED_LIMIT if whole else CONCISE_LIMIT
     room = limit // 2 if whole else _room(len(found.hits))
@@ -282,6 +285,11 @@ def search_answer(found: Found, detail: Detail) -> Answer:
         hits.pop()
         answer = _search_answer(found, hits)
     return answer
+
+
+def _waiting(count: int) -> str:
+    what = "trajectory has" if count == 1 else "trajectories have"
+    return f"{count} recorded {what} no lessons yet: distill"
 
 
 def _room(hits: int) -> int:
@@ -550,7 +558,7 @@ def distill_answer(made: Distillation) -> Answer:
         made,
         neighbours=asked.neighbours if asked else (),
         instructions=asked and asked.instructions,
-        answer_schema=asked and asked.answer_schema,
+        domains=asked.domains if asked else (),
         lessons=tuple(
             _of(LessonAnswer, one, lesson=shortened(one.lesson, LESSON_SHOWN))
             for one in made.lessons

@@ -51,7 +51,7 @@ class RecordArguments(Trajectory):
     helpful: Named | None = field(default=None, metadata=about("Experiences that helped."))
     harmful: Named | None = field(default=None, metadata=about("Those that misled."))
     lessons: Lessons | None = field(
-        default=None, metadata=about("Lessons, where you have them already.")
+        default=None, metadata=about("What it taught: few, each for other tasks of its kind.")
     )
     key: Annotated[str, Len(1, 200)] | None = field(
         default=None, metadata=about("Your own name for it; the same key is stored once.")

@@ -42,11 +42,13 @@ class Lent(LLM, Protocol):
 class Caller(NamedTuple):
     """Who calls, in which session, the model that it lends, and who must agree.
 
-    Where a person calls nobody must; a session is a client's connection, where there is one.
+    Where a person calls nobody must. A session is a client's connection, where there is one; where
+    there is none, as in the stateless era, a name stands for it, and it does not `last`.
     """
 
     name: str
     session: str | None = None
+    lasts: bool = False
     model: Lent | None = None
     person: Person | None = None
 
@@ -72,7 +74,8 @@ nothing_relevant.
         session=caller.session,
         client=caller.name,
     )
-    return answers.search_answer(found, arguments.detail)
+    waiting = app.library.waiting(caller.session) if caller.session and caller.lasts else 0
+    return answers.search_answer(found, arguments.detail, waiting)
 
 
 def get_experience(app: App, arguments: GetArguments, caller: Caller) -> Answer:  # noqa: ARG001
@@ -88,9 +91,9 @@ def get_experience(app: App, arguments: GetArguments, caller: Caller) -> Answer:
 
 
 def record_trajectory(app: App, arguments: RecordArguments, caller: Caller) -> Answer:
-    """Store what you did for a task and how it ended, failures too: call it when work has ended.
+    """Store what you did for a task, how it ended and the lessons it taught, failures too.
 
-    The same trajectory is stored once.
+    Call it when work has ended. The same is stored once; with its key it may tell a later outcome.
     """
     recorded = app.library.record(
         arguments,

@@ -34,7 +34,7 @@ def answered(
         return None
     try:
         given = SearchArguments(**arguments)
-        found = search_experience(app, given, Caller(caller_name(name, version), STDIO))
+        found = search_experience(app, given, Caller(caller_name(name, version), STDIO, lasts=True))
     except FlexError:
         return None  # the server says what is wrong
     return found.text, found.content

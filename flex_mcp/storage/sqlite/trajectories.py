@@ -56,6 +56,9 @@ class Trajectories:
             **({} if like is None else {"id": like}),
         )
 
+    def count_pending(self, now: datetime) -> int:
+        return self.queries.first("pending_count", now=now.isoformat())
+
     def independent(self, ids: Sequence[str]) -> int:
         return self.queries.first("independent", ids=as_json(ids))
 

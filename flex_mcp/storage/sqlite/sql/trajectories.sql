@@ -22,6 +22,13 @@ WHERE t.state = 'pending'
     WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now)
 ORDER BY t.number LIMIT :limit;
 
+-- name: pending_count
+SELECT count(*) FROM trajectories t
+WHERE t.state = 'pending'
+  AND NOT EXISTS (
+    SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
+    WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now);
+
 -- name: pending_of_task
 -- Those of the same task as a trajectory: the oldest of every outcome first, so that a few of many
 -- still show failure and success side by side.
