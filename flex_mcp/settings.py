@@ -10,6 +10,7 @@
 | FLEX_MCP_PROMPTS | a folder with prompts that take the place of ours | none |
 | FLEX_MCP_TOKEN | over HTTP: the token that reads and writes | none |
 | FLEX_MCP_READ_TOKEN | over HTTP: a token that only reads | none |
+| FLEX_MCP_TOKENS | over HTTP: tokens with names, commas between: NAME:TOKEN[:read] | none |
 | FLEX_MCP_ALLOWED_HOSTS | over HTTP: names of this server, with commas between | loopback's |
 | FLEX_MCP_REDACT | secrets in what is stored: off, on or strict | on |
 | FLEX_MCP_SKILLS | 1 publishes approved golden experiences as skills | off |
@@ -35,6 +36,7 @@ MODEL = "claude-haiku-5-5"
 HOST = "127.0.0.1"
 PORT = 8765
 S = TypeVar("S", bound=StrEnum)
+NAMED = re.compile(r"([\w.-]{1,40}):([^:\s]+)(?::(read|write|curate))?", re.ASCII)
 UNFILLED = re.compile(r"\s*(\$\{[^}]*\}\s*)?")
 
 
@@ -65,10 +67,20 @@ class Transport(StrEnum):
 
 
 class Access(StrEnum):
-    """What a token allows."""
+    """What a token allows: to read, to write too, and to approve and forget on the page."""
 
     READ = "read"
     WRITE = "write"
+    CURATE = "curate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A token over HTTP; `name` says whose it is, where it has one."""
+
+    token: str = field(repr=False)
+    access: Access
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +102,7 @@ class Settings:
     prompts: Path | None = None
     token: str | None = field(default=None, repr=False)
     read_token: str | None = field(default=None, repr=False)
+    named_tokens: str = field(default="", repr=False)
     allowed_hosts: tuple[str, ...] = ()
     skills: bool = False
     redact: str = Redacting.ON
@@ -128,6 +141,29 @@ class Settings:
         return _one_of(Distilling, "FLEX_MCP_DISTILLER", self.distiller)
 
     @property
+    def tokens(self) -> tuple[Token, ...]:
+        """All tokens over HTTP.
+
+        Raises:
+            SettingError: FLEX_MCP_TOKENS is malformed, or one token would allow two things.
+        """
+        unnamed = ((self.token, Access.WRITE), (self.read_token, Access.READ))
+        found = [Token(token=token, access=access) for token, access in unnamed if token]
+        parts = [part.strip() for part in self.named_tokens.split(",")]
+        found += [_token(number, part) for number, part in enumerate(parts, start=1) if part]
+        if self.token and self.token == self.read_token:
+            raise SettingError(
+                "FLEX_MCP_TOKEN and FLEX_MCP_READ_TOKEN are the same: "
+                "give reading a token of its own"
+            )
+        if len({one.token for one in found}) < len(found):
+            raise SettingError(
+                "FLEX_MCP_TOKENS holds a token twice, or that of another variable: "
+                "give everybody a token of their own"
+            )
+        return tuple(found)
+
+    @property
     def redacting(self) -> Redacting:
         """What is taken out of what is stored.
 
@@ -148,6 +184,17 @@ class Settings:
                 f"FLEX_MCP_PROMPTS names {self.prompts}, which is no folder: correct it"
             )
         return self.prompts
+
+
+def _token(number: int, text: str) -> Token:
+    """One of FLEX_MCP_TOKENS; what is wrong with it is said without it."""
+    found = NAMED.fullmatch(text)
+    if found is None:
+        raise SettingError(
+            f"FLEX_MCP_TOKENS, entry {number}: write NAME:TOKEN, NAME:TOKEN:read or "
+            "NAME:TOKEN:curate, the name of letters, digits, dots, dashes and underscores"
+        )
+    return Token(name=found[1], token=found[2], access=Access(found[3] or "write"))
 
 
 def _one_of(kind: type[S], variable: str, text: str) -> S:
@@ -210,6 +257,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "FLEX_MCP_PROMPTS": ("prompts", absolute),
     "FLEX_MCP_TOKEN": ("token", str.strip),
     "FLEX_MCP_READ_TOKEN": ("read_token", str.strip),
+    "FLEX_MCP_TOKENS": ("named_tokens", str.strip),
     "FLEX_MCP_ALLOWED_HOSTS": (
         "allowed_hosts",
         lambda text: tuple(name for part in text.split(",") if (name := part.strip())),

@@ -221,7 +221,52 @@ async def test_the_token_to_read_reads_and_writes_nothing(
         for tool, arguments in WRITING.items():
             result = await client.call_tool(tool, arguments)
             assert result.is_error, tool
-            assert "FLEX_MCP_TOKEN" in str(result.content), tool
+            assert f"this token only reads: {tool} needs one that writes" in str(result.content)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("path", ["/mcp", "/sse"])
+async def test_a_token_lists_what_it_may_call(locked: Served, path: str, era: Any) -> None:
+    reading = {"search_experience", "get_experience"}
+    async with connected(locked, path, era, READ) as client:
+        listed = await client.list_tools()
+        assert {tool.name for tool in listed.tools} == reading
+        assert (listed.model_extra or {}).get("cacheScope", "private") == "private"
+    async with connected(locked, path, era, WRITE) as client:
+        assert {tool.name for tool in (await client.list_tools()).tools} == reading | {*WRITING}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_token_with_a_name_stands_in_the_log(tmp_path: Path, era: Any) -> None:
+    tokens = {"FLEX_MCP_TOKENS": "anna:aaa:curate, ci:ccc:read,bob:bbb"}
+    with served(tmp_path, settings=tokens) as server:
+        for token in ("aaa", "bbb"):
+            async with connected(server, "/mcp", era, token) as client:
+                work = WRITING["record_trajectory"] | {"key": token}
+                assert not (await client.call_tool("record_trajectory", work)).is_error
+        async with connected(server, "/mcp", era, "ccc") as client:
+            assert (await client.call_tool("record_trajectory", work)).is_error
+        assert server.status("/mcp", Authorization="Bearer anna") == 401
+    with open_library(tmp_path / "library.db") as library:
+        names = [one.client.split(":")[0] for one in library.last_writes(9) if one.ids]
+    assert names == ["bob", "anna"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        ("anna", "FLEX_MCP_TOKENS, entry 1: write NAME:TOKEN, NAME:TOKEN:read"),
+        ("anna:SECRET,b b:SECRET2", "FLEX_MCP_TOKENS, entry 2: write NAME:TOKEN"),
+        ("anna:SECRET:all", "FLEX_MCP_TOKENS, entry 1: write NAME:TOKEN"),
+        ("anna:SECRET,bob:SECRET", "FLEX_MCP_TOKENS holds a token twice"),
+    ],
+)
+def test_malformed_tokens_are_refused_and_not_quoted(tokens: str, sentence: str) -> None:
+    said = refused(FLEX_MCP_TOKENS=tokens)
+    assert sentence in said
+    assert "SECRET" not in said
 
 
 @asynccontextmanager

@@ -1,20 +1,20 @@
-"""Who calls, and with which rights."""
+"""Who calls, in which session, and with which rights."""
 
 from typing import Any
 
 from mcp.server.mcpserver import Context
 from starlette.requests import Request
 
-from flex_mcp.settings import Access
+from flex_mcp.settings import Access, Token
 from flex_mcp.tools.tools import STDIO, caller_name
 
 
 def client_name(context: Context[Any, Any]) -> str:
-    """Who calls, as the client names itself."""
+    """Who calls, as the client names itself; before it the name of its token, if that has one."""
     params = context.request_context.session.client_params
-    if params is None:
-        return "mcp"
-    return caller_name(params.client_info.name, params.client_info.version)
+    name = "mcp" if params is None else f"{params.client_info.name} {params.client_info.version}"
+    token = _token(context.request_context.request)
+    return caller_name(f"{token.name}: {name}" if token and token.name else name)
 
 
 def session(context: Context[Any, Any]) -> tuple[str, bool]:
@@ -30,9 +30,11 @@ def session(context: Context[Any, Any]) -> tuple[str, bool]:
     return (named, True) if named else (f"of {client_name(context)}", False)
 
 
-def only_reads(context: Context[Any, Any]) -> bool:
+def only_reads(request: object) -> bool:
     """Whether the token of an HTTP request only reads; over stdio nobody needs one."""
-    request: object = context.request_context.request
-    if not isinstance(request, Request):
-        return False
-    return request.scope.get("state", {}).get("access") is Access.READ
+    token = _token(request)
+    return token is not None and token.access is Access.READ
+
+
+def _token(request: object) -> Token | None:
+    return request.scope.get("state", {}).get("token") if isinstance(request, Request) else None

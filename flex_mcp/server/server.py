@@ -15,7 +15,7 @@ from flex_mcp.server.limits import Load
 from flex_mcp.server.prompts import add_prompts
 from flex_mcp.server.resources import add_completions, add_resources
 from flex_mcp.server.skills import Skills, add_skill_files
-from flex_mcp.server.tools import TOOLS, library_tools, live_schemas
+from flex_mcp.server.tools import TOOLS, library_tools, listed_by_rights, live_schemas
 from flex_mcp.version import __version__
 
 __all__ = ["INSTRUCTIONS", "TOOLS", "build_server"]
@@ -70,6 +70,7 @@ def build_server(app: App, *, described: bool = True) -> MCPServer[None]:
     if skills:
         add_skill_files(server, skills)
     sdk.watch_requests(server, Load())
+    sdk.watch_requests(server, listed_by_rights)
     if described:
         sdk.answer_from(server, description(), DESCRIBED)
     sdk.announce_changes(server)

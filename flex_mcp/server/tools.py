@@ -5,18 +5,19 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import ReplyPending
 from flex_mcp.safety.quoting import visible
-from flex_mcp.server import client_requests
+from flex_mcp.server import client_requests, sdk
 from flex_mcp.server.caller import client_name, only_reads, session
 from flex_mcp.server.change_feed import ChangeFeed
 from flex_mcp.server.limits import patient
@@ -56,8 +57,8 @@ class LibraryTool(Tool):
         context: Context[Any, Any],
         convert_result: bool = False,  # noqa: ARG002, FBT001, FBT002  the SDK's signature
     ) -> CallToolResult | InputRequiredResult:
-        if only_reads(context) and self.annotations != READS:
-            return _refusal(f"this token only reads: {self.name} needs the token of FLEX_MCP_TOKEN")
+        if only_reads(context.request_context.request) and self.annotations != READS:
+            return _refusal(f"this token only reads: {self.name} needs one that writes")
         await self.before()
         replies: client_requests.Replies = context.input_responses or {}
         threads = patient if self.annotations == ASKS else None
@@ -118,6 +119,19 @@ TOOLS: tuple[tuple[Call, type, type, str, ToolAnnotations], ...] = (
         CHANGES,
     ),
 )
+
+
+async def listed_by_rights(ctx: sdk.RequestContext, call_next: CallNext) -> HandlerResult:
+    """A token that only reads lists what it may call; nobody else may be told that answer."""
+    result = await call_next(ctx)
+    if ctx.method != "tools/list" or not only_reads(ctx.request):
+        return result
+    if isinstance(result, BaseModel):
+        result = result.model_dump(by_alias=True, mode="json", exclude_none=True)
+    allowed = {function.__name__ for function, *_, hints in TOOLS if hints is READS}
+    whole = dict(result or {})
+    whole["tools"] = [tool for tool in whole["tools"] if tool["name"] in allowed]
+    return whole | ({"cacheScope": "private"} if "cacheScope" in whole else {})
 
 
 def library_tools(app: App, feed: ChangeFeed, schemas: "Schemas") -> list[Tool]:

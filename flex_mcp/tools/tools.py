@@ -54,9 +54,9 @@ class Caller(NamedTuple):
 
 
 @lru_cache
-def caller_name(name: str, version: str) -> str:
-    """A client's name as it is kept with all that it does."""
-    return redact(one_line(f"{name} {version}")[:MAX_NAME])[0]
+def caller_name(name: str) -> str:
+    """A client's name, version and all, as it is kept with all that it does."""
+    return redact(one_line(name)[:MAX_NAME])[0]
 
 
 def search_experience(app: App, arguments: SearchArguments, caller: Caller) -> Answer:

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flex_mcp.errors import SettingError
-from flex_mcp.settings import Access, Settings
+from flex_mcp.settings import Settings, Token
 from flex_mcp.transports.capacity import RequestCapacity
 
 HEALTH = "/health"
@@ -29,44 +29,29 @@ class Rules:
     """Which names and tokens are let in; without any token everybody may write."""
 
     hosts: frozenset[str]
-    token: str | None = None
-    read_token: str | None = None
+    tokens: tuple[Token, ...] = ()
 
-    @property
-    def locked(self) -> bool:
-        return bool(self.token or self.read_token)
-
-    def access(self, given: bytes) -> Access | None:
-        """What a bearer token allows; each is compared in constant time."""
-        writes = _same(given, self.token)
-        reads = _same(given, self.read_token)
-        return Access.WRITE if writes else Access.READ if reads else None
-
-
-def _same(given: bytes, token: str | None) -> bool:
-    return hmac.compare_digest(given, (token or "").encode()) and bool(token)
+    def token(self, given: bytes) -> Token | None:
+        """Which token this is; it is compared with all of them, in constant time."""
+        same = [one for one in self.tokens if hmac.compare_digest(given, one.token.encode())]
+        return same[0] if same else None
 
 
 def rules_for(host: str, settings: Settings, allowed_hosts: Sequence[str] = ()) -> Rules:
     """The rules for serving at an address.
 
     Raises:
-        SettingError: beyond loopback without a token and allowed hosts; or one token for both.
+        SettingError: beyond loopback without a token and allowed hosts; or tokens are malformed.
     """
     named = frozenset(
         name.strip("[]").lower() for name in (*allowed_hosts, *settings.allowed_hosts)
     )
     rules = Rules(
         hosts=named.union(LOOPBACK, [host.strip("[]").lower()]) if is_loopback(host) else named,
-        token=settings.token,
-        read_token=settings.read_token,
+        tokens=settings.tokens,
     )
-    if rules.token and rules.token == rules.read_token:
-        raise SettingError(
-            "FLEX_MCP_TOKEN and FLEX_MCP_READ_TOKEN are the same: give reading a token of its own"
-        )
-    if not is_loopback(host) and not (rules.locked and named):
-        token = [] if rules.locked else ["set FLEX_MCP_TOKEN"]
+    if not is_loopback(host) and not (rules.tokens and named):
+        token = [] if rules.tokens else ["set FLEX_MCP_TOKEN"]
         hosts = [] if named else ["name the hosts that clients may use with --allowed-host"]
         raise SettingError(
             f"{host} can be reached from other machines: {' and '.join(token + hosts)}, "
@@ -83,7 +68,7 @@ def is_loopback(host: str) -> bool:
 
 
 class AccessControl:
-    """Lets a request through to `app` with its `access` in the state, or answers it."""
+    """Lets a request through to `app` with its `token` in the state, or answers it."""
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self._app = app
@@ -107,13 +92,13 @@ class AccessControl:
         ours = {(name, host[1]) for name in self._rules.hosts}  # this very server, by all its names
         if not ours.issuperset(map(_authority, headers.getlist("origin"))):
             return PlainTextResponse("A page of another origin cannot call this server", 403)
-        access: Access | None = Access.WRITE
-        if self._rules.locked and scope["path"] != HEALTH:
-            access = self._rules.access(_bearer(headers.getlist("authorization")))
-        if access is None:
-            said = "Send the token of FLEX_MCP_TOKEN as Authorization: Bearer TOKEN"
-            return PlainTextResponse(said, 401, {"WWW-Authenticate": "Bearer"})
-        scope.setdefault("state", {})["access"] = access
+        token: Token | None = None
+        if self._rules.tokens and scope["path"] != HEALTH:
+            token = self._rules.token(_bearer(headers.getlist("authorization")))
+            if token is None:
+                said = "Send the token of FLEX_MCP_TOKEN as Authorization: Bearer TOKEN"
+                return PlainTextResponse(said, 401, {"WWW-Authenticate": "Bearer"})
+        scope.setdefault("state", {})["token"] = token
         return None
 
 

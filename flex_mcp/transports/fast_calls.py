@@ -34,7 +34,8 @@ def answered(
         return None
     try:
         given = SearchArguments(**arguments)
-        found = search_experience(app, given, Caller(caller_name(name, version), STDIO, lasts=True))
+        caller = Caller(caller_name(f"{name} {version}"), STDIO, lasts=True)
+        found = search_experience(app, given, caller)
     except FlexError:
         return None  # the server says what is wrong
     return found.text, found.content
