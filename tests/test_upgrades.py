@@ -1,5 +1,6 @@
 """Libraries of every released schema in today's program, and today's library in yesterday's."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -298,6 +299,36 @@ def test_an_old_library_is_sound_to_the_doctor_and_left_as_it_is(old: Path) -> N
     before = digests(old.parent)
     assert health(old) == Health()
     assert digests(old.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("outcome", "credit", "named"),
+    [
+        ("success", (1, 0), (1, 0)),
+        ("success", (-1, 0), (-1, 0)),
+        ("success", (1, 1), (0, 0)),
+        ("failure", (-1, -1), (0, 0)),
+        ("failure", (0, -1), (0, -1)),
+        ("partial", (0, 0), (0, 0)),
+        (None, (0, 0), (0, 0)),
+    ],
+)
+def test_what_was_named_is_told_from_what_was_credited(
+    tmp_path: Path, outcome: str | None, credit: tuple[int, int], named: tuple[int, int]
+) -> None:
+    path, id_, hits = tmp_path / "library.db", "r_bbbbbbbbbbbb", list(LESSONS)[:2]
+    an_old_library(path, 6)
+    with contextlib.closing(sqlite_file.connect(path)) as connection:
+        put(connection, "retrievals", {"id": id_, "query": "x", "at": AT, "client": "c", "outcome": outcome})  # fmt: skip
+        for place, hit in enumerate(hits):
+            put(connection, "retrieval_hits", {"retrieval_id": id_, "place": place, "experience_id": hit, "score": 0.5, "credit": credit[place]})  # fmt: skip
+    with open_library(path) as library:
+        with library.reading() as reading:
+            found = reading.retrievals.get(id_)
+        assert found is not None
+        assert (found.named, found.credits) == (named, credit)
+        counted = [(one.helpful, one.harmful) for one in library.get(hits)]
+        assert counted == [(int(one > 0), int(one < 0)) for one in named]
 
 
 def test_a_backup_of_an_old_schema_is_restored_and_brought_up_to_date(

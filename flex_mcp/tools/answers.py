@@ -573,7 +573,11 @@ def _distill_text(made: Distillation) -> str:
         return notice.strip() or NOTHING_WAITS
     if made.question is None:
         return notice + _made_text(made)
-    left = f"\n\n{made.remaining} more are pending after this brief." if made.remaining else ""
+    left = (
+        f"\n\n{made.remaining} more are pending after this brief: call distill again."
+        if made.remaining
+        else ""
+    )
     return f"{notice}Road: {made.road}.\n\n{made.question.text}{left}"
 
 

@@ -88,4 +88,6 @@ class CurateArguments(Strict):
     action: Curation
     reason: Annotated[Task, Len(0, 2_000)] = field(metadata=about("For history."))
     into: Id | None = field(default=None, metadata=about("For merge: the experience that stays."))
-    fields: Fields | None = field(default=None, metadata=about("For edit, merge: new values."))
+    fields: Fields | None = field(
+        default=None, metadata=about("For edit, merge: whole new values.")
+    )
