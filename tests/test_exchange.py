@@ -571,6 +571,22 @@ def test_a_retrieval_with_more_hits_than_scores_is_refused_in_a_sentence(
         import_text(library, "".join(spoilt), source="a.jsonl")
 
 
+def test_a_bundle_of_the_first_format_is_read(library: Library, lived: list[str]) -> None:
+    later = {"named", "block", "relevance", "stratum", "origin", "size", "helpful", "harmful"}
+    older: list[str] = []
+    for line in lived:
+        ((kind, content),) = json.loads(line).items()
+        new = later - {"origin"} if kind == "experience" else later
+        content = {name: value for name, value in content.items() if name not in new}
+        if kind != "outcome":
+            content |= {"format": 1} if kind == "flex-mcp" else {}
+            older.append(json.dumps({kind: content}) + "\n")
+    import_text(library, "".join(older), source="a.jsonl")
+    assert len(bundle(library)) == len(older)
+    assert any(one.served for one in library.experiences())
+    assert not any(one.helpful or one.harmful for one in library.experiences())
+
+
 def test_a_bundle_of_a_later_format_is_refused(library: Library, lived: list[str]) -> None:
     later = [lived[0].replace('"format": 2', '"format": 3'), *lived[1:]]
     with pytest.raises(InputError) as refused:

@@ -32,6 +32,7 @@ from flex_mcp.models import (
     Trajectory,
     Zone,
 )
+from flex_mcp.models.forgetting import Choice
 from flex_mcp.storage.sqlite import file as sqlite_file
 from flex_mcp.storage.sqlite.search_index import LEVELS, ZONES
 
@@ -130,6 +131,10 @@ def tell_later(library: Library, number: int, outcome: Outcome, feedback: str) -
     library.report_trajectory(nth(known(library)[1], number), outcome, feedback=feedback)
 
 
+def forget(library: Library, number: int) -> None:
+    library.forget(Choice(ids=(nth(known(library)[1], number),)))
+
+
 def merge(library: Library, number: int, into: int, fields: dict[str, Any]) -> None:
     ids = known(library)[0]
     library.merge(nth(ids, number), nth(ids, into), reason="because", fields=Fields(**fields))
@@ -184,19 +189,25 @@ def doing(verb: Callable[..., None], **given: Values) -> st.SearchStrategy[Opera
 
 
 WORK = st.builds(a_trajectory, TEXT, outcome=OUTCOME)
-SOME = st.lists(
-    st.one_of(
-        *(doing(place, lessons=lessons(it), evidence=NUMBERS) for it in (None, *Action)),
-        *(doing(curate, number=NUMBER, action=st.just(it), fields=FIELDS[it]) for it in Curation),
-        doing(record, work=WORK, lessons=lessons(None, *Action), used=NUMBERS, named=NUMBERS),
-        doing(record, work=WORK, lessons=st.just([]), used=NUMBERS, named=NUMBERS),
-        doing(tell_later, number=NUMBER, outcome=OUTCOME, feedback=TEXT),
-        doing(merge, number=NUMBER, into=NUMBER, fields=FIELDS[Curation.EDIT]),
-        doing(search, query=TEXT),
-        doing(report, number=NUMBER, outcome=OUTCOME, good=NAMED, bad=NAMED),
-    )
+OPERATION = st.one_of(
+    *(doing(place, lessons=lessons(it), evidence=NUMBERS) for it in (None, *Action)),
+    *(doing(curate, number=NUMBER, action=st.just(it), fields=FIELDS[it]) for it in Curation),
+    doing(record, work=WORK, lessons=lessons(None, *Action), used=NUMBERS, named=NUMBERS),
+    doing(record, work=WORK, lessons=st.just([]), used=NUMBERS, named=NUMBERS),
+    doing(tell_later, number=NUMBER, outcome=OUTCOME, feedback=TEXT),
+    doing(merge, number=NUMBER, into=NUMBER, fields=FIELDS[Curation.EDIT]),
+    doing(search, query=TEXT),
+    doing(report, number=NUMBER, outcome=OUTCOME, good=NAMED, bad=NAMED),
 )
-OPERATIONS = st.tuples(SOME, SOME).map(lambda two: two[0] + two[1])  # one list alone is rarely long
+
+
+def many(operation: st.SearchStrategy[Operation]) -> st.SearchStrategy[list[Operation]]:
+    """Of two lists: one alone is rarely long."""
+    some = st.lists(operation)
+    return st.tuples(some, some).map(lambda two: two[0] + two[1])
+
+
+OPERATIONS = many(OPERATION)
 # Explaining a failure, or looking for a second one, takes minutes.
 BRIEFLY = settings(phases=[Phase.generate, Phase.shrink], report_multiple_bugs=False)
 
@@ -227,9 +238,13 @@ def check(library: Library) -> None:
 
 
 def check_history(library: Library, now: Experience) -> None:
-    """Its revisions have no gap, each begins where the last one ended, and so does it."""
+    """Its revisions have no gap, each begins where the last one ended, and so does it.
+
+    Of what named something forgotten they begin anew.
+    """
     history = library.history(now.id)
-    assert [made.revision for made in history] == list(range(1, now.revision + 1))
+    first = history[0].revision
+    assert [made.revision for made in history] == list(range(first, now.revision + 1))
     before, after = [made.before for made in history], [made.after for made in history]
     assert [*before, snapshot_of(now)] == [None, *after]
 
@@ -306,7 +321,7 @@ def found_by(library: Library, word: str) -> tuple[object, object]:
 
 
 @BRIEFLY
-@given(OPERATIONS)
+@given(many(OPERATION | doing(forget, number=NUMBER)))
 def test_what_is_refused_changes_nothing_and_all_else_leaves_tables_and_indexes_that_agree(
     beginning: Path, operations: list[Operation]
 ) -> None:

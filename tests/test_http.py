@@ -238,6 +238,25 @@ async def test_a_token_lists_what_it_may_call(locked: Served, path: str, era: An
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/mcp", "/sse"])
+async def test_a_session_is_told_once_what_waits(tmp_path: Path, path: str) -> None:
+    with served(tmp_path) as server:
+        async with connected(server, path, "legacy") as client:
+            work = WRITING["record_trajectory"]
+            assert not (await client.call_tool("record_trajectory", work)).is_error
+        for _ in range(2):
+            async with connected(server, path, "legacy") as client:
+                found = [await client.call_tool("search_experience", {"query": "x"}) for _ in "ab"]
+                told = [
+                    "no lessons yet" in one.structured_content.get("notice", "") for one in found
+                ]
+                assert told == [True, False]
+        async with connected(server, "/mcp", "auto") as client:
+            one = await client.call_tool("search_experience", {"query": "x"})
+            assert "no lessons yet" not in one.structured_content.get("notice", "")
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_token_with_a_name_stands_in_the_log(tmp_path: Path, era: Any) -> None:
     tokens = {"FLEX_MCP_TOKENS": "anna:aaa:curate, ci:ccc:read,bob:bbb"}
