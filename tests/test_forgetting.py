@@ -150,13 +150,19 @@ def check_sound(path: Path) -> None:
         assert not connection.execute("SELECT 1 FROM meta WHERE name = 'forgetting'").fetchall()
 
 
+UNCOUNTED = dict.fromkeys(("served", "successes", "failures", "helpful", "harmful"), 0)
+
+
 def everything(library: Library, ids: Sequence[str]) -> list[object]:
-    """All that the library says of these trajectories and experiences."""
+    """All that the library says of these trajectories and experiences, counters aside.
+
+    Those go with the searches that they were counted in.
+    """
     with library.reading() as reading:
         experiences = reading.experiences.get(ids)
         return [
             reading.trajectories.get(ids),
-            experiences,
+            [replace(found, **UNCOUNTED) for found in experiences],
             [reading.history.of(found.id) for found in experiences],
             [reading.vectors.of([found.id]) for found in experiences],
             [reading.words.tokens([found.id], tokens().layout) for found in experiences],

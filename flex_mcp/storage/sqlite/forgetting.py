@@ -59,6 +59,7 @@ class Forgetting:
             ("forget_experiences", affected.experiences),
             ("forget_trajectories", affected.trajectories),
             ("forget_links", affected.retrievals),
+            ("uncount_retrievals", affected.retrievals),
             ("forget_retrievals", affected.retrievals),
             ("forget_briefs", affected.briefs),
             ("forget_writes", affected.ids),

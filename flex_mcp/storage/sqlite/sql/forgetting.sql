@@ -92,6 +92,18 @@ UPDATE retrievals SET stratum = NULL, origin = NULL WHERE id IN (
 -- Evidence, history, hits, parts, vectors and tokens go with them.
 DELETE FROM experiences WHERE id IN (SELECT value FROM json_each(:ids));
 
+-- name: uncount_retrievals
+-- Counters are those of the searches that are left.
+UPDATE experiences SET
+    served = max(0, experiences.served - c.served), successes = max(0, experiences.successes - c.successes),
+    failures = max(0, experiences.failures - c.failures), helpful = max(0, experiences.helpful - c.helpful),
+    harmful = max(0, experiences.harmful - c.harmful)
+FROM (SELECT experience_id, count(*) AS served, sum(credit > 0) AS successes,
+             sum(credit < 0) AS failures, sum(named > 0) AS helpful, sum(named < 0) AS harmful
+      FROM retrieval_hits WHERE retrieval_id IN (SELECT value FROM json_each(:ids))
+      GROUP BY experience_id) AS c
+WHERE experiences.id = c.experience_id;
+
 -- name: forget_retrievals
 DELETE FROM retrievals WHERE id IN (SELECT value FROM json_each(:ids));
 
