@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import minilm
 import numpy as np
 import student
 import teacher
@@ -141,13 +142,14 @@ def train(model: Encoder, corpus: Corpus, state: Path, *, steps: int, seed: int)
     step = _resumed(model, optimiser, state)
     kept, began, first = time.monotonic(), time.monotonic(), step
     figures: list[tuple[float, float]] = []
+    low = minilm.fastest() is torch.bfloat16
     for long, short, told in corpus.batches(seed + step):
         if step >= steps:
             break
         rate = RATE * min(1.0, (step + 1) / WARM, (steps - step) / (FALL * steps))
         for group in optimiser.param_groups:
             group["lr"] = rate
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
             made = torch.cat([model(long), model(short)])
         near = (made * told).sum(1).mean()
         loss = _divergence(made, told) + COSINE * (1 - near)
