@@ -36,7 +36,9 @@ MODEL = "claude-haiku-5-5"
 HOST = "127.0.0.1"
 PORT = 8765
 S = TypeVar("S", bound=StrEnum)
-NAMED = re.compile(r"([\w.-]{1,40}):([^:\s]+)(?::(read|write|curate))?", re.ASCII)
+RIGHTS = "read|write|curate"
+TOKEN = rf"(?!(?:{RIGHTS})$)(?!\$\{{)[!-9;-~]+"  # no right alone, and no placeholder
+NAMED = re.compile(rf"([\w.-]{{1,40}}):({TOKEN})(?::({RIGHTS}))?", re.ASCII)
 UNFILLED = re.compile(r"\s*(\$\{[^}]*\}\s*)?")
 
 

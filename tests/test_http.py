@@ -279,6 +279,8 @@ async def test_a_token_with_a_name_stands_in_the_log(tmp_path: Path, era: Any) -
         ("anna", "FLEX_MCP_TOKENS, entry 1: write NAME:TOKEN, NAME:TOKEN:read"),
         ("anna:SECRET,b b:SECRET2", "FLEX_MCP_TOKENS, entry 2: write NAME:TOKEN"),
         ("anna:SECRET:all", "FLEX_MCP_TOKENS, entry 1: write NAME:TOKEN"),
+        ("anna:read", "FLEX_MCP_TOKENS, entry 1: write NAME:TOKEN"),
+        ("anna:${SECRET}", "FLEX_MCP_TOKENS, entry 1: write NAME:TOKEN"),
         ("anna:SECRET,bob:SECRET", "FLEX_MCP_TOKENS holds a token twice"),
     ],
 )

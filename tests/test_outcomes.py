@@ -140,6 +140,34 @@ def test_the_same_work_under_its_key_tells_a_later_outcome(quick: Library, dog: 
     )
 
 
+def test_the_last_of_the_same_work_under_its_key_counts(quick: Library, dog: str) -> None:
+    used = [searched(quick)]
+    for outcome in (Outcome.FAILURE, Outcome.SUCCESS, Outcome.FAILURE):
+        quick.record(a_trajectory("walk it", outcome=outcome), key="ci", retrieval_ids=used)
+    assert tally(quick, dog) == (0, 1, 0, 0)
+    told_better = a_trajectory("walk it", outcome=Outcome.FAILURE, verified_by=VerifiedBy.TESTS)
+    assert quick.record(told_better, key="ci").changed is Outcome.FAILURE
+
+
+def test_the_same_outcome_told_with_less_loses_nothing(quick: Library, dog: str) -> None:
+    about = {"feedback": "all pass", "verified_by": VerifiedBy.TESTS, "score": 1.0}
+    work = a_trajectory("walk it", **about)
+    id_ = quick.record(work, retrieval_ids=[searched(quick)]).trajectory_id
+    reported = quick.report_trajectory(id_, Outcome.SUCCESS, helpful=[dog])
+    assert (reported.known, tally(quick, dog)) == (False, (1, 0, 1, 0))
+    (now,) = quick.trajectories([id_])
+    assert (now.feedback, now.verified_by, now.score) == ("all pass", VerifiedBy.TESTS, 1.0)
+
+
+def test_names_under_a_key_count_at_the_searches_of_that_work(
+    quick: Library, dog: str, clock: Clock
+) -> None:
+    record(quick, retrieval_ids=[searched(quick)])
+    clock.advance(hours=5)
+    again = quick.record(a_trajectory("walk the dog"), key="nightly", helpful=[dog])
+    assert (again.unmatched, tally(quick, dog)) == ((), (1, 0, 1, 0))
+
+
 def test_other_work_under_a_key_is_refused_and_named(quick: Library) -> None:
     id_ = record(quick).trajectory_id
     other = a_trajectory("walk the cat", answer="done")
@@ -160,6 +188,14 @@ def test_forgetting_takes_later_outcomes_along(quick: Library) -> None:
     assert quick.forget(Choice(text="zebra")).done
     assert told(quick, id_) == []
     assert b"zebra" not in Path(quick.name).read_bytes()
+
+
+def test_a_text_of_an_earlier_outcome_is_found_in_its_domain(quick: Library) -> None:
+    work = a_trajectory("walk it", feedback="zebra", domain="zoo", outcome=Outcome.FAILURE)
+    id_ = quick.record(work).trajectory_id
+    quick.report_trajectory(id_, Outcome.SUCCESS, feedback="fine")
+    chosen = quick.forgettable(Choice(text="zebra", domain="zoo")).affected.trajectories
+    assert chosen == {id_}
 
 
 def test_a_forgotten_experience_leaves_no_domain_with_the_searches(
@@ -188,6 +224,21 @@ def test_a_bundle_takes_outcomes_names_and_blocks_along(
             assert retrieval(other, used) == retrieval(quick, used)
             assert other.trajectories([id_]) == quick.trajectories([id_])
             assert tally(other, dog) == tally(quick, dog)
+
+
+def test_searches_of_a_bundle_count_for_what_was_here_before(
+    quick: Library, tmp_path: Path, dog: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    with fake_library(tmp_path / "other", FakeEmbedder()) as other:
+        import_text(other, "".join(export_bundle(quick)), source="a.jsonl")
+        used = searched(quick)
+        quick.report(used, Outcome.SUCCESS, helpful=[dog])
+        import_text(other, "".join(export_bundle(quick)), source="a.jsonl")
+        assert tally(other, dog) == tally(quick, dog) == (1, 0, 1, 0)
+        other.report(used, Outcome.FAILURE, harmful=[dog])
+        assert tally(other, dog) == (0, 1, 0, 1)
+        assert one(other, dog).served == 1
 
 
 # Credit

@@ -12,6 +12,7 @@ from flex_mcp.library.quarantine import (
     approved,
     needs_consent,
     quarantine_reason,
+    same,
     screened_snapshot,
 )
 from flex_mcp.models import (
@@ -188,7 +189,10 @@ def prepare(
         histories = {one.id: reading.history.of(one.id) for one, *_ in changes}
     prepared: list[PreparedChange] = []
     for seen, after, kind, reason in changes:
-        held = _held(change.action, after, histories[seen.id]) if kind in TEXTUAL else None
+        new = kind in TEXTUAL and not same(after, seen)
+        held = _held(change.action, after, histories[seen.id]) if new else None
+        if held and change.action is Curation.MERGE:
+            raise InputError(f"the merged text would be held back ({held}): leave that out")
         vectors, embedder = None, None
         if after.embedded != seen.embedded:
             embedder, _ = embedders.serving(made_by)
@@ -283,9 +287,23 @@ def question(
     after, kind = curated(before, action, fields, history)
     if action is Curation.EDIT:
         return None  # it is held back where it must be
+    if action is Curation.REVERT:
+        _check_partner(reading, now, _reverting(fields.revision, history))
     if kind is RevisionKind.APPROVE or needs_consent(before, after, history):
         return replace(now, **values_of(after, Snapshot))
     return None
+
+
+def _check_partner(reading: Transaction, now: Experience, taken_back: Revision) -> None:
+    """Refuse to serve, with a merge taken back, what is held back and was not asked about."""
+    if other := reading.history.merged_with(taken_back):
+        partner = one(reading, other.experience_id)
+        undone, _ = _reverted(snapshot_of(partner), other)
+        if needs_consent(snapshot_of(partner), undone, reading.history.of(partner.id)):
+            raise InputError(
+                f"that would serve {partner.id}, which is held back: revert {partner.id} instead, "
+                f"which takes {now.id} along, so that a person is asked"
+            )
 
 
 def one(reading: Transaction, experience_id: str) -> Experience:

@@ -195,7 +195,7 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
         for id_ in why.keys() - here:
             _hold_back(writing, active[id_], why[id_], into.now)
             imported.held += 1
-        new |= _add_retrievals(writing, bundle)
+        new |= _add_retrievals(writing, bundle, here)
         for outcome in bundle.outcomes:
             if new & {outcome.trajectory_id, outcome.retrieval_id}:
                 writing.outcomes.add(outcome)
@@ -258,11 +258,11 @@ def _add_experiences(
     return here
 
 
-def _add_retrievals(writing: Transaction, bundle: Bundle) -> set[str]:
-    """Add those that are not here; returns their ids."""
+def _add_retrievals(writing: Transaction, bundle: Bundle, here: set[str]) -> set[str]:
+    """Add those that are not here, which count for experiences that are; returns their ids."""
     new = [one for one in bundle.retrievals if writing.retrievals.get(one.id) is None]
     for one in new:
-        writing.retrievals.restore(one)
+        writing.retrievals.restore(one, here)
     return {one.id for one in new}
 
 

@@ -224,7 +224,11 @@ class Library:
 
     def waiting(self, session: str) -> int:
         """How many trajectories wait to be distilled; a session is told once, and then 0."""
-        return self.briefs.remaining() if self._sessions.is_first(session) else 0
+        if self._store.read_only or self._sessions.was_told(session):
+            return 0
+        if count := self.briefs.remaining():
+            self._sessions.tell(session)
+        return count
 
     def _logged(
         self, query: str, found: Searched, client: str, session: str | None

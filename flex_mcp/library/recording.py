@@ -14,6 +14,7 @@ from flex_mcp.models import (
     ReportedOutcome,
     Trajectory,
     TrajectoryState,
+    VerifiedBy,
     clean_domain,
     fingerprint,
     new_id,
@@ -22,6 +23,8 @@ from flex_mcp.models import (
 from flex_mcp.safety.redaction import Redactor, spread_private
 from flex_mcp.storage.protocol import Transaction
 from flex_mcp.validation import checked
+
+HASHED = "hash:"  # begins the key of a trajectory to which the caller gave none
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def recorded(
         RecordedTrajectory(
             **values,
             id=new_id("t"),
-            key=f"key:{key}" if key else f"hash:{hashed}",
+            key=f"key:{key}" if key else f"{HASHED}{hashed}",
             state=TrajectoryState.PENDING,
             recorded_at=now,
             block=block,
@@ -121,8 +124,9 @@ def keep(writing: Transaction, new: NewTrajectory, used: Used, by: str) -> Kept:
         here = trajectory
     else:
         (here,) = writing.trajectories.get([known[0]])
-        if known[1] != new.content_hash:
+        if not trajectory.key.startswith(HASHED):
             changed = _told_again(writing, here, trajectory, by)
+        used = replace(used, recent=(*here.retrieval_ids, *used.recent))
     searches, unmatched = matched(writing, used)
     writing.trajectories.link(here.id, list(searches))
     outcome = changed or here.outcome
@@ -158,7 +162,18 @@ def _told_again(
 
 
 def append(writing: Transaction, here: RecordedTrajectory, said: ReportedOutcome) -> bool:
-    """Keep another outcome of a trajectory, the first one with it; False where it is no other."""
+    """Keep another outcome of a trajectory, the first one with it; False where it is no other.
+
+    Where the outcome is the same, what is left out is as it was.
+    """
+    if said.outcome is here.outcome:
+        verified = here.verified_by if said.verified_by is VerifiedBy.NONE else said.verified_by
+        said = replace(
+            said,
+            score=here.score if said.score is None else said.score,
+            feedback=here.feedback if said.feedback is None else said.feedback,
+            verified_by=verified,
+        )
     first = ReportedOutcome(
         outcome=here.outcome,
         at=here.recorded_at,
@@ -271,5 +286,5 @@ def report_trajectory(
         trajectory_id=here.id,
         updated=tuple(counters.values()),
         learnt=tuple(learnt),
-        known=not changed,
+        known=not (changed or named),
     )

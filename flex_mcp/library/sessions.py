@@ -50,14 +50,16 @@ class Sessions:
                 self._known.popitem(last=False)
             return one.block
 
-    def is_first(self, name: str) -> bool:
-        """Whether a session asks this for the first time."""
+    def was_told(self, name: str) -> bool:
+        """Whether a session was told what waits."""
+        return name in self._told
+
+    def tell(self, name: str) -> None:
+        """Note that a session was told."""
         with self._lock:
-            first = name not in self._told
             self._told[name] = None
             while len(self._told) > MOST:
                 self._told.popitem(last=False)
-            return first
 
     def block(self, name: str | None, now: datetime) -> str | None:
         """The block of a session that searched in the last two hours."""

@@ -13,6 +13,7 @@ def client_name(context: Context[Any, Any]) -> str:
     """Who calls, as the client names itself; before it the name of its token, if that has one."""
     params = context.request_context.session.client_params
     name = "mcp" if params is None else f"{params.client_info.name} {params.client_info.version}"
+    name = name.replace(": ", " ")  # before that stands whose token it is
     token = _token(context.request_context.request)
     return caller_name(f"{token.name}: {name}" if token and token.name else name)
 
@@ -27,7 +28,7 @@ def session(context: Context[Any, Any]) -> tuple[str, bool]:
     if not isinstance(request, Request):
         return STDIO, True
     named = request.headers.get("mcp-session-id") or request.query_params.get("session_id")
-    return (named, True) if named else (f"of {client_name(context)}", False)
+    return named or f"of {client_name(context)}", named is not None
 
 
 def only_reads(request: object) -> bool:

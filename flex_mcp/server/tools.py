@@ -57,15 +57,18 @@ class LibraryTool(Tool):
         context: Context[Any, Any],
         convert_result: bool = False,  # noqa: ARG002, FBT001, FBT002  the SDK's signature
     ) -> CallToolResult | InputRequiredResult:
-        if only_reads(context.request_context.request) and self.annotations != READS:
+        reads = only_reads(context.request_context.request)
+        if reads and self.annotations != READS:
             return _refusal(f"this token only reads: {self.name} needs one that writes")
         await self.before()
         replies: client_requests.Replies = context.input_responses or {}
         threads = patient if self.annotations == ASKS else None
         while True:
+            name, lasts = session(context)
             caller = Caller(
                 client_name(context),
-                *session(context),
+                name,
+                lasts and not reads,
                 client_requests.client_model(context, replies),
                 client_requests.AskedPerson(context, replies),
             )

@@ -309,8 +309,11 @@ class Retrievals(Protocol):
         """Log a search and count its hits as served."""
         ...
 
-    def restore(self, value: Retrieval) -> None:
-        """Bring in one from elsewhere with its credits; nothing is counted again."""
+    def restore(self, value: Retrieval, known: Collection[str] = ()) -> None:
+        """Bring in one from elsewhere with its credits.
+
+        They count for those of its hits that were `known` here before; the others bring counters.
+        """
         ...
 
     def set_outcome(

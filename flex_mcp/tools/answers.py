@@ -544,8 +544,10 @@ def _decision(one: Decision) -> str:
     target = f" {one.experience_id}" if one.experience_id else ""
     reason = f": {one_line(one.reason)}" if one.reason else ""
     near = [
-        f"  - {near.relation}: {near.id} ({near.zone} {near.level}, likeness {near.likeness}) "
-        f"{one_line(near.title)}: {one_line(near.text)}"
+        quoted(
+            f"{near.relation}: {near.id}, {near.zone} {near.level}, likeness {near.likeness}",
+            f"{one_line(near.title)}: {one_line(near.text)}",
+        )
         for near in one.candidates
     ]
     return "\n".join([f"- lesson {one.index}: {one.decision}{target}{reason}", *near])

@@ -30,6 +30,8 @@ class History:
         return self.queries.first("last_revision_number")
 
     def merged_with(self, value: Revision) -> Revision | None:
+        if value.origin is not None:
+            return None
         found = self.queries.row(
             "merged_with",
             id=value.experience_id,

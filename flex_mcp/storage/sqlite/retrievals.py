@@ -1,10 +1,10 @@
 """Retrievals: which searches served what, and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from flex_mcp.models import Counters, Outcome, Retrieval
-from flex_mcp.storage.sqlite.queries import Queries, Row, columns_of, sound, value_of
+from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, columns_of, sound, value_of
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Retrievals:
         self.restore(value)
         self.queries.rows("count_served", id=value.id)
 
-    def restore(self, value: Retrieval) -> None:
+    def restore(self, value: Retrieval, known: Collection[str] = ()) -> None:
         self.queries.touch(value.id)
         self.queries.rows("add_retrieval", **columns_of(value))
         none = (0,) * len(value.served)
@@ -41,6 +41,8 @@ class Retrievals:
                 credit=credit,
                 named=named,
             )
+        if known:
+            self.queries.rows("count_restored", id=value.id, known=as_json(known))
 
     def set_outcome(
         self,

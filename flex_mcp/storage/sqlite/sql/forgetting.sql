@@ -5,8 +5,8 @@ SELECT id, recorded_at, domain,
     json_array(key, task, domain, answer, feedback, agent_name, agent_model), body, compressed
 FROM trajectories
 UNION ALL
-SELECT trajectory_id, at, NULL, json_array(feedback, by), NULL, 0 FROM outcomes
-WHERE trajectory_id IS NOT NULL;
+SELECT t.id, t.recorded_at, t.domain, json_array(o.feedback, o.by), NULL, 0
+FROM outcomes o JOIN trajectories t ON t.id = o.trajectory_id;
 
 -- name: texts_of_experience
 SELECT id, created_at AS at, domain,
@@ -22,8 +22,8 @@ FROM revisions;
 -- name: texts_of_retrieval
 SELECT id, at, NULL AS domain, json_array(query, client, stratum, origin) AS text FROM retrievals
 UNION ALL
-SELECT retrieval_id, at, NULL, json_array(feedback, by) FROM outcomes
-WHERE retrieval_id IS NOT NULL;
+SELECT r.id, r.at, NULL, json_array(o.feedback, o.by)
+FROM outcomes o JOIN retrievals r ON r.id = o.retrieval_id;
 
 -- name: texts_of_brief
 SELECT id, created_at AS at, NULL AS domain, json_array(rendered, json(decisions), prompts) AS text

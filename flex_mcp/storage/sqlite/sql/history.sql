@@ -14,8 +14,9 @@ SELECT * FROM revisions ORDER BY number DESC LIMIT :limit;
 
 -- name: merged_with
 -- The two revisions of a merge are of one moment: what stays was merged, what went is superseded.
+-- Neither comes from a lesson that was placed.
 SELECT * FROM revisions
-WHERE at = :at AND actor = :actor
+WHERE at = :at AND actor = :actor AND origin IS NULL AND trajectory_id IS NULL
   AND (:kind = 'merge' AND kind = 'supersede' AND json_extract(after, '$.superseded_by') = :id
        OR :kind = 'supersede' AND kind = 'merge' AND experience_id = :into);
 

@@ -23,6 +23,17 @@ WHERE EXISTS (SELECT 1 FROM experiences WHERE id = :experience_id);
 UPDATE experiences SET served = served + 1
 WHERE id IN (SELECT experience_id FROM retrieval_hits WHERE retrieval_id = :id);
 
+-- name: count_restored
+-- For what was here before; what came with the search has its counters.
+UPDATE experiences SET served = experiences.served + c.served,
+    successes = experiences.successes + c.successes, failures = experiences.failures + c.failures,
+    helpful = experiences.helpful + c.helpful, harmful = experiences.harmful + c.harmful
+FROM (SELECT experience_id, count(*) AS served, sum(credit > 0) AS successes,
+             sum(credit < 0) AS failures, sum(named > 0) AS helpful, sum(named < 0) AS harmful
+      FROM retrieval_hits WHERE retrieval_id = :id GROUP BY experience_id) AS c
+WHERE experiences.id = c.experience_id
+  AND experiences.id IN (SELECT value FROM json_each(:known));
+
 -- name: set_outcome
 UPDATE retrievals SET outcome = :outcome WHERE id = :id;
 
@@ -31,8 +42,9 @@ UPDATE retrieval_hits SET credit = :credit, named = :named
 WHERE retrieval_id = :id AND experience_id = :experience_id;
 
 -- name: count_credit
-UPDATE experiences SET successes = successes + :successes, failures = failures + :failures,
-    helpful = helpful + :helpful, harmful = harmful + :harmful
+UPDATE experiences SET
+    successes = max(0, successes + :successes), failures = max(0, failures + :failures),
+    helpful = max(0, helpful + :helpful), harmful = max(0, harmful + :harmful)
 WHERE id = :experience_id;
 
 -- name: counters
