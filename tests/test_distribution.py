@@ -232,7 +232,7 @@ def test_the_registry_knows_which_settings_are_secret_and_what_the_defaults_are(
     for listed in LISTED:
         assert not [one for one in listed.values() if one["isRequired"]]
         for name, variable in listed.items():
-            assert variable.get("isSecret", False) == name.endswith(("_KEY", "_TOKEN"))
+            assert variable.get("isSecret", False) == name.endswith(("_KEY", "_TOKEN", "_TOKENS"))
         assert listed["FLEX_MCP_MODEL"]["default"] == MODEL
         assert listed["FLEX_MCP_DISTILLER"]["choices"] == list(Distilling)
     stdio, http = LISTED
