@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, add, fake_library, one
+from support.fakes import Clock, FakeEmbedder, a_lesson, a_trajectory, add, brief, fake_library, one
 
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.exchange.bundle import export_bundle
@@ -173,6 +173,35 @@ def test_other_work_under_a_key_is_refused_and_named(quick: Library) -> None:
     other = a_trajectory("walk the cat", answer="done")
     with pytest.raises(InputError, match=f"'nightly' is taken by {id_}, whose task and answer"):
         quick.record(other, key="nightly")
+
+
+def test_pending_work_is_replaced_under_its_key_where_that_is_asked_for(
+    quick: Library, dog: str
+) -> None:
+    id_ = record(quick, retrieval_ids=[searched(quick)]).trajectory_id
+    more = a_trajectory("walk the dog and the zebra", transcript="at noon")
+    again = quick.record(more, key="nightly", replace_pending=True)
+    assert (again.trajectory_id, again.new) == (id_, False)
+    assert tally(quick, dog) == (1, 0, 0, 0)
+    (now,) = quick.trajectories([id_])
+    assert (now.task, now.transcript, now.outcome) == (more.task, "at noon", Outcome.SUCCESS)
+    third = a_trajectory("walk")
+    quick.record(third, key="nightly", replace_pending=True)
+    chosen = quick.forgettable(Choice(text="zebra")).affected.trajectories
+    assert chosen == {id_}  # what it was before is kept
+    assert quick.forget(Choice(text="zebra")).done
+    assert b"zebra" not in Path(quick.name).read_bytes()
+
+
+def test_work_in_a_brief_or_distilled_is_not_replaced(quick: Library) -> None:
+    id_ = record(quick).trajectory_id
+    brief(quick, id_)
+    more = a_trajectory("walk the dog twice")
+    with pytest.raises(InputError, match=f"'nightly' is taken by {id_}, whose task differs"):
+        quick.record(more, key="nightly", replace_pending=True)
+    other = quick.record(a_trajectory("swim"), key="other", lessons=[a_lesson("swim")])
+    with pytest.raises(InputError, match=f"'other' is taken by {other.trajectory_id}"):
+        quick.record(more, key="other", replace_pending=True)
 
 
 def test_work_that_is_not_known_has_no_outcome(quick: Library) -> None:

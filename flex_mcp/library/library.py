@@ -363,6 +363,7 @@ class Library:
         helpful: Sequence[str] = (),
         harmful: Sequence[str] = (),
         key: str | None = None,
+        replace_pending: bool = False,
         session: str | None = None,
         client: str = "python",
     ) -> Recorded:
@@ -380,6 +381,8 @@ class Library:
                 any, at the session's searches of the last two hours.
             harmful: those that misled.
             key: the caller's own name for it.
+            replace_pending: other work under the key takes the place of what waits to be distilled
+                and is in no open brief; what was there is kept aside until it is forgotten.
             session: as in `search`.
             client: who did it.
 
@@ -400,7 +403,7 @@ class Library:
         )
         prepared = prepare(lessons, self._store, self._embedders, self._redactor)
         with self._writing("record", client) as writing:
-            kept = recording.keep(writing, new, used, client)
+            kept = recording.keep(writing, new, used, client, replacing=replace_pending)
             id_, learnt = kept.id, writing.experiences.evidenced_by([kept.id])
             found = writing.trajectories.get([id_])
             origin = Origin(

@@ -110,29 +110,69 @@ class Kept:
     unmatched: Sequence[str] = ()
 
 
-def keep(writing: Transaction, new: NewTrajectory, used: Used, by: str) -> Kept:
+def keep(
+    writing: Transaction, new: NewTrajectory, used: Used, by: str, *, replacing: bool = False
+) -> Kept:
     """Keep a trajectory once, and count its outcome; the same work again may bring another.
+
+    `replacing` puts other work under its key in the place of what is pending and in no open brief.
 
     Raises:
         InputError: its key is taken by other work.
     """
     trajectory = new.trajectory
     known = writing.trajectories.by_key(trajectory.key)
-    changed = None
+    changed, replaced = None, False
     if known is None:
         writing.trajectories.add(trajectory, new.content_hash)
         here = trajectory
     else:
         (here,) = writing.trajectories.get([known[0]])
+        other = known[1] != new.content_hash
+        replaced = replacing and other and _is_free(writing, here, trajectory)
+        if replaced:
+            here = _replaced(writing, here, new, by)
         if not trajectory.key.startswith(HASHED):
             changed = _told_again(writing, here, trajectory, by)
         used = replace(used, recent=(*here.retrieval_ids, *used.recent))
     searches, unmatched = matched(writing, used)
     writing.trajectories.link(here.id, list(searches))
     outcome = changed or here.outcome
-    for retrieval_id in {**dict.fromkeys(here.retrieval_ids if changed else ()), **searches}:
+    for retrieval_id in {
+        **dict.fromkeys(here.retrieval_ids if changed or replaced else ()),
+        **searches,
+    }:
         credit(writing, retrieval_id, outcome, searches.get(retrieval_id))
     return Kept(id=here.id, new=known is None, changed=changed, unmatched=unmatched)
+
+
+def _is_free(writing: Transaction, here: RecordedTrajectory, now: RecordedTrajectory) -> bool:
+    """Whether nothing was learnt from a trajectory yet, and no brief is about it."""
+    pending = here.state is TrajectoryState.PENDING
+    return pending and not writing.briefs.claims(now.recorded_at, [here.id])
+
+
+def _replaced(
+    writing: Transaction, here: RecordedTrajectory, new: NewTrajectory, by: str
+) -> RecordedTrajectory:
+    now = replace(new.trajectory, id=here.id)
+    writing.trajectories.replace(now, new.content_hash)
+    if writing.outcomes.of(here.id):
+        writing.outcomes.add(outcome_of(now, by))
+    return writing.trajectories.get([here.id])[0]
+
+
+def outcome_of(one: RecordedTrajectory, by: str) -> ReportedOutcome:
+    """The outcome that a trajectory has, as it was told with it."""
+    return ReportedOutcome(
+        outcome=one.outcome,
+        at=one.recorded_at,
+        by=by,
+        trajectory_id=one.id,
+        score=one.score,
+        feedback=one.feedback,
+        verified_by=one.verified_by,
+    )
 
 
 def _told_again(
@@ -149,15 +189,7 @@ def _told_again(
         )
     if again.outcome is Outcome.UNKNOWN:
         return None
-    said = ReportedOutcome(
-        outcome=again.outcome,
-        at=again.recorded_at,
-        by=by,
-        trajectory_id=here.id,
-        score=again.score,
-        feedback=again.feedback,
-        verified_by=again.verified_by,
-    )
+    said = outcome_of(replace(again, id=here.id), by)
     return again.outcome if append(writing, here, said) else None
 
 
@@ -174,15 +206,7 @@ def append(writing: Transaction, here: RecordedTrajectory, said: ReportedOutcome
             feedback=here.feedback if said.feedback is None else said.feedback,
             verified_by=verified,
         )
-    first = ReportedOutcome(
-        outcome=here.outcome,
-        at=here.recorded_at,
-        by="",
-        trajectory_id=here.id,
-        score=here.score,
-        feedback=here.feedback,
-        verified_by=here.verified_by,
-    )
+    first = outcome_of(here, "")
     if said == replace(first, at=said.at, by=said.by):
         return False
     if not writing.outcomes.of(here.id):

@@ -229,6 +229,13 @@ class Trajectories(Protocol):
 
     def set_state(self, ids: Sequence[str], state: TrajectoryState) -> None: ...
 
+    def replace(self, value: RecordedTrajectory, content_hash: str) -> None:
+        """Put other content in the place of that of the same id; what was there is kept aside.
+
+        Its state, its searches and the time of its first record stay.
+        """
+        ...
+
     def set_outcome(self, value: ReportedOutcome) -> None:
         """Put another outcome, with all that belongs to it, in the place of the present one."""
         ...

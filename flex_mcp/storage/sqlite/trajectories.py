@@ -76,6 +76,12 @@ class Trajectories:
         self.queries.touch(*ids)
         self.queries.rows("set_state", ids=as_json(ids), state=str(state))
 
+    def replace(self, value: RecordedTrajectory, content_hash: str) -> None:
+        self.queries.touch(value.id)
+        row = trajectory_row(value, content_hash)
+        self.queries.rows("keep_replaced", **row)
+        self.queries.rows("replace_trajectory", **row)
+
     def set_outcome(self, value: ReportedOutcome) -> None:
         self.queries.touch(value.trajectory_id or "")
         self.queries.rows("set_trajectory_outcome", **columns_of(value))

@@ -17,6 +17,20 @@ CREATE INDEX outcomes_by_trajectory ON outcomes (trajectory_id, number);
 CREATE INDEX outcomes_by_retrieval ON outcomes (retrieval_id, number);
 CREATE INDEX trajectory_retrievals_by_retrieval ON trajectory_retrievals (retrieval_id);
 
+-- What a trajectory was before it was recorded anew, while it was pending.
+CREATE TABLE replaced_trajectories (
+    number        INTEGER PRIMARY KEY,
+    trajectory_id TEXT NOT NULL REFERENCES trajectories (id) ON DELETE CASCADE,
+    task          TEXT NOT NULL,
+    outcome       TEXT NOT NULL,
+    answer        TEXT,
+    feedback      TEXT,
+    body          BLOB,
+    compressed    INTEGER NOT NULL,
+    replaced_at   TEXT NOT NULL
+) STRICT;
+CREATE INDEX replaced_trajectories_by_trajectory ON replaced_trajectories (trajectory_id);
+
 ALTER TABLE retrieval_hits ADD COLUMN named INTEGER NOT NULL DEFAULT 0; -- 1 helpful, -1 harmful
 ALTER TABLE experiences ADD COLUMN helpful INTEGER NOT NULL DEFAULT 0;  -- how often it was named so
 ALTER TABLE experiences ADD COLUMN harmful INTEGER NOT NULL DEFAULT 0;

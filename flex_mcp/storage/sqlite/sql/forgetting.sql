@@ -6,7 +6,10 @@ SELECT id, recorded_at, domain,
 FROM trajectories
 UNION ALL
 SELECT t.id, t.recorded_at, t.domain, json_array(o.feedback, o.by), NULL, 0
-FROM outcomes o JOIN trajectories t ON t.id = o.trajectory_id;
+FROM outcomes o JOIN trajectories t ON t.id = o.trajectory_id
+UNION ALL
+SELECT t.id, t.recorded_at, t.domain, json_array(r.task, r.answer, r.feedback), r.body, r.compressed
+FROM replaced_trajectories r JOIN trajectories t ON t.id = r.trajectory_id;
 
 -- name: texts_of_experience
 SELECT id, created_at AS at, domain,

@@ -56,6 +56,19 @@ VALUES (:id, :key, :content_hash, :task, :domain, :outcome, :answer, :score, :fe
 INSERT OR IGNORE INTO trajectory_retrievals (trajectory_id, retrieval_id)
 VALUES (:trajectory_id, :retrieval_id);
 
+-- name: keep_replaced
+INSERT INTO replaced_trajectories (trajectory_id, task, outcome, answer, feedback, body, compressed,
+    replaced_at)
+SELECT id, task, outcome, answer, feedback, body, compressed, :recorded_at FROM trajectories
+WHERE id = :id;
+
+-- name: replace_trajectory
+UPDATE trajectories SET content_hash = :content_hash, task = :task, domain = :domain,
+    outcome = :outcome, answer = :answer, score = :score, feedback = :feedback,
+    verified_by = :verified_by, agent_name = :agent_name, agent_model = :agent_model, body = :body,
+    compressed = :compressed, block = :block
+WHERE id = :id;
+
 -- name: set_trajectory_outcome
 UPDATE trajectories SET outcome = :outcome, score = :score, feedback = :feedback,
     verified_by = :verified_by
