@@ -39,6 +39,7 @@ SERVERS = 2
 SEARCHES = 0.8
 WORDS = [first + last for first in "abcdefghijklmnoprst" for last in ("arbor", "istle", "umber")]
 CHANCE = random.Random()
+WAITING = "no lessons yet"  # what a session is told once, which is no error
 
 
 @dataclass
@@ -58,7 +59,8 @@ class Seen:
             self.errors.append(answer)
         elif "hits" in answer:
             self.searches.append(milliseconds)
-            self.errors += [answer["notice"]] if answer.get("notice") else []
+            notice = answer.get("notice", "")
+            self.errors += [notice] if notice and WAITING not in notice else []
         else:
             self.records.append(milliseconds)
             self.trajectories.append(answer["trajectory_id"])

@@ -490,7 +490,7 @@ async def test_a_running_server_goes_on_and_then_uses_the_new_one(
         recorded: dict[str, Any] = {"task": "Repair the bicycle", "outcome": "success"}
         assert not (await client.call_tool("record_trajectory", recorded)).is_error
         assert finish(worker) == {"over": True}
-        assert await search(client) is None
+        assert await search(client) == "1 recorded trajectory has no lessons yet: distill."
         lesson = {
             "zone": "golden",
             "level": "pattern",
