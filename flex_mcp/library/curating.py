@@ -282,10 +282,8 @@ def question(
     """
     now, history = one(reading, experience_id), reading.history.of(experience_id)
     before = snapshot_of(now)
-    if action is Curation.MERGE:
-        return None  # as with an edit
     after, kind = curated(before, action, fields, history)
-    if action is Curation.EDIT:
+    if action in {Curation.EDIT, Curation.MERGE}:
         return None  # it is held back where it must be
     if action is Curation.REVERT:
         _check_partner(reading, now, _reverting(fields.revision, history))

@@ -26,12 +26,12 @@ from flex_mcp.models.history import Place as Place
 from flex_mcp.models.history import Spent as Spent
 from flex_mcp.models.history import Statistics as Statistics
 from flex_mcp.models.history import Write as Write
+from flex_mcp.models.outcomes import Reported as Reported
+from flex_mcp.models.outcomes import ReportedOutcome as ReportedOutcome
 from flex_mcp.models.searches import Counters as Counters
 from flex_mcp.models.searches import Filter as Filter
 from flex_mcp.models.searches import Found as Found
 from flex_mcp.models.searches import Hit as Hit
-from flex_mcp.models.searches import Reported as Reported
-from flex_mcp.models.searches import ReportedOutcome as ReportedOutcome
 from flex_mcp.models.searches import Retrieval as Retrieval
 from flex_mcp.models.searches import Vectors as Vectors
 from flex_mcp.models.trajectories import Agent as Agent
