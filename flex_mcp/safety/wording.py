@@ -1,0 +1,128 @@
+"""Is a text worded like an order to the model that reads it? A linear model over its n-grams.
+
+The worst stretch of a text counts, so that an order weighs the same amid honest advice. What is
+looked up are hashed runs of one to three words, and of one and two beginnings of words, which
+other forms of a word share; `training/screening.py` makes the weights. Time grows with the text.
+"""
+
+import json
+import math
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+BITS = 18  # of a hash: a quarter of a million weights of a byte
+STRETCH, STEP = 32, 8  # words that are judged together, and how far the next stretch begins
+DAMPING = 0.3  # a stretch of n words weighs by 1 / n ** DAMPING
+BEGINNING = 4  # letters of a word's beginning
+TELLING = 3  # runs of words that are quoted
+
+_ADDRESS = re.compile(r"\w+://\S{1,500}")
+_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
+# Scripts without spaces count by the sign. A dot before a word is a hidden file's, or an ending's.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_TOKEN = re.compile(
+    rf"[{_UNSPACED}]|\.?[^\W\d_{_UNSPACED}]+|\d+|[.,;?\"'`:!<>\[\]{{}}()#|/$~@=*&-]"
+)
+
+
+class Worded(NamedTuple):
+    """How sure the model is that a text gives orders, 0 to 1, and the words that weighed most."""
+
+    score: float
+    quote: str
+
+
+class Weights(NamedTuple):
+    """What was learned: a weight for each hash, and the marks that make a score of a sum."""
+
+    values: memoryview
+    scale: float
+    bias: float
+    outside: float  # the sum from which on texts from outside are held back: a score of 0.5
+    own: float  # the sum from which on all are: a score of 0.7
+
+
+class Stretch(NamedTuple):
+    """A stretch of a text: its words, and the runs of words that it holds, by their hash."""
+
+    words: Sequence[str]
+    runs: frozenset[int]
+
+    @property
+    def damping(self) -> float:
+        return len(self.words) ** -DAMPING
+
+
+@cache
+def weights() -> Weights:
+    """The weights of the package: a line of JSON, then a signed byte for each hash."""
+    line, _, values = (files("flex_mcp.safety") / "wording.bin").read_bytes().partition(b"\n")
+    return Weights(memoryview(values).cast("b"), **json.loads(line))
+
+
+def worded(text: str) -> Worded:
+    """Judge a text that is normalised already."""
+    learned = weights()
+    worst, most = None, -math.inf
+    for stretch in stretches(text):
+        weight = stretch.damping * sum(map(learned.values.__getitem__, stretch.runs))
+        if weight > most:
+            worst, most = stretch, weight
+    score = _score(most * learned.scale + learned.bias, learned)
+    return Worded(score, _quote(worst.words, learned) if worst and score >= 0.2 else "")
+
+
+def _score(total: float, learned: Weights) -> float:
+    steepness = math.log(0.7 / 0.3) / (learned.own - learned.outside)
+    return 1 / (1 + math.exp(min(50.0, -steepness * (total - learned.outside))))
+
+
+def stretches(text: str) -> Iterator[Stretch]:
+    """The stretches of a text that is normalised already, each with half as many before it."""
+    words = tokens(text)
+    runs = [tuple(map(_hash, _runs(words, place))) for place in range(len(words))]
+    for start in range(0, max(1, len(words) - STRETCH + STEP), STEP):
+        end = start + STRETCH
+        yield Stretch(words[start:end], frozenset(one for at in runs[start:end] for one in at))
+
+
+def tokens(text: str) -> list[str]:
+    """Words, numbers as one, signs; an ending before and after, where orders often stand."""
+    plain = _MAIL.sub(" MAIL ", _ADDRESS.sub(" URL ", text))
+    return [".", *("0" if one.isdigit() else one for one in _TOKEN.findall(plain)), "."]
+
+
+def _runs(words: Sequence[str], place: int) -> Iterator[str]:
+    """The runs that end with a word."""
+    word = words[place]
+    yield word
+    yield f"~{word[:BEGINNING]}"
+    if place:
+        before = words[place - 1]
+        yield f"{before} {word}"
+        yield f"~{before[:BEGINNING]} {word[:BEGINNING]}"
+    if place > 1:
+        yield f"{words[place - 2]} {words[place - 1]} {word}"
+
+
+def _hash(run: str) -> int:
+    return zlib.crc32(run.encode("utf-8", "surrogatepass")) & ((1 << BITS) - 1)
+
+
+def _quote(words: Sequence[str], learned: Weights) -> str:
+    """The words that weighed most, as they stand one after the other."""
+    weight = [
+        sum(learned.values[_hash(run)] for run in _runs(words, place))
+        for place in range(len(words))
+    ]
+    heaviest = sorted(range(len(words)), key=lambda place: -weight[place])[:TELLING]
+    shown = sorted({at for place in heaviest for at in range(max(0, place - 2), place + 1)})
+    parts: list[str] = []
+    for number, at in enumerate(shown):
+        apart = number and at - shown[number - 1] > 1
+        parts.append(f"\u2026 {words[at]}" if apart else words[at])
+    return " ".join(parts).strip(" .")
