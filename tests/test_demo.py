@@ -19,7 +19,7 @@ from flex_mcp.errors import InputError
 def test_it_runs_from_end_to_end_and_keeps_the_library(tmp_path: Path) -> None:
     file = tmp_path / "new folder" / "[new].db"
     done = subprocess.run(
-        [sys.executable, "-m", "flex_mcp", "demo", "--json", "--library", str(file)],
+        [sys.executable, "-P", "-m", "flex_mcp", "demo", "--json", "--library", str(file)],
         capture_output=True,
         encoding="utf-8",
         check=False,

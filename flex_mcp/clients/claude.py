@@ -2,12 +2,12 @@
 
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from flex_mcp.clients.entries import LIBRARY, NAME, Entry, mapping
 from flex_mcp.clients.places import Machine
+from flex_mcp.clients.programs import find
 from flex_mcp.errors import ClientCommandError
 
 SECONDS = 60
@@ -20,8 +20,7 @@ UNSAFE = re.compile(r'[&|<>^%"!\r\n]')  # cmd.exe reads these in the words of a 
 
 def command(machine: Machine) -> str | None:
     """The path of `claude`, if there is one."""
-    found = shutil.which("claude", path=machine.variables.get("PATH", ""))
-    return found and str(Path(found).absolute())
+    return find("claude", machine.variables)
 
 
 def adding(entry: Entry) -> list[str]:
