@@ -157,23 +157,26 @@ def here_answer(rows: Sequence["Here"]) -> Answer:
     """The clients of this machine as a table, and what to run next."""
     found = {one.client for one in rows}
     others = [str(name) for name in ClientName if name not in found]
-    lines = [("client", "flex-mcp", "file", "next"), *map(_row, rows)] if rows else []
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ] or ["No client that flex-mcp knows is on this machine."]
+    text = [*_table(rows)] or ["No client that flex-mcp knows is on this machine."]
     text += [f"{one.client}: {one.problem}" for one in rows if one.problem]
-    text += ["", "`flex-mcp doctor` looks whether what is installed can be started."]
     if others:
-        text.append(f"Not found here, but known: {', '.join(others)}.")
-    text.append("Any other client: `flex-mcp install --print` gives the entry.")
+        text += ["", f"Not found here, but known: {', '.join(others)}."]
+    text.append("For any other client, `flex-mcp install --print` gives the entry.")
     clients = [plain(one) for one in rows]
     return Answer({"clients": clients, "others": others}, "\n".join(text))
 
 
-def _row(one: "Here") -> tuple[str, ...]:
-    return str(one.client), str(one.state), str(one.file), one.next or ""
+def _table(rows: Sequence["Here"]) -> Iterator[str]:
+    home = machine().home
+    lines = [("client", "flex-mcp", "file", "next")]
+    for one in rows:
+        near = one.file.is_relative_to(home)
+        file = Path("~") / one.file.relative_to(home) if near else one.file
+        lines.append((str(one.client), str(one.state), str(file), one.next or "mend the file"))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines if rows else ():
+        cells = zip(line, widths, strict=True)
+        yield "  ".join(cell.ljust(width) for cell, width in cells).rstrip()
 
 
 def client_answer(report: "Report") -> Answer:

@@ -8,9 +8,9 @@ from flex_mcp.clients.jsonc import Json
 from flex_mcp.clients.places import ClientName
 from flex_mcp.clients.toml import Toml
 
-STRICT = Json()
-COMMENTS = Json(comments=True)
-LENIENT = Json(comments=True, commas=True)
+STRICT = Json(comments=False)
+COMMENTS = Json(comments=True, commas=False)
+LENIENT = Json(comments=True)
 
 
 @dataclass(frozen=True, slots=True)

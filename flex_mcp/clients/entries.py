@@ -141,7 +141,9 @@ def entry(client: ClientName, started: Start, before: object = None) -> Entry:
     variables = mapping(old.pop(env, None))
     if started.library is not None:
         variables |= {LIBRARY: started.library}
-    return {**about.defaults, **old, **form, **({env: variables} if variables else {})}
+    if variables:
+        form[env] = variables
+    return {**old, **form, **{key: about.defaults[key] for key in about.defaults.keys() - old}}
 
 
 def started(found: object) -> Start | None:

@@ -6,7 +6,7 @@ a copy of the file as it was beside it, unless the file is a project's.
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -89,7 +89,7 @@ class Here:
     file: Path
     state: Installed
     problem: str | None = None
-    next: str | None  # the command that installs it
+    next: str | None  # the command to run
 
 
 class Clients:
@@ -120,6 +120,9 @@ class Clients:
             change = Change(file=file.config.path, made=Made.UNCHANGED, notes=_unread(file))
         else:
             change = self._change(file, new, name, scope)
+        if scope is Scope.PROJECT:
+            need = f"Whoever shares this project needs `{start.command}` on the PATH."
+            change = replace(change, notes=(*change.notes, need))
         return Report(name, scope, self._dry, (change,), masked(new))
 
     def uninstall(self, name: ClientName, scope: Scope) -> Report:
@@ -171,25 +174,22 @@ class Clients:
                 yield self._here(name)
 
     def _here(self, name: ClientName) -> Here:
-        path, problem, state = self._files(name, Scope.USER)[-1], None, Installed.UNREADABLE
+        path, state = self._files(name, Scope.USER)[-1], Installed.UNREADABLE
+        problem, run = None, None
         try:
             file = self._to_change(name, Scope.USER)
         except ClientError as error:
             problem = str(error)
         else:
-            path = file.config.path
-            state = Installed.YES if file.has_ours else Installed.NO
+            path, run = file.config.path, f"flex-mcp install {name}"
             if file.has_unread_mark:
-                problem, state = _mark(file), Installed.UNREADABLE
-        run = None if state is Installed.YES else f"flex-mcp install {name}"
-        return Here(
-            client=name,
-            title=CLIENTS[name].title,
-            file=path,
-            state=state,
-            problem=problem,
-            next=run,
-        )
+                problem = _mark(file)
+            elif file.has_ours:
+                state, run = Installed.YES, "flex-mcp doctor"
+            else:
+                state = Installed.NO
+        title = CLIENTS[name].title
+        return Here(client=name, title=title, file=path, state=state, problem=problem, next=run)
 
     def _shared(self, start: Start, file: ClientFile) -> Start:
         """The same, with the library of an earlier entry as all may name it."""

@@ -41,11 +41,11 @@ class Json:
 
     Args:
         comments: whether it reads `//` and `/* */`.
-        commas: whether it also reads a comma before a closing bracket.
+        commas: whether it then also reads a comma before a closing bracket.
     """
 
-    comments: bool = False
-    commas: bool = False
+    comments: bool
+    commas: bool = True
     name: str = "JSON"
 
     def data(self, text: str) -> Any:
@@ -57,7 +57,7 @@ class Json:
         if not text.strip():
             return {}
         value = _parsed(text).value
-        if not self.commas:
+        if not (self.comments and self.commas):
             refused = (
                 "a comma at an end is" if self.comments else "comments and commas at an end are"
             )

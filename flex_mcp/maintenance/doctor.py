@@ -336,7 +336,7 @@ def _clients(patient: Patient) -> Iterator[Check]:
     """One check for each file with our entry, or that its client cannot read."""
     files = {one.file: one for one in Clients(patient.machine).configured()}  # home may be here
     if not any(one.entry is not None for one in files.values()):
-        mend = "run `flex-mcp install`, which lists the clients that are here"
+        mend = "run `flex-mcp install CLIENT`; without CLIENT it lists those that are here"
         yield Check("clients", State.WARNING, "no client has flex-mcp", mend)
     for one in files.values():
         if one.entry is not None or one.problem is not None or one.misplaced:
@@ -370,7 +370,11 @@ def _unstarted(found: Found, again: str) -> Check:
     where, root = f"{CLIENTS[found.client].title}, {found.file}", CLIENTS[found.client].root
     if found.problem is not None:
         problem = _problem("clients", found.problem)
-        return problem if found.entry is None else replace(problem, mend=f"{again}, which takes it away")
+        return (
+            problem
+            if found.entry is None
+            else replace(problem, mend=f"{again}, which takes it away")
+        )
     if found.misplaced:
         says = f"{where}: our entry is not under `{root}`, and it reads no other"
         return Check("clients", State.FAULT, says, again)
