@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -1128,6 +1129,7 @@ CLAUDE = """\
 import json, os, pathlib, sys
 
 words = sys.argv[1:]
+assert pathlib.Path.cwd() == pathlib.Path.home()
 folder = pathlib.Path(os.environ.get("CLAUDE_CONFIG_DIR") or pathlib.Path.home())
 with open(os.environ["SAID"], "a") as said:
     said.write(json.dumps(words) + "\\n")
@@ -1196,6 +1198,17 @@ def test_claude_codes_user_file_is_changed_by_its_own_command(
     assert heard(said)[3:] == [removing]
     assert data(path)["mcpServers"] == {"a": {"env": {"K": "secret"}}}
     assert len(backups(path)) == 3
+
+
+@pytest.mark.process
+def test_a_folder_of_claude_codes_own_may_be_named_from_the_current_one(
+    said: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", "mine")
+    (folder / "mine").mkdir()
+    assert made("claude-code") == "added"
+    assert heard(said) != []
+    assert data(folder / "mine" / ".claude.json")["mcpServers"]["flex-mcp"]["args"] == MODULE
 
 
 @pytest.mark.process
@@ -1374,6 +1387,7 @@ def test_the_page_on_clients_names_each_and_what_is_written() -> None:
         ),
     )
     assert first == {"mcpServers": {"flex-mcp": shown}}
+    assert {"**Goose**", "**JetBrains AI Assistant**"} <= set(re.findall(r"\*\*.+?\*\*", page))
     assert all(started(one["flex-mcp"]) is None for one in addresses)
     for client, root in SERVERS.items():
         row = next(line for line in page.splitlines() if line.startswith(f"| `{client}` |"))

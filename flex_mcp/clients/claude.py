@@ -51,19 +51,22 @@ def can_take(claude: str, words: Sequence[str]) -> bool:
 
 
 def run(claude: str, words: Sequence[str], machine: Machine) -> None:
-    """Let it work.
+    """Let it work, in the home: in a project it would read that project's settings.
 
     Raises:
         ClientCommandError: it did not go well.
     """
     import subprocess
 
+    moved = machine.variable("CLAUDE_CONFIG_DIR")  # may be relative to the current folder
+    variables = {**machine.variables, **({"CLAUDE_CONFIG_DIR": str(moved)} if moved else {})}
     try:
         done = subprocess.run(  # noqa: S603  the user's own claude, with words of ours
             [claude, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env=dict(machine.variables),
+            cwd=machine.home,
+            env=variables,
             timeout=SECONDS,
             check=False,
         )
