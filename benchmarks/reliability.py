@@ -131,7 +131,7 @@ class Served(Process):
     """The server, as a client starts it."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__([sys.executable, "-m", "flex_mcp", "serve", "--library", str(path)])
+        super().__init__([sys.executable, "-P", "-m", "flex_mcp", "serve", "--library", str(path)])
         client = {"name": "reliability", "version": "1"}
         given = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
         self._ids = itertools.count()

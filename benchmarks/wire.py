@@ -96,7 +96,7 @@ def started(command: Sequence[str], **settings: str) -> Generator[Server]:
 
 
 def ours(library: Path) -> list[str]:
-    return [sys.executable, "-m", "flex_mcp", "serve", "--library", str(library)]
+    return [sys.executable, "-P", "-m", "flex_mcp", "serve", "--library", str(library)]
 
 
 def bare() -> list[str]:

@@ -613,7 +613,7 @@ def test_a_restore_that_is_stopped_changes_nothing_and_leaves_no_half(
 def test_a_kill_at_any_moment_of_a_restore_leaves_the_one_or_the_other(
     path: Path, backup: Path
 ) -> None:
-    command = [sys.executable, "-m", "flex_mcp", "restore", str(backup), "--yes"]
+    command = [sys.executable, "-P", "-m", "flex_mcp", "restore", str(backup), "--yes"]
     for number in range(6):
         with fake_library(path.parent, FakeEmbedder()) as library:
             library.apply([a_lesson(ANCHOR)])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -15,21 +16,25 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.terminal import done_json, refused, run
+from support.stdio_server import Pipes, initialized
+from support.terminal import done, done_json, refused, run
 
 from flex_mcp.clients import claude
-from flex_mcp.clients.configs import CLIENTS
-from flex_mcp.clients.entries import Start, entry, start, started
+from flex_mcp.clients.catalog import CLIENTS, ROOTS
+from flex_mcp.clients.entries import Start, entry, shared_library, shared_start, start, started
 from flex_mcp.clients.files import BACKUPS
 from flex_mcp.clients.installing import Clients, Made
 from flex_mcp.clients.jsonc import Json, SyntaxFaultError
 from flex_mcp.clients.places import ClientName, Machine, Place, Scope, places
+from flex_mcp.clients.programs import find
 from flex_mcp.clients.toml import Toml
 from flex_mcp.errors import ClientError
+from flex_mcp.settings import environment
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEYS = ("mcpServers", "flex-mcp")
-OURS = {"command": "/bin/python", "args": ["-m", "flex_mcp"]}
+MODULE = ["-P", "-m", "flex_mcp"]
+OURS = {"command": "/bin/python", "args": MODULE}
 SERVERS = {
     "claude-desktop": "mcpServers",
     "claude-code": "mcpServers",
@@ -38,17 +43,27 @@ SERVERS = {
     "codex": "mcp_servers",
     "gemini": "mcpServers",
     "opencode": "mcp",
+    "windsurf": "mcpServers",
+    "zed": "context_servers",
+    "cline": "mcpServers",
+    "junie": "mcpServers",
+    "copilot-cli": "mcpServers",
 }
 NAMED = [*map(str, ClientName)]
+SHARED = [one for one in NAMED if one not in {"claude-desktop", "windsurf", "zed", "cline"}]
+VARIABLES = (
+    *("CLAUDE_CONFIG_DIR", "CLINE_DATA_DIR", "CODEX_HOME", "COPILOT_HOME", "GEMINI_CLI_HOME"),
+    *("PATHEXT", "PYTHONPATH", "UV", "UV_CACHE_DIR", "XDG_CONFIG_HOME"),
+)
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX modes, links and scripts")
 
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A project that is worked in, with no client on the PATH and none of their variables set."""
-    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME", "UV", "UV_CACHE_DIR"):
+    """A project that is worked in, with us alone on the PATH and no variables of clients set."""
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    (tmp_path / "bin").mkdir()
+    program(tmp_path / "bin" / "flex-mcp")
     (tmp_path / "project").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.chdir(tmp_path / "project")
@@ -130,6 +145,11 @@ def test_the_places_on_linux() -> None:
             "/home/ada/.config/opencode/opencode.jsonc",
             "/home/ada/.config/opencode/opencode.json",
         ],
+        "windsurf": ["/home/ada/.codeium/windsurf/mcp_config.json"],
+        "zed": ["/home/ada/.config/zed/settings.json"],
+        "cline": ["/home/ada/.cline/data/settings/cline_mcp_settings.json"],
+        "junie": ["/home/ada/.junie/mcp/mcp.json"],
+        "copilot-cli": ["/home/ada/.copilot/mcp-config.json"],
     }
 
 
@@ -146,6 +166,11 @@ def test_the_places_on_macos() -> None:
             "/Users/ada/.config/opencode/opencode.jsonc",
             "/Users/ada/.config/opencode/opencode.json",
         ],
+        "windsurf": ["/Users/ada/.codeium/windsurf/mcp_config.json"],
+        "zed": ["/Users/ada/.config/zed/settings.json"],
+        "cline": ["/Users/ada/.cline/data/settings/cline_mcp_settings.json"],
+        "junie": ["/Users/ada/.junie/mcp/mcp.json"],
+        "copilot-cli": ["/Users/ada/.copilot/mcp-config.json"],
     }
 
 
@@ -167,6 +192,11 @@ def test_the_places_on_windows() -> None:
             rf"{ada}\.config\opencode\opencode.jsonc",
             rf"{ada}\.config\opencode\opencode.json",
         ],
+        "windsurf": [rf"{ada}\.codeium\windsurf\mcp_config.json"],
+        "zed": [rf"{ada}\AppData\Roaming\Zed\settings.json"],
+        "cline": [rf"{ada}\.cline\data\settings\cline_mcp_settings.json"],
+        "junie": [rf"{ada}\.junie\mcp\mcp.json"],
+        "copilot-cli": [rf"{ada}\.copilot\mcp-config.json"],
     }
 
 
@@ -183,6 +213,11 @@ def test_the_places_on_windows() -> None:
         (LINUX, "CODEX_HOME", "here", "codex", "/project/here/config.toml"),
         (LINUX, "CODEX_HOME", "", "codex", "/home/ada/.codex/config.toml"),
         (LINUX, "GEMINI_CLI_HOME", "/g", "gemini", "/g/.gemini/settings.json"),
+        (LINUX, "XDG_CONFIG_HOME", "/x", "zed", "/x/zed/settings.json"),
+        (MAC, "XDG_CONFIG_HOME", "/x", "zed", "/Users/ada/.config/zed/settings.json"),
+        (LINUX, "CLINE_DATA_DIR", "/c", "cline", "/c/settings/cline_mcp_settings.json"),
+        (MAC, "COPILOT_HOME", "/c", "copilot-cli", "/c/mcp-config.json"),
+        (WINDOWS, "APPDATA", r"E:\R", "zed", r"E:\R\Zed\settings.json"),
         (WINDOWS, "APPDATA", r"E:\R", "vscode", r"E:\R\Code\User\mcp.json"),
         (WINDOWS, "APPDATA", r"E:\R", "claude-desktop", r"E:\R\Claude\claude_desktop_config.json"),
     ],
@@ -206,6 +241,11 @@ def test_a_projects_files_lie_in_the_current_folder(machine: Machine) -> None:
         "codex": ["/project/.codex/config.toml"],
         "gemini": ["/project/.gemini/settings.json"],
         "opencode": ["/project/opencode.jsonc", "/project/opencode.json"],
+        "windsurf": [],
+        "zed": [],
+        "cline": [],
+        "junie": ["/project/.junie/mcp/mcp.json"],
+        "copilot-cli": ["/project/.github/mcp.json"],
     }
 
 
@@ -214,7 +254,7 @@ def test_a_scope_that_a_client_lacks_is_refused_with_those_it_has() -> None:
         sentence = refused(verb, "claude-desktop", "--scope", "project")
         assert sentence == "Claude Desktop has no project scope: take --scope user"
     assert "claude-desktop" in refused("install", "notepad")
-    assert "claude-desktop, claude-code, cursor" in refused("install")
+    assert "claude-desktop, claude-code, cursor" in refused("uninstall")
 
 
 # What
@@ -244,6 +284,17 @@ def test_a_scope_that_a_client_lacks_is_refused_with_those_it_has() -> None:
                 "environment": {"FLEX_MCP_LIBRARY": "/l"},
             },
         ),
+        ("zed", {"command": "/p", "args": ["-m", "f"], "env": {"FLEX_MCP_LIBRARY": "/l"}}),
+        (
+            "copilot-cli",
+            {
+                "type": "local",
+                "command": "/p",
+                "args": ["-m", "f"],
+                "env": {"FLEX_MCP_LIBRARY": "/l"},
+                "tools": ["*"],
+            },
+        ),
     ],
 )
 def test_the_entry_has_the_clients_form(client: str, form: dict[str, Any]) -> None:
@@ -259,7 +310,7 @@ def test_what_an_entry_starts_can_be_read_back(
 
 
 def test_the_command_is_this_environments_python_even_where_that_is_a_link(tmp_path: Path) -> None:
-    assert start(sys.executable, sys.prefix, {}).args == ("-m", "flex_mcp")
+    assert start(sys.executable, sys.prefix, {}).args == ("-P", "-m", "flex_mcp")
     link = tmp_path / "venv" / "bin" / "python"
     link.parent.mkdir(parents=True)
     link.symlink_to(sys.executable)
@@ -309,7 +360,7 @@ def test_run_by_pipx_without_an_installation_it_is_refused(tmp_path: Path) -> No
 def test_a_tool_that_uv_installed_lasts_and_starts_itself(tmp_path: Path) -> None:
     tool = tmp_path / ".local" / "share" / "uv" / "tools" / "flex-mcp"
     begun = start(str(tool / "bin" / "python"), str(tool), {"UV_CACHE_DIR": str(tmp_path / "c")})
-    assert begun == Start(str(tool / "bin" / "python"), ("-m", "flex_mcp"))
+    assert begun == Start(str(tool / "bin" / "python"), ("-P", "-m", "flex_mcp"))
 
 
 def test_the_library_of_an_entry_has_its_full_path(folder: Path) -> None:
@@ -334,7 +385,7 @@ def test_what_a_user_added_to_our_entry_stays_and_is_not_shown() -> None:
     assert "sk-secret" not in result.output
     assert "/my.db" in result.output
     now = data(path)["mcpServers"]["flex-mcp"]
-    assert now == own | {"command": str(Path(sys.executable).absolute())}
+    assert now == own | {"command": str(Path(sys.executable).absolute()), "args": MODULE}
 
 
 @pytest.mark.parametrize(
@@ -343,6 +394,7 @@ def test_what_a_user_added_to_our_entry_stays_and_is_not_shown() -> None:
         ("opencode", {"enabled": False}),
         ("codex", {"enabled": False}),
         ("cursor", {"disabled": True}),
+        ("copilot-cli", {"tools": ["search_experience"]}),
     ],
 )
 def test_an_entry_that_was_switched_off_stays_so(client: str, switch: dict[str, Any]) -> None:
@@ -366,6 +418,164 @@ def test_an_entry_that_named_an_address_is_made_anew() -> None:
     path = put("vscode", json.dumps({"servers": {"flex-mcp": remote}}))
     assert made("vscode") == "replaced"
     assert data(path)["servers"]["flex-mcp"].keys() == {"type", "command", "args"}
+
+
+# What others share
+
+
+def test_a_projects_file_starts_us_by_name_and_holds_no_path_of_this_person(folder: Path) -> None:
+    home = str(Path.home())
+    for client in SHARED:
+        (change,) = done_json("install", client, "--scope", "project")["changes"]
+        path = Path(change["file"])
+        begun = started(data(path)[SERVERS[client]]["flex-mcp"])
+        assert begun == Start("flex-mcp", ())
+        assert change["notes"] == ["Whoever shares this project needs `flex-mcp` on the PATH."]
+        assert made(client, "--scope", "project", "--library", "~/a/l.db") == "replaced"
+        begun = started(data(path)[SERVERS[client]]["flex-mcp"])
+        assert begun == Start("flex-mcp", (), "~/a/l.db")
+        texts = [one.read_text("utf-8") for one in folder.rglob("*") if one.is_file()]
+        assert not [text for text in texts if home in text or sys.prefix in text]
+
+
+@pytest.mark.parametrize("client", SHARED)
+def test_a_project_gets_no_copies_of_its_files(client: str, folder: Path) -> None:
+    path = the_file(client, "--scope", "project")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(KEPT[client], encoding="utf-8")
+    for verb in ("install", "uninstall"):
+        (change,) = done_json(verb, client, "--scope", "project")["changes"]
+        assert "backup" not in change
+        assert [one for one in folder.rglob("*") if one.is_file()] == [Path(change["file"])]
+    path = Path(change["file"])
+    assert path.read_bytes().decode() == KEPT[client]
+
+
+def test_by_name_is_what_the_path_has_and_lasts(tmp_path: Path) -> None:
+    def begun(*folders: Path, **variables: str) -> Start:
+        search = os.pathsep.join(map(str, folders))
+        machine = Machine(
+            system="linux", home=tmp_path, folder=tmp_path, variables={"PATH": search} | variables
+        )
+        return shared_start(machine)
+
+    cached = program(tmp_path / "cache" / "archive-v0" / "x" / "bin" / "flex-mcp").parent
+    uvx = program(tmp_path / "uv" / "uvx").parent
+    assert begun(uvx) == begun(cached, uvx) == Start("uvx", ("flex-mcp",))
+    assert begun(tmp_path / "bin", uvx) == Start("flex-mcp", ())
+    for folders in ([], [cached], [Path()]):
+        with pytest.raises(ClientError, match=r"neither .* is on the PATH.*: run `uv tool install"):
+            begun(*folders)
+
+
+def test_without_a_name_that_others_have_a_projects_file_is_not_made(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert refused("install", "cursor", "--scope", "project") == (
+        "neither flex-mcp nor uvx is on the PATH, and a file that others share is given no path of "
+        "yours: run `uv tool install flex-mcp` or `pipx install flex-mcp` and then this again, or "
+        "leave out --scope project"
+    )
+    assert [*folder.iterdir()] == []
+
+
+def test_a_shared_library_is_named_as_all_can_read_it() -> None:
+    cursor, codex = CLIENTS[ClientName.CURSOR], CLIENTS[ClientName.CODEX]
+
+    def named(path: str, client: str = "cursor") -> str:
+        library = cast("Path", PurePosixPath(path))
+        return shared_library(library, CLIENTS[ClientName(client)], LINUX)
+
+    assert named("/project/.flex/l.db") == "${workspaceFolder}/.flex/l.db"
+    assert named("/home/ada/l.db") == named("/home/ada/l.db", "codex") == "~/l.db"
+    assert named("/srv/team/l.db", "codex") == "/srv/team/l.db"
+    assert (cursor.folder, codex.folder) == ("${workspaceFolder}", "")
+    with pytest.raises(ClientError, match="name a library outside of it"):
+        named("/project/l.db", "codex")
+
+
+def test_what_an_older_entry_of_a_project_says_of_this_person_goes(folder: Path) -> None:
+    path = the_file("cursor", "--scope", "project")
+    path.parent.mkdir()
+    own = {"FLEX_MCP_LIBRARY": str(folder / "l.db"), "FLEX_MCP_REDACT": "strict"}
+    older = {"command": sys.executable, "args": ["-m", "flex_mcp"], "env": own}
+    path.write_text(json.dumps({"mcpServers": {"flex-mcp": older}}), encoding="utf-8")
+    assert made("cursor", "--scope", "project") == "replaced"
+    assert data(path)["mcpServers"]["flex-mcp"] == {
+        "type": "stdio",
+        "command": "flex-mcp",
+        "args": [],
+        "env": own | {"FLEX_MCP_LIBRARY": "${workspaceFolder}/l.db"},
+    }
+    assert made("cursor", "--scope", "project") == "unchanged"
+
+
+# Which, and for any other
+
+
+def test_without_a_client_those_of_this_machine_are_listed_and_nothing_changes(
+    tmp_path: Path,
+) -> None:
+    assert done("install").splitlines()[0] == "No client that flex-mcp knows is on this machine."
+    put("windsurf", "{}")
+    put("gemini", '{"mcpServers": secret}')
+    put("cline", "\ufeff{}")
+    put("vscode", "{}")
+    done_json("install", "vscode")
+    (Path.home() / ".cursor").mkdir()
+    program(tmp_path / "bin" / "codex")
+    before = {one: one.read_bytes() for one in Path.home().rglob("*") if one.is_file()}
+    listed = done_json("install")
+    rows = {one["client"]: (one["state"], one.get("next")) for one in listed["clients"]}
+    assert rows == {
+        "cursor": ("not installed", "flex-mcp install cursor"),
+        "vscode": ("installed", "flex-mcp doctor"),
+        "codex": ("not installed", "flex-mcp install codex"),
+        "gemini": ("cannot be read", None),
+        "windsurf": ("not installed", "flex-mcp install windsurf"),
+        "cline": ("cannot be read", "flex-mcp install cline"),
+    }
+    assert set(rows) | set(listed["others"]) == set(NAMED)
+    text = done("install")
+    first, cursor, *_ = text.splitlines()
+    assert first.split() == ["client", "flex-mcp", "file", "next"]
+    place = str(Path("~", ".cursor", "mcp.json"))
+    expected = ["cursor", "not", "installed", place, "flex-mcp", "install", "cursor"]
+    assert cursor.split() == expected
+    assert "line 1, column 16" in text
+    assert "byte order mark" in text
+    assert "secret" not in text
+    assert before == {one: one.read_bytes() for one in Path.home().rglob("*") if one.is_file()}
+
+
+def test_the_entry_for_any_other_client_is_printed_and_nothing_is_read() -> None:
+    path = put("codex", "no TOML")
+    python = str(Path(sys.executable).absolute())
+    usual = {"mcpServers": {"flex-mcp": {"command": python, "args": MODULE}}}
+    assert json.loads(done("install", "--print")) == usual == done_json("install", "--print")
+    codex = tomllib.loads(done("install", "codex", "--print", "--library", "l.db"))
+    env = {"FLEX_MCP_LIBRARY": str(Path("l.db").absolute())}
+    assert codex == {"mcp_servers": {"flex-mcp": {"command": python, "args": MODULE, "env": env}}}
+    shared = done_json("install", "--print", "--scope", "project")
+    assert shared["mcpServers"]["flex-mcp"]["command"] == "flex-mcp"
+    assert path.read_text(encoding="utf-8") == "no TOML"
+
+
+def test_a_program_is_taken_from_the_path_and_never_from_the_current_folder(
+    folder: Path, tmp_path: Path
+) -> None:
+    program(folder / "claude")
+    program(folder / "tools" / "claude")
+    for search in ("", ".", "tools", os.pathsep):
+        assert find("claude", {"PATH": search}) is None
+    assert find("claude", {}) is None
+    usual = program(tmp_path / "bin" / "claude")
+    assert find("claude", {"PATH": os.pathsep.join(["", ".", str(usual.parent)])}) == str(usual)
+    program(tmp_path / "bin" / "claude.CMD")
+    windows = {"PATH": str(usual.parent), "PATHEXT": ".EXE;.CMD"}
+    assert find("claude", windows) == str(tmp_path / "bin" / "claude.CMD")
+    assert find("claude", windows | {"PATHEXT": ".EXE"}) is None
 
 
 # What stays
@@ -414,8 +624,13 @@ KEPT = {
     "codex": CODEX,
     "cursor": '{"mcpServers": {"a": {"command": "b"}}, "z": [1.50, 1e3, "\\u00e9"]}',
     "gemini": '{\r\n  "mcpServers": {\r\n    "a": { "command": "b" }\r\n  }\r\n}\r\n',
-    "claude-desktop": '\ufeff{\n  "mcpServers": {},\n  "preferences": {"a": 1}\n}',
+    "claude-desktop": '{\n  "mcpServers": {},\n  "preferences": {"a": 1}\n}',
     "claude-code": '{\n  "numStartups": 3,\n  "mcpServers": {\n    "a": {}\n  }\n}',
+    "windsurf": '{"mcpServers": {"a": {"serverUrl": "https://example.org/mcp"}}}',
+    "zed": '// Zed\n{\n  "theme": "One Dark",\n  "context_servers": {\n    "a": {},\n  },\n}\n',
+    "cline": '{\n  "mcpServers": {\n    "a": { "disabled": true }\n  }\n}\n',
+    "junie": '{\n    "mcpServers": {}\n}\n',
+    "copilot-cli": '{\n  "mcpServers": {\n    "a": { "type": "local", "tools": ["*"] }\n  }\n}\n',
 }
 
 
@@ -432,7 +647,8 @@ def test_all_else_in_the_file_stays_and_taking_us_out_brings_back_every_characte
     assert after == before
     lines = iter(path.read_bytes().decode().replace(",", "").splitlines())
     kept = (line for line in text.replace(",", "").replace("}}", "").splitlines())
-    assert client in {"cursor", "opencode", "claude-desktop"} or all(one in lines for one in kept)
+    one_line = {"cursor", "opencode", "claude-desktop", "windsurf", "junie"}
+    assert client in one_line or all(one in lines for one in kept)
     assert ("\r\n" in text) == ("\r\n" in path.read_bytes().decode())
     assert made(client, verb="uninstall") == "removed"
     assert path.read_bytes().decode() == text
@@ -445,7 +661,7 @@ def test_what_is_added_looks_like_what_is_there() -> None:
     place = lines.index('\t\t"flex-mcp": {')
     assert lines[place - 1].endswith("}, // kept")
     assert lines[place + 1].startswith('\t\t\t"type"')
-    assert lines[place + 8] == '\t\t// "old": { "command": "gone" }'
+    assert lines[place + 9] == '\t\t// "old": { "command": "gone" }'
 
 
 @pytest.mark.parametrize("client", NAMED)
@@ -475,7 +691,7 @@ def test_a_missing_file_is_made_with_its_folders_and_nothing_to_take_out_is_fine
     assert made(client, verb="uninstall") == "absent"
 
 
-@pytest.mark.parametrize("client", NAMED[1:])
+@pytest.mark.parametrize("client", SHARED)
 def test_a_project_has_its_own_file(client: str, folder: Path) -> None:
     path = the_file(client, "--scope", "project")
     assert path.is_relative_to(folder)
@@ -571,6 +787,14 @@ def test_claude_desktop_as_a_windows_package_reads_its_own_file(tmp_path: Path) 
         ("codex", "model = \n", "line 1, column 9"),
         ("claude-desktop", '{\n  // note\n  "mcpServers": {}\n}', "line 2, column 3: comments"),
         ("claude-code", '{"mcpServers": {},}', "line 1, column 19: comments and commas"),
+        ("gemini", '{\n  // mine\n  "mcpServers": {},\n}', "a comma at an end is not allowed"),
+        ("cursor", '{"mcpServers": {"a": {"args": ["b", /* c */]}}}', "a comma at an end"),
+        ("windsurf", '{"mcpServers": {} /* mine */}', "comments and commas at an end"),
+        ("cline", '{"mcpServers": {},}', "comments and commas at an end"),
+        ("junie", '// mine\n{"mcpServers": {}}', "comments and commas at an end"),
+        ("copilot-cli", '{"mcpServers": {}} // mine', "comments and commas at an end"),
+        ("zed", '{"context_servers": "none"}', "context_servers is no object"),
+        ("codex", "[mcp_servers.a]\n[mcp_servers.a]\n", "line 2"),
         ("cursor", "[]", "what it holds is no object"),
         ("cursor", '{"mcpServers": []}', "mcpServers is no object"),
         ("cursor", '{"mcpServers": null}', "mcpServers is no object"),
@@ -578,6 +802,8 @@ def test_claude_desktop_as_a_windows_package_reads_its_own_file(tmp_path: Path) 
         ("opencode", '{"mcp": {"servers": {}, "flex-mcp": 1}, "mcp": 3}', "mcp is no object"),
         ("cursor", b'{"\xff": 1}', "not written in UTF-8"),
         ("cursor", '{"a": 1}'.encode("utf-16"), "not written in UTF-8"),
+        ("vscode", '{"a": 1}'.encode("utf-16-le"), "not written in UTF-8"),
+        ("codex", "a = 1".encode("utf-32-be"), "not written in UTF-8"),
     ],
 )
 def test_a_file_that_is_not_understood_is_left_as_it_is_and_shown_where(
@@ -595,9 +821,51 @@ def test_a_file_that_is_not_understood_is_left_as_it_is_and_shown_where(
     assert backups(path) == []
 
 
+READS_MARK = {"vscode", "codex"}
+
+
+@pytest.mark.parametrize("client", NAMED)
+def test_a_byte_order_mark_goes_and_that_is_said(client: str) -> None:
+    path = put(client, "\ufeff" + KEPT[client].removeprefix("\ufeff"))
+    done_json("install", client, "--dry-run")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    (change,) = done_json("install", client)["changes"]
+    assert [note for note in change["notes"] if "byte order mark" in note]
+    written = path.read_bytes().decode()
+    assert not written.startswith("\ufeff")
+    path.write_text("\ufeff" + written, encoding="utf-8", newline="")
+    again = "unchanged" if client in READS_MARK else "replaced"
+    assert made(client) == again
+    assert path.read_bytes().decode().removeprefix("\ufeff") == written
+    assert made(client) == "unchanged"
+
+
+def test_comments_pass_where_the_client_reads_them_and_commas_at_an_end_by_client() -> None:
+    for client in ("cursor", "gemini", "vscode", "opencode", "zed"):
+        path = put(client, "{ // mine, }\n" + f'  "{SERVERS[client]}": {{}}\n}}')
+        assert made(client) == "added"
+        assert "// mine, }" in path.read_text(encoding="utf-8")
+    for client in ("vscode", "opencode", "zed"):
+        put(client, '{"a": [1,], /* , */ }')
+        assert made(client) == "added"
+
+
+@pytest.mark.parametrize("client", NAMED)
+def test_servers_under_another_clients_key_are_told_of(client: str) -> None:
+    (other, *_) = sorted(ROOTS - {SERVERS[client]})
+    title, form = CLIENTS[ClientName(client)].title, CLIENTS[ClientName(client)].format
+    put(client, form.put("", (other, "a"), {"command": "b"}))
+    (change,) = done_json("install", client)["changes"]
+    assert change["made"] == "added"
+    (note,) = change["notes"]
+    assert note.startswith(f"It also has servers under `{other}`, which {title} does not read: ")
+    assert note.endswith(f" under `{SERVERS[client]}`.")
+    assert f"under `{other}`" in run("install", client).stdout
+
+
 def test_an_empty_file_is_filled() -> None:
-    for client in ("vscode", "codex"):
-        path = put(client, "\n")
+    for client, text in (("vscode", "\n"), ("codex", ""), ("zed", "\ufeff"), ("cline", "  ")):
+        path = put(client, text)
         assert made(client) == "added"
         assert "flex-mcp" in data(path)[SERVERS[client]]
 
@@ -664,17 +932,17 @@ def test_a_few_copies_are_kept_and_no_other_file_is_touched() -> None:
 
 
 def test_a_failure_while_writing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = put("cursor", VSCODE)
+    path = put("vscode", VSCODE)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        assert "No space left on device" in refused("install", "cursor")
+        assert "No space left on device" in refused("install", "vscode")
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
-        assert "No space left on device" in refused("install", "cursor")
+        assert "No space left on device" in refused("install", "vscode")
     assert [one.name for one in path.parent.iterdir()] == [path.name]
     assert path.read_text(encoding="utf-8") == VSCODE
 
@@ -861,6 +1129,7 @@ CLAUDE = """\
 import json, os, pathlib, sys
 
 words = sys.argv[1:]
+assert pathlib.Path.cwd() == pathlib.Path.home()
 folder = pathlib.Path(os.environ.get("CLAUDE_CONFIG_DIR") or pathlib.Path.home())
 with open(os.environ["SAID"], "a") as said:
     said.write(json.dumps(words) + "\\n")
@@ -914,7 +1183,7 @@ def test_claude_codes_user_file_is_changed_by_its_own_command(
     path = put("claude-code", '{"numStartups": 3, "mcpServers": {"a": {"env": {"K": "secret"}}}}')
     assert heard(said) == []  # a dry run asks nobody
     adding = ["mcp", "add", "--scope", "user", "flex-mcp"]
-    command = ["--", str(Path(sys.executable).absolute()), "-m", "flex_mcp"]
+    command = ["--", str(Path(sys.executable).absolute()), *MODULE]
     (change,) = done_json("install", "claude-code")["changes"]
     assert change["commands"] == [[str(tmp_path / "bin" / "claude"), *adding, *command]]
     assert heard(said) == [[*adding, *command]]
@@ -929,6 +1198,17 @@ def test_claude_codes_user_file_is_changed_by_its_own_command(
     assert heard(said)[3:] == [removing]
     assert data(path)["mcpServers"] == {"a": {"env": {"K": "secret"}}}
     assert len(backups(path)) == 3
+
+
+@pytest.mark.process
+def test_a_folder_of_claude_codes_own_may_be_named_from_the_current_one(
+    said: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", "mine")
+    (folder / "mine").mkdir()
+    assert made("claude-code") == "added"
+    assert heard(said) != []
+    assert data(folder / "mine" / ".claude.json")["mcpServers"]["flex-mcp"]["args"] == MODULE
 
 
 @pytest.mark.process
@@ -951,7 +1231,7 @@ def test_what_claude_code_does_not_know_of_our_entry_stays_as_well(said: Path) -
     own = {"type": "stdio", "command": "/old", "args": [], "disabled": True, "note": [1]}
     path = put("claude-code", json.dumps({"mcpServers": {"flex-mcp": own}, "theme": 1}))
     assert made("claude-code") == "replaced"
-    server = {"command": str(Path(sys.executable).absolute()), "args": ["-m", "flex_mcp"]}
+    server = {"command": str(Path(sys.executable).absolute()), "args": MODULE}
     assert data(path) == {"mcpServers": {"flex-mcp": own | server}, "theme": 1}
     assert [words[1] for words in heard(said)] == ["remove", "add-json"]
     assert made("claude-code") == "unchanged"
@@ -1002,6 +1282,14 @@ def test_a_claude_that_cannot_be_started_is_named(tmp_path: Path, said: Path) ->
     assert heard(said) == []
 
 
+@pytest.mark.process
+def test_a_file_with_a_byte_order_mark_is_not_left_to_claude_code(said: Path) -> None:
+    path = put("claude-code", "\ufeff{}")
+    (change,) = done_json("install", "claude-code")["changes"]
+    assert (change["made"], change["commands"], heard(said)) == ("added", [], [])
+    assert not path.read_bytes().startswith(b"\xef")
+
+
 def test_a_projects_file_of_claude_code_is_changed_by_us(said: Path, folder: Path) -> None:
     done_json("install", "claude-code", "--scope", "project")
     assert data(folder / ".mcp.json")["mcpServers"]["flex-mcp"]["type"] == "stdio"
@@ -1012,11 +1300,7 @@ def test_a_batch_file_is_not_given_words_that_its_shell_would_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path / "bin" / "claude.cmd")
-
-    def which(name: str, path: str | None = None) -> str:
-        return str(Path(path or "", f"{name}.cmd"))
-
-    monkeypatch.setattr("shutil.which", which)  # as it finds it on Windows
+    monkeypatch.setenv("PATHEXT", ".exe;.cmd")  # as on Windows
     assert done_json("install", "claude-code", "--dry-run")["changes"][0]["commands"]
     (change,) = done_json("install", "claude-code", "--library", "a&b.db")["changes"]
     assert (change["made"], change["commands"]) == ("added", [])
@@ -1025,28 +1309,57 @@ def test_a_batch_file_is_not_given_words_that_its_shell_would_read(
 # Real processes
 
 
-@pytest.mark.process
-def test_installed_the_server_starts_as_the_entry_says(tmp_path: Path) -> None:
-    def process(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(words, input=stdin, capture_output=True, encoding="utf-8", check=True)
+MODULES = (
+    *("types", "json", "logging", "random", "secrets", "token", "queue", "platform", "select"),
+    *("signal", "string", "uuid", "copy", "email", "http", "calendar", "inspect", "sitecustomize"),
+    *(
+        "mcp",
+        "click",
+        "anyio",
+        "pydantic",
+        "numpy",
+        "tokenizers",
+        "apsw",
+        "flex_mcp",
+        "usercustomize",
+    ),
+)
+RUN = "open(r'{}', 'a').write(__name__ + ' ')\nraise SystemExit(3)\n"
 
+
+@pytest.mark.process
+@pytest.mark.parametrize("fast", ["0", "1"])
+def test_installed_the_server_starts_as_the_entry_says_and_runs_nothing_of_the_project(
+    tmp_path: Path, folder: Path, fast: str
+) -> None:
+    ran = tmp_path / "ran"
+    for name in MODULES:
+        (folder / f"{name}.py").write_text(RUN.format(ran), encoding="utf-8")
+    (folder / "prompts").mkdir()
+    (folder / ".env").write_text("FLEX_MCP_LIBRARY=stolen.db\nPYTHONPATH=.\n", encoding="utf-8")
+    before = sorted(folder.rglob("*"))
     library = tmp_path / "a library.db"
-    process(sys.executable, "-m", "flex_mcp", "install", "cursor", "--library", str(library))
-    begun = started(data(the_file("cursor"))["mcpServers"]["flex-mcp"])
+    path = Path(done_json("install", "cursor", "--library", str(library))["changes"][0]["file"])
+    begun = started(data(path)["mcpServers"]["flex-mcp"])
     assert begun is not None
     assert begun.library == str(library)
-    hello = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-06-18",
-            "capabilities": {},
-            "clientInfo": {"name": "t", "version": "1"},
-        },
-    }
-    answer = process(begun.command, *begun.args, stdin=json.dumps(hello) + "\n").stdout
-    assert json.loads(answer.splitlines()[0])["result"]["serverInfo"]["name"] == "flex-mcp"
+    variables = {"FLEX_MCP_LIBRARY": str(library), "FLEX_MCP_FAST_START": fast}
+    with subprocess.Popen(
+        (begun.command, *begun.args),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        env={**environment(), **variables},
+    ) as process:
+        pipes = Pipes(process)
+        assert initialized(pipes)["serverInfo"]["name"] == "flex-mcp"
+        arguments = {"task": "Build the wheel", "outcome": "success"}
+        answer = pipes.ask("tools/call", name="record_trajectory", arguments=arguments)["result"]
+        assert answer["structuredContent"]["trajectory_id"].startswith("t_")
+        pipes.ask("tools/call", name="search_experience", arguments={"query": "build a wheel"})
+        process.kill()
+    assert not ran.exists()
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_copies_made_at_one_moment_do_not_overwrite_each_other(tmp_path: Path) -> None:
@@ -1069,9 +1382,12 @@ def test_the_page_on_clients_names_each_and_what_is_written() -> None:
     (first, *addresses) = (json.loads(block.partition("```")[0]) for block in blocks)
     shown = entry(
         ClientName.CLAUDE_DESKTOP,
-        Start("/home/you/flex-mcp/.venv/bin/python", ("-m", "flex_mcp"), "/home/you/lessons.db"),
+        Start(
+            "/home/you/flex-mcp/.venv/bin/python", ("-P", "-m", "flex_mcp"), "/home/you/lessons.db"
+        ),
     )
     assert first == {"mcpServers": {"flex-mcp": shown}}
+    assert {"**Goose**", "**JetBrains AI Assistant**"} <= set(re.findall(r"\*\*.+?\*\*", page))
     assert all(started(one["flex-mcp"]) is None for one in addresses)
     for client, root in SERVERS.items():
         row = next(line for line in page.splitlines() if line.startswith(f"| `{client}` |"))

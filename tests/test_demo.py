@@ -18,11 +18,13 @@ from flex_mcp.errors import InputError
 @pytest.mark.process
 def test_it_runs_from_end_to_end_and_keeps_the_library(tmp_path: Path) -> None:
     file = tmp_path / "new folder" / "[new].db"
+    (tmp_path / "types.py").write_text("raise SystemExit('a project ran')", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "flex_mcp", "demo", "--json", "--library", str(file)],
+        [sys.executable, "-P", "-m", "flex_mcp", "demo", "--json", "--library", str(file)],
         capture_output=True,
         encoding="utf-8",
         check=False,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)

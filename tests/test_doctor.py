@@ -29,7 +29,8 @@ posix = pytest.mark.skipif(os.name != "posix", reason="POSIX modes and scripts")
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A project that is worked in, with nothing on the PATH and no client's variables."""
-    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME", "UV", "UV_CACHE_DIR"):
+    unset = "CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME", "PYTHONPATH", "UV", "UV_CACHE_DIR"
+    for name in (*unset, "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "project").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -320,7 +321,11 @@ def test_a_client_that_was_installed_is_sound(path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "state", "says"),
     [
-        ({"command": "/no/such/python", "args": ["-m", "flex_mcp"]}, "fault", "cannot be run"),
+        (
+            {"command": "/no/such/python", "args": ["-P", "-m", "flex_mcp"]},
+            "fault",
+            "cannot be run",
+        ),
         ({"command": "uvx", "args": ["flex-mcp"]}, "warning", "has no full path"),
         ({"command": "/bin/sh", "env": {"FLEX_MCP_LIBRARY": "/"}}, "warning", "is a folder"),
         ({"command": "/bin/sh", "env": {"FLEX_MCP_LIBRARY": "l.db"}}, "warning", "no full path"),
@@ -358,24 +363,133 @@ def test_an_entry_of_another_version_or_in_uvs_cache_is_warned_of(tmp_path: Path
 
     old = python("old")
     (tmp_path / "old/lib/python3.12/site-packages/flex_mcp-0.0.1.dist-info").mkdir(parents=True)
-    configure(".cursor/mcp.json", "mcpServers", {"command": old, "args": ["-m", "flex_mcp"]})
+    configure(".cursor/mcp.json", "mcpServers", {"command": old, "args": ["-P", "-m", "flex_mcp"]})
     assert "it starts version 0.0.1" in found("clients")[1]
     cached = python("uv/archive-v0/xyz")
-    configure(".cursor/mcp.json", "mcpServers", {"command": cached, "args": ["-m", "flex_mcp"]})
+    configure(
+        ".cursor/mcp.json", "mcpServers", {"command": cached, "args": ["-P", "-m", "flex_mcp"]}
+    )
     assert "uv's cache" in found("clients")[1]
     cached = python("pipx/380b382ebd53531")
     (tmp_path / "pipx/380b382ebd53531/pipx_metadata.json").touch()
-    configure(".cursor/mcp.json", "mcpServers", {"command": cached, "args": ["-m", "flex_mcp"]})
+    configure(
+        ".cursor/mcp.json", "mcpServers", {"command": cached, "args": ["-P", "-m", "flex_mcp"]}
+    )
     assert "pipx's cache" in found("clients")[1]
 
 
-def test_a_clients_file_that_cannot_be_read_is_a_warning_without_its_secrets() -> None:
+@posix
+@pytest.mark.parametrize(
+    ("args", "is_stale"),
+    [
+        (["-m", "flex_mcp"], True),
+        (["-X", "utf8", "-m", "flex_mcp", "serve"], True),
+        (["-Wignore::ImportWarning", "-m", "flex_mcp"], True),
+        (["-m", "flex_mcp", "-P"], True),
+        (["-P", "-m", "flex_mcp"], False),
+        (["-IB", "-m", "flex_mcp", "serve"], False),
+        (["serve"], False),
+        (["run", "-m", "512m", "flex_mcp"], False),
+    ],
+)
+def test_an_entry_that_runs_code_of_the_open_folder_is_stale_and_installing_mends_it(
+    *, args: list[str], is_stale: bool
+) -> None:
+    configure(".cursor/mcp.json", "mcpServers", {"command": sys.executable, "args": args})
+    state, says = found("clients")
+    assert (state, "it is stale: without -P" in says) == (
+        ("warning", True) if is_stale else ("ok", False)
+    )
+    assert ("→ run `flex-mcp install cursor`" in says) == is_stale
+    run("install", "cursor")
+    assert found("clients")[0] == "ok"
+
+
+def test_a_python_path_that_names_the_current_folder_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for value in (".", "src", os.pathsep + "/x", "/x" + os.pathsep):
+        monkeypatch.setenv("PYTHONPATH", value)
+        state, says = found("interpreter")
+        assert (state, f"PYTHONPATH={value} has Python run" in says) == ("warning", True)
+    for value in ("", str(Path.home())):
+        monkeypatch.setenv("PYTHONPATH", value)
+        assert found("interpreter")[0] == "ok"
+
+
+def in_project(folder: Path, entry: object) -> None:
+    (folder / ".cursor").mkdir(exist_ok=True)
+    text = json.dumps({"mcpServers": {"flex-mcp": entry}})
+    (folder / ".cursor" / "mcp.json").write_text(text, encoding="utf-8")
+
+
+@posix
+def test_a_projects_entry_names_what_is_on_the_path_and_no_path_of_this_machine(
+    folder: Path, tmp_path: Path
+) -> None:
+    mend = "→ run `flex-mcp install cursor --scope project`"
+    in_project(folder, {"command": "flex-mcp"})
+    assert found("clients")[1].endswith(f"flex-mcp is not on the PATH here {mend}")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "flex-mcp").touch(mode=0o755)
+    (folder / "l.db").touch()
+    for library in ("${workspaceFolder}/l.db", "~/l.db"):
+        entry = {"command": "flex-mcp", "env": {"FLEX_MCP_LIBRARY": library}}
+        in_project(folder, entry)
+        assert found("clients")[0] == "ok"
+    in_project(folder, {"command": sys.executable, "args": ["-P", "-m", "flex_mcp"]})
+    state, says = found("clients")
+    assert (state, "others who share the file lack" in says) == ("warning", True)
+    assert says.endswith(mend)
+
+
+def test_an_entry_under_another_clients_key_is_a_fault(folder: Path) -> None:
+    (folder / ".vscode").mkdir()
+    text = json.dumps({"mcpServers": {"flex-mcp": {"command": "flex-mcp"}}})
+    (folder / ".vscode" / "mcp.json").write_text(text, encoding="utf-8")
+    state, says = found("clients")
+    assert state == "fault"
+    assert "our entry is not under `servers`" in says
+    assert says.endswith("→ run `flex-mcp install vscode --scope project`")
+
+
+@pytest.mark.parametrize(
+    ("client_file", "root", "is_read"),
+    [
+        (".gemini/settings.json", "mcpServers", False),
+        (".claude.json", "mcpServers", False),
+        (".codeium/windsurf/mcp_config.json", "mcpServers", False),
+        (".config/Code/User/mcp.json", "servers", True),
+    ],
+)
+def test_a_byte_order_mark_is_a_fault_where_the_client_does_not_read_it(
+    *, client_file: str, root: str, is_read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    entry = {"command": sys.executable, "args": ["-P", "-m", "flex_mcp"]}
+    file = configure(client_file, root, entry)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    state, says = found("clients")
+    assert (state, "byte order mark" in says) == (("ok", False) if is_read else ("fault", True))
+    assert is_read or "which takes it away" in says
+    file.write_bytes(b"\xef\xbb\xbf{}")
+    assert (found("clients")[0] == "fault") == (not is_read)
+
+
+def test_commas_that_a_client_does_not_read_are_a_fault() -> None:
+    file = configure(".gemini/settings.json", "mcpServers", {})
+    file.write_text('{"mcpServers": {"flex-mcp": {"command": "/bin/sh"},},} // x', "utf-8")
+    state, says = found("clients")
+    assert (state, "a comma at an end is not allowed here" in says) == ("fault", True)
+
+
+def test_a_clients_file_that_cannot_be_read_is_a_fault_without_its_secrets() -> None:
     file = configure(".gemini/settings.json", "mcpServers", {})
     file.write_text('{"key": secret', encoding="utf-8")
     said = run("doctor").stdout
     assert "secret" not in said
     assert "→ mend it first" in said
-    assert found("clients")[0] == "warning"
+    assert found("clients")[0] == "fault"
 
 
 @posix

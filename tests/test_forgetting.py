@@ -810,7 +810,7 @@ def test_on_a_terminal_it_shows_and_asks(tmp_path: Path, said: str, code: int) -
     path = tmp_path / "library.db"
     (_, gone), _ = stocked(path, 22, 23)
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "flex_mcp", "forget", gone[0], "--library", str(path)]
+    command = [sys.executable, "-P", "-m", "flex_mcp", "forget", gone[0], "--library", str(path)]
     with subprocess.Popen(
         command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -865,7 +865,17 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
     path, folder = tmp_path / "library.db", tmp_path / "temporary"
     folder.mkdir()
     ((_, gone),) = stocked(path, 24)
-    command = [sys.executable, "-m", "flex_mcp", "forget", gone[0], "--yes", "--library", str(path)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "flex_mcp",
+        "forget",
+        gone[0],
+        "--yes",
+        "--library",
+        str(path),
+    ]
     temporary = {"TMPDIR": str(folder), "SQLITE_TMPDIR": str(folder)}
     subprocess.run(command, check=True, capture_output=True, env=dict(os.environ) | temporary)  # noqa: TID251  a test's own
     assert list(folder.iterdir()) == []

@@ -426,7 +426,7 @@ def said(lines: Sequence[bytes], library: Path) -> tuple[dict[Any, Any], int]:
     """All that a real process answers, and how it ends."""
     end = [json.dumps(request(name, "ping")).encode() for name in ("first", "second")]
     heard: list[dict[str, Any]] = []
-    with running("-m", "flex_mcp", "serve", "--library", str(library)) as pipes:
+    with running("-P", "-m", "flex_mcp", "serve", "--library", str(library)) as pipes:
         stdin, stdout = pipes.process.stdin, pipes.process.stdout
         assert isinstance(stdin, io.TextIOWrapper)
         assert stdout is not None
@@ -580,7 +580,7 @@ def test_the_server_takes_over_the_library_that_was_searched(slow: Slow) -> None
 @pytest.mark.process
 @pytest.mark.usefixtures("broken_sdk")
 def test_a_client_that_only_searches_needs_no_sdk() -> None:
-    with running("-m", "flex_mcp") as pipes:
+    with running("-P", "-m", "flex_mcp") as pipes:
         initialized(pipes)
         found = pipes.ask("tools/call", name="search_experience", arguments={"query": TASK})
         assert found["result"]["structuredContent"]["nothing_relevant"]
@@ -657,7 +657,9 @@ def test_a_client_that_reads_late_loses_nothing(tmp_path: Path) -> None:
     lines = [initialize("2025-11-25"), INITIALIZED]
     lines += [request(number, "tools/list") for number in range(1, 101)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    with running("-m", "flex_mcp", "serve", "--library", str(tmp_path / "library.db")) as pipes:
+    with running(
+        "-P", "-m", "flex_mcp", "serve", "--library", str(tmp_path / "library.db")
+    ) as pipes:
         process = pipes.process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -690,7 +692,7 @@ def broken_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.process
 @pytest.mark.usefixtures("broken_sdk")
 def test_the_command_starts_with_the_front() -> None:
-    with running("-m", "flex_mcp") as pipes:
+    with running("-P", "-m", "flex_mcp") as pipes:
         initialized(pipes)
         pipes.send(request("x", "ping"))
         pipes.send(request("y", "resources/list"))  # what only the server answers
@@ -704,7 +706,7 @@ def test_the_command_starts_with_the_front() -> None:
 @pytest.mark.parametrize("setting", ["FLEX_MCP_FAST_START=0", "FLEX_MCP_SKILLS=1"])
 def test_a_setting_starts_the_server_plainly(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(*setting.split("="))
-    with running("-m", "flex_mcp") as pipes:
+    with running("-P", "-m", "flex_mcp") as pipes:
         text = json.dumps(initialize("2025-11-25")) + "\n"
         out, err = pipes.process.communicate(text, timeout=PATIENCE)
         assert out == ""

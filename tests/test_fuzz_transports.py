@@ -55,7 +55,15 @@ class Wire:
     """A server process on its pipes, spoken to in bytes."""
 
     def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "flex_mcp", "serve", "--library", str(folder / "l.db")]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "flex_mcp",
+            "serve",
+            "--library",
+            str(folder / "l.db"),
+        ]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
         self._said: queue.Queue[bytes] = queue.Queue()

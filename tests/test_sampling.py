@@ -390,7 +390,16 @@ async def test_a_reply_that_is_late_or_fits_no_question_ends_as_a_brief(
 @pytest.mark.process
 @pytest.mark.parametrize("era", ["auto", "legacy"])
 async def test_the_real_process_samples_and_warns_of_nothing(tmp_path: Path, era: Era) -> None:
-    arguments = ["-W", "error", "-m", "flex_mcp", "serve", "--library", str(tmp_path / "l.db")]
+    arguments = [
+        "-W",
+        "error",
+        "-P",
+        "-m",
+        "flex_mcp",
+        "serve",
+        "--library",
+        str(tmp_path / "l.db"),
+    ]
     model = Model(lessons(*LESSONS[:2]))
     with (tmp_path / "stderr.txt").open("w+", encoding="utf-8") as errors:
         server = stdio_client(StdioServerParameters(command=sys.executable, args=arguments), errors)

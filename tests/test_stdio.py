@@ -46,7 +46,7 @@ def test_a_client_of_the_stateless_era_is_served_without_a_handshake(tmp_path: P
 @pytest.mark.anyio
 @pytest.mark.parametrize("era", ["auto", "legacy"])
 async def test_the_real_client_works_with_the_real_process(tmp_path: Path, era: Any) -> None:
-    arguments = ["-m", "flex_mcp", "serve", "--library", str(tmp_path / "library.db")]
+    arguments = ["-P", "-m", "flex_mcp", "serve", "--library", str(tmp_path / "library.db")]
     server = StdioServerParameters(command=sys.executable, args=arguments)
     async with Client(server, mode=era) as client:
         recorded = await client.call_tool("record_trajectory", {"task": "x", "outcome": "failure"})

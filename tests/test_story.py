@@ -133,7 +133,16 @@ async def connected(
 @contextmanager
 def served(library: Path, transport: Transport) -> Generator[Any]:
     """How a client reaches a server process of its own."""
-    arguments = ["-m", "flex_mcp", "serve", "--library", str(library), "--transport", transport]
+    arguments = [
+        "-P",
+        "-m",
+        "flex_mcp",
+        "serve",
+        "--library",
+        str(library),
+        "--transport",
+        transport,
+    ]
     if transport == "stdio":
         yield StdioServerParameters(command=sys.executable, args=arguments)
         return

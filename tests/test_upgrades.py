@@ -383,7 +383,7 @@ def test_a_copy_of_what_it_was_stays_beside_a_library_that_was_brought_up_to_dat
 def test_the_terminal_is_told_once_that_a_library_was_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "library.db"
     an_old_library(path, 2)
-    command = [sys.executable, "-m", "flex_mcp", "list", "--json", "--library", str(path)]
+    command = [sys.executable, "-P", "-m", "flex_mcp", "list", "--json", "--library", str(path)]
     first = subprocess.run(command, capture_output=True, text=True, check=True)
     (copy,) = backups.copies_of(path)
     assert first.stderr == (
@@ -621,7 +621,7 @@ def run_of(
     folder: Path, *arguments: str | Path, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(folder)}  # noqa: TID251  the child's own
-    command = [sys.executable, "-m", "flex_mcp", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", "flex_mcp", *map(str, arguments)]
     return subprocess.run(
         command,
         input=stdin,

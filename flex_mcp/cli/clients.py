@@ -1,12 +1,11 @@
 """Commands on the clients' configuration, and on whether this installation is sound."""
 
 import contextlib
-import functools
 import platform
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,8 @@ from flex_mcp.errors import ClientCommandError, FlexError, InputError, LibraryEr
 from flex_mcp.tools.answers import Answer, plain
 
 if TYPE_CHECKING:
-    from flex_mcp.clients.installing import Clients, Report
+    from flex_mcp.clients.entries import Start
+    from flex_mcp.clients.installing import Here, Report
     from flex_mcp.storage.sqlite.repair import Mended
 
 SAID = {  # by `Made`
@@ -33,43 +33,56 @@ SAID = {  # by `Made`
 }
 
 
-def on_client(function: Callable[..., "Report"]) -> Callable[..., None]:
-    """A command on a client's files: it gets `clients`, and which of them; its report is shown."""
-
-    @click.argument("client", type=click.Choice([*map(str, ClientName)]))
-    @click.option(
-        "--scope",
-        type=click.Choice([*map(str, Scope)]),
-        default=str(Scope.USER),
-        show_default=True,
-        help="For all your projects, or for the current folder.",
-    )
-    @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-    @answering
-    @functools.wraps(function)
-    def command(*, client: str, scope: str, dry_run: bool, **kwargs: Any) -> Answer:
-        from flex_mcp.clients.installing import Clients
-
-        clients = Clients(machine(), None if dry_run else datetime.now(UTC))
-        try:
-            return client_answer(function(clients, ClientName(client), Scope(scope), **kwargs))
-        except ClientCommandError as error:
-            fail(str(error), 1)
-
-    return command
+SCOPE = click.option(
+    "--scope",
+    type=click.Choice([*map(str, Scope)]),
+    default=str(Scope.USER),
+    show_default=True,
+    help="For all your projects, or for the current folder.",
+)
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+CHOICE = click.Choice([*map(str, ClientName)])
 
 
 @main.command()
-@on_client
+@click.argument("client", type=CHOICE, required=False)
+@SCOPE
+@DRY_RUN
+@click.option("--print", "printed", is_flag=True, help="Only print the entry, for any client.")
 @library_option("The library that the client gets. Default: yours.")
-def install(clients: "Clients", client: ClientName, scope: Scope, library: str | None) -> "Report":
+@answering
+def install(
+    client: str | None, scope: str, *, dry_run: bool, printed: bool, library: str | None
+) -> Answer:
     """Put flex-mcp into the configuration of CLIENT.
 
-    All else in the file stays as it is, and a copy of it is kept beside it. What you added to our
-    entry (a timeout, a variable) stays, too; so does its library, unless you name another.
-    """
-    from flex_mcp.clients.entries import start
+    Without CLIENT it lists the clients that are on this machine, and changes nothing.
 
+    All else in the file stays as it is, and a copy of it is kept beside it, unless it is a
+    project's. What you added to our entry (a timeout, a variable) stays, too; so does its library,
+    unless you name another. A project's file gets no path of yours: it names the command.
+    """
+    from flex_mcp.clients.installing import Clients
+
+    name = ClientName(client) if client else None
+    clients = Clients(machine(), None if dry_run else datetime.now(UTC))
+    if name is None and not printed:
+        return here_answer([*clients.here()])
+    if name is not None:
+        clients.check_scope(name, Scope(scope))
+    path = _library(library)
+    started = _start(name, Scope(scope), path)
+    if printed or name is None:
+        return entry_answer(name, started)
+    with _own_command():
+        report = clients.install(name, Scope(scope), started)
+    if more := _advice(path or settings.Settings().library):
+        say(more)
+    return client_answer(report)
+
+
+def _library(library: str | None) -> Path | None:
+    """The library that a client is to get, None for the usual one."""
     path = settings.absolute(library) if library else None
     if path is not None and path.is_dir():
         raise InputError(f"the library {path} is a folder: name a file in it")
@@ -78,11 +91,19 @@ def install(clients: "Clients", client: ClientName, scope: Scope, library: str |
             f"FLEX_MCP_LIBRARY is set here, and a client is not told of it: "
             f"add --library {shlex.quote(kept)} to give it that library"
         )
-    started = start(sys.executable, sys.prefix, settings.environment(), path)
-    report = clients.install(client, scope, started)
-    if more := _advice(path or settings.Settings().library):
-        say(more)
-    return report
+    return path
+
+
+def _start(name: ClientName | None, scope: Scope, library: Path | None) -> "Start":
+    """How a client is to start us."""
+    from flex_mcp.clients.catalog import CLIENTS, Client
+    from flex_mcp.clients.entries import shared_library, shared_start, start
+
+    here = machine()
+    if scope is Scope.USER:
+        return start(sys.executable, sys.prefix, here.variables, library)
+    client = CLIENTS[name] if name else Client("a client", check="")
+    return shared_start(here, library and shared_library(library, client, here))
 
 
 def _advice(library: Path) -> str | None:
@@ -96,18 +117,71 @@ def _advice(library: Path) -> str | None:
 
 
 @main.command()
-@on_client
-def uninstall(clients: "Clients", client: ClientName, scope: Scope) -> "Report":
+@click.argument("client", type=CHOICE)
+@SCOPE
+@DRY_RUN
+@answering
+def uninstall(client: str, scope: str, *, dry_run: bool) -> Answer:
     """Take flex-mcp out of the configuration of CLIENT.
 
     Nothing else is changed, and your library stays where it is.
     """
-    return clients.uninstall(client, scope)
+    from flex_mcp.clients.installing import Clients
+
+    clients = Clients(machine(), None if dry_run else datetime.now(UTC))
+    with _own_command():
+        return client_answer(clients.uninstall(ClientName(client), Scope(scope)))
+
+
+@contextlib.contextmanager
+def _own_command() -> Generator[None]:
+    """A client's own command that fails is no fault of what was asked for."""
+    try:
+        yield
+    except ClientCommandError as error:
+        fail(str(error), 1)
+
+
+def entry_answer(name: ClientName | None, started: "Start") -> Answer:
+    """Our entry in the form of a client; that of most where it is none that we know."""
+    from flex_mcp.clients.catalog import CLIENTS
+    from flex_mcp.clients.entries import NAME, entry
+
+    name = name or ClientName.CLAUDE_DESKTOP
+    client, made = CLIENTS[name], entry(name, started)
+    text = client.format.put("", (client.root, NAME), made)
+    return Answer({client.root: {NAME: made}}, text.rstrip())
+
+
+def here_answer(rows: Sequence["Here"]) -> Answer:
+    """The clients of this machine as a table, and what to run next."""
+    found = {one.client for one in rows}
+    others = [str(name) for name in ClientName if name not in found]
+    text = [*_table(rows)] or ["No client that flex-mcp knows is on this machine."]
+    text += [f"{one.client}: {one.problem}" for one in rows if one.problem]
+    if others:
+        text += ["", f"Not found here, but known: {', '.join(others)}."]
+    text.append("For any other client, `flex-mcp install --print` gives the entry.")
+    clients = [plain(one) for one in rows]
+    return Answer({"clients": clients, "others": others}, "\n".join(text))
+
+
+def _table(rows: Sequence["Here"]) -> Iterator[str]:
+    home = machine().home
+    lines = [("client", "flex-mcp", "file", "next")]
+    for one in rows:
+        near = one.file.is_relative_to(home)
+        file = Path("~") / one.file.relative_to(home) if near else one.file
+        lines.append((str(one.client), str(one.state), str(file), one.next or "mend the file"))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines if rows else ():
+        cells = zip(line, widths, strict=True)
+        yield "  ".join(cell.ljust(width) for cell, width in cells).rstrip()
 
 
 def client_answer(report: "Report") -> Answer:
     """What became of a client's files, and how to see that it works."""
-    from flex_mcp.clients.configs import CLIENTS
+    from flex_mcp.clients.catalog import CLIENTS
     from flex_mcp.clients.entries import NAME
 
     client = CLIENTS[report.client]
@@ -117,6 +191,7 @@ def client_answer(report: "Report") -> Answer:
         lines += [f"By: {shlex.join(words)}" for words in change.commands]
         if change.backup is not None:
             lines.append(f"The file as it was: {change.backup}")
+        lines += change.notes
     check = None
     if report.entry is not None:
         check = client.check

@@ -2,12 +2,12 @@
 
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from flex_mcp.clients.entries import LIBRARY, NAME, Entry, mapping
 from flex_mcp.clients.places import Machine
+from flex_mcp.clients.programs import find
 from flex_mcp.errors import ClientCommandError
 
 SECONDS = 60
@@ -20,8 +20,7 @@ UNSAFE = re.compile(r'[&|<>^%"!\r\n]')  # cmd.exe reads these in the words of a 
 
 def command(machine: Machine) -> str | None:
     """The path of `claude`, if there is one."""
-    found = shutil.which("claude", path=machine.variables.get("PATH", ""))
-    return found and str(Path(found).absolute())
+    return find("claude", machine.variables)
 
 
 def adding(entry: Entry) -> list[str]:
@@ -52,19 +51,22 @@ def can_take(claude: str, words: Sequence[str]) -> bool:
 
 
 def run(claude: str, words: Sequence[str], machine: Machine) -> None:
-    """Let it work.
+    """Let it work, in the home: in a project it would read that project's settings.
 
     Raises:
         ClientCommandError: it did not go well.
     """
     import subprocess
 
+    moved = machine.variable("CLAUDE_CONFIG_DIR")  # may be relative to the current folder
+    variables = {**machine.variables, **({"CLAUDE_CONFIG_DIR": str(moved)} if moved else {})}
     try:
         done = subprocess.run(  # noqa: S603  the user's own claude, with words of ours
             [claude, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env=dict(machine.variables),
+            cwd=machine.home,
+            env=variables,
             timeout=SECONDS,
             check=False,
         )

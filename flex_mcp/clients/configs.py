@@ -1,74 +1,15 @@
-"""What is particular to each client, and its file as it was read: our entry and its place."""
+"""A client's file as it was read: our entry, and its place."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from flex_mcp.clients import files
+from flex_mcp.clients.catalog import CLIENTS, ROOTS, Client
 from flex_mcp.clients.entries import NAME, Entry, mapping
-from flex_mcp.clients.jsonc import Json, SyntaxFaultError
+from flex_mcp.clients.jsonc import SyntaxFaultError
 from flex_mcp.clients.places import ClientName
-from flex_mcp.clients.toml import Toml
 from flex_mcp.errors import ClientError
-
-JSONC = Json(comments=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """What is particular to a client.
-
-    Args:
-        title: its name.
-        check: how a person sees that it works.
-        in_project: what it asks for before it starts what a project's file names.
-        format: its file's.
-        root: the key that its servers are under.
-    """
-
-    title: str
-    check: str
-    in_project: str = ""
-    format: Json | Toml = JSONC
-    root: str = "mcpServers"
-
-
-CLIENTS: Mapping[ClientName, Client] = {
-    ClientName.CLAUDE_DESKTOP: Client(
-        "Claude Desktop",
-        "quit Claude Desktop and start it again; Settings > Developer lists flex-mcp as running",
-        format=Json(comments=False),
-    ),
-    ClientName.CLAUDE_CODE: Client(
-        "Claude Code",
-        "run `claude mcp list`; in a session, /mcp",
-        "Claude Code asks you to approve it when it next starts in this folder",
-        format=Json(comments=False),
-    ),
-    ClientName.CURSOR: Client(
-        "Cursor",
-        "restart Cursor; its settings list flex-mcp under MCP, where it can be switched on",
-    ),
-    ClientName.VSCODE: Client(
-        "VS Code",
-        'run "MCP: List Servers" from the command palette; it asks whether you trust it at first',
-        root="servers",
-    ),
-    ClientName.CODEX: Client(
-        "Codex",
-        "run `codex mcp list`; in a session, /mcp",
-        "Codex reads it only in a project that you trust",
-        format=Toml(),
-        root="mcp_servers",
-    ),
-    ClientName.GEMINI: Client(
-        "Gemini CLI",
-        "run `gemini mcp list` in a folder that you trust (it starts no server elsewhere); in a "
-        "session, /mcp",
-    ),
-    ClientName.OPENCODE: Client("OpenCode", "run `opencode mcp list`", root="mcp"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +33,22 @@ class ClientFile:
     def ours(self) -> Entry | None:
         """Our entry; None where there is none, and empty where it is none."""
         return mapping(self._servers(self.data)[NAME]) if self.has_ours else None
+
+    @property
+    def has_unread_mark(self) -> bool:
+        """Whether it begins with a byte order mark, and the client does not read such a file."""
+        return self.config.has_mark and not self.client.reads_bom
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Keys with servers that only other clients read."""
+        others = sorted(ROOTS - {self.client.root})
+        return tuple(key for key in others if mapping(self.data.get(key)))
+
+    @property
+    def is_misplaced(self) -> bool:
+        """Whether our entry is under such a key only."""
+        return not self.has_ours and any(NAME in self.data[key] for key in self.unread)
 
     def changed(self, value: Entry | None) -> str:
         """The text with our entry so, or without it; checked by reading it again.

@@ -1,15 +1,17 @@
 """What stands in a client's configuration: how flex-mcp is started, in that client's form."""
 
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from flex_mcp.clients.places import ClientName
+from flex_mcp.clients.catalog import CLIENTS, Client
+from flex_mcp.clients.places import ClientName, Machine
+from flex_mcp.clients.programs import find
 from flex_mcp.errors import ClientError
 
 NAME = "flex-mcp"
+MODULE = ("-P", "-m", "flex_mcp")  # without -P Python imports what lies in the current folder
 LIBRARY = "FLEX_MCP_LIBRARY"
 UV_CACHE = re.compile(r"(archive|builds|environments)-v\d+")  # uv's names for what it may delete
 PIPX_CACHE = re.compile(r"[0-9a-f]{15}")  # pipx's for what `pipx run` keeps two weeks
@@ -24,7 +26,7 @@ Entry = dict[str, Any]
 
 
 class Start(NamedTuple):
-    """A command with absolute paths, and the library that it opens, if not the default one."""
+    """A command, and the library that it opens, if not the default one."""
 
     command: str
     args: tuple[str, ...]
@@ -34,7 +36,7 @@ class Start(NamedTuple):
 def start(
     executable: str, prefix: str, variables: Mapping[str, str], library: Path | None = None
 ) -> Start:
-    """How this flex-mcp is started anew.
+    """How this flex-mcp is started anew, with absolute paths.
 
     Args:
         executable: this Python; a link to it stays one, since it is what makes the environment.
@@ -52,7 +54,7 @@ def start(
         if not executable:
             raise ClientError("Python does not say where it is: start flex-mcp by its full path")
         _check_text(executable)
-        return Start(str(Path(executable).absolute()), ("-m", "flex_mcp"), named)
+        return Start(str(Path(executable).absolute()), MODULE, named)
     if cache == "uv" and (uvx := find_uvx(variables)):
         return Start(uvx, (NAME,), named)
     raise ClientError(
@@ -75,10 +77,47 @@ def cache_of(prefix: str, variables: Mapping[str, str]) -> str | None:
 
 def find_uvx(variables: Mapping[str, str]) -> str | None:
     """The absolute path of uvx, on the PATH or beside the uv that started this process."""
-    found = shutil.which("uvx", path=variables.get("PATH", ""))
-    if found is None and (uv := variables.get("UV")):
-        found = shutil.which("uvx", path=str(Path(uv).parent))
-    return found and str(Path(found).absolute())
+    beside = str(Path(variables.get("UV", "")).parent)
+    return find("uvx", variables) or find("uvx", {**variables, "PATH": beside})
+
+
+def shared_start(machine: Machine, library: str | None = None) -> Start:
+    """How all who share a project start flex-mcp: by name, since their paths differ.
+
+    Args:
+        machine: where it is looked for, on the PATH.
+        library: what `shared_library` says.
+
+    Raises:
+        ClientError: it has no name here.
+    """
+    own = find(NAME, machine.variables)
+    if own is not None and cache_of(str(Path(own).parents[1]), machine.variables) is None:
+        return Start(NAME, (), library)
+    if find("uvx", machine.variables) is not None:
+        return Start("uvx", (NAME,), library)
+    raise ClientError(
+        "neither flex-mcp nor uvx is on the PATH, and a file that others share is given no path of "
+        "yours: run `uv tool install flex-mcp` or `pipx install flex-mcp` and then this again, or "
+        "leave out --scope project"
+    )
+
+
+def shared_library(library: Path, client: Client, machine: Machine) -> str:
+    """A library as all who share a project may name it.
+
+    Raises:
+        ClientError: it lies in the project, and the client has no word for that.
+    """
+    if not library.is_relative_to(machine.folder):
+        in_home = library.is_relative_to(machine.home)
+        return f"~/{library.relative_to(machine.home).as_posix()}" if in_home else str(library)
+    if client.folder:
+        return f"{client.folder}/{library.relative_to(machine.folder).as_posix()}"
+    raise ClientError(
+        f"{client.title} cannot be told of {library} without a path of yours, which others who "
+        "share the project do not have: name a library outside of it, or leave out --scope project"
+    )
 
 
 def _check_text(path: str) -> None:
@@ -92,20 +131,19 @@ def _check_text(path: str) -> None:
 
 def entry(client: ClientName, started: Start, before: object = None) -> Entry:
     """The entry of a client; what a user added to the one before (a timeout, a variable) stays."""
-    old = mapping(before)
+    about, old = CLIENTS[client], mapping(before)
     if REMOTE & old.keys():
         old = {}
-    form: Entry = {"command": started.command, "args": list(started.args)}
-    env = "env"
-    if client in {ClientName.CLAUDE_CODE, ClientName.CURSOR, ClientName.VSCODE}:
-        form = {"type": "stdio", **form}
-    if client is ClientName.OPENCODE:
-        form = {"type": "local", "command": [started.command, *started.args]}
-        env = "environment"
+    env = "environment" if about.one_list else "env"
+    form: Entry = {**about.form, "command": started.command, "args": list(started.args)}
+    if about.one_list:
+        form["command"] = [started.command, *form.pop("args")]
     variables = mapping(old.pop(env, None))
     if started.library is not None:
         variables |= {LIBRARY: started.library}
-    return old | form | ({env: variables} if variables else {})
+    if variables:
+        form[env] = variables
+    return {**old, **form, **{key: about.defaults[key] for key in about.defaults.keys() - old}}
 
 
 def started(found: object) -> Start | None:

@@ -1,4 +1,7 @@
-"""The files of other programs: read whole, replaced at once, with a copy of what was there."""
+"""The files of other programs: read whole, replaced at once, with a copy of what was there.
+
+A project's file gets no copy: it would lie in what others share.
+"""
 
 import contextlib
 import os
@@ -27,6 +30,11 @@ class Config:
     text: str
 
     @property
+    def has_mark(self) -> bool:
+        """Whether it begins with a byte order mark; `text` is without it."""
+        return (self.raw or b"").startswith(BOM)
+
+    @property
     def target(self) -> Path:
         return Path(os.path.realpath(self.path))
 
@@ -47,21 +55,23 @@ def read(path: Path) -> Config:
         raw = path.read_bytes()
     try:
         text = raw.removeprefix(BOM).decode()
-    except UnicodeDecodeError as error:
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # of UTF-16, which may also be valid UTF-8
         raise ClientError(
             f"{path} is not written in UTF-8; it was left as it is: save it as UTF-8 first"
-        ) from error
+        )
     return Config(path=path, raw=raw, mode=about.st_mode, text=text)
 
 
-def write(before: Config, text: str, *, at: datetime, private: bool) -> Path | None:
-    """Put a text in the place of what was read; the copy of that, if there was something.
+def write(before: Config, text: str, *, at: datetime, shared: bool) -> Path | None:
+    """Put a text in the place of what was read; the copy of that, if there is one.
 
     Args:
         before: what was read.
         text: the whole new text.
         at: the time, for the copy's name.
-        private: whether a new file is its owner's alone.
+        shared: whether it is one of a project: others may read it, and no copy lies beside it.
 
     Raises:
         ClientError: it cannot be written; nothing has changed.
@@ -70,9 +80,9 @@ def write(before: Config, text: str, *, at: datetime, private: bool) -> Path | N
         if before.raw is not None and not (before.mode & 0o222 and os.access(before.path, os.W_OK)):
             raise ClientError(f"{before.path} is read-only: make it writable, then try again")
         before.target.parent.mkdir(parents=True, exist_ok=True)
-    backup = back_up(before, at=at)
+    backup = None if shared else back_up(before, at=at)
     try:
-        replace(before, text, private=private)
+        replace(before, text, private=not shared)
     except BaseException:
         if backup is not None:
             backup.unlink(missing_ok=True)
@@ -82,17 +92,16 @@ def write(before: Config, text: str, *, at: datetime, private: bool) -> Path | N
 
 
 def replace(before: Config, text: str, *, private: bool = True) -> None:
-    """Put a text in the place of what was read, at once.
+    """Put a text in the place of what was read, at once, and without a byte order mark.
 
     Raises:
         ClientError: it cannot be written; nothing has changed.
     """
     target = before.target
-    content = (BOM if (before.raw or b"").startswith(BOM) else b"") + text.encode()
     temporary = target.with_name(f".{target.name}.flex-mcp-{os.getpid()}")
     with _plain(before.path, "written"):
         try:
-            _write_new(temporary, content, 0o600 if private else 0o666)
+            _write_new(temporary, text.encode(), 0o600 if private else 0o666)
             if before.raw is not None:
                 _as_it_was(temporary, before)
             _check_unchanged(before)

@@ -9,6 +9,10 @@ from typing import Any, NoReturn
 SKIP = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*[\s\S]*?\*/)*")
 SAME_LINE = re.compile(r"(?:[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/))*")  # comments that end a line
 BLANK = re.compile(r"[ \t]*")
+COMMENT = re.compile(
+    r'"(?:[^"\\]|\\.)*"|(//[^\r\n]*|/\*[\s\S]*?\*/)'
+)  # or a string, which has none
+REFUSED = "comments and commas at an end are"
 Cut = tuple[int, int, str]  # from, to, and what takes its place
 
 
@@ -33,25 +37,34 @@ class SyntaxFaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """JSON as a client reads it; `comments` also stands for commas before a closing bracket."""
+    """JSON as a client reads it.
+
+    Args:
+        comments: whether it reads `//` and `/* */`.
+        commas: whether it then also reads a comma before a closing bracket.
+    """
 
     comments: bool
+    commas: bool = True
     name: str = "JSON"
 
     def data(self, text: str) -> Any:
         """What the text holds; an empty one holds an empty object.
 
         Raises:
-            SyntaxFaultError: it is no JSON.
+            SyntaxFaultError: it is no JSON that the client reads.
         """
         if not text.strip():
             return {}
         value = _parsed(text).value
-        if not self.comments:
+        if not (self.comments and self.commas):
+            refused = (
+                "a comma at an end is" if self.comments else "comments and commas at an end are"
+            )
             try:
-                json.loads(text)
+                json.loads(_uncommented(text) if self.comments else text)
             except json.JSONDecodeError as error:
-                _fault(text, error.pos, "comments and commas at an end are not allowed here")
+                _fault(text, error.pos, f"{refused} not allowed here")
         return value
 
     def put(self, text: str, keys: Sequence[str], value: object) -> str:
@@ -153,6 +166,11 @@ def _removal(text: str, node: _Node, member: _Member) -> list[Cut]:
     else:
         start = max([line, *(stop for _, stop, _ in cuts)])
     return [*cuts, (start, end, "")]
+
+
+def _uncommented(text: str) -> str:
+    """The text with spaces for comments, so that all else keeps its place."""
+    return COMMENT.sub(lambda one: re.sub(r"[^\r\n]", " ", one[0]) if one[1] else one[0], text)
 
 
 def _parsed(text: str) -> _Node:

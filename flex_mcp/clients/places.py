@@ -17,6 +17,11 @@ class ClientName(StrEnum):
     CODEX = "codex"
     GEMINI = "gemini"
     OPENCODE = "opencode"
+    WINDSURF = "windsurf"
+    ZED = "zed"
+    CLINE = "cline"
+    JUNIE = "junie"
+    COPILOT_CLI = "copilot-cli"
 
 
 class Scope(StrEnum):
@@ -69,25 +74,67 @@ class Place(NamedTuple):
     below: str = ""
 
 
+class Places(NamedTuple):
+    """Where a client looks; the first that counts is the one to write to."""
+
+    user: tuple[Place, ...]
+    project: tuple[Place, ...] = ()  # none has no such scope
+
+
 def places(client: ClientName, scope: Scope, machine: Machine) -> tuple[Place, ...]:
-    """Where a client looks; the first that counts is the one to write to, none is no such scope."""
-    if client is ClientName.CLAUDE_DESKTOP:
-        return _claude_desktop(machine) if scope is Scope.USER else ()
-    if client is ClientName.CLAUDE_CODE and scope is Scope.PROJECT:
-        return (Place(machine.folder, (".mcp.json",)),)
-    home, named = machine.home, machine.variable
-    gemini = (named("GEMINI_CLI_HOME") or home) / ".gemini"
-    opencode = (named("XDG_CONFIG_HOME") or home / ".config") / "opencode"  # on every system
-    of_user, in_project, *names = {
-        ClientName.CLAUDE_CODE: (named("CLAUDE_CONFIG_DIR") or home, "", ".claude.json"),
-        ClientName.CURSOR: (home / ".cursor", ".cursor", "mcp.json"),
-        ClientName.VSCODE: (machine.programs / "Code" / "User", ".vscode", "mcp.json"),
-        ClientName.CODEX: (named("CODEX_HOME") or home / ".codex", ".codex", "config.toml"),
-        ClientName.GEMINI: (gemini, ".gemini", "settings.json"),
-        ClientName.OPENCODE: (opencode, "", "opencode.jsonc", "opencode.json"),
-    }[client]
-    folder = of_user if scope is Scope.USER else machine.folder / in_project
-    return (Place(folder, tuple(names)),)
+    """Where a client looks in a scope; none is no such scope."""
+    found = _table(machine)[client]
+    return found.user if scope is Scope.USER else found.project
+
+
+def _table(machine: Machine) -> Mapping[ClientName, Places]:
+    home, here, named = machine.home, machine.folder, machine.variable
+    config = named("XDG_CONFIG_HOME") or home / ".config"
+    zed = {"darwin": home / ".config" / "zed", "windows": machine.programs / "Zed"}
+    return {
+        ClientName.CLAUDE_DESKTOP: Places(_claude_desktop(machine)),
+        ClientName.CLAUDE_CODE: Places(
+            _place(named("CLAUDE_CONFIG_DIR") or home, ".claude.json"), _place(here, ".mcp.json")
+        ),
+        ClientName.CURSOR: _alike(home, here, ".cursor", "mcp.json"),
+        ClientName.VSCODE: Places(
+            _place(machine.programs / "Code", "User/mcp.json"),
+            _place(here / ".vscode", "mcp.json"),
+        ),
+        ClientName.CODEX: Places(
+            _place(named("CODEX_HOME") or home / ".codex", "config.toml"),
+            _place(here / ".codex", "config.toml"),
+        ),
+        ClientName.GEMINI: _alike(
+            named("GEMINI_CLI_HOME") or home, here, ".gemini", "settings.json"
+        ),
+        ClientName.OPENCODE: Places(  # its user's lie there on every system
+            _place(config / "opencode", "opencode.jsonc", "opencode.json"),
+            _place(here, "opencode.jsonc", "opencode.json"),
+        ),
+        ClientName.WINDSURF: Places(_place(home / ".codeium" / "windsurf", "mcp_config.json")),
+        ClientName.ZED: Places(_place(zed.get(machine.system, config / "zed"), "settings.json")),
+        ClientName.CLINE: Places(
+            _place(
+                named("CLINE_DATA_DIR") or home / ".cline" / "data",
+                "settings/cline_mcp_settings.json",
+            )
+        ),
+        ClientName.JUNIE: _alike(home, here, ".junie", "mcp/mcp.json"),
+        ClientName.COPILOT_CLI: Places(
+            _place(named("COPILOT_HOME") or home / ".copilot", "mcp-config.json"),
+            _place(here / ".github", "mcp.json"),
+        ),
+    }
+
+
+def _place(folder: PurePath, *names: str) -> tuple[Place]:
+    return (Place(folder, names),)
+
+
+def _alike(home: PurePath, here: PurePath, folder: str, name: str) -> Places:
+    """The same below the home and in a project."""
+    return Places(_place(home / folder, name), _place(here / folder, name))
 
 
 def _claude_desktop(machine: Machine) -> tuple[Place, ...]:

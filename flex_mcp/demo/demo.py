@@ -5,7 +5,6 @@ recorded in one server process; another one, on the same file, answers a differe
 """
 
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -24,8 +23,11 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
 
+from flex_mcp.clients.entries import MODULE
+from flex_mcp.clients.programs import find
 from flex_mcp.demo.examples import data
 from flex_mcp.errors import InputError
+from flex_mcp.settings import environment
 
 ZONE_STYLES = {"golden": "green", "warning": "red", "mixed": "yellow"}
 
@@ -89,7 +91,7 @@ class Demonstration:
     def server(self, what: str) -> Client:
         """A client on a server process of its own, as Claude Desktop or Cursor start it."""
         self.say(f"\n[bold]{what}[/bold]")
-        arguments = ["-m", "flex_mcp", "serve", "--library", str(self.path)]
+        arguments = [*MODULE, "serve", "--library", str(self.path)]
         return Client(StdioServerParameters(command=sys.executable, args=arguments))
 
     async def call(self, client: Client, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,8 +166,8 @@ class Demonstration:
 
     def end(self) -> None:
         # by absolute paths, since a client knows no other
-        script = shutil.which("flex-mcp", path=str(Path(sys.executable).parent))
-        command = [script, "serve"] if script else [sys.executable, "-m", "flex_mcp", "serve"]
+        script = find("flex-mcp", {**environment(), "PATH": str(Path(sys.executable).parent)})
+        command = [script, "serve"] if script else [sys.executable, *MODULE, "serve"]
         config = {"mcpServers": {"flex-mcp": {"command": command[0], "args": command[1:]}}}
         self.seen["config"] = config
         self.say()

@@ -7,18 +7,20 @@ import contextlib
 import importlib.util
 import os
 import platform
+import re
 import shlex
 import stat
 import struct
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flex_mcp.clients.configs import CLIENTS
+from flex_mcp.clients.catalog import CLIENTS
 from flex_mcp.clients.entries import (
     LASTING,
     NAME,
@@ -31,6 +33,7 @@ from flex_mcp.clients.entries import (
 )
 from flex_mcp.clients.installing import Clients, Found
 from flex_mcp.clients.places import Machine, Scope
+from flex_mcp.clients.programs import find
 from flex_mcp.errors import EmbedderError, FlexError, SettingError
 from flex_mcp.learning.prompts import Prompts
 from flex_mcp.settings import Distilling, Redacting, Settings
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 REINSTALL = "install flex-mcp again: a package that it needs is missing or broken"
 OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+SAFE = re.compile(r"-(?=\w*[PI])[bBdEIiOPqsSuvx]+")  # options of Python, one of them safe
 
 
 class State(StrEnum):
@@ -76,7 +80,7 @@ class Patient:
 
 def examine(patient: Patient) -> list[Check]:
     """All checks, in the order of what needs what."""
-    checks = [_interpreter(patient), _sqlite(), _sqlite_vec()]
+    checks = [_interpreter(patient), *_python_path(patient), _sqlite(), _sqlite_vec()]
     try:
         settings = Settings.from_environment(patient.library, patient.machine.variables)
     except SettingError as error:
@@ -106,6 +110,15 @@ def _interpreter(patient: Patient) -> Check:
     if bits < 64:
         return Check("interpreter", State.WARNING, says, "use a Python of 64 bit")
     return Check("interpreter", State.OK, f"{NAME} {patient.version}, {says}")
+
+
+def _python_path(patient: Patient) -> Iterator[Check]:
+    """The start depends on the current folder where PYTHONPATH names it: an empty part does."""
+    parts = patient.machine.variables.get("PYTHONPATH", "")
+    if parts and not all(Path(one).is_absolute() for one in parts.split(os.pathsep)):
+        says = f"PYTHONPATH={parts} has Python run what lies in the folder that a client opens"
+        mend = "unset it, or leave only full paths in it"
+        yield Check("interpreter", State.WARNING, says, mend)
 
 
 def _sqlite() -> Check:
@@ -320,54 +333,94 @@ def _model(settings: Settings) -> Check:
 
 
 def _clients(patient: Patient) -> Iterator[Check]:
-    """One check for each file with our entry, or that cannot be read."""
+    """One check for each file with our entry, or that its client cannot read."""
     files = {one.file: one for one in Clients(patient.machine).configured()}  # home may be here
     if not any(one.entry is not None for one in files.values()):
-        mend = "run `flex-mcp install CLIENT`; --help names them"
+        mend = "run `flex-mcp install CLIENT`; without CLIENT it lists those that are here"
         yield Check("clients", State.WARNING, "no client has flex-mcp", mend)
     for one in files.values():
-        if one.entry is not None or one.problem is not None:
+        if one.entry is not None or one.problem is not None or one.misplaced:
             yield _client(one, patient)
 
 
 def _client(found: Found, patient: Patient) -> Check:
-    scope = f" --scope {found.scope}" if found.scope is Scope.PROJECT else ""
-    again = f"run `flex-mcp install {found.client}{scope}`"
-    if found.problem is not None:
-        return _problem("clients", found.problem, State.WARNING)
+    again = f"run `flex-mcp install {found.client}"
+    again += " --scope project`" if found.scope is Scope.PROJECT else "`"
     entry = started(found.entry)
-    where = f"{CLIENTS[found.client].title}, {found.file}"
-    if entry is None and REMOTE & mapping(found.entry).keys():
-        return Check("clients", State.OK, f"{where} → an address, which is not looked at")
-    if entry is None:
-        return Check("clients", State.FAULT, f"{where}: our entry starts nothing", again)
-    where += f" → {' '.join((entry.command, *entry.args))}"
+    if found.problem is not None or found.misplaced or entry is None:
+        return _unstarted(found, again)
+    where = (
+        f"{CLIENTS[found.client].title}, {found.file} → {' '.join((entry.command, *entry.args))}"
+    )
     if entry.library:
         where += f", library {entry.library}"
     command = Path(entry.command)
     if command.is_absolute() and (command.is_dir() or not os.access(command, os.X_OK)):
         return Check("clients", State.FAULT, f"{where}: its command cannot be run", again)
-    problem = _misplaced(Path(entry.library)) if entry.library else None
+    problem = _misplaced(_in_project(entry.library, found, patient)) if entry.library else None
     if problem is not None:
         again = again.removesuffix("`") + " --library PATH`"  # it keeps the one that is there
-    if problem := problem or _stale(entry, patient):
+    if problem := problem or _stale(entry, found.scope, patient):
         return Check("clients", State.WARNING, f"{where}: {problem}", again)
     return Check("clients", State.OK, where)
 
 
-def _stale(entry: Start, patient: Patient) -> str | None:
+def _unstarted(found: Found, again: str) -> Check:
+    """What keeps a client from starting us by this file."""
+    where, root = f"{CLIENTS[found.client].title}, {found.file}", CLIENTS[found.client].root
+    if found.problem is not None:
+        problem = _problem("clients", found.problem)
+        return (
+            problem
+            if found.entry is None
+            else replace(problem, mend=f"{again}, which takes it away")
+        )
+    if found.misplaced:
+        says = f"{where}: our entry is not under `{root}`, and it reads no other"
+        return Check("clients", State.FAULT, says, again)
+    if REMOTE & mapping(found.entry).keys():
+        return Check("clients", State.OK, f"{where} → an address, which is not looked at")
+    return Check("clients", State.FAULT, f"{where}: our entry starts nothing", again)
+
+
+def _in_project(library: str, found: Found, patient: Patient) -> Path:
+    """A library as its client opens it."""
+    folder, home = CLIENTS[found.client].folder, patient.machine.home
+    if folder and found.scope is Scope.PROJECT:
+        library = library.replace(folder, str(patient.machine.folder))
+    return Path(home / library.removeprefix("~/")) if library.startswith("~/") else Path(library)
+
+
+def _stale(entry: Start, scope: Scope, patient: Patient) -> str | None:
     """What is not as it should be with an entry whose command is there, or has no full path."""
-    command = Path(entry.command)
+    command, variables = Path(entry.command), patient.machine.variables
+    if _imports_folder(entry.args):
+        return "it is stale: without -P Python runs what lies in the folder that the client opens"
+    if scope is Scope.PROJECT:
+        return _unshared(entry.command, variables)
     if not command.is_absolute():
         return "its command has no full path, and a program may not find it"
-    if cache := cache_of(str(command.parent.parent), patient.machine.variables):
+    if cache := cache_of(str(command.parent.parent), variables):
         return f"its command lies in {cache}'s cache, which does not last"
     if command == Path(patient.executable).absolute() or "-m" not in entry.args:
         return None
-    version = _version_in(command.parent.parent)
-    if version is not None and version != patient.version:
-        return f"it starts version {version}, and this is {patient.version}"
-    return None
+    version = _version_in(command.parent.parent) or patient.version
+    is_other = version != patient.version
+    return f"it starts version {version}, and this is {patient.version}" if is_other else None
+
+
+def _unshared(command: str, variables: Mapping[str, str]) -> str | None:
+    """What keeps those who share a project from starting a command."""
+    if Path(command).is_absolute():
+        return "its command is a path of this machine, which others who share the file lack"
+    return None if find(command, variables) else f"{command} is not on the PATH here"
+
+
+def _imports_folder(args: tuple[str, ...]) -> bool:
+    """Whether Python, started so, imports from the current folder: `-m` without -P or -I."""
+    if ("-m", "flex_mcp") not in pairwise(args):
+        return False
+    return not any(SAFE.fullmatch(word) for word in args[: args.index("-m")])
 
 
 def _misplaced(library: Path) -> str | None:

@@ -84,7 +84,7 @@ class Desk:
     @contextmanager
     def started(self, *arguments: str) -> Generator["subprocess.Popen[str]"]:
         """`flex-mcp distill` as a process of its own, which does not outlive the block."""
-        command = [sys.executable, "-m", "flex_mcp", "distill", "--library", str(self.path)]
+        command = [sys.executable, "-P", "-m", "flex_mcp", "distill", "--library", str(self.path)]
         pipe = subprocess.PIPE
         process = subprocess.Popen([*command, *arguments], stdout=pipe, stderr=pipe, text=True)
         try:

@@ -127,7 +127,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def command(*arguments: str | Path, stdin: str = "") -> tuple[int, str]:
     """`flex-mcp` as a process of its own: how it ended, and its sentence."""
-    line = [sys.executable, "-m", "flex_mcp", *map(str, arguments)]
+    line = [sys.executable, "-P", "-m", "flex_mcp", *map(str, arguments)]
     ended = subprocess.run(line, input=stdin, capture_output=True, text=True, check=False)
     return ended.returncode, ended.stderr.removeprefix("flex-mcp: ").strip()
 

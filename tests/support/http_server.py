@@ -80,7 +80,7 @@ def served(
 
 
 def serving(*options: str, transport: str = "http") -> list[str]:
-    command = [sys.executable, "-m", "flex_mcp", "serve", "--transport", transport]
+    command = [sys.executable, "-P", "-m", "flex_mcp", "serve", "--transport", transport]
     return [*command, *(() if "--port" in options else ("--port", "0")), *options]
 
 

@@ -39,7 +39,7 @@ class Pipes:
 
 @contextmanager
 def served(library: Path) -> Generator[Pipes]:
-    command = [sys.executable, "-m", "flex_mcp", "serve", "--library", str(library)]
+    command = [sys.executable, "-P", "-m", "flex_mcp", "serve", "--library", str(library)]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

@@ -44,7 +44,7 @@ def process(
 ) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, with these variables beside the machine's."""
     return subprocess.run(
-        [sys.executable, "-m", "flex_mcp", *map(str, arguments)],
+        [sys.executable, "-P", "-m", "flex_mcp", *map(str, arguments)],
         input=stdin,
         capture_output=True,
         encoding="utf-8",
