@@ -84,7 +84,9 @@ def by_kind(file: Path, which: str) -> list[dict[str, Any]]:
         "attacks, not in English": [row for row in attacks if row["lang"] != "en"],
         **{f"harmless {name}": found for name, found in _by(harmless, "family").items()},
     }
-    return [judged([row["text"]] for row in found).row(which, kind) for kind, found in kinds.items()]
+    return [
+        judged([row["text"]] for row in found).row(which, kind) for kind, found in kinds.items()
+    ]
 
 
 def _by(listed: Sequence[dict[str, Any]], name: str) -> dict[str, list[dict[str, Any]]]:

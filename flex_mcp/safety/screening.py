@@ -16,17 +16,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from flex_mcp.safety import phrases
-from flex_mcp.safety.phrases import Hit
 from flex_mcp.safety.quoting import FLAG, named
+from flex_mcp.safety.wording import worded
 
 OWN, OUTSIDE = 0.7, 0.5  # held back from this score on: lessons of one's own work, and from outside
 REASONS = 3  # told; the heaviest ones
 DEPTH = 2  # an encoding inside another
-DECODED = 0.4  # from which score on it matters that it was encoded
+INSIDE = 0.4  # the score from which on it matters that an order is encoded or not rendered
 
 HIDING = "It hides characters from a person who reads it"
 ENCODED = "It holds orders in an encoding"
+UNRENDERED = "It hides text from a person who reads it rendered"
+ORDERING = "It is worded like orders to the model that reads it"
 
 TAGS = re.compile("[\U000e0020-\U000e007e]{1,4000}")
 SELECTORS = re.compile("[\U000e0100-\U000e01ef]{3}|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2}")
@@ -64,6 +65,50 @@ UNSEEN_RUNS = (
     (INSIDE_WORD, 1, 0.45, 3, 0.75, "zero-width characters inside words"),
     (SOFT, 2, 0.45, 4, 0.6, "soft hyphens inside words"),
     (OVERRIDE, 1, 0.75, 1, 0.75, "text that runs backwards"),
+)
+LEET_WORD = re.compile(r"(?<![^\W_])[a-z]{0,8}[013457]{1,3}[a-z][a-z013457]{1,20}(?![^\W_])")
+LEET = str.maketrans("013457", "oieast")
+TURN = "It looks like a turn of the conversation"
+CALL = "It has its reader call a tool or run something"
+SENT = "It has data sent away"
+# What gives no honest advice, and what the model of wordings does not see: forms, not words.
+FORMS = tuple(
+    (sentence, weight, re.compile(pattern))
+    for sentence, weight, pattern in (
+        (TURN, 0.6, r"(?:^|\n)[ \t#>*=-]{0,6}(?:assistant|human|ai)[ *\])]{0,3}:"),
+        (TURN, 0.6, r"\b(?:new|updated|revised) (?:system )?(?:instructions?|prompt)\s?:"),
+        (
+            CALL,
+            0.9,
+            r"<(?:tool_call|tool_use|function_calls?|invoke|\w{1,9}:invoke)\b[^\n]{0,60}[>=]",
+        ),
+        (
+            CALL,
+            0.6,
+            r'"(?:tool|name|tool_name)"\s?:\s?"[^"\n]{1,60}",\s{0,4}"(?:arguments|input)"\s?:',
+        ),
+        (CALL, 0.75, r"\b(?:function_call|tool_call|tool_code|action_input)\s?[:=]\s?[{\[\"]"),
+        (CALL, 0.9, r"bash -i\s?>&|\bnc\b[^\n]{0,40} -e\b|/dev/tcp/"),
+        (CALL, 0.9, r"powershell[^\n]{0,60}(?:-enc|hidden|downloadstring)"),
+        (CALL, 0.6, r"dangerously-skip-permissions|--yolo\b|bypasspermissions"),
+        (SENT, 0.9, r"!\[[^\]\n]{0,120}\]\(\s?https?://[^)\s?#]{0,100}[?#][^)\s]{0,80}[{<\[$]"),
+        (
+            SENT,
+            0.9,
+            r"https?://[^\s?)>]{0,100}\?[^\s)>]{0,80}(?:secret|conversation|your_?(?:key|data))",
+        ),
+        (
+            UNRENDERED,
+            0.6,
+            r"<[a-z]{1,10}\s[^>\n]{0,160}(?:display:\s?none|font-size:\s?0|opacity:\s?0)",
+        ),
+        (
+            UNRENDERED,
+            0.6,
+            r"<[a-z]{1,10}\s[^>\n]{0,160}(?:visibility:\s?hidden|color:\s?(?:white|#fff))",
+        ),
+        (UNRENDERED, 0.6, r"\[//\]:\s?#\s?[(\"']|\\color\{(?:white|transparent)\}"),
+    )
 )
 ROTATED = frozenset(codecs.encode(word, "rot13") for word in TELLTALE)
 REVERSED = frozenset(word[::-1] for word in TELLTALE)
@@ -122,21 +167,20 @@ def _reason(sign: Sign) -> str:
 
 
 def _ordering(raw: str, depth: int) -> Iterator[Sign]:
-    """The orders of a text, and those of what it holds in an encoding."""
+    """The orders of a text, and those of what it holds in a comment or an encoding."""
     text = normal(raw)
-    kept: list[Hit] = []
-    for hit in sorted(phrases.hits(text), key=lambda hit: -hit.weight):
-        if not any(_overlap(hit, other) for other in kept):
-            kept.append(hit)
-    kinds = phrases.book().kinds
-    yield from (Sign(kinds[hit.kind], hit.weight, text[hit.start : hit.end]) for hit in kept)
+    order = worded(text)
+    yield Sign(ORDERING, order.score, order.quote)
+    for sentence, weight, pattern in FORMS:
+        if found := pattern.search(text):
+            yield Sign(sentence, weight, found[0])
+    if not depth:
+        return
     comments = "\n\n".join(_comments(raw))
-    if comments and (inside := phrases.hits(normal(comments))):
-        yield Sign(kinds["markup"], max(0.6, *(hit.weight for hit in inside)), comments)
-    if depth:
-        for decoded in _decoded(raw, text):
-            if _any(sign.weight for sign in _ordering(decoded, depth - 1)) >= DECODED:
-                yield Sign(ENCODED, 0.9, decoded)
+    for sentence, inside in ((UNRENDERED, [comments]), (ENCODED, _decoded(raw, text))):
+        for one in inside:
+            if one and _any(sign.weight for sign in _ordering(one, depth - 1)) >= INSIDE:
+                yield Sign(sentence, 0.9, one)
 
 
 def _comments(raw: str) -> Iterator[str]:
@@ -146,10 +190,6 @@ def _comments(raw: str) -> Iterator[str]:
         end = len(raw) if end < 0 else end
         yield raw[start + 4 : end]
         start = raw.find("<!--", end)
-
-
-def _overlap(hit: Hit, other: Hit) -> bool:
-    return hit.kind == other.kind and hit.start < other.end and other.start < hit.end
 
 
 # Making plain
@@ -169,6 +209,7 @@ def normal(raw: str) -> str:
     text = unicodedata.normalize("NFKC", text).casefold()
     text = COMBINING.sub("", text)
     text = MIXED.sub(lambda found: _latin(found[0]), text)
+    text = LEET_WORD.sub(lambda found: found[0].translate(LEET), text)
     text = text.replace("n't", " not").replace("cannot", "can not").replace("\ufffd", "")
     return f"{text}\n\n{spaced}" if (spaced := _spaced(text)) else text
 

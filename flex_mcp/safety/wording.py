@@ -1,8 +1,9 @@
 """Is a text worded like an order to the model that reads it? A linear model over its n-grams.
 
-The worst stretch of a text counts, so that an order weighs the same amid honest advice. What is
-looked up are hashed runs of one to three words, and of one and two beginnings of words, which
-other forms of a word share; `training/screening.py` makes the weights. Time grows with the text.
+The worst sentence of a text counts, alone or with the next, so that an order weighs the same amid
+honest advice. What is looked up are hashed runs of one to three words, and of one and two beginnings
+of words, which other forms of a word share; `training/screening.py` makes the weights. Time grows
+with the text.
 """
 
 import json
@@ -15,11 +16,12 @@ from importlib.resources import files
 from typing import NamedTuple
 
 BITS = 18  # of a hash: a quarter of a million weights of a byte
-STRETCH, STEP = 32, 8  # words that are judged together, and how far the next stretch begins
-DAMPING = 0.3  # a stretch of n words weighs by 1 / n ** DAMPING
+LONGEST, SHARED = 40, 8  # words of a sentence; a longer one is cut, and the parts share some
+DAMPING = 0.3  # what n words sum up to counts by 1 / n ** DAMPING
 BEGINNING = 4  # letters of a word's beginning
 TELLING = 3  # runs of words that are quoted
 
+_END = re.compile(r"(?<=[.!?])[\"')\]]{0,3}\s+|(?<=[\u3002\uff01\uff1f])|\n\s{0,4}\n")
 _ADDRESS = re.compile(r"\w+://\S{1,500}")
 _MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
 # Scripts without spaces count by the sign. A dot before a word is a hidden file's, or an ending's.
@@ -47,7 +49,7 @@ class Weights(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """A stretch of a text: its words, and the runs of words that it holds, by their hash."""
+    """A sentence or two: the words, and the runs of words in them, by their hash."""
 
     words: Sequence[str]
     runs: frozenset[int]
@@ -82,16 +84,26 @@ def _score(total: float, learned: Weights) -> float:
 
 
 def stretches(text: str) -> Iterator[Stretch]:
-    """The stretches of a text that is normalised already, each with half as many before it."""
-    words = tokens(text)
-    runs = [tuple(map(_hash, _runs(words, place))) for place in range(len(words))]
-    for start in range(0, max(1, len(words) - STRETCH + STEP), STEP):
-        end = start + STRETCH
-        yield Stretch(words[start:end], frozenset(one for at in runs[start:end] for one in at))
+    """Each sentence of a text that is normalised already, alone and with the next."""
+    before: Stretch | None = None
+    for words in _sentences(text):
+        runs = frozenset(_hash(run) for place in range(len(words)) for run in _runs(words, place))
+        stretch = Stretch(words, runs)
+        yield stretch
+        if before is not None:
+            yield Stretch([*before.words, *words], before.runs | runs)
+        before = stretch
+
+
+def _sentences(text: str) -> Iterator[Sequence[str]]:
+    for part in _END.split(text):
+        words = tokens(part) if part.strip() else []
+        for start in range(0, max(len(words) - SHARED, len(words[:1])), LONGEST - SHARED):
+            yield words[start : start + LONGEST]
 
 
 def tokens(text: str) -> list[str]:
-    """Words, numbers as one, signs; an ending before and after, where orders often stand."""
+    """Words, numbers as one, signs; with marks of where a sentence begins and ends."""
     plain = _MAIL.sub(" MAIL ", _ADDRESS.sub(" URL ", text))
     return [".", *("0" if one.isdigit() else one for one in _TOKEN.findall(plain)), "."]
 
