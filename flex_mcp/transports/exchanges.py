@@ -6,6 +6,7 @@ session that have the same id it gives one the other's answer (mcp 2.3).
 
 import json
 import re
+from collections.abc import Sequence
 
 import anyio
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, RequestId
@@ -19,7 +20,7 @@ from flex_mcp.server.limits import SAME_ID
 from flex_mcp.transports import messages
 
 MCP, MESSAGES = "/mcp", "/messages/"
-JSON, STREAM = "application/json", "text/event-stream"
+BOTH = JSON, STREAM = "application/json", "text/event-stream"
 SESSION, VERSION = "mcp-session-id", "mcp-protocol-version"
 LISTEN = "subscriptions/listen"  # its answer is a stream in any case
 ZERO = re.compile(r"q=0(\.0*)?")
@@ -42,8 +43,7 @@ class Exchanges:
         elif scope["method"] == "POST":
             await self._post(scope, receive, send)
         else:
-            streams = accepts(scope, STREAM)
-            await self._app(_understood(scope) if streams else scope, receive, send)
+            await self._app(_understood(scope, accepted(scope)), receive, send)
 
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await receive()
@@ -55,10 +55,11 @@ class Exchanges:
             await response(scope, receive, send)
             return
         body["body"] = message.text.encode()
-        streams = accepts(scope, STREAM)
-        if streams or (accepts(scope, JSON) and message.method != LISTEN):
-            scope = _understood(scope)
-        scope.setdefault("state", {})[TAKES_NO_STREAM] = not streams
+        kinds = accepted(scope)
+        answerable = STREAM in kinds or (JSON in kinds and message.method != LISTEN)
+        scope = _understood(scope, BOTH if answerable else kinds)
+        no_stream = STREAM not in kinds and scope["path"] == MCP
+        scope.setdefault("state", {})[TAKES_NO_STREAM] = no_stream
         answer = Answer(scope, receive, send, message.id)
         key = _key(scope, message)
         if key is None:
@@ -129,21 +130,25 @@ def error_response(status: int, code: int, reason: str, id_: RequestId | None) -
     return Response(json.dumps(error), status, media_type=JSON)
 
 
-def accepts(scope: Scope, kind: str) -> bool:
-    """Whether Accept takes a type: what names it most closely decides (RFC 9110, 12.5.1)."""
+def accepted(scope: Scope) -> tuple[str, ...]:
+    """Which of the two types Accept takes: what names one most closely decides (RFC 9110)."""
     accept = ",".join(Headers(scope=scope).getlist("accept")).lower()
     taken: dict[str, bool] = {}
     for part in filter(str.strip, accept.split(",")):
         name, *parameters = map(str.strip, part.split(";"))
         taken[name] = not any(map(ZERO.fullmatch, parameters))
-    ranges = kind, f"{kind.partition('/')[0]}/*", "*/*"
-    return next((taken[one] for one in ranges if one in taken), not taken)
+
+    def takes(kind: str) -> bool:
+        ranges = kind, f"{kind.partition('/')[0]}/*", "*/*"
+        return next((taken[one] for one in ranges if one in taken), not taken)
+
+    return tuple(filter(takes, BOTH))
 
 
-def _understood(scope: Scope) -> Scope:
-    """With the headers that the SDK wants of a request that it can answer."""
+def _understood(scope: Scope, kinds: Sequence[str]) -> Scope:
+    """With headers as the SDK reads them: no weights, and lower case."""
     headers = MutableHeaders(raw=list(scope["headers"]))
-    headers["accept"] = f"{JSON}, {STREAM}"
+    headers["accept"] = ", ".join(kinds)
     if headers.get("content-type", "").partition(";")[0].strip().lower() == JSON:
         headers["content-type"] = JSON
     return {**scope, "headers": headers.raw}

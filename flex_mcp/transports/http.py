@@ -63,6 +63,9 @@ def application(server: MCPServer[Any], transport: Transport, rules: Rules) -> A
     routes: list[BaseRoute] = [Route(HEALTH, _health)]
     if transport in {Transport.HTTP, Transport.SSE}:
         sse = server.sse_app(max_request_body_size=MAX_MESSAGE, transport_security=OURS)
+        for route in sse.routes:
+            if isinstance(route, Route) and route.methods:
+                route.methods.discard("HEAD")  # the SDK answers it twice
         routes.extend(sse.routes)
     if transport is Transport.SSE:
         return _guarded(Starlette(routes=routes), rules)
