@@ -1,15 +1,15 @@
 """The real server process on its pipes: what clients send first, how it ends, what it imports."""
 
 import contextlib
-import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, cast
 
 import pytest
 from mcp import Client, StdioServerParameters
@@ -113,17 +113,16 @@ def test_every_line_is_answered_and_the_server_lives_on(
 ) -> None:
     monkeypatch.setenv("FLEX_MCP_FAST_START", fast)
     with served(tmp_path / "library.db") as pipes:
-        assert isinstance(pipes.process.stdin, io.TextIOWrapper)
-        lines: BinaryIO = pipes.process.stdin.buffer
+        lines = cast("TextIOWrapper", pipes.process.stdin).buffer
         if when == "after it":
             initialized(pipes)
-        lines.writelines(case.sent + b"\n" for case in REFUSED.values())
+        lines.write(b"".join(case.sent + b"\n" for case in REFUSED.values()))
         lines.write(b'\n \r\n{"jsonrpc":"2.0","method":"notifications/x","params":[]}\n')
         lines.flush()
         errors = heard(pipes, len(REFUSED))
         if when == "before the handshake":
             initialized(pipes)
-        lines.writelines(line + b"\n" for line in TAKEN.values())
+        lines.write(b"".join(line + b"\n" for line in TAKEN.values()))
         lines.flush()
         results = heard(pipes, len(TAKEN))
         assert len(pipes.ask("tools/list")["result"]["tools"]) == 7
