@@ -20,17 +20,17 @@ NO_OBJECT = "the message is no JSON object: send one with jsonrpc, id, method an
 NO_ANSWER = (
     "the message is no JSON-RPC response: send jsonrpc, id, and an object as result or error"
 )
+NAMED = r'"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"'
 ID = r'"id"\s*:\s*(-?\d{1,15}|"[^"\\\x00-\x1f]{1,100}")'
-FIRST = re.compile(rf'\s*\{{(?:\s*"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"\s*,)*\s*{ID}(?=\s*[,}}])')
-LAST = re.compile(rf"{ID}\s*,?\s*\}}\s*\Z")
+FIRST = re.compile(rf"\s*\{{(?:\s*{NAMED}\s*,)*\s*{ID}(?=\s*[,}}])")
+LAST = re.compile(rf"{ID}(?:\s*,\s*{NAMED})*\s*,?\s*\}}\s*\Z")
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-ESCAPE = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair
-    r"|u[dD][89a-fA-F][0-9a-fA-F]{2}"  # half of one
-    r"|.)",
-    re.DOTALL,
+HIGH, LOW = "u[dD][89abAB][0-9a-fA-F]{2}", "u[dD][c-fC-F][0-9a-fA-F]{2}"
+HALVES = re.compile(
+    r"\\(?:\\(?:\\\\)*+"  # backslashes that are escaped, so that what follows is no escape
+    rf"|{HIGH}\\{LOW}(?:\\{HIGH}\\{LOW})*+"  # pairs
+    rf"|({HIGH}|{LOW}))"
 )
-HALF = len(r"\ud83d")  # no other match is as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def with_whole_characters(text: str) -> str:
     """JSON with U+FFFD in the place of each half of a surrogate pair."""
     if not SURROGATE.search(text):
         return text
-    return ESCAPE.sub(lambda found: r"\ufffd" if len(found[0]) == HALF else found[0], text)
+    return HALVES.sub(lambda found: r"\ufffd" if found[1] else found[0], text)
 
 
 def known_id(head: str, tail: str) -> RequestId | None:

@@ -43,6 +43,9 @@ REFUSED: dict[str, Refused] = {
     "the id at the end": Refused(
         b'{"method":"ping","params":{"a":"\1"},"jsonrpc":"2.0","id":8}', 8, -32700, "control"
     ),
+    "the id between others": Refused(
+        b'{"params":{"a":"\1"},"id":18,"jsonrpc":"2.0","method":"ping"}', 18, -32700, "control"
+    ),
     "an id that another hides": Refused(
         b'{"params":{"id":9,},"jsonrpc":"2.0","method":"ping"}', None, -32700, "trailing comma"
     ),
