@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from support.held_model import held_model
 from support.http_server import HANDSHAKE, Served, handshake, served, serving, variables
 from support.odd_messages import REFUSED, TAKEN, Refused
 from support.patience import PATIENCE
@@ -30,8 +32,9 @@ TOKENS = {"FLEX_MCP_TOKEN": WRITE, "FLEX_MCP_READ_TOKEN": READ}
 MIB = 1024 * 1024
 ERAS = [pytest.param("auto", id="2026-07-28"), pytest.param("legacy", id="2025-11-25")]
 EVERY_PATH = ["/mcp", "/sse", "/messages/", "/health", "/nothing-here"]
+WORK = {"task": "x", "outcome": "failure"}
 WRITING: dict[str, dict[str, Any]] = {
-    "record_trajectory": {"task": "x", "outcome": "failure"},
+    "record_trajectory": WORK,
     "distill": {},
     "save_lessons": {"brief_id": "B1", "lessons": []},
     "report_outcome": {"retrieval_id": "R1", "outcome": "success"},
@@ -458,6 +461,27 @@ def test_a_client_without_a_stream_records_and_is_asked_nothing(both: Served) ->
     made = called("record_trajectory", task="x", outcome="failure", transcript="no stream")
     told = called("distill", trajectory_ids=[made["trajectory_id"]])
     assert told["brief_id"]  # its model would be asked on a stream
+
+
+def test_a_client_without_a_stream_is_told_when_its_session_ends_before_the_answer(
+    tmp_path: Path,
+) -> None:
+    with (
+        held_model() as model,
+        served(tmp_path, settings=model.settings) as server,
+        ThreadPoolExecutor() as pool,
+    ):
+        session = handshake(server)
+        ask(server, session, "tools/call", {"name": "record_trajectory", "arguments": WORK})
+        call = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "distill"}}
+        body = json.dumps(call).encode()
+        asked = pool.submit(posted, server, body, Accept=JSON, Mcp_Session_Id=session)
+        assert model.asked.wait(PATIENCE)
+        assert server.status("/mcp", method="DELETE", Mcp_Session_Id=session) == 200
+        said = asked.result(PATIENCE)
+    assert (said.status, said.kind) == (500, JSON)
+    assert said.messages[0]["id"] == 7
+    assert said.messages[0]["error"]["message"].startswith("the session ended before the answer")
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,14 @@
 import http.client
 import json
 import socket
-import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.held_model import Model, held_model
 from support.http_server import HANDSHAKE, Served, handshake, served
-from support.messages_api import critic_and_updater, lesson, messages_api
 from support.patience import PATIENCE
 from support.stdio_server import MODERN, initialized
 from support.stdio_server import served as served_on_pipes
@@ -22,29 +21,12 @@ pytestmark = pytest.mark.process
 
 Json = dict[str, Any]
 STATELESS = {"MCP_Protocol_Version": "2026-07-28", "Mcp_Method": "tools/list"}
-LESSON = "Pin the compiler version in the build image."
-
-
-class Model:
-    """A model that answers when it is let."""
-
-    def __init__(self) -> None:
-        self.asked, self.let = threading.Event(), threading.Event()
-        self.settings: dict[str, str] = {}
-
-    def answer(self, _: str) -> list[Json]:
-        self.asked.set()
-        assert self.let.wait(PATIENCE)
-        return [lesson(LESSON)]
 
 
 @pytest.fixture
 def model() -> Generator[Model]:
-    made = Model()
-    with messages_api(critic_and_updater(made.answer)) as api:
-        made.settings = {"ANTHROPIC_API_KEY": "key", "ANTHROPIC_BASE_URL": api.url}
+    with held_model() as made:
         yield made
-        made.let.set()
 
 
 def request(id_: Any, method: str, **params: Any) -> Json:
