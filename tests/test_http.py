@@ -7,17 +7,21 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
-from support.http_server import Served, handshake, served, serving, variables
+from support.held_model import held_model
+from support.http_server import HANDSHAKE, Served, handshake, served, serving, variables
+from support.odd_messages import REFUSED, TAKEN, Refused
 from support.patience import PATIENCE
+from support.stdio_server import MODERN
 
 from flex_mcp import open_library
 
@@ -28,8 +32,9 @@ TOKENS = {"FLEX_MCP_TOKEN": WRITE, "FLEX_MCP_READ_TOKEN": READ}
 MIB = 1024 * 1024
 ERAS = [pytest.param("auto", id="2026-07-28"), pytest.param("legacy", id="2025-11-25")]
 EVERY_PATH = ["/mcp", "/sse", "/messages/", "/health", "/nothing-here"]
+WORK = {"task": "x", "outcome": "failure"}
 WRITING: dict[str, dict[str, Any]] = {
-    "record_trajectory": {"task": "x", "outcome": "failure"},
+    "record_trajectory": WORK,
     "distill": {},
     "save_lessons": {"brief_id": "B1", "lessons": []},
     "report_outcome": {"retrieval_id": "R1", "outcome": "success"},
@@ -335,6 +340,190 @@ async def test_a_trajectory_of_five_megabytes_is_recorded(both: Served, path: st
             "record_trajectory", {"task": "a long one", "outcome": "failure", "steps": steps}
         )
         assert not recorded.is_error, recorded.content
+
+
+# What clients write on the wire
+
+
+class Posted(NamedTuple):
+    status: int
+    kind: str
+    messages: list[dict[str, Any]]
+
+
+def posted(server: Served, body: bytes, path: str = "/mcp", **headers: str | None) -> Posted:
+    """The status, the type and the last message that answer a body."""
+    length = str(len(body))
+    with server.asked(path, "POST", body, Content_Length=length, **headers) as response:
+        said = [line.removeprefix(b"data: ") for line in response.read().splitlines()]
+        kind = response.headers.get_content_type()
+        return Posted(
+            response.status, kind, [json.loads(one) for one in said if one.startswith(b"{")]
+        )
+
+
+@pytest.mark.parametrize("era", ["2025-11-25", "2026-07-28"])
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_a_body_that_cannot_be_taken_is_answered_as_over_stdio(
+    both: Served, case: Refused, era: str
+) -> None:
+    session = handshake(both) if era == "2025-11-25" else None
+    said = posted(both, case.sent, Mcp_Session_Id=session, MCP_Protocol_Version=era)
+    assert said.status == 400
+    (error,) = said.messages
+    assert (error["id"], error["error"]["code"]) == (case.id, case.code)
+    assert case.words in error["error"]["message"]
+
+
+def test_a_body_that_can_be_mended_is_answered_as_any_other(both: Served) -> None:
+    session = handshake(both)
+    for body in TAKEN.values():
+        said = posted(both, body, Mcp_Session_Id=session)
+        assert said.status == 200
+        assert not said.messages[-1]["result"]["isError"]
+
+
+def test_over_sse_a_body_is_mended_or_refused_in_the_same_words(both: Served) -> None:
+    with both.asked("/sse") as stream:
+        address = [stream.readline().decode() for _ in range(2)][1].removeprefix("data: ").strip()
+        for case in REFUSED.values():
+            said = posted(both, case.sent, address)
+            assert said.status == 400
+            assert case.words in said.messages[0]["error"]["message"]
+        for body in TAKEN.values():
+            assert posted(both, body, address).status == 202
+
+
+HELLO = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HANDSHAKE})
+STREAM, JSON = "text/event-stream", "application/json"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, STREAM),
+        ("", STREAM),
+        ("*/*", STREAM),
+        (STREAM, STREAM),
+        ("TEXT/*;q=0.1", STREAM),
+        ("application/json;q=0.9, text/event-stream;q=0.1", STREAM),
+        (JSON, JSON),
+        ("Application/Json; charset=utf-8", JSON),
+        ("application/*", JSON),
+        ("application/json, text/event-stream;q=0", JSON),
+        ("text/event-stream;q=0.0, */*", JSON),
+    ],
+)
+def test_a_client_gets_the_answer_in_a_type_that_it_accepts(
+    both: Served, accept: str | None, kind: str
+) -> None:
+    said = posted(both, HELLO.encode(), Accept=accept)
+    assert (said.status, said.kind) == (200, kind)
+    assert said.messages[-1]["result"]["serverInfo"]["name"] == "flex-mcp"
+    listed = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": MODERN}}
+    headers = {"MCP_Protocol_Version": "2026-07-28", "Mcp_Method": "tools/list"}
+    said = posted(both, json.dumps(listed).encode(), Accept=accept, **headers)
+    assert (said.status, said.kind) == (200, JSON)
+    assert len(said.messages[-1]["result"]["tools"]) == 7
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/*", "application/json;q=0", "*/*;q=0"])
+def test_a_client_that_accepts_neither_is_refused(both: Served, accept: str) -> None:
+    assert posted(both, HELLO.encode(), Accept=accept).status == 406
+
+
+def test_a_stream_is_for_those_who_accept_one(both: Served) -> None:
+    session = handshake(both)
+    assert both.status("/mcp", Accept=JSON, Mcp_Session_Id=session) == 406
+    assert both.status("/mcp", Accept=None, Mcp_Session_Id=session) == 200
+    listen = {"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen"}
+    headers = {"MCP_Protocol_Version": "2026-07-28", "Mcp_Method": "subscriptions/listen"}
+    assert posted(both, json.dumps(listen).encode(), Accept=JSON, **headers).status == 406
+
+
+def test_a_client_without_a_stream_records_and_is_asked_nothing(both: Served) -> None:
+    model: dict[str, Any] = {**HANDSHAKE, "capabilities": {"sampling": {}}}
+    hello: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": model}
+    with both.asked("/mcp", "POST", hello, Accept=JSON) as response:
+        session = response.headers["Mcp-Session-Id"]
+
+    def called(tool: str, **arguments: Any) -> dict[str, Any]:
+        params = {"name": tool, "arguments": arguments}
+        call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
+        body = json.dumps(call).encode()
+        said = posted(both, body, Accept=JSON, Mcp_Session_Id=session)
+        assert (said.status, said.kind) == (200, JSON)
+        return said.messages[-1]["result"]["structuredContent"]
+
+    done = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    said = posted(both, json.dumps(done).encode(), Accept=JSON, Mcp_Session_Id=session)
+    assert said.status == 202
+    made = called("record_trajectory", task="x", outcome="failure", transcript="no stream")
+    told = called("distill", trajectory_ids=[made["trajectory_id"]])
+    assert told["brief_id"]  # its model would be asked on a stream
+
+
+def test_a_client_without_a_stream_is_told_when_its_session_ends_before_the_answer(
+    tmp_path: Path,
+) -> None:
+    with (
+        held_model() as model,
+        served(tmp_path, settings=model.settings) as server,
+        ThreadPoolExecutor() as pool,
+    ):
+        session = handshake(server)
+        ask(server, session, "tools/call", {"name": "record_trajectory", "arguments": WORK})
+        call = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "distill"}}
+        body = json.dumps(call).encode()
+        asked = pool.submit(posted, server, body, Accept=JSON, Mcp_Session_Id=session)
+        assert model.asked.wait(PATIENCE)
+        assert server.status("/mcp", method="DELETE", Mcp_Session_Id=session) == 200
+        said = asked.result(PATIENCE)
+    assert (said.status, said.kind) == (500, JSON)
+    assert said.messages[0]["id"] == 7
+    assert said.messages[0]["error"]["message"].startswith("the session ended before the answer")
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json; charset=utf-8", "Application/JSON", "application/json;charset=x"]
+)
+def test_the_content_type_may_have_parameters_and_any_case(both: Served, kind: str) -> None:
+    assert posted(both, HELLO.encode(), Content_Type=kind).status == 200
+
+
+def test_a_body_of_another_type_is_refused(both: Served) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", None):
+        assert both.status("/mcp", method="POST", body={}, Content_Type=kind) == 400
+
+
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_a_path_may_end_in_a_slash_or_not(locked: Served, end: str) -> None:
+    token = f"Bearer {WRITE}"
+    with locked.asked(f"/mcp{end}", "POST", json.loads(HELLO), Authorization=token) as answer:
+        assert answer.status == 200
+    with locked.asked(f"/sse{end}", Authorization=token) as stream:
+        assert stream.status == 200
+        lines = [stream.readline().decode() for _ in range(2)]
+        session = lines[1].strip().partition("?")[2]
+        address = f"/messages{end}?{session}"
+        body = json.loads(HELLO)
+        assert locked.status(address, method="POST", body=body, Authorization=token) == 202
+    assert locked.status(f"/health{end}") == 200
+    assert locked.status(f"/mcp{end}") == 401
+    assert locked.status(f"/nothing-here{end}", Authorization=token) == 404
+
+
+def test_other_methods_are_answered_and_leave_nothing_behind(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        for path in ("/mcp", "/sse", "/messages/"):
+            for method in ("HEAD", "OPTIONS", "PUT", "PATCH"):
+                assert server.status(path, method=method) == 405
+        assert server.status("/health", method="HEAD") == 200
+        assert server.status("/mcp", method="DELETE") == 400
+        assert server.status("/mcp", method="DELETE", Mcp_Session_Id="nobody's") == 404
+        server.process.terminate()
+        _, said = server.process.communicate(timeout=PATIENCE)
+        assert said == ""
 
 
 # Where it may listen

@@ -7,13 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from mcp import Client, StdioServerParameters
+from support.odd_messages import REFUSED, TAKEN
 from support.patience import PATIENCE
-from support.stdio_server import MODERN, initialized, served
+from support.stdio_server import MODERN, Pipes, initialized, served
 
 from flex_mcp import open_library
 
@@ -102,6 +104,54 @@ def test_garbage_on_stdin_is_survived_and_stdout_carries_the_protocol_only(tmp_p
         bad = pipes.ask("tools/call", name="search_experience", arguments={"query": ""})["result"]
         assert bad["isError"]
         assert bad["content"] == [{"type": "text", "text": "query is empty: say it in words"}]
+
+
+@pytest.mark.parametrize("fast", ["0", "1"])
+@pytest.mark.parametrize("when", ["before the handshake", "after it"])
+def test_every_line_is_answered_and_the_server_lives_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: str, when: str
+) -> None:
+    monkeypatch.setenv("FLEX_MCP_FAST_START", fast)
+    with served(tmp_path / "library.db") as pipes:
+        lines = cast("TextIOWrapper", pipes.process.stdin).buffer
+        if when == "after it":
+            initialized(pipes)
+        lines.write(b"".join(case.sent + b"\n" for case in REFUSED.values()))
+        lines.write(b'\n \r\n{"jsonrpc":"2.0","method":"notifications/x","params":[]}\n')
+        lines.flush()
+        errors = heard(pipes, len(REFUSED))
+        if when == "before the handshake":
+            initialized(pipes)
+        lines.write(b"".join(line + b"\n" for line in TAKEN.values()))
+        lines.flush()
+        results = heard(pipes, len(TAKEN))
+        assert len(pipes.ask("tools/list")["result"]["tools"]) == 7
+    for case, said in zip(REFUSED.values(), errors, strict=True):
+        assert (said["id"], said["error"]["code"]) == (case.id, case.code)
+        assert case.words in said["error"]["message"]
+    assert {said["id"] for said in results} == set(range(21, 29))
+    assert not any(said["result"]["isError"] for said in results)
+
+
+def heard(pipes: Pipes, number: int) -> list[dict[str, Any]]:
+    """So many messages of the server."""
+    assert pipes.process.stdout is not None
+    return [json.loads(pipes.process.stdout.readline()) for _ in range(number)]
+
+
+@pytest.mark.parametrize("fast", ["0", "1"])
+def test_a_recording_with_half_of_a_pair_in_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: str
+) -> None:
+    monkeypatch.setenv("FLEX_MCP_FAST_START", fast)
+    with served(tmp_path / "library.db") as pipes:
+        initialized(pipes)
+        work = {"task": "cut \ud83d", "outcome": "failure", "transcript": "\ude00 low"}
+        made = pipes.ask("tools/call", name="record_trajectory", arguments=work)["result"]
+        id_ = made["structuredContent"]["trajectory_id"]
+    with open_library(tmp_path / "library.db") as library:
+        (kept,) = library.trajectories([id_])
+    assert (kept.task, kept.transcript) == ("cut \ufffd", "\ufffd low")
 
 
 def test_the_handshake_imports_no_model_no_storage_and_no_vectors() -> None:

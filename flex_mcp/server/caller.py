@@ -8,6 +8,8 @@ from starlette.requests import Request
 from flex_mcp.settings import Access, Token
 from flex_mcp.tools.tools import STDIO, caller_name
 
+TAKES_NO_STREAM = "takes_no_stream"  # in the state of a request over HTTP: only its answer arrives
+
 
 def client_name(context: Context[Any, Any]) -> str:
     """Who calls, as the client names itself; before it the name of its token, if that has one."""
@@ -37,5 +39,14 @@ def only_reads(request: object) -> bool:
     return token is not None and token.access is Access.READ
 
 
+def takes_questions(request: object) -> bool:
+    """Whether a client can be asked something before it has the answer to this request."""
+    return not _state(request).get(TAKES_NO_STREAM)
+
+
 def _token(request: object) -> Token | None:
-    return request.scope.get("state", {}).get("token") if isinstance(request, Request) else None
+    return _state(request).get("token")
+
+
+def _state(request: object) -> dict[str, Any]:
+    return request.scope.get("state", {}) if isinstance(request, Request) else {}

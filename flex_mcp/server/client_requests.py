@@ -34,6 +34,7 @@ from flex_mcp.errors import InputError
 from flex_mcp.learning.llm import ReplyPending
 from flex_mcp.models import Road
 from flex_mcp.models.briefs import Reply, Stop, Turn
+from flex_mcp.server.caller import takes_questions
 from flex_mcp.tools.consent import Consent, ConsentPending
 
 PATIENCE = 600  # seconds for a person to agree, and for a model to answer
@@ -63,7 +64,10 @@ def by_rounds(context: Context[Any, Any]) -> bool:
 
 
 def can_be_asked(context: Context[Any, Any]) -> bool:
-    return by_rounds(context) or context.session.can_send_request
+    request = context.request_context
+    return by_rounds(context) or (
+        request.session.can_send_request and takes_questions(request.request)
+    )
 
 
 async def asked(context: Context[Any, Any], question: Question) -> object:

@@ -5,14 +5,13 @@ Over HTTP `transports.capacity` bounds what arrives; here is what stays, on any 
 
 import contextlib
 import json
-from collections import Counter
 from collections.abc import Collection, Generator
 from typing import TYPE_CHECKING
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, RequestId
 
 from flex_mcp.errors import FlexError, InputError
 from flex_mcp.server import sdk
@@ -26,15 +25,19 @@ MAX_HELLO = 64 * 1024  # bytes of what a client says of itself: kept as long as 
 MAX_SUBSCRIPTIONS = 1_000  # addresses that one connection, or stream, hears of
 MAX_ADDRESS = 2_000  # characters of one
 MAX_LISTENING = 256  # streams of changes in the newer era
+SAME_ID = (
+    "a request with this id is under way already: wait for its answer, or give each request "
+    "an id of its own"
+)
 
 patient = anyio.CapacityLimiter(MAX_ASKING)  # beside the 40 threads that answer all else
 
 
 class Load:
-    """Counts the requests under way, connection by connection."""
+    """The requests under way, connection by connection: each has an id of its own."""
 
     def __init__(self) -> None:
-        self._under_way: Counter[Connection] = Counter()
+        self._under_way: dict[Connection, set[RequestId]] = {}
 
     async def __call__(self, ctx: sdk.RequestContext, call_next: CallNext) -> HandlerResult:
         if ctx.request_id is None:
@@ -47,18 +50,21 @@ class Load:
                     f"initialize has more than {MAX_HELLO:,} bytes: say less of the client",
                 )
         connection = sdk.connection(ctx.session)
-        if self._under_way[connection] >= MAX_UNDER_WAY:
+        under_way = self._under_way.setdefault(connection, set())
+        if ctx.request_id in under_way:
+            raise MCPError(INVALID_REQUEST, SAME_ID)
+        if len(under_way) >= MAX_UNDER_WAY:
             raise MCPError(
                 INTERNAL_ERROR,
                 f"{MAX_UNDER_WAY} requests of this connection are under way already: "
                 "wait for their answers",
             )
-        self._under_way[connection] += 1
+        under_way.add(ctx.request_id)
         try:
             return await call_next(ctx)
         finally:
-            self._under_way[connection] -= 1
-            if not self._under_way[connection]:
+            under_way.remove(ctx.request_id)
+            if not under_way:
                 del self._under_way[connection]
 
 

@@ -22,8 +22,6 @@ FULL = Response(
     RETRY,
     "application/json",
 )
-LEAKS = ("Parse error: ", "Validation error: ")  # a library's words follow
-NO_MESSAGE = "the body is no JSON-RPC message: send one JSON object with jsonrpc, method and params"
 
 
 class RequestCapacity:
@@ -116,39 +114,17 @@ class Body:
 
 
 class _Answer:
-    """An answer on its way: what the SDK refuses is said in our words."""
+    """An answer on its way: that the SDK has no room is said in our words."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._receive, self._send = scope, receive, send
-        self._start: Message | None = None
         self._over = False
 
     async def __call__(self, message: Message) -> None:
         if self._over:
             return
-        if message["type"] == "http.response.start" and message["status"] in {400, 503}:
-            self._start = message
-        elif self._start is None:
-            await self._send(message)
+        if message["type"] == "http.response.start" and message["status"] == 503:
+            self._over = True
+            await FULL(self._scope, self._receive, self._send)
         else:
-            start, self._start = self._start, None
-            full = start["status"] == 503
-            ours = FULL if full else _without_leak(message.get("body", b""))
-            if ours is None:
-                await self._send(start)
-                await self._send(message)
-            else:
-                self._over = True
-                await ours(self._scope, self._receive, self._send)
-
-
-def _without_leak(body: bytes) -> Response | None:
-    """A JSON-RPC error with our words in the place of a library's; None where there are none."""
-    try:
-        content = json.loads(body)
-        if not content["error"]["message"].startswith(LEAKS):
-            return None
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
-    content["error"]["message"] = NO_MESSAGE
-    return Response(json.dumps(content), 400, media_type="application/json")
+            await self._send(message)

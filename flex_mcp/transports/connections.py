@@ -11,6 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MAX_CONNECTIONS = 512  # half of the descriptors that a process usually has
 MAX_HEAD = 64 * 1024  # bytes of a request's line and headers
 HEAD_SECONDS = 10  # for these to arrive; twice as long at most
+KEPT_ALIVE = 75  # seconds that a connection stays after an answer; proxies keep theirs for 60
 FULL = b"%d connections are open here: close some, or try again later" % MAX_CONNECTIONS
 REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nConnection: close\r\n"
@@ -43,7 +44,8 @@ class Connection(H11Protocol):
 
     def _look(self) -> None:
         """Close it if it has waited for a head since we last looked."""
-        waits = self.conn.their_state is h11.IDLE
+        answered = self.timeout_keep_alive_task is not None  # and nothing came since
+        waits = self.conn.their_state is h11.IDLE and not answered
         if waits and self._waited is self.cycle:
             self.transport.close()
             return

@@ -15,14 +15,15 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flex_mcp.app import App
 from flex_mcp.errors import SettingError
 from flex_mcp.server.server import build_server
 from flex_mcp.settings import Transport
 from flex_mcp.transports.access import HEALTH, AccessControl, Rules, rules_for
-from flex_mcp.transports.connections import MAX_HEAD, Connection
+from flex_mcp.transports.connections import KEPT_ALIVE, MAX_HEAD, Connection
+from flex_mcp.transports.exchanges import MESSAGES, Exchanges
 from flex_mcp.transports.logs import log_to_stderr
 from flex_mcp.transports.message_limits import MAX_MESSAGE
 from flex_mcp.transports.stdio import stop_on_signal
@@ -62,9 +63,12 @@ def application(server: MCPServer[Any], transport: Transport, rules: Rules) -> A
     routes: list[BaseRoute] = [Route(HEALTH, _health)]
     if transport in {Transport.HTTP, Transport.SSE}:
         sse = server.sse_app(max_request_body_size=MAX_MESSAGE, transport_security=OURS)
+        for route in sse.routes:
+            if isinstance(route, Route) and route.methods:
+                route.methods.discard("HEAD")  # the SDK answers it twice
         routes.extend(sse.routes)
     if transport is Transport.SSE:
-        return AccessControl(Starlette(routes=routes), rules)
+        return _guarded(Starlette(routes=routes), rules)
     streamable = server.streamable_http_app(
         max_request_body_size=MAX_MESSAGE,
         max_sessions=MAX_SESSIONS,
@@ -73,7 +77,20 @@ def application(server: MCPServer[Any], transport: Transport, rules: Rules) -> A
     )
     routes.extend(streamable.routes)
     served = Starlette(routes=routes, lifespan=lambda _: server.session_manager.run())
-    return AccessControl(served, rules)
+    return _guarded(served, rules)
+
+
+def _guarded(app: ASGIApp, rules: Rules) -> ASGIApp:
+    """The application behind the gate; a path may have a slash at its end, or lack it."""
+    gate = AccessControl(Exchanges(app), rules)
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = scope["path"].rstrip("/") or "/"
+            scope["path"] = MESSAGES if f"{path}/" == MESSAGES else path
+        await gate(scope, receive, send)
+
+    return served
 
 
 async def _health(_: Request) -> JSONResponse:
@@ -108,6 +125,7 @@ async def _serve(application: ASGIApp, bound: socket.socket) -> None:
         http=Connection,
         ws="none",
         h11_max_incomplete_event_size=MAX_HEAD,
+        timeout_keep_alive=KEPT_ALIVE,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -11,19 +11,20 @@ import sys
 import threading
 from collections.abc import AsyncIterable, Callable
 from io import TextIOWrapper
+from typing import cast
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.stdio import stdio_server
 from mcp.shared._stream_protocols import WriteStream
 from mcp.shared.message import SessionMessage
-from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError, JSONRPCNotification
+from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification
 
 from flex_mcp.app import App
 from flex_mcp.server import sdk
 from flex_mcp.server.server import build_server
+from flex_mcp.transports.lines import Lines, refused
 from flex_mcp.transports.logs import log_to_stderr
-from flex_mcp.transports.message_limits import REFUSED, Lines
 
 PATIENCE = 2.5  # seconds from the wish to end until the process ends
 UNREAD = 64  # answers that wait for a client to read; beyond, we do not read either
@@ -44,7 +45,7 @@ def serve_stdio(app: App, *wire: TextIOWrapper) -> None:
 async def _serve_stdio(app: App, *wire: TextIOWrapper) -> None:
     low = sdk.lowlevel(build_server(app))
     try:
-        async with stdio_server(*map(anyio.wrap_file, _bounded(*wire))) as (read, write):
+        async with stdio_server(*map(anyio.wrap_file, _in_lines(*wire))) as (read, write):
             stopped, told = anyio.Event(), anyio.Event()
             passed_on, given = anyio.create_memory_object_stream[Item]()
             said, to_say = anyio.create_memory_object_stream[SessionMessage]()
@@ -66,12 +67,10 @@ async def _serve_stdio(app: App, *wire: TextIOWrapper) -> None:
         app.close()
 
 
-def _bounded(*wire: TextIOWrapper) -> tuple[TextIOWrapper, ...]:
-    """The streams, with no line longer than we take."""
-    if not wire:
-        return ()  # a terminal, which has short lines
-    stdin, stdout = wire
-    return Lines(stdin.detach(), encoding="utf-8", errors="replace"), stdout
+def _in_lines(*wire: TextIOWrapper) -> tuple[TextIOWrapper, ...]:
+    """The streams, stdin's lines as the SDK is to see them."""
+    stdin, *stdout = wire or (cast("TextIOWrapper", sys.stdin),)
+    return Lines(stdin.detach(), encoding="utf-8", errors="replace", newline="\n"), *stdout
 
 
 async def _relay(
@@ -99,11 +98,13 @@ async def _relay(
 def _refusal(item: Item) -> SessionMessage | None:
     """What to say to a line that was not taken in; see `Lines`."""
     message = None if isinstance(item, Exception) else item.message
-    if not isinstance(message, JSONRPCNotification) or message.method != REFUSED:
+    if not isinstance(message, JSONRPCNotification):
         return None
-    params = message.params or {}
-    error = ErrorData(code=INVALID_REQUEST, message=params["reason"])
-    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=params["id"], error=error))
+    refusal = refused(message.method, message.params)
+    if refusal is None:
+        return None
+    error = ErrorData(code=refusal.code, message=refusal.reason)
+    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=refusal.id, error=error))
 
 
 async def _say(
