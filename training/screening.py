@@ -1,12 +1,12 @@
 """Makes `flex_mcp/safety/wording.bin`: how much each run of words says that a text gives orders.
 
-    python training/screening.py TEXTS... [--plain SET...] [--out FILE] [--scores FILE]
+    python training/screening.py TEXTS... [--lessons FILE...] [--plain SET...] [--out FILE]
 
-TEXTS are lines {"label": "attack" | "harmless", "family", "lang", "text"} (`training/data/`), SET
-are lines with "text", harmless all of them. A logistic regression over hashed runs of words; of an
+TEXTS are lines {"label": "attack" | "harmless", "family", "lang", "text"} (`training/data/`), FILE
+are lessons (`benchmarks/data/served/`), SET are lines with "text", both harmless. A logistic regression over hashed runs of words; of an
 attack only its worst stretch counts, found anew in each round, of a harmless text every one. The
-cuts come from texts that the weights did not see: five folds, whose harmless texts of TEXTS are
-held back as often as `LOOKALIKES` and `FEW` say. FLEX's lessons must not be among them.
+cuts come from texts that the weights did not see: five folds, in which look-alikes and plain lessons
+are held back as often as `LOOKALIKES` and `LESSONS` say. FLEX's lessons must not be among them.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import gzip
 import json
 import random
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,11 +26,12 @@ from scipy.sparse import csr_matrix
 from flex_mcp.safety.screening import normal
 from flex_mcp.safety.wording import BITS, stretches
 
-LOOKALIKES, FEW = 0.04, 0.01  # harmless look-alikes held back: from outside, and by any cut
+LOOKALIKES, LESSONS = 0.04, 0.005  # what may be held back of them, from outside
+STRICTER = 4  # times fewer are held back of one's own work
 FOLDS, ROUNDS = 5, 3
 RIDGE = 10.0  # the variance of a weight, before anything is learned
-PLAIN = 0.3  # what a text of SET counts
-MOST = 4_000  # texts of a SET
+PLAIN = 0.5  # what a text of SET counts
+MOST = 5_000  # texts of a SET
 
 Floats = NDArray[np.float64]
 Chosen = NDArray[np.bool_]
@@ -46,8 +47,12 @@ class Text(NamedTuple):
     plain: bool
 
     @property
-    def lookalike(self) -> bool:
-        return not self.attack and not self.plain
+    def kind(self) -> str:
+        if self.attack:
+            return "attacks"
+        if self.family == "lookalikes":
+            return "look-alikes"
+        return "other texts" if self.plain else "lessons"
 
 
 class Learned(NamedTuple):
@@ -140,60 +145,78 @@ def write(file: Path, learned: Learned, outside: float, own: float) -> None:
 def labelled(files: Iterable[Path]) -> list[Text]:
     return [
         Text(row["text"], row["label"] == "attack", row["family"], row["lang"], plain=False)
-        for file in files
-        for row in map(json.loads, file.read_text("utf-8").strip().split("\n"))
+        for row in read(files)
     ]
+
+
+def served(files: Iterable[Path]) -> list[Text]:
+    """Lessons as they are stored."""
+    lessons = (
+        "\n".join((row["title"], row.get("when", ""), row["lesson"], *row.get("examples", ())))
+        for row in read(files)
+    )
+    return [
+        Text(text, attack=False, family="plain", language="en", plain=False) for text in lessons
+    ]
+
+
+def read(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    for file in files:
+        opened = gzip.open if file.suffix == ".gz" else open
+        with opened(file, "rt", encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
 
 
 def plain(files: Iterable[Path]) -> list[Text]:
     """Of each file so many by chance, always the same."""
     found: list[Text] = []
     for file in files:
-        opened = gzip.open if file.suffix == ".gz" else open
-        with opened(file, "rt", encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines]
-        chosen = random.Random(0).sample(rows, min(MOST, len(rows)))
-        texts = (f"{row.get('title', '')}\n{row['text']}" for row in chosen)
-        found += [Text(text, attack=False, family="", language="en", plain=True) for text in texts]
+        texts = [f"{row.get('title', '')}\n{row['text']}" for row in read([file])]
+        chosen = random.Random(0).sample(texts, min(MOST, len(texts)))
+        found += [Text(text, attack=False, family="", language="en", plain=True) for text in chosen]
     return found
 
 
-def report(texts: Texts, sums: Floats, cuts: Sequence[float]) -> None:
+def cut(by_kind: Mapping[str, Floats], stricter: int) -> float:
+    """The sum from which on no more is held back than may be."""
+    shares = {"look-alikes": LOOKALIKES, "lessons": LESSONS}
+    return max(float(np.quantile(by_kind[one], 1 - shares[one] / stricter)) for one in shares)
+
+
+def report(by_kind: Mapping[str, Floats], cuts: Sequence[float]) -> None:
     """The share of each kind that is held back by each cut."""
-    kinds = {
-        "attacks": texts.attack,
-        "look-alikes": np.array([text.lookalike for text in texts.texts]),
-        "plain": np.array([text.plain for text in texts.texts]),
-    }
-    for kind, chosen in kinds.items():
-        shares = "  ".join(f"{(sums[chosen] >= cut).mean():6.1%}" for cut in cuts)
-        print(f"{kind:12} {chosen.sum():6}  {shares}")
+    for kind, sums in by_kind.items():
+        shares = "  ".join(f"{(sums >= cut).mean():6.1%}" for cut in cuts)
+        print(f"{kind:12} {len(sums):6}  {shares}")
 
 
-def report_families(texts: Texts, cut: float) -> None:
+def report_families(texts: Texts, outside: float) -> None:
     """Each family of attacks, found by weights that saw no attack of it."""
     names = sorted({text.family for text in texts.texts if text.attack})
     families = [names.index(text.family) if text.attack else -1 for text in texts.texts]
     sums = unseen(texts, np.array(families), attacks_only=True)
     for number, name in enumerate(names):
         chosen = np.array(families) == number
-        print(f"without {name:13} {chosen.sum():5}  {(sums[chosen] >= cut).mean():6.1%}")
+        print(f"without {name:13} {chosen.sum():5}  {(sums[chosen] >= outside).mean():6.1%}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("texts", nargs="+", type=Path, metavar="TEXTS")
+    parser.add_argument("--lessons", nargs="*", type=Path, default=[], metavar="FILE")
     parser.add_argument("--plain", nargs="*", type=Path, default=[], metavar="SET")
     parser.add_argument("--out", type=Path, metavar="FILE")
     parser.add_argument("--families", action="store_true", help="leave each family out in turn")
     parser.add_argument("--scores", type=Path, metavar="FILE", help="the sums by unseen weights")
     arguments = parser.parse_args()
-    texts = Texts(labelled(arguments.texts) + plain(arguments.plain))
+    lessons = served(arguments.lessons)
+    texts = Texts(labelled(arguments.texts) + lessons + plain(arguments.plain))
     folds = np.random.default_rng(0).integers(0, FOLDS, len(texts.texts))
     sums = unseen(texts, folds)
-    lookalikes = sums[[text.lookalike for text in texts.texts]]
-    outside, own = np.quantile(lookalikes, (1 - LOOKALIKES, 1 - FEW))
-    report(texts, sums, (outside, own))
+    kinds = np.array([text.kind for text in texts.texts])
+    by_kind = {str(kind): sums[kinds == kind] for kind in np.unique(kinds)}
+    outside, own = cut(by_kind, 1), cut(by_kind, STRICTER)
+    report(by_kind, (outside, own))
     if arguments.scores:
         rows = zip(texts.texts, sums, strict=True)
         lines = (json.dumps([*text, float(one)], ensure_ascii=False) for text, one in rows)
@@ -202,7 +225,7 @@ def main() -> None:
         report_families(texts, outside)
     if arguments.out:
         learned = trained(texts, np.ones(len(texts.texts), bool))
-        write(arguments.out, learned, float(outside), float(own))
+        write(arguments.out, learned, outside, own)
 
 
 if __name__ == "__main__":
