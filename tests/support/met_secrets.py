@@ -117,7 +117,7 @@ MET[1] = (
     "Enter your secret key:\n§{alnum40}§\nSaved.",
     "root@203.0.113.9's password: §L3uchtturm§",
     "$ echo -n §Apfel7mus§ | docker login -u ada --password-stdin",
-    'Password? §Winter7reise§',
+    "Password? §Winter7reise§",
     "mongosh --username ada --password '§Zwei Esel 2§'",
     "http GET api.example.com/me Cookie:session=§{url32}§",
     "wget --header='Cookie: auth=§{hex32}§' https://example.com/a.zip",
@@ -160,7 +160,7 @@ MET[1] = (
     'password := "§Weg 12 links§"',
     'assert login("ada", password="§Tee um 5§")',
     # people
-    "ok so the password is \"§Linden Allee 8§\", don't tell",
+    'ok so the password is "§Linden Allee 8§", don\'t tell',
     "Passwort: „§Berg und 2 Tal§“",
     "pw for staging is §t1gerlily§",
     "la clave es §m4riposa§",
@@ -169,7 +169,7 @@ MET[1] = (
     # none
     "--- PASS: TestRun (0.05s)",
     "    --- PASS: TestRun/with_2_tokens (0.00s)\n    --- SKIP: TestKey3 (0.00s)",
-    "--- FAIL: TestPassword2 (0.10s)\n    auth_test.go:42: password: got \"a b 1\", want \"\"",
+    '--- FAIL: TestPassword2 (0.10s)\n    auth_test.go:42: password: got "a b 1", want ""',
     "PASS: testAuthToken1",
     "PASS: test_auth_2.sh",
     "tests/test_token.py::test_refresh[key-2] PASSED",
