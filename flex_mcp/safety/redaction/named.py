@@ -218,7 +218,7 @@ def _may_join(text: str, start: int, joined: re.Match[str]) -> bool:
         case "cell":
             return ROW.search(before) is not None
         case "assign":
-            return joined[0] != ":" or before[-1:] != ":"  # a name of parts: arn:aws:secret:x
+            return before[-2:] != "::" and (joined[0] != ":" or before[-1:] != ":")  # of parts
         case _:
             return before[-1:] != "/"  # a path
 

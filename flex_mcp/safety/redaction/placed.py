@@ -46,7 +46,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 # a needle, and what stands before the password in a command or file that has it; a user before it
 # may be inside its quotes
 WHO = r"""[^\s:"'$]{1,64}:"""
-BARE = r"""([^\s"'$|-][^\s"'|]{2,127})"""
+BARE = r"""([^\s"'$|:-][^\s"'|]{2,127})"""
 COMMANDS = tuple(
     (needle, rf"""{before}(?:'{who}([^'\n]{{3,128}})'|"{who}([^"\n]{{3,128}})"|{who}{BARE})""")
     for needle, before, who in (

@@ -36,6 +36,8 @@ UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 NOT_ODD = re.compile(
     r"\d{4}-\d\d-\d\d|[\w.+-]+@[\w-]+(?:\.[a-z]+)+\Z|.*[#$%]\Z"
 )  # dates, mail, prompts
+# Pages, versions, and how public keys begin
+PUBLIC = re.compile(r"https?://|\d+(?:\.\d+)+\Z|M(?:FkwEw|IIBIjAN|CowBQ)|AAAA[BCE]")
 PROSE = re.compile(r"^\s|\s$|[(){}\[\]=;|<>\\…]|[,:\u2013\u2014]\s|\s[-\u2013\u2014/+*%]\s|\.$")
 
 
@@ -199,13 +201,15 @@ def _bare(text: str) -> str:
 
 def _is_filler(value: str, name: Name) -> bool:
     """Whether it is what examples put in a secret's place, or where it lies."""
-    if len({*value}) < 3 or (value.count("/") > 1 and not is_key(value) and "." not in value):
+    if len({*value}) < 3 or PUBLIC.match(value) or _bare(value) == _bare(name.text):
+        return True
+    if value.count("/") > 1 and not is_key(value) and "." not in value:
         return True
     words = [word.lower() for word in PARTS.findall(value)]
     letters = [word for word in words if not word.isdigit()]
     digits = "".join(word for word in words if word.isdigit())
     if not letters:
         return False
-    told = {*letters} <= word_set("FILLERS") or value.lower() == name.text.lower()
+    told = {*letters} <= word_set("FILLERS")
     most = 9 if " " in value else 0 if "pass" in name.kind else 2
     return told and len(digits) <= most
