@@ -29,10 +29,9 @@ OF = (
     "for|of|to|on|from|in|at|für|von|zu|vom|zum|am|im|de|del|des|do|da|di|du|pour|para|per|à|"
     "от|для|к|на|api"
 )
-WHOSE = (
-    rf"(?:(?:[ ]api)?[ ](?:{OF})"
-    r"""(?:[ ](?:'[^'\n]{1,120}'|"[^"\n]{1,120}"|[\w.@/' -]{1,40}?))?)"""
-)
+WORD = r"[\w.@/'-]{1,40}+(?<!\.)"
+WHOSE = rf"""(?:(?:[ ]api)?[ ](?:{OF})
+    (?:[ ](?:'[^'\n]{{1,120}}'|"[^"\n]{{1,120}}"|{WORD}(?:[ ]{WORD}){{0,3}}?))?)"""
 HINT = r"(?:[ ]?(?:\[[^\[\]\n]{0,60}\]|\([^()\n]{0,60}\)))"
 MORE = rf"(?:{WHOSE}{HINT}?|{HINT})"
 ARROW = r"[>\u203a\u276f]"
@@ -50,7 +49,8 @@ JOINED = re.compile(
   | (?P<call>\([ ]{{0,3}}(?=\\{{0,3}}["'`]))
   | (?P<item>\\{{0,3}}["'`],[ ]{{0,3}}(?=\\{{0,3}}["'`]))
   | (?P<said>\*{{0,2}}["'`]?(?:{WHOSE}[ ])?[ \t]{{0,3}}(?<=[ \t])
-      (?:(?:is|was|are|be|to|ist|lautet|war|est|es|é|è|jest|är|er|este|adalah|là)\b|[\u2013\u2014→-](?=[ \t]))
+      (?:(?:is|was|are|be|to|ist|lautet|war|est|es|é|è|jest|är|er|este|adalah|là)\b
+      |[\u2013\u2014→-](?=[ \t]))
       [ \t]{{0,3}}:?[ \t]{{0,3}}(?:now[ ]|set[ ]to[ ]|changed[ ]to[ ])?\*{{0,2}})
   | (?P<below>{MORE}?[ ]?[:?][ \t]{{0,4}}(?:\r?\n|(?:\\r)?\\n)(?=\S))
   | (?P<prompt>(?:{MORE}[ ]?(?:[:?]|(?=[ ]{ARROW}))|[ ]?[:?](?=[ ]{{0,2}}{ARROW})
@@ -94,9 +94,12 @@ OWN_ID = {"private", "secret"}  # the id of such a one is kept as it is: private
 LINE_BEGINS = re.compile(r"(?:^|\n)[ \t>*#-]{0,16}\Z")
 LINE_ENDS = re.compile(r"[ \t]{0,16}\r?(?:\n|\Z)")
 ENDS = re.compile(r"""[ \t]{0,16}(?:\r?\n|\Z|\\|["'`])""")  # the same, within a text of JSON too
+GOES_ON = re.compile(r"[ ][a-z]{1,20}[ .,]")  # a sentence
+GOES_ON = re.compile(r"[ ][a-z]{1,20}[ .,]")  # a sentence
 ROW = re.compile(r"(?:^|\n|\|)[ \t]{0,16}\|?[ \t*`]{0,9}\Z")
 ATTRIBUTE = re.compile(r"""\b(?:name|key|id)=["'][\w.-]{0,60}\Z""")
-USER = re.compile(r"(?:user|login|name|mail|host)\w{0,9}\W", re.IGNORECASE)
+USER = re.compile(r"(?:user|login|name|mail|host)[\"']?\s{0,3}[:=]", re.IGNORECASE)
+PAGED = re.compile(r"(?:next|page|continuation|pagination)tokens?$")  # where a list goes on
 TRAILING = ".,:;?)"
 
 
@@ -155,7 +158,9 @@ def named(text: str) -> Name | None:
     if not parts or parts[-1] in word_set("EXEMPT_LAST") or word_set("EXEMPT") & {*parts}:
         return None
     joined, first, last = "".join(parts), parts[0], parts[-1]
-    if "pubkey" in joined or "publickey" in joined or joined in {"cookie", "setcookie"}:
+    if "pubkey" in joined or "publickey" in joined or PAGED.search(joined):
+        return None
+    if joined in {"cookie", "setcookie"}:
         return None  # a header of cookies says itself which one it is
     told = STRONG.search(joined) or STRONG_LAST.fullmatch(last)
     qualified = last in {"key", "keys"} and word_set("KEY_QUALIFIERS") & {*parts[:-1]}
@@ -191,7 +196,7 @@ def _given(text: str, start: int, end: int) -> Given | None:
         return None
     begin, stop, quoted = value
     tight = joined[0] in {"=", ": "}
-    if name == "pass" and not quoted and ":" in joined[0] and _is_count(text, start, begin, stop):
+    if name == "pass" and ":" in joined[0] and _is_count(text, start, begin, stop):
         return None
     begins = LINE_BEGINS.search(text[max(0, start - 20) : start]) is not None
     ends = LINE_ENDS.match(text, stop) is not None
@@ -204,6 +209,7 @@ def _given(text: str, start: int, end: int) -> Given | None:
         tight=tight,
         assigned="=" in joined[0],
         after=text[stop : stop + 1],
+        goes_on=not quoted and GOES_ON.match(text, stop) is not None,
         ends=ENDS.match(text, stop) is not None,
         noted=(tight or how == "prompt") and not quoted and begins and ends,
     )
@@ -244,5 +250,7 @@ def _value(text: str, place: int, how: str, *, is_phrase: bool) -> tuple[int, in
 
 def _is_count(text: str, start: int, begin: int, stop: int) -> bool:
     """Whether it is what a run of tests says: `PASS: test_x`, `pass: 128`."""
-    is_one = text[start:begin].isupper() or text[begin:stop].isdigit()
+    value = text[begin:stop]
+    held = text[begin - 1] in "\"'`" and " " not in value
+    is_one = (text[start:begin].isupper() and not held) or value.isdigit()
     return is_one and USER.search(text[max(0, start - 80) : start]) is None

@@ -20,7 +20,8 @@ LOGIN = re.compile(r"""://[^\s:/?#@"'`<>\[\]()]{0,256}+:([^\s/"'`<>]{1,256})@(?!
 USER = re.compile(r"://([A-Za-z0-9_-]{16,128}+)@")
 AUTHORIZATION = re.compile(
     r"""authorization\\{0,3}["'`]?[ \t]{0,4}[:=,][ \t]{0,4}\\{0,3}["'`]?
-    (?:(?P<scheme>basic|bearer|token|api-?key|bot|negotiate|digest)[ \t]{1,4}(?:token=)?)?
+    (?:(?P<scheme>basic|bearer|token|api-?key|bot|negotiate|digest|aws4-hmac-sha256)
+      [ \t]{1,4}(?:token=)?)?
     ["']?(?P<value>[A-Za-z0-9._~+/-]{8,2048}+={0,2})""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -45,8 +46,10 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 # a needle, and what stands before the password in a command or file that has it; a user before it
 # may be inside its quotes
-WHO = r"""[^\s:"'$]{1,64}:"""
+WHO = r"""(?!\d++:)[^\s:"'$]{1,64}:"""
 BARE = r"""([^\s"'$|:-][^\s"'|]{2,127})"""
+MACHINE = r"(?:machine\s{1,4}\S{1,100}|default)\s{1,9}"
+NETRC = rf"{MACHINE}login[ \t]{{1,4}}\S{{1,64}}\s{{1,9}}password[ \t]{{1,4}}"
 COMMANDS = tuple(
     (needle, rf"""{before}(?:'{who}([^'\n]{{3,128}})'|"{who}([^"\n]{{3,128}})"|{who}{BARE})""")
     for needle, before, who in (
@@ -57,7 +60,7 @@ COMMANDS = tuple(
         (" login ", r"\blogin\b[^\n]{0,160}?\s-p[ ]", ""),
         ("redis-cli", r"\bredis-cli\b[^\n]{0,160}?\s-a[ ]", ""),
         ("ldap", r"\bldap\w{0,12}\b[^\n]{0,160}?\s-w[ ]", ""),
-        ("login ", r"\blogin[ \t]{1,4}\S{1,64}\s{1,4}password[ \t]{1,4}", ""),
+        ("login ", NETRC, ""),
         (":5432:", r"[^\s:]{1,64}:5432:[^\s:]{1,64}:[^\s:]{1,64}:", ""),
         ("identified by", r"\buser\b[^\n]{0,120}?\bidentified[ ]by[ ]{1,2}(?=[\"'])", ""),
         ("DENTIFIED", r"IDENTIFIED[ ](?:WITH[ ]\S{1,40}[ ])?BY[ ]{1,2}(?=[\"'])", ""),
@@ -66,7 +69,7 @@ COMMANDS = tuple(
     )
 )
 EXAMPLE = re.compile(
-    r"""\$|[{}<>]|%s|%\(|\*{2}|x{3}|\.{3}|…|\[redacted
+    r"""\$|[{}<>]|(?-i:^[A-Z_]{3,}$)|%s|%\(|\*{2}|x{3}|\.{3}|…|\[redacted
     |^(?:pass|passw(?:or)?d|pwd|pw|secret|token|your[\w-]*|my[-_]?pass\w*|example|changeme|abc|xyz|123)$""",
     re.VERBOSE | re.IGNORECASE,
 )

@@ -22,7 +22,9 @@ from flex_mcp.settings import Redacting
 
 T = TypeVar("T")
 
-PRIVATE = re.compile(r"<\s*+(/?)\s*+private(?=[\s>]|/\s*+>|\Z)(?!\s*+/>)(?:\s*+>)?", re.IGNORECASE)
+PRIVATE = re.compile(
+    r"(?<!/\*)<\s*+(/?)\s*+private(?=[\s>]|/\s*+>|\Z)(?!\s*+/>)(?:\s*+>)?", re.IGNORECASE
+)
 MARK = re.compile(r"\[redacted:[a-z0-9-]++\]")
 EMAIL = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,64}+@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![A-Za-z0-9-])"

@@ -24,6 +24,7 @@ EXPRESSION = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|->|\?\.)[A-Za-z_]\w*)++|[A-Z]\
 WORDLIKE = re.compile(r"[^\W\d_]+(?:[-_./][^\W\d_]+)*+")
 TOKEN = re.compile(r"[A-Za-z0-9+/=_.~%-]+")
 CONSTANT = re.compile(r"[A-Z_]{3,}\d{0,2}|_\w+")
+SNAKE = re.compile(r"[a-z]++\d?(?:_[a-z]++\d?)++")
 SYMBOLS = re.compile(r"[!@#$%^&*?~+]")
 NOTED = re.compile(
     r"(?:.{0,60}[_-])?(?:password|passwd|passphrase|passcode|pwd|token)", re.IGNORECASE
@@ -32,12 +33,11 @@ PLAIN = re.compile(
     r"(?![a-z]{0,64}(?:ed|ing|able|ible|tion|ment)\Z)[a-z]{6,64}"
 )  # those say how it is
 MIXED = re.compile(r"(?=[a-z]{0,64}\d[a-z]{0,64}\d)(?=\d{0,64}[a-z])[a-z\d]{10,64}", re.IGNORECASE)
+FINGERPRINT = re.compile(r"(?:0x)?(?:[0-9A-F]{16}|[0-9A-F]{40})")  # as GnuPG writes it
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
-NOT_ODD = re.compile(
-    r"\d{4}-\d\d-\d\d|[\w.+-]+@[\w-]+(?:\.[a-z]+)+\Z|.*[#$%]\Z"
-)  # dates, mail, prompts
+NOT_ODD = re.compile(r"\d{4}-\d\d-\d\d|[\w.+-]{1,64}@[\w-]{1,64}(?:\.[a-z]{1,24}){1,4}\Z")
 # Pages, versions, and how public keys begin
-PUBLIC = re.compile(r"https?://|\d+(?:\.\d+)+\Z|M(?:FkwEw|IIBIjAN|CowBQ)|AAAA[BCE]")
+PUBLIC = re.compile(r"https?://|\d++(?:\.\d++)++\Z|M(?:FkwEw|IIBIjAN|CowBQ)|AAAA[BCE]")
 PROSE = re.compile(r"^\s|\s$|[(){}\[\]=;|<>\\…]|[,:\u2013\u2014]\s|\s[-\u2013\u2014/+*%]\s|\.$")
 
 
@@ -67,6 +67,7 @@ class Given(NamedTuple):
     tight: bool = False
     assigned: bool = False
     after: str = ""
+    goes_on: bool = False
     ends: bool = False
     noted: bool = False
 
@@ -84,6 +85,8 @@ class Given(NamedTuple):
             return is_key(value)
         if HOLES.search(value) or not self._fits(name):
             return False
+        if name.kind != "password" and (value.isdigit() or self.goes_on) and not is_key(value):
+            return False  # a number, or a sentence about a key
         if not name.is_strong:
             return self._is_noted(name) or self._is_token()
         return len(value) >= LEAST_STRONG and not _is_filler(value, name) and self._is_text(name)
@@ -92,22 +95,24 @@ class Given(NamedTuple):
         """Whether the value of what is surely a secret's name is its text."""
         match self.how:
             case _ if " " in self.value:
-                is_worded = name.kind in {"password", "secret"}
-                return self.quoted and (
-                    _is_odd_phrase(self.value, name) if is_worded else self._is_token()
-                )
+                return self._are_words(name)
             case "said" | "cjk" | "item" | "cell":
-                return _is_odd(self.value.rstrip("!")) and not NOT_ODD.match(self.value)
+                return _is_odd_in_text(self.value.strip("*_!"))
             case "space":
                 told = self.flag or self.quoted or is_key(self.value)
                 return told and _is_odd(self.value)
             case "prompt" | "below":
-                is_odd = _is_odd(self.value) and not NOT_ODD.match(self.value)
-                return self.ends and (is_odd or self._is_noted(name))
+                return self.ends and (_is_odd_in_text(self.value) or self._is_noted(name))
             case _ if self.quoted:
                 return self._is_word(name)
             case _:
                 return self._is_literal(name)
+
+    def _are_words(self, name: Name) -> bool:
+        """Whether words are the secret: a password of some, or a key in groups."""
+        if name.kind in {"password", "secret"}:
+            return self.quoted and _is_odd_phrase(self.value, name)
+        return self._is_token()
 
     def _fits(self, name: Name) -> bool:
         """Whether the name is one, and no word of a sentence or function, where it stands."""
@@ -121,6 +126,8 @@ class Given(NamedTuple):
                 return not is_word or self.flag
             case "call":
                 return name.first not in word_set("VERBS")
+            case "item":
+                return not SNAKE.fullmatch(self.value)
             case _:
                 return True
 
@@ -131,11 +138,13 @@ class Given(NamedTuple):
             return False
         value = "".join(words)
         least = LEAST_SAID if self.how in LOOSE and not self.quoted else LEAST_RANDOM
-        return (
-            len(value) >= least
-            and is_key(value)
-            and not (self.how == "space" and UUID.fullmatch(value))
-        )
+        if (
+            PUBLIC.match(value)
+            or FINGERPRINT.fullmatch(value)
+            or (self.how == "space" and UUID.fullmatch(value))
+        ):
+            return False
+        return len(value) >= least and is_key(value)
 
     def _is_word(self, name: Name) -> bool:
         """Whether letters alone may be it: a password is a word at times, a key is none."""
@@ -181,6 +190,11 @@ def _is_odd(value: str) -> bool:
     return any(one.isdigit() for one in value) or SYMBOLS.search(value) is not None
 
 
+def _is_odd_in_text(value: str) -> bool:
+    """Whether it is odd, and no date, no address and no prompt, which stand in texts too."""
+    return _is_odd(value) and not NOT_ODD.match(value) and value[-1:] not in {"#", "$", "%"}
+
+
 def _is_odd_phrase(value: str, name: Name) -> bool:
     """Whether some words are a password, and no sentence about one."""
     words = {word.strip("!?.,") for word in (value[:1].lower() + value[1:]).split()}
@@ -203,6 +217,8 @@ def _is_filler(value: str, name: Name) -> bool:
     """Whether it is what examples put in a secret's place, or where it lies."""
     if len({*value}) < 3 or PUBLIC.match(value) or _bare(value) == _bare(name.text):
         return True
+    if value.startswith("--") or ("_" in value and CONSTANT.fullmatch(value)):
+        return True  # an option, a variable
     if value.count("/") > 1 and not is_key(value) and "." not in value:
         return True
     words = [word.lower() for word in PARTS.findall(value)]
