@@ -18,7 +18,7 @@ FOREIGN = "|".join(word.replace("_", " ") for word in sorted(word_set("PASSWORDS
 FOREIGN_KEYS = "|".join(sorted(word_set("KEYS")))
 WORDS = (  # each is looked for by itself: that is ten times as fast as their alternation
     *("pass", "pwd", "pw", "secret", "token", "key", "cred", "auth", "cookie", "session"),
-    *("sessid", "signature", "webhook", "sig", "salt", "pin", "clave"),
+    *("sessid", "signature", "webhook", "sig", "salt", "pin", "psk", "clave"),
     *FOREIGN.split("|"),
     *FOREIGN_KEYS.split("|"),
 )
@@ -27,7 +27,7 @@ REST = re.compile(r"[A-Za-z0-9_À-ɏЀ-ӿ-]*+")
 # Between a name and what joins it to its value: whose it is, and a hint in brackets
 OF = (
     "for|of|to|on|from|in|at|für|von|zu|vom|zum|am|im|de|del|des|do|da|di|du|pour|para|per|à|"
-    "от|для|к|на|api"
+    "от|для|к|на|api|admin|root|wi-?fi|wlan|vpn|prod|staging|test|dev|db|ssh|ftp|smtp|mail"
 )
 WORD = r"[\w.@/'-]{1,40}+(?<!\.)"
 WHOSE = rf"""(?:(?:[ ]api)?[ ](?:{OF})
@@ -46,18 +46,18 @@ JOINED = re.compile(
       \\{{0,3}}["'`]?[ ]{{0,3}}[:=][ ]{{0,3}})
   | (?P<block>["'`]?[ ]?\{{[^{{}}]{{0,200}}?\b(?:default|value)[ \t]{{0,9}}=[ \t]{{0,9}}(?=["']))
   | (?P<element>(?:["']|(?:[ ][\w:-]{{1,20}}="[^"<>\n]{{0,30}}"){{0,2}})>)
-  | (?P<call>\([ ]{{0,3}}(?=\\{{0,3}}["'`]))
+  | (?P<call>[({{][ ]{{0,3}}(?=\\{{0,3}}["'`]))
   | (?P<item>\\{{0,3}}["'`],[ ]{{0,3}}(?=\\{{0,3}}["'`]))
   | (?P<said>\*{{0,2}}["'`]?(?:{WHOSE}[ ])?[ \t]{{0,3}}(?<=[ \t])
       (?:(?:is|was|are|be|to|ist|lautet|war|est|es|é|è|jest|är|er|este|adalah|là)\b
       |[\u2013\u2014→-](?=[ \t]))
       [ \t]{{0,3}}:?[ \t]{{0,3}}(?:now[ ]|set[ ]to[ ]|changed[ ]to[ ])?\*{{0,2}})
   | (?P<below>{MORE}?[ ]?[:?][ \t]{{0,4}}(?:\r?\n|(?:\\r)?\\n)(?=\S))
-  | (?P<prompt>(?:{MORE}[ ]?(?:[:?]|(?=[ ]{ARROW}))|[ ]?[:?](?=[ ]{{0,2}}{ARROW})
+  | (?P<prompt>(?:{MORE}[ ]?(?:[:=?]|(?=[ ]{ARROW}))|[ ]?[:?](?=[ ]{{0,2}}{ARROW})
       |[ ]?\?|(?=[ ]{ARROW})) [ ]{{0,2}}{ARROW}?[ \t]{{1,4}}(?=\S))
   | (?P<cell>[*`]{{0,2}}[ \t]{{0,30}}\|[ \t]{{1,4}})
   | (?P<cjk>[ ]?(?:は|是|\uff1a|为|為|가|은|는)[ ]?)
-  | (?P<space>[ \t]{{1,4}})
+  | (?P<space>[ \t]{{1,9}}(?:pass:)?)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -79,7 +79,7 @@ STRONG = re.compile(
 )
 STRONG_LAST = re.compile(  # "minipass" and "bandpass" are other words
     r"(?:db|user|my|root|admin|become|bind|default|smtp|mail|redis|key|store|mysql|pg|ssh|ftp|ldap"
-    r"|http|proxy|sql|app|web|test|old|new)?(?:pass|pw|pwd|pswd|psw|pin)|clave"
+    r"|http|proxy|sql|app|web|test|old|new)?(?:pass|pw|pwd|pswd|psw|psk|pin)|clave"
 )
 GLUED_KEY = re.compile(
     r"(?:api|access|secret|private|auth|account|signing|encryption|master|shared|app|client"
@@ -99,6 +99,11 @@ GOES_ON = re.compile(r"[ ][a-z]{1,20}[ .,]")  # a sentence
 ROW = re.compile(r"(?:^|\n|\|)[ \t]{0,16}\|?[ \t*`]{0,9}\Z")
 ATTRIBUTE = re.compile(r"""\b(?:name|key|id)=["'][\w.-]{0,60}\Z""")
 USER = re.compile(r"(?:user|login|name|mail|host)[\"']?\s{0,3}[:=]", re.IGNORECASE)
+NEAR = re.compile(
+    r"\b(?:user(?:name)?|login|benutzer(?:name)?|usuario|utilisateur|utente|account|konto|e-?mail)\b",
+    re.IGNORECASE,
+)
+SPOKEN = re.compile(r"\b([A-Za-z]{2,12})\d? \Z")
 PAGED = re.compile(r"(?:next|page|continuation|pagination)tokens?$")  # where a list goes on
 TRAILING = ".,:;?)"
 
@@ -112,7 +117,7 @@ def secrets(text: str) -> Iterator[Span]:
         start = _begin(text, word.start)
         found = REST.match(text, word.end, word.end + NAME_LIMIT)
         end = found.end() if found else word.end
-        if (name := named(text[start:end])) is None:
+        if (name := named(_spoken(text, start) + text[start:end])) is None:
             continue
         if (given := _given(text, start, end)) is None:
             continue
@@ -123,6 +128,12 @@ def secrets(text: str) -> Iterator[Span]:
             end = run
         elif tries == TRIES or given.is_long:
             end = run
+
+
+def _spoken(text: str, start: int) -> str:
+    """What a word before a name makes of it, as in "API key"."""
+    before = SPOKEN.search(text, max(0, start - 15), start)
+    return f"{before[1]}_" if before and before[1].lower() in word_set("SPOKEN") else ""
 
 
 def _words(folded: str) -> list[Span]:
@@ -211,6 +222,7 @@ def _given(text: str, start: int, end: int) -> Given | None:
         after=text[stop : stop + 1],
         goes_on=not quoted and GOES_ON.match(text, stop) is not None,
         ends=ENDS.match(text, stop) is not None,
+        near=NEAR.search(text, max(0, start - 80), start) is not None,
         noted=(tight or how == "prompt") and not quoted and begins and ends,
     )
 

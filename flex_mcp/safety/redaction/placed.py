@@ -17,6 +17,7 @@ LEAST_TOKEN, LEAST_DIGITS = 16, 3  # of a token that does not look random
 LEAST_SESSION = 10  # of a cookie whose name tells
 SAMPLE = 128  # characters that tell whether it is
 LOGIN = re.compile(r"""://[^\s:/?#@"'`<>\[\]()]{0,256}+:([^\s/"'`<>]{1,256})@(?!/)""")
+ORACLE = re.compile(r"""\b(?:thin:|sqlplus[ ])[^\s/:@"']{1,64}/([^\s@"'/]{1,128})@""")
 USER = re.compile(r"://([A-Za-z0-9_-]{16,128}+)@")
 AUTHORIZATION = re.compile(
     r"""authorization\\{0,3}["'`]?[ \t]{0,4}[:=,][ \t]{0,4}\\{0,3}["'`]?
@@ -46,7 +47,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 # a needle, and what stands before the password in a command or file that has it; a user before it
 # may be inside its quotes
-WHO = r"""(?!\d++:)[^\s:"'$]{1,64}:"""
+WHO = r"""(?!\d++:)[^\s:%"'$]{1,64}[:%]"""
 BARE = r"""([^\s"'$|:-][^\s"'|]{2,127})"""
 MACHINE = r"(?:machine\s{1,4}\S{1,100}|default)\s{1,9}"
 NETRC = rf"{MACHINE}login[ \t]{{1,4}}\S{{1,64}}\s{{1,9}}password[ \t]{{1,4}}"
@@ -54,6 +55,7 @@ COMMANDS = tuple(
     (needle, rf"""{before}(?:'{who}([^'\n]{{3,128}})'|"{who}([^"\n]{{3,128}})"|{who}{BARE})""")
     for needle, before, who in (
         (" -u", r"\s-u[ =]{0,2}", WHO),
+        (" -U", r"\s-U[ =]{0,2}", WHO),
         ("user", r"--(?:proxy-)?user[ =]{1,2}", WHO),
         ("sshpass", r"\bsshpass[ ]{1,2}-p[ ]?", ""),
         ("mysql", r"\bmysql(?:dump|admin)?\b[^\n]{0,120}?\s-p", ""),
@@ -77,6 +79,7 @@ EXAMPLE = re.compile(
 
 def secrets(text: str) -> Iterator[Span]:
     """The secrets in URLs, headers and commands."""
+    yield from _values(ORACLE, text, _is_given, "connection-string")
     if HOST in text:
         yield from _values(LOGIN, text, _is_given, "connection-string")
         yield from _values(USER, text, is_random, "connection-string")

@@ -68,6 +68,7 @@ class Given(NamedTuple):
     assigned: bool = False
     after: str = ""
     goes_on: bool = False
+    near: bool = False
     ends: bool = False
     noted: bool = False
 
@@ -99,8 +100,9 @@ class Given(NamedTuple):
             case "said" | "cjk" | "item" | "cell":
                 return _is_odd_in_text(self.value.strip("*_!"))
             case "space":
-                told = self.flag or self.quoted or is_key(self.value)
-                return told and _is_odd(self.value)
+                told = self.flag or is_key(self.value) or (self.quoted and name.kind != "secret")
+                is_listed = self.near and (self.ends or self.after in {",", ";", "."})
+                return (told or is_listed) and _is_odd(self.value)
             case "prompt" | "below":
                 return self.ends and (_is_odd_in_text(self.value) or self._is_noted(name))
             case _ if self.quoted:
@@ -123,7 +125,7 @@ class Given(NamedTuple):
         match self.how:
             case "said" | "space":
                 is_word = name.text.lower() in {"pass", "pin"} and not self.value.isdigit()
-                return not is_word or self.flag
+                return not is_word or self.flag or (self.near and self.ends)
             case "call":
                 return name.first not in word_set("VERBS")
             case "item":
