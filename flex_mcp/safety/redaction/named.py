@@ -40,7 +40,8 @@ ARROW = r"[>\u203a\u276f]"
 JOINED = re.compile(
     rf"""
     (?P<assign>\\{{0,3}}["'`]?\]?[ \t]{{0,9}}
-      (?: :[ ]?[A-Za-z][\w.\[\]|]{{0,40}}[ ]?=(?!=) | => | := | ={{1,3}} | !== | != | ::? | -> )
+      (?: :[ ]?(?:&(?:'static[ ])?)?[A-Za-z][\w.\[\]|]{{0,40}}[ ]?=(?!=)
+        | => | := | ={{1,3}} | !== | != | ::? | -> )
       \*{{0,2}}[ \t]{{0,9}} (?:[bBrRuU]{{1,2}}(?=["']))? @? (?=[^\s>\u203a\u276f]))
   | (?P<named>\\{{0,3}}["'`]?[ \t]{{0,9}}(?:,\s{{0,40}}|\s{{1,40}})\\{{0,3}}["'`]?[vV]alue
       \\{{0,3}}["'`]?[ ]{{0,3}}[:=][ ]{{0,3}})
@@ -51,7 +52,8 @@ JOINED = re.compile(
   | (?P<said>\*{{0,2}}["'`]?(?:{WHOSE}[ ])?[ \t]{{0,3}}(?<=[ \t])
       (?:(?:is|was|are|be|to|ist|lautet|war|est|es|é|è|jest|är|er|este|adalah|là)\b
       |[\u2013\u2014→-](?=[ \t]))
-      [ \t]{{0,3}}:?[ \t]{{0,3}}(?:now[ ]|set[ ]to[ ]|changed[ ]to[ ])?\*{{0,2}})
+      [ \t]{{0,3}}:?[ \t]{{0,3}}(?:(?:now|set[ ]to|changed[ ]to|jetzt|nun|maintenant|ahora
+        |ora|agora|теперь)[ ])?\*{{0,2}})
   | (?P<below>{MORE}?[ ]?[:?][ \t]{{0,4}}(?:\r?\n|(?:\\r)?\\n)(?=\S))
   | (?P<prompt>(?:{MORE}[ ]?(?:[:=?]|(?=[ ]{ARROW}))|[ ]?[:?](?=[ ]{{0,2}}{ARROW})
       |[ ]?\?|(?=[ ]{ARROW})) [ ]{{0,2}}{ARROW}?[ \t]{{1,4}}(?=\S))
@@ -71,7 +73,10 @@ QUOTED = re.compile(
 BARE = re.compile(r"""[^\s"'`<>,;|(){}\[\]\\]++""")
 LONG = re.compile(r"""\\{0,3}["'`]?([A-Za-z0-9+/=_.~%-]{513,8192}+)""")
 INNER = re.compile(r"[^<>\n]{1,512}+(?=</)")  # of an element
-PHRASE = re.compile(r"[^\s\"'\\]{2,40}+(?: [^\s\"'\\]{1,40}+){1,11}+")
+PART = re.compile(r"""[^;"'\n]{1,128}+(?=;)""")  # of a connection's string
+PHRASE = re.compile(
+    r"""[^\s"'\\]{2,40}+(?: [^\s"'\\]{1,40}+){1,11}+(?=[ \t]{0,16}(?:\r?\n|\Z|[\\"'`]))"""
+)
 NEXT = re.compile(r"&(?:&|[a-z]{2,6}$|[\w.%-]{1,60}=)")  # of a query, of a shell, of HTML
 
 STRONG = re.compile(
@@ -94,7 +99,6 @@ OWN_ID = {"private", "secret"}  # the id of such a one is kept as it is: private
 LINE_BEGINS = re.compile(r"(?:^|\n)[ \t>*#-]{0,16}\Z")
 LINE_ENDS = re.compile(r"[ \t]{0,16}\r?(?:\n|\Z)")
 ENDS = re.compile(r"""[ \t]{0,16}(?:\r?\n|\Z|\\|["'`])""")  # the same, within a text of JSON too
-GOES_ON = re.compile(r"[ ][a-z]{1,20}[ .,]")  # a sentence
 GOES_ON = re.compile(r"[ ][a-z]{1,20}[ .,]")  # a sentence
 ROW = re.compile(r"(?:^|\n|\|)[ \t]{0,16}\|?[ \t*`]{0,9}\Z")
 ATTRIBUTE = re.compile(r"""\b(?:name|key|id)=["'][\w.-]{0,60}\Z""")
@@ -202,7 +206,7 @@ def _given(text: str, start: int, end: int) -> Given | None:
         return None
     how = joined.lastgroup or ""
     name = text[start:end].lower()
-    value = _value(text, joined.end(), how, is_phrase="phrase" in name and joined[0] != "=")
+    value = _value(text, joined, name, is_part=text[max(0, start - 1) : start] == ";")
     if value is None:
         return None
     begin, stop, quoted = value
@@ -241,23 +245,36 @@ def _may_join(text: str, start: int, joined: re.Match[str]) -> bool:
             return before[-1:] != "/"  # a path
 
 
-def _value(text: str, place: int, how: str, *, is_phrase: bool) -> tuple[int, int, bool] | None:
-    """Where the value is that begins at a place, and whether something holds it together."""
-    if how == "element":
-        inner = INNER.match(text, place)
-        return (*inner.span(), True) if inner else None
-    if quoted := QUOTED.match(text, place):
-        return (*quoted.span(quoted.lastgroup or 0), True)
+def _value(
+    text: str, joined: re.Match[str], name: str, *, is_part: bool
+) -> tuple[int, int, bool] | None:
+    """Where the value is that is joined to a name, and whether something holds it together."""
+    place = joined.end()
+    if held := _held(text, joined, name, is_part=is_part):
+        return (*held, True)
     if long := LONG.match(text, place):
         return (*long.span(1), False)
-    if is_phrase and how in {"assign", "prompt"}:
-        phrase = PHRASE.match(text, place)
-        if phrase and ENDS.match(text, phrase.end()):
-            return (*phrase.span(), True)
-    if bare := BARE.match(text, place, place + VALUE_LIMIT + 1):
-        begin, value = bare.start(), NEXT.split(bare.group(), maxsplit=1)[0]
-        return begin, begin + len(value.rstrip(TRAILING)), False
+    if joined.lastgroup != "element" and (bare := BARE.match(text, place, place + VALUE_LIMIT + 1)):
+        value = NEXT.split(bare[0], maxsplit=1)[0].rstrip(TRAILING)
+        return place, place + len(value), False
     return None
+
+
+def _held(text: str, joined: re.Match[str], name: str, *, is_part: bool) -> tuple[int, int] | None:
+    """A value in quotes, in an element, in a list of settings, or a phrase at the line's end."""
+    place, how = joined.end(), joined.lastgroup
+    if how == "element":
+        form = INNER
+    elif quoted := QUOTED.match(text, place):
+        return quoted.span(quoted.lastgroup or 0)
+    elif is_part and joined[0] == "=":
+        form = PART
+    elif "phrase" in name and joined[0] != "=" and how in {"assign", "prompt"}:
+        form = PHRASE
+    else:
+        return None
+    found = form.match(text, place)
+    return found.span() if found else None
 
 
 def _is_count(text: str, start: int, begin: int, stop: int) -> bool:

@@ -39,27 +39,29 @@ COOKIE = re.compile(r"""([^\s=;,"'\\]{1,100}+)=([^\s;,"'\\]{1,4096}+)""")
 BETWEEN = re.compile(r"""[^;="'\\\n]{0,40}+;\s{0,3}|\\{0,3}["'],\s{0,20}\\{0,3}["']""")
 # What posts to somebody, or acts as a bot or with a key, has its secret in the URL's path
 HOOKED = re.compile(
-    r"(?:hook[\w.-]{0,60}|/(?:key|token|secret|bot|apikey|api-key))(/[A-Za-z0-9/@_.~%-]{16,300}+)",
+    r"(?:hook[\w.-]{0,60}|/(?:key|token|secret|bot|apikey|api-key|v\d(?!/[0-9a-f]{8}-)))(/[A-Za-z0-9/@_.~%-]{16,300}+)",
     re.IGNORECASE,
 )
-SEGMENT = re.compile(r"(?<=/)(?=[^/]{0,199}\d)[A-Za-z0-9@_~%-]{8,200}+(?![.\w])")
+SEGMENT = re.compile(r"(?<=/)(?!webhook)(?=[^/]{0,199}\d)[A-Za-z0-9@_~%-]{8,200}+(?![.\w])")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 # a needle, and what stands before the password in a command or file that has it; a user before it
 # may be inside its quotes
-WHO = r"""(?!\d++:)[^\s:%"'$]{1,64}[:%]"""
+WHO = r"""(?!\d++:)[^\s:%"'$]{1,64}"""
 BARE = r"""([^\s"'$|:-][^\s"'|]{2,127})"""
 MACHINE = r"(?:machine\s{1,4}\S{1,100}|default)\s{1,9}"
 NETRC = rf"{MACHINE}login[ \t]{{1,4}}\S{{1,64}}\s{{1,9}}password[ \t]{{1,4}}"
 COMMANDS = tuple(
     (needle, rf"""{before}(?:'{who}([^'\n]{{3,128}})'|"{who}([^"\n]{{3,128}})"|{who}{BARE})""")
     for needle, before, who in (
-        (" -u", r"\s-u[ =]{0,2}", WHO),
-        (" -U", r"\s-U[ =]{0,2}", WHO),
-        ("user", r"--(?:proxy-)?user[ =]{1,2}", WHO),
+        (" -u", r"\s-u[ =]{0,2}", WHO + ":"),
+        (" -U", r"\s-U[ =]{0,2}", WHO + "[:%]"),
+        ("user", r"--(?:proxy-)?user[ =]{1,2}", WHO + ":"),
         ("sshpass", r"\bsshpass[ ]{1,2}-p[ ]?", ""),
         ("mysql", r"\bmysql(?:dump|admin)?\b[^\n]{0,120}?\s-p", ""),
         (" login ", r"\blogin\b[^\n]{0,160}?\s-p[ ]", ""),
+        ("htpasswd", r"\bhtpasswd[ ]-\w{0,4}b\w{0,4}[ ]\S{1,100}[ ]\S{1,64}[ ]", ""),
+        ("wpa_passphrase", r"\bwpa_passphrase[ ]\S{1,64}[ ]", ""),
         ("redis-cli", r"\bredis-cli\b[^\n]{0,160}?\s-a[ ]", ""),
         ("ldap", r"\bldap\w{0,12}\b[^\n]{0,160}?\s-w[ ]", ""),
         ("login ", NETRC, ""),

@@ -24,7 +24,7 @@ EXPRESSION = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|->|\?\.)[A-Za-z_]\w*)++|[A-Z]\
 WORDLIKE = re.compile(r"[^\W\d_]+(?:[-_./][^\W\d_]+)*+")
 TOKEN = re.compile(r"[A-Za-z0-9+/=_.~%-]+")
 CONSTANT = re.compile(r"[A-Z_]{3,}\d{0,2}|_\w+")
-SNAKE = re.compile(r"[a-z]++\d?(?:_[a-z]++\d?)++")
+SNAKE = re.compile(r"[a-z]++\d{0,3}(?:[_-][a-z]++\d?)++")
 SYMBOLS = re.compile(r"[!@#$%^&*?~+]")
 NOTED = re.compile(
     r"(?:.{0,60}[_-])?(?:password|passwd|passphrase|passcode|pwd|token)", re.IGNORECASE
@@ -82,15 +82,22 @@ class Given(NamedTuple):
 
     def is_secret(self, name: Name) -> bool:
         value = self.value
+        if name.kind == "signature" and not self.assigned:
+            return False  # not of a URL: no use to who finds it
         if self.is_long:
             return is_key(value)
         if HOLES.search(value) or not self._fits(name):
             return False
-        if name.kind != "password" and (value.isdigit() or self.goes_on) and not is_key(value):
-            return False  # a number, or a sentence about a key
+        if name.kind != "password" and self._is_told() and not is_key(value):
+            return False
         if not name.is_strong:
             return self._is_noted(name) or self._is_token()
         return len(value) >= LEAST_STRONG and not _is_filler(value, name) and self._is_text(name)
+
+    def _is_told(self) -> bool:
+        """Whether it is a number, or a word of a sentence about a key."""
+        is_named = self.how in LOOSE and SNAKE.fullmatch(self.value) is not None
+        return self.goes_on or is_named or self.value.isdigit()
 
     def _is_text(self, name: Name) -> bool:
         """Whether the value of what is surely a secret's name is its text."""
@@ -120,8 +127,6 @@ class Given(NamedTuple):
         """Whether the name is one, and no word of a sentence or function, where it stands."""
         if not self.quoted and self.after in {"(", "["}:
             return False  # a call, an item; or it was cut off by what is redacted already
-        if name.kind == "signature":
-            return self.assigned  # of a URL; others are no use to who finds them
         match self.how:
             case "said" | "space":
                 is_word = name.text.lower() in {"pass", "pin"} and not self.value.isdigit()
