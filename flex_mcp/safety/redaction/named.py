@@ -226,9 +226,14 @@ def _given(text: str, start: int, end: int) -> Given | None:
         after=text[stop : stop + 1],
         goes_on=not quoted and GOES_ON.match(text, stop) is not None,
         ends=ENDS.match(text, stop) is not None,
-        near=NEAR.search(text, max(0, start - 80), start) is not None,
+        near=how == "space" and not text[begin:stop].isalpha() and _is_near_user(text, start),
         noted=(tight or how == "prompt") and not quoted and begins and ends,
     )
+
+
+def _is_near_user(text: str, start: int) -> bool:
+    """Whether somebody's name for a login stands before a name, as in a list of both."""
+    return NEAR.search(text, max(0, start - 80), start) is not None
 
 
 def _may_join(text: str, start: int, joined: re.Match[str]) -> bool:

@@ -17,7 +17,6 @@ LEAST_TOKEN, LEAST_DIGITS = 16, 3  # of a token that does not look random
 LEAST_SESSION = 10  # of a cookie whose name tells
 SAMPLE = 128  # characters that tell whether it is
 LOGIN = re.compile(r"""://[^\s:/?#@"'`<>\[\]()]{0,256}+:([^\s/"'`<>]{1,256})@(?!/)""")
-ORACLE = re.compile(r"""\b(?:thin:|sqlplus[ ])[^\s/:@"']{1,64}/([^\s@"'/]{1,128})@""")
 USER = re.compile(r"://([A-Za-z0-9_-]{16,128}+)@")
 AUTHORIZATION = re.compile(
     r"""authorization\\{0,3}["'`]?[ \t]{0,4}[:=,][ \t]{0,4}\\{0,3}["'`]?
@@ -38,12 +37,13 @@ COOKIES = re.compile(
 COOKIE = re.compile(r"""([^\s=;,"'\\]{1,100}+)=([^\s;,"'\\]{1,4096}+)""")
 BETWEEN = re.compile(r"""[^;="'\\\n]{0,40}+;\s{0,3}|\\{0,3}["'],\s{0,20}\\{0,3}["']""")
 # What posts to somebody, or acts as a bot or with a key, has its secret in the URL's path
+URL = re.compile(r"""://([^\s"'<>`\\]{20,600}+)""")
 HOOKED = re.compile(
-    r"(?:hook[\w.-]{0,60}|/(?:key|token|secret|bot|apikey|api-key|v\d(?!/[0-9a-f]{8}-)))(/[A-Za-z0-9/@_.~%-]{16,300}+)",
+    r"(?:hook[\w.-]{0,60}|/(?:api-?)?(?:key|token|secret|bot)|/v\d(?!/[0-9a-f]{8}-))(?=/)",
     re.IGNORECASE,
 )
 SEGMENT = re.compile(r"(?<=/)(?!webhook)(?=[^/]{0,199}\d)[A-Za-z0-9@_~%-]{8,200}+(?![.\w])")
-COMMIT = re.compile(r"[0-9a-f]{40}")
+COMMIT = re.compile(r"[0-9A-Fa-f]{40}")
 
 # a needle, and what stands before the password in a command or file that has it; a user before it
 # may be inside its quotes
@@ -81,7 +81,6 @@ EXAMPLE = re.compile(
 
 def secrets(text: str) -> Iterator[Span]:
     """The secrets in URLs, headers and commands."""
-    yield from _values(ORACLE, text, _is_given, "connection-string")
     if HOST in text:
         yield from _values(LOGIN, text, _is_given, "connection-string")
         yield from _values(USER, text, is_random, "connection-string")
@@ -119,12 +118,12 @@ def _is_session(name: str, value: str) -> bool:
 
 def _hooks(text: str) -> Iterator[Span]:
     """The paths of webhooks and of bots, from the first part that is drawn."""
-    for found in HOOKED.finditer(text):
-        drawn = list(SEGMENT.finditer(text, *found.span(1)))
-        keys = [one for one in drawn if len(one[0]) >= LEAST_TOKEN and is_random(one[0])]
-        before = text[max(0, found.start() - 200) : found.start()].split()
-        if HOST in "".join(before[-1:]) and keys and not COMMIT.fullmatch(keys[-1][0]):
-            yield Span(drawn[0].start(), keys[-1].end(), "webhook")
+    for url in URL.finditer(text):
+        if hook := HOOKED.search(text, *url.span(1)):
+            drawn = list(SEGMENT.finditer(text, hook.end(), url.end()))
+            keys = [one for one in drawn if len(one[0]) >= LEAST_TOKEN and is_random(one[0])]
+            if keys and not COMMIT.fullmatch(keys[-1][0]):
+                yield Span(drawn[0].start(), keys[-1].end(), "webhook")
 
 
 def _values(
