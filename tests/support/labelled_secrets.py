@@ -2,7 +2,7 @@
 
 Written in two halves: what finds secrets was tuned on the first one alone. A secret is put together
 when the set is read, from drawn characters or from two pieces; no line here holds a whole one. In a
-template, § stands for a secret.
+template, § stands for a secret. Lines as they are met are in `met_secrets`.
 """
 
 import base64
@@ -21,8 +21,14 @@ URL_SAFE = ALNUM + "-_"
 BASE64 = ALNUM + "+/"
 HEX = "0123456789abcdef"
 ALPHABETS = {
-    **{"hex": HEX, "HEX": HEX.upper(), "alnum": ALNUM, "url": URL_SAFE, "b64_": BASE64},
-    **{"lower": LOWER + DIGITS, "UPPER": UPPER + "234567", "digits": "123456789"},
+    "hex": HEX,
+    "HEX": HEX.upper(),
+    "alnum": ALNUM,
+    "url": URL_SAFE,
+    "b64_": BASE64,
+    "lower": LOWER + DIGITS,
+    "UPPER": UPPER + "234567",
+    "digits": "123456789",
 }
 DRAWN = re.compile(rf"\{{({'|'.join(ALPHABETS)}|uuid)(\d*)\}}")
 

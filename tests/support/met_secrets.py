@@ -2,20 +2,26 @@
 
 A secret stands between two §. `{hex40}` and its like are characters that are drawn when the set is
 read, so that no line here holds a whole key. The second half was written before the first one, and
-nothing was tuned on it.
+nothing was tuned on it. What was written later belongs to the first: it was looked at.
 """
+
+# ruff: noqa: RUF001  prompts and languages have signs of their own
 
 MET: dict[int, tuple[str, ...]] = {}
 
 MET[2] = (
     # shells
-    "AWS Access Key ID [None]: §AKIA{UPPER16}§\nAWS Secret Access Key [None]: §{b64_40}§\n"
-    "Default region name [None]: eu-central-1",
+    (
+        "AWS Access Key ID [None]: §AKIA{UPPER16}§\nAWS Secret Access Key [None]: §{b64_40}§\n"
+        "Default region name [None]: eu-central-1"
+    ),
     'postgres=# \\password app\nEnter new password for user "app": §Gr7nwal!§',
     "Unseal Key (will be hidden): §{b64_44}§",
     "? Paste your access token: › §{hex40}§",
-    "Username for 'https://git.example.com': ada\n"
-    "Password for 'https://ada@git.example.com': §{alnum20}§",
+    (
+        "Username for 'https://git.example.com': ada\n"
+        "Password for 'https://ada@git.example.com': §{alnum20}§"
+    ),
     "[sudo] password for ada: §k4ffee-Tasse§",
     "Enter old passphrase: §correct horse battery staple§\nEnter new passphrase:",
     "New password:\n§Ne3uland!§\nRetype new password:\n§Ne3uland!§",
@@ -23,8 +29,10 @@ MET[2] = (
     "kubectl create secret generic db --from-literal=password='§Nie wieder 3 Uhr§'",
     "curl -s -b 'JSESSIONID=§{HEX32}§; lang=de' https://shop.example.com/cart",
     # traces and logs
-    "> GET /me HTTP/1.1\n> Host: api.example.com\n"
-    "> Cookie: _ga=GA1.2.1234567.1700000000; connect.sid=§s%3A{alnum32}.{alnum43}§",
+    (
+        "> GET /me HTTP/1.1\n> Host: api.example.com\n"
+        "> Cookie: _ga=GA1.2.1234567.1700000000; connect.sid=§s%3A{alnum32}.{alnum43}§"
+    ),
     "< set-cookie: __Host-session=§{url43}§; Path=/; Secure; HttpOnly",
     '{"level":"debug","headers":{"set-cookie":["laravel_session=§{alnum180}§; httponly"],"age":"0"}}',
     '{"request":{"headers":{"cookie":"remember_token=§{digits6}|{hex64}§; tz=Europe/Berlin"}}}',
@@ -37,8 +45,10 @@ MET[2] = (
     "loaded §m0-{alnum40}§ from the dashboard",
     "the store answers 401 for §brv_{url32}§, is it revoked?",
     # files
-    '{"type": "service_account", "project_id": "demo", "private_key_id": "§{hex40}§",'
-    ' "client_id": "{digits21}"}',
+    (
+        '{"type": "service_account", "project_id": "demo", "private_key_id": "§{hex40}§",'
+        ' "client_id": "{digits21}"}'
+    ),
     "<server><id>nexus</id><username>deploy</username><password>§Kalte Ente 12§</password></server>",
     'kind: Secret\nstringData:\n  admin-password: "§Drei Nüsse 3§"',
     'master_password = "§tall Giraffe 6!§"',
@@ -60,8 +70,10 @@ MET[2] = (
     'пароль от админки: "§зима близко 77§"',
     # none
     "--- PASS: TestParseToken2 (0.00s)",
-    "=== RUN   TestSecretRotation\n    --- PASS: TestSecretRotation/rotates_key_v2 (0.01s)\nPASS\n"
-    "ok  \texample.com/auth\t0.012s",
+    (
+        "=== RUN   TestSecretRotation\n    --- PASS: TestSecretRotation/rotates_key_v2 (0.01s)\nPASS\n"
+        "ok  \texample.com/auth\t0.012s"
+    ),
     "test auth::tests::password_is_hashed_2x ... ok",
     "PASS src/auth/token.test.ts (5.123 s)",
     "ok 12 - password is hashed with bcrypt 12 rounds",
@@ -106,8 +118,10 @@ MET[2] = (
 
 MET[1] = (
     # shells
-    "$ aws configure\nAWS Access Key ID [****************ABCD]: §AKIA{UPPER16}§\n"
-    "AWS Secret Access Key [****************wxyz]: §{b64_40}§",
+    (
+        "$ aws configure\nAWS Access Key ID [****************ABCD]: §AKIA{UPPER16}§\n"
+        "AWS Secret Access Key [****************wxyz]: §{b64_40}§"
+    ),
     "Password [postgres]: §Str4ndkorb§",
     "Password for user app: §h0lunder§",
     "Enter passphrase for key '/home/me/.ssh/id_rsa': §my dog ate 3 shoes§",
@@ -383,4 +397,56 @@ MET[1] += (
     "PIN diode BAR63, pin 12: GND, pin 13: VCC3",
     "passport no. C01X00T47, pass criteria: 80 %",
     "Passwort vergessen? Frage 3 von 5",
+)
+
+MET[1] += (
+    # and a third time: 24 of 26
+    "Cookie: connect.sid=§s%3A{url32}.{alnum43}§; Path=/",
+    "cookie: JSESSIONID=§{HEX32}§; XSRF-TOKEN=§{uuid}§",
+    "-H 'Cookie: user_session=§{url48}§; _octo=GH1.1.1234.1700000000'",
+    '{"cookies": "sessionid=§{lower32}§; theme=dark"}',
+    "Set-Cookie: refresh=§{url64}§; HttpOnly; SameSite=Strict",
+    '  "private_key_id": "§{hex40}§",',
+    "curl https://api.telegram.org/bot§{digits9}:AA{url33}§/getMe",
+    "requests.post('https://discord.com/api/webhooks/§{digits18}/{url68}§', json=msg)",
+    "https://chat.googleapis.com/v1/spaces/AAAA/messages?key=§AIza{url35}§&token=§{url43}§",
+    '{"user":"root","password":"§hello world 99§"}',
+    'password = "§My Secret Pass 123§"',
+    "db_password: '§correct 7 horse§'",
+    'export PGPASSWORD="§pass with space 1!§"',
+    'login(username="bob", password="§Blue Moon 42§")',
+    "<Password>§Hello There 5§</Password>",
+    "Password for admin: §Xk29!plm§",
+    "[sudo] password for deploy: §Monday#77§",
+    "Enter passphrase for key '/root/.ssh/id_rsa': §Green-Apple-9§",
+    "AWS Secret Access Key [None]: §{b64_40}§",
+    "Password (will not be echoed): §Qwe!2345§",
+    "? Enter your OpenAI API key: §sk-proj-{alnum60}§",
+    "Enter API token:\n§{alnum40}§",
+    "export MEM0_API_KEY=§m0-{alnum40}§",
+    "HONCHO key §hsk-v3-{alnum32}§",
+    "--- PASS: TestPassword (0.00s)",
+    "--- PASS: TestHandler/returns_401 (0.01s)\nPASS\nok  \tpkg/api\t(cached)",
+    "PASS tests/login.test.js\n  ✓ logs in with password (5 ms)",
+    "test_password_hashing_2 (tests.AuthTests) ... ok",
+    "  1 passing (12ms)\n  pass: 1",
+    "PWD=/var/lib/app1",
+    "token_count: 1843, token_limit: 8192",
+    '"password": "Please enter your password"',
+    'password: "at least 8 characters, 1 upper case"',
+    'title: "Password reset in 2 steps"',
+    "message: 'Invalid password, 3 tries left'",
+    "Password: \n$ whoami",
+    "Cookie: lang=en; currency=EUR; visited=1",
+    "Set-Cookie: theme=light; Max-Age=3600",
+    "client_id: 104857600000000000001",
+    "https://api.telegram.org/botTOKEN/getUpdates",
+    "https://discord.com/developers/docs/resources/webhook",
+    "session cookie name: sid2",
+    "Secret Service API v0.2",
+    "card token 692, lane 4",
+    "key 3 of 5: latency",
+    "the auth header was 'none2'",
+    "auth=none, tls=1.3",
+    "secret: see vault path kv/prod/db2",
 )

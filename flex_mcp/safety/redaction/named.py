@@ -27,13 +27,14 @@ REST = re.compile(r"[A-Za-z0-9_À-ɏЀ-ӿ-]*+")
 # Between a name and what joins it to its value: whose it is, and a hint in brackets
 OF = (
     "for|of|to|on|from|in|at|für|von|zu|vom|zum|am|im|de|del|des|do|da|di|du|pour|para|per|à|"
-    "от|для|к|на|api|admin|root|wi-?fi|wlan|vpn|prod|staging|test|dev|db|ssh|ftp|smtp|mail"
+    "от|для|к|на|api|admin|root|wi-?fi|wlan|vpn|prod|staging|test|dev|db|ssh|ftp|smtp|mail|"
+    "here|again|below"
 )
 WORD = r"[\w.@/'-]{1,40}+(?<!\.)"
 WHOSE = rf"""(?:(?:[ ]api)?[ ](?:{OF})
     (?:[ ](?:'[^'\n]{{1,120}}'|"[^"\n]{{1,120}}"|{WORD}(?:[ ]{WORD}){{0,3}}?))?)"""
 HINT = r"(?:[ ]?(?:\[[^\[\]\n]{0,60}\]|\([^()\n]{0,60}\)))"
-MORE = rf"(?:{WHOSE}{HINT}?|{HINT})"
+MORE = rf"(?:{WHOSE}{HINT}?|{HINT}{{1,2}})"
 ARROW = r"[>\u203a\u276f]"
 
 # How a name and its value are joined; the group says which
@@ -54,9 +55,9 @@ JOINED = re.compile(
       |[\u2013\u2014→-](?=[ \t]))
       [ \t]{{0,3}}:?[ \t]{{0,3}}(?:(?:now|set[ ]to|changed[ ]to|jetzt|nun|maintenant|ahora
         |ora|agora|теперь)[ ])?\*{{0,2}})
-  | (?P<below>{MORE}?[ ]?[:?][ \t]{{0,4}}(?:\r?\n|(?:\\r)?\\n)(?=\S))
+  | (?P<below>{MORE}?[ ]?[:?][ \t]{{0,4}}(?:\r?\n|(?:\\r)?\\n){{1,2}}(?=\S))
   | (?P<prompt>(?:{MORE}[ ]?(?:[:=?]|(?=[ ]{ARROW}))|[ ]?[:?](?=[ ]{{0,2}}{ARROW})
-      |[ ]?\?|(?=[ ]{ARROW})) [ ]{{0,2}}{ARROW}?[ \t]{{1,4}}(?=\S))
+      |[ ]?\?|(?=[ ]{ARROW})|{HINT}) [ ]{{0,2}}{ARROW}?[ \t]{{1,4}}(?=\S))
   | (?P<cell>[*`]{{0,2}}[ \t]{{0,30}}\|[ \t]{{1,4}})
   | (?P<cjk>[ ]?(?:は|是|\uff1a|为|為|가|은|는)[ ]?)
   | (?P<space>[ \t]{{1,9}}(?:pass:)?)

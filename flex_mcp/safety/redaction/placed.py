@@ -42,7 +42,9 @@ HOOKED = re.compile(
     r"(?:hook[\w.-]{0,60}|/(?:api-?)?(?:key|token|secret|bot)|/v\d(?!/[0-9a-f]{8}-))(?=/)",
     re.IGNORECASE,
 )
-SEGMENT = re.compile(r"(?<=/)(?!webhook)(?=[^/]{0,199}\d)[A-Za-z0-9@_~%-]{8,200}+(?![.\w])")
+SEGMENT = re.compile(
+    r"(?<=/)(?!webhook)(?=[^/]{0,199}\d|[A-Z]{8})[A-Za-z0-9@_~%-]{8,200}+(?![.\w])"
+)
 COMMIT = re.compile(r"[0-9A-Fa-f]{40}")
 
 # a needle, and what stands before the password in a command or file that has it; a user before it

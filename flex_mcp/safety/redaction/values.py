@@ -119,9 +119,10 @@ class Given(NamedTuple):
 
     def _are_words(self, name: Name) -> bool:
         """Whether words are the secret: a password of some, or a key in groups."""
-        if name.kind in {"password", "secret"}:
-            return self.quoted and _is_odd_phrase(self.value, name)
-        return self._is_token()
+        may_be_words = name.kind in {"password", "secret"} or self.how not in LOOSE
+        return (self.quoted and may_be_words and _is_odd_phrase(self.value, name)) or (
+            self._is_token()
+        )
 
     def _fits(self, name: Name) -> bool:
         """Whether the name is one, and no word of a sentence or function, where it stands."""
@@ -234,5 +235,5 @@ def _is_filler(value: str, name: Name) -> bool:
     if not letters:
         return False
     told = {*letters} <= word_set("FILLERS")
-    most = 9 if " " in value else 0 if "pass" in name.kind else 2
+    most = 2 if " " in value or name.kind != "password" else 0
     return told and len(digits) <= most
