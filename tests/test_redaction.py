@@ -183,6 +183,19 @@ def test_only_the_session_goes_from_cookies_and_only_the_path_of_a_hook(
     assert re.fullmatch(re.escape(kept).replace("§", r"\[redacted:[a-z-]+\]"), plain(text))
 
 
+def test_cookies_go_from_headers_that_come_as_a_mapping() -> None:
+    headers = {"Cookie": f"lang=de; sid={SESSION}", "set-cookie": [f"a={SESSION}; Path=/", "b=1"]}
+    assert redaction.Redactor().clean({"headers": headers}) == (
+        {
+            "headers": {
+                "Cookie": "lang=de; sid=[redacted:session]",
+                "set-cookie": ["a=[redacted:session]; Path=/", "b=1"],
+            }
+        },
+        2,
+    )
+
+
 @pytest.mark.parametrize("prefix", ["m0-", "mem0_", "hsk-", "brv_", "retaindb_", "nsk-"])
 def test_keys_of_memory_services_need_no_name_beside_them(prefix: str) -> None:
     assert redact(f"got {prefix}{SESSION} back") == ("got [redacted:provider-token] back", 1)
