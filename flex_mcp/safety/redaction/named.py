@@ -97,6 +97,7 @@ WEAK = re.compile(
 )
 OWN_ID = {"private", "secret"}  # the id of such a one is kept as it is: private_key_id
 
+TYPED = {"assign", "prompt"}
 LINE_BEGINS = re.compile(r"(?:^|\n)[ \t>*#-]{0,16}\Z")
 LINE_ENDS = re.compile(r"[ \t]{0,16}\r?(?:\n|\Z)")
 ENDS = re.compile(r"""[ \t]{0,16}(?:\r?\n|\Z|\\|["'`])""")  # the same, within a text of JSON too
@@ -275,7 +276,7 @@ def _held(text: str, joined: re.Match[str], name: str, *, is_part: bool) -> tupl
         return quoted.span(quoted.lastgroup or 0)
     elif is_part and joined[0] == "=":
         form = PART
-    elif "phrase" in name and joined[0] != "=" and how in {"assign", "prompt"}:
+    elif "phrase" in name and joined[0].rstrip()[-1:] not in {"=", ")"} and how in TYPED:
         form = PHRASE
     else:
         return None

@@ -128,6 +128,8 @@ class Given(NamedTuple):
         """Whether the name is one, and no word of a sentence or function, where it stands."""
         if not self.quoted and self.after in {"(", "["}:
             return False  # a call, an item; or it was cut off by what is redacted already
+        if name.text.lower().endswith("pin") and not any(one.isdigit() for one in self.value):
+            return False
         match self.how:
             case "said" | "space":
                 is_word = name.text.lower() in {"pass", "pin"} and not self.value.isdigit()
