@@ -5,8 +5,10 @@
 `tests/support/labelled_secrets.py` holds the lines, about as many with a secret as look-alikes,
 each with the exact texts that must go. Found is a secret of which nothing is left. A redaction is
 right where it takes nothing but a secret (two characters of padding aside). The second half of the
-lines was not looked at while the patterns were made. Speed is measured on the lines, again and
-again, and on each TEXT: a file, of which no secret is known, so that what goes is shown as a count.
+lines was not looked at while the patterns were made; some of its older lines were when patterns
+were mended later, so the newer ones, "as met", are counted by themselves too. Speed is measured on
+the lines, again and again, and on each TEXT: a file, of which no secret is known, so that what goes
+is shown as a count.
 """
 
 import argparse
@@ -22,7 +24,8 @@ from testbed import goal, print_table, write
 from flex_mcp.safety.redaction import find_secrets, redact
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-LINES: Sequence[Any] = tuple(import_module("support.labelled_secrets").lines())
+LABELLED = import_module("support.labelled_secrets")
+LINES: Sequence[Any] = tuple(LABELLED.lines())
 RECALL, PRECISION, LEAST = 0.98, 0.95, 300
 PADDING = 2
 SPEED_ON = 2_000_000  # characters
@@ -105,6 +108,7 @@ def main() -> None:
     arguments = parser.parse_args()
     kinds = sorted({line.kind for line in LINES})
     scores = [scored(kind, [line for line in LINES if line.kind == kind]) for kind in kinds]
+    scores.append(scored("as met, held out", LABELLED.met(2)))
     halves = {1: "first half", 2: "second half, held out"}
     scores += [scored(halves[n], [line for line in LINES if line.half == n]) for n in halves]
     whole = scored("whole", LINES)

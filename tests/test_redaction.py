@@ -21,7 +21,18 @@ from mcp import Client
 from mcp_types import Implementation
 from support import labelled_secrets
 from support.fakes import FakeEmbedder, a_lesson, a_trajectory, fake_library
-from support.labelled_secrets import BASE64, PROVIDERS, Line, drawn, lines, pieces, private_key
+from support.labelled_secrets import (
+    ALNUM,
+    BASE64,
+    HEX,
+    PROVIDERS,
+    UPPER,
+    Line,
+    drawn,
+    lines,
+    pieces,
+    private_key,
+)
 
 from flex_mcp import open_library
 from flex_mcp.app import App
@@ -109,6 +120,107 @@ def test_only_the_secret_goes_and_what_stands_around_it_stays(text: str, kept: s
     assert redact(text) == (kept, int(text != kept))
 
 
+WORDS = pieces("Rote Ro", "sen 3")
+KEY = drawn(BASE64, 40, "prompt")
+SESSION = drawn(BASE64, 32, "cookie").replace("/", "a").replace("+", "b")
+BOT = PROVIDERS["telegram-token"]("tests")
+HOOK = f"T{drawn(UPPER, 8, 't')}/B{drawn(UPPER, 8, 'b')}/{drawn(ALNUM, 24, 'hook')}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"password": "§"}', "DB_PASSWORD='§'", "password: '§'", "<password>§</password>",
+        "client.login(user='me', password='§')", 'setPassword("§");', "--password '§'",
+        "Server=db;Password=§;Encrypt=true", '{\\"password\\": \\"§\\"}',
+        'variable "db_password" {\n  type = string\n  default = "§"\n}', "Passwort: „§“",
+        '<property name="x.password">§</property>', "curl -u 'bob:§' https://x.example",
+    ],
+)  # fmt: skip
+def test_a_password_in_quotes_may_be_words_and_a_sentence_about_one_is_none(text: str) -> None:
+    assert redact(text.replace("§", WORDS)) == (text.replace("§", "[redacted:password]"), 1)
+    for sentence in ("must have 8 characters", "Password 2", "at least 1 digit", "see page 12"):
+        said = text.replace("§", sentence)
+        assert "curl" in text or redact(said) == (said, 0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "secret"),
+    [
+        ("AWS Secret Access Key [None]: §", KEY),
+        ("Password [postgres]: §", PASSWORD),
+        ("[sudo] password for me: §", PASSWORD),
+        ("Enter passphrase for key '/home/me/.ssh/id': §", "my dog ate three shoes"),
+        ("API token (hidden): §", KEY),
+        ("? Enter your API key \u203a §", KEY),
+        ("Access token > §", KEY),
+        ("Enter your password:\n§\nWelcome", PASSWORD),
+        ("| user | bob |\n| password | § |", PASSWORD),
+        ("user  bob\npass  §", PASSWORD),
+    ],
+)
+def test_what_is_typed_at_a_prompt_goes(prompt: str, secret: str) -> None:
+    assert re.fullmatch(
+        re.escape(prompt).replace("§", r"\[redacted:[a-z-]+\]"), plain(prompt.replace("§", secret))
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"Cookie: theme=dark; sid={SESSION}; lang=de", "Cookie: theme=dark; sid=§; lang=de"),
+        (f'{{"set-cookie":["a={SESSION}; Path=/"]}}', '{"set-cookie":["a=§; Path=/"]}'),
+        (f"GET / 200 Set-Cookie: auth={SESSION}; Path=/ (1 ms)", "GET / 200 Set-Cookie: auth=§; Path=/ (1 ms)"),
+        (f"curl -b 'a={SESSION}; b=1' x", "curl -b 'a=§; b=1' x"),
+        (f"POST https://api.telegram.org/bot{BOT}/getMe", "POST https://api.telegram.org/bot§/getMe"),
+        (f"https://hooks.slack.com/services/{HOOK} failed", "https://hooks.slack.com/services/§ failed"),
+        (f'"private_key_id": "{drawn(HEX, 40, "id")}"', '"private_key_id": "§"'),
+    ],
+)  # fmt: skip
+def test_only_the_session_goes_from_cookies_and_only_the_path_of_a_hook(
+    text: str, kept: str
+) -> None:
+    assert re.fullmatch(re.escape(kept).replace("§", r"\[redacted:[a-z-]+\]"), plain(text))
+
+
+def test_cookies_go_from_headers_that_come_as_a_mapping() -> None:
+    headers = {"Cookie": f"lang=de; sid={SESSION}", "set-cookie": [f"a={SESSION}; Path=/", "b=1"]}
+    assert redaction.Redactor().clean({"headers": headers}) == (
+        {
+            "headers": {
+                "Cookie": "lang=de; sid=[redacted:session]",
+                "set-cookie": ["a=[redacted:session]; Path=/", "b=1"],
+            }
+        },
+        2,
+    )
+
+
+@pytest.mark.parametrize("prefix", ["m0-", "mem0_", "hsk-", "brv_", "retaindb_", "nsk-"])
+def test_keys_of_memory_services_need_no_name_beside_them(prefix: str) -> None:
+    assert redact(f"got {prefix}{SESSION} back") == ("got [redacted:provider-token] back", 1)
+    assert redact(f"{prefix}search_memories_by_user_v2")[1] == 0
+
+
+def test_a_run_of_tests_is_no_password(quick: Library) -> None:
+    run = """=== RUN   TestRun
+--- PASS: TestRun (0.05s)
+    --- PASS: TestRun/with_2_tokens (0.00s)
+PASS: gas/all/err-1.s
+PASS: "Run size-3e"
+PASS src/auth/token.test.ts
+ok 12 - password is hashed 12 times
+tests/test_auth.py::test_secret_key_42 PASSED
+# pass 13
+pass: 128456
+PWD=/home/me/x2
+"""
+    id_ = quick.record(a_trajectory(transcript=run)).trajectory_id
+    (kept,) = quick.trajectories([id_])
+    assert kept.transcript == run
+    assert redact(f"user: bob\nPASS: {PASSWORD}") == ("user: bob\nPASS: [redacted:password]", 1)
+
+
 def test_a_token_may_be_longer_than_any_password() -> None:
     long = drawn(BASE64, 900, "session")
     escaped = '{\\"token\\": \\"' + long + '\\"}'
@@ -163,6 +275,7 @@ PIECES = (
     *(TOKEN, PASSWORD, "password", "=", ": ", '"', "'", "token", " is ", "\n", "<private>", "key"),
     *("</private>", "://", "bob:", "@", MARK, "[redacted:", "Bearer ", "\\", "secret", "a1b2c3d4"),
     *("-----BEGIN PRIVATE KEY-----", "eyJ", ".", "authorization", "😀", "İ", " ", "x" * 30, "-u "),
+    *("cookie: a=", "; ", "password for x: ", "pass: ", "://x/hook/", WORDS, "\n", ";", "[None]"),
 )  # fmt: skip
 
 
@@ -245,6 +358,7 @@ def steps(text: str) -> int:
 HOSTILE = (
     *("key=", 'password="', "password=a1", "eyJ", "<private", "<private>a</private>", "://a:", "sk-"),
     *("-----BEGIN PRIVATE KEY-----", "Bearer ", "authorization: ", "token is ", "a@", TOKEN, "login "),
+    *("cookie: a=b; ", "password for a ", "password (", "api key ", "://a/hook/a1", "key | ", "pass: "),
 )  # fmt: skip
 
 

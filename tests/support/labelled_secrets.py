@@ -2,7 +2,7 @@
 
 Written in two halves: what finds secrets was tuned on the first one alone. A secret is put together
 when the set is read, from drawn characters or from two pieces; no line here holds a whole one. In a
-template, § stands for a secret.
+template, § stands for a secret. Lines as they are met are in `met_secrets`.
 """
 
 import base64
@@ -13,11 +13,24 @@ import string
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from support.met_secrets import MET
+
 LOWER, UPPER, DIGITS = string.ascii_lowercase, string.ascii_uppercase, string.digits
 ALNUM = LOWER + UPPER + DIGITS
 URL_SAFE = ALNUM + "-_"
 BASE64 = ALNUM + "+/"
 HEX = "0123456789abcdef"
+ALPHABETS = {
+    "hex": HEX,
+    "HEX": HEX.upper(),
+    "alnum": ALNUM,
+    "url": URL_SAFE,
+    "b64_": BASE64,
+    "lower": LOWER + DIGITS,
+    "UPPER": UPPER + "234567",
+    "digits": "123456789",
+}
+DRAWN = re.compile(rf"\{{({'|'.join(ALPHABETS)}|uuid)(\d*)\}}")
 
 
 class Line(NamedTuple):
@@ -608,9 +621,25 @@ def harmless(template: str, seed: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda name: values.get(name[1], name[0]), template)
 
 
+def met(half: int) -> Iterator[Line]:
+    """Lines as they are met, their drawn parts filled in."""
+    for number, template in enumerate(MET[half]):
+        filled = DRAWN.sub(lambda part: _drawn(part, f"{half}:{number}"), template)  # noqa: B023
+        parts = filled.split("§")
+        kind = "as met" if len(parts) > 1 else "none"
+        yield Line(half, kind, "".join(parts), tuple(parts[1::2]))
+
+
+def _drawn(part: re.Match[str], seed: str) -> str:
+    if part[1] == "uuid":
+        return harmless("{uuid}", f"{seed}{part.start()}")
+    return drawn(ALPHABETS[part[1]], int(part[2]), f"{seed}{part.start()}")
+
+
 def lines() -> Iterator[Line]:
     """The whole set, the same in every run."""
     for half in (1, 2):
+        yield from met(half)
         yield from _provided(half)
         yield from _made_up(half)
         yield from _keyed(half)

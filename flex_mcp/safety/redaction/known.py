@@ -35,12 +35,13 @@ def secrets(text: str) -> Iterator[Span]:
 def _of_form(form: Form, text: str) -> Iterator[Span]:
     regex, place, last = re.compile(form.regex), 0, 0
     while found := regex.search(text, place):
-        start, end = found.span()
-        if start > last and (text[start - 1].isalnum() or text[start - 1] == "_"):
-            place = start + 1  # it begins inside a word
+        start, end = found.span(found.lastindex or 0)
+        begin = found.start()
+        if begin > last and (text[begin - 1].isalnum() or text[begin - 1] == "_"):
+            place = begin + 1  # it begins inside a word
             continue
         if form.kind == PREFIXED and not is_random(text[start:end][len(form.needle) : SAMPLE]):
-            place = start + 1
+            place = begin + 1
             continue
         yield Span(start, end, form.kind)
         place = last = end

@@ -22,7 +22,9 @@ from flex_mcp.settings import Redacting
 
 T = TypeVar("T")
 
-PRIVATE = re.compile(r"<\s*+(/?)\s*+private(?=[\s>]|/\s*+>|\Z)(?!\s*+/>)(?:\s*+>)?", re.IGNORECASE)
+PRIVATE = re.compile(
+    r"(?<!/\*)<\s*+(/?)\s*+private(?=[\s>]|/\s*+>|\Z)(?!\s*+/>)(?:\s*+>)?", re.IGNORECASE
+)
 MARK = re.compile(r"\[redacted:[a-z0-9-]++\]")
 EMAIL = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,64}+@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
@@ -32,6 +34,7 @@ OWN = re.compile(
     r"(?:(?:hash|key):)?[0-9a-f]{64}(?::\d{1,9})?(?: of t_[a-z2-7]{12})?|[betr]_[a-z2-7]{12}"
 )
 JSON_FIELDS = frozenset({"json", "document"})  # a text that must stay JSON
+COOKIES = frozenset({"cookie", "set-cookie"})  # keys of headers
 ROUNDS = 8  # until nothing is left: what is taken out may bare another one
 SAMPLE = 256  # characters of a run that tell whether it is random
 
@@ -192,7 +195,7 @@ def _mapping(value: Mapping[Any, Any], mode: Redacting) -> tuple[Any, int]:
         said, in_key = _walked(key, mode)
         kept, in_item = _walked(item, mode)
         name = _name(value, key)
-        if type(name) is str and type(kept) is str and not in_item and mode is not Redacting.OFF:
+        if type(name) is str and not in_item and mode is not Redacting.OFF:
             kept, in_item = _keyed(name, kept)
         clean[said] = kept
         total += in_key + in_item
@@ -206,14 +209,24 @@ def _name(value: Mapping[Any, Any], key: Any) -> Any:
     return next((value[other] for other in ("name", "Name", "key", "Key") if other in value), key)
 
 
-def _keyed(key: str, item: str) -> tuple[str, int]:
+def _keyed(key: str, item: Any) -> tuple[Any, int]:
+    """An item without what its key makes a secret; cookies come as a list, too."""
     from flex_mcp.safety.redaction import named
 
+    is_cookie = key.lower() in COOKIES
+    if is_cookie and isinstance(item, (list, tuple)):
+        items = cast("Sequence[Any]", item)
+        walked = [_keyed(key, one) for one in items]
+        count = sum(found for _, found in walked)
+        return ([one for one, _ in walked], count) if count else (items, 0)
+    if type(item) is not str or MARK.search(item):
+        return item, 0
+    if is_cookie:
+        text, count = redact(f"{key}:{item}")
+        return text[len(key) + 1 :], count
     name = named.named(key)
     given = named.Given(item, 0, "assign", quoted=True)
-    if name and not MARK.search(item) and given.is_secret(name):
-        return f"[redacted:{name.kind}]", 1
-    return item, 0
+    return (f"[redacted:{name.kind}]", 1) if name and given.is_secret(name) else (item, 0)
 
 
 def _dataclass(value: Any, mode: Redacting) -> tuple[Any, int]:

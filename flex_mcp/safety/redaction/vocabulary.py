@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 PREFIXED = "provider-token"  # the kind of what only its prefix tells
 REST = "[A-Za-z0-9_./=-]{20,300}"
-EXACT = re.compile(r"\]\{\d+\}$")
+EXACT = re.compile(r"\]\{\d+\}\)?$")
 
 
 class Form(NamedTuple):
