@@ -19,7 +19,7 @@ BITS = 18  # of a hash: a quarter of a million weights of a byte
 LONGEST, SHARED = 40, 8  # words of a sentence; a longer one is cut, and the parts share some
 DAMPING = 0.3  # what n words sum up to counts by 1 / n ** DAMPING
 BEGINNING = 4  # letters of a word's beginning
-TELLING = 3  # runs of words that are quoted
+TELLING = 4  # runs of words that are quoted
 
 _END = re.compile(r"(?<=[.!?])[\"')\]]{0,3}\s+|(?<=[\u3002\uff01\uff1f])|\n\s{0,4}\n")
 _ADDRESS = re.compile(r"\w+://\S{1,500}")
@@ -126,15 +126,13 @@ def _hash(run: str) -> int:
 
 
 def _quote(words: Sequence[str], learned: Weights) -> str:
-    """The words that weighed most, as they stand one after the other."""
-    weight = [
-        sum(learned.values[_hash(run)] for run in _runs(words, place))
-        for place in range(len(words))
+    """The runs of words that weighed most, in their order."""
+    spans = [(at, at + n) for at in range(len(words)) for n in (1, 2, 3) if at + n <= len(words)]
+    by_weight = sorted(
+        spans, key=lambda span: -learned.values[_hash(" ".join(words[span[0] : span[1]]))]
+    )
+    shown = sorted({at for span in by_weight[:TELLING] for at in range(*span)})
+    parts = [
+        words[at] if at - 1 in shown or at == shown[0] else f"\u2026 {words[at]}" for at in shown
     ]
-    heaviest = sorted(range(len(words)), key=lambda place: -weight[place])[:TELLING]
-    shown = sorted({at for place in heaviest for at in range(max(0, place - 2), place + 1)})
-    parts: list[str] = []
-    for number, at in enumerate(shown):
-        apart = number and at - shown[number - 1] > 1
-        parts.append(f"\u2026 {words[at]}" if apart else words[at])
-    return " ".join(parts).strip(" .")
+    return " ".join(parts).strip(" .\u2026")
