@@ -33,7 +33,7 @@ from flex_mcp.tools.arguments import (
 )
 from flex_mcp.tools.consent import ConsentPending
 from flex_mcp.tools.tools import Caller
-from flex_mcp.validation import checked, published, without_empty
+from flex_mcp.validation import checked, published
 
 if TYPE_CHECKING:
     from flex_mcp.server.description import Schemas
@@ -162,7 +162,7 @@ def library_tools(app: App, feed: ChangeFeed, schemas: "Schemas") -> list[Tool]:
 def _called(
     function: Call, takes: type, app: App, arguments: dict[str, Any], caller: Caller
 ) -> Answer:
-    return function(app, checked(takes, without_empty(takes, arguments)), caller)
+    return function(app, checked(takes, arguments), caller)
 
 
 def live_schemas() -> "Schemas":
