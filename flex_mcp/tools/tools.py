@@ -85,8 +85,8 @@ def get_experience(app: App, arguments: GetArguments, caller: Caller) -> Answer:
     missing = [id_ for id_ in ids if id_ not in {one.experience.id for one in found}]
     if not found:
         raise NotFoundError(f"there is no experience {', '.join(missing)}: a search gives ids")
-    room = answers.WHOLE_LIMIT // len(found)
-    shown = [answers.experience_answer(one, room) for one in found]
+    room = (answers.DETAILED_LIMIT - 250 * len(missing)) // len(found)
+    shown = [answers.experience_answer(one, room, answers.length) for one in found]
     return answers.get_answer(shown, missing)
 
 
@@ -187,7 +187,8 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
         client=caller.name,
     )
     (now,) = library.whole([made.experience.id])
-    return answers.curate_answer(answers.experience_answer(now), made.revision, made.also)
+    shown = answers.experience_answer(now, answers.DETAILED_LIMIT // 2, answers.length)
+    return answers.curate_answer(shown, made.revision, made.also)
 
 
 def _at(settings: Settings) -> str:
