@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from flex_mcp.errors import InputError
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.models import TRAJECTORY_LIMIT, Lesson, Level, Outcome, Step, StepKind, Zone
+from flex_mcp.models.experiences import Snapshot
 from flex_mcp.tools.arguments import (
     CurateArguments,
     DistillArguments,
@@ -21,7 +22,7 @@ from flex_mcp.tools.arguments import (
     ReportArguments,
     SearchArguments,
 )
-from flex_mcp.validation import checked, published, schema_of
+from flex_mcp.validation import adapter, checked, published, schema_of
 
 TOOLS = [
     SearchArguments,
@@ -514,3 +515,9 @@ def test_the_schema_of_lessons_shows_the_shape_of_one() -> None:
     assert lessons["maxItems"] == 50
     assert {"zone", "level", "title", "when", "lesson"} == set(lessons["items"]["required"])
     assert lessons["items"]["properties"]["title"]["maxLength"] == 120
+
+
+def test_a_domain_that_an_older_library_kept_with_a_backslash_is_still_read() -> None:
+    kept = {"zone": "golden", "level": "pattern", "title": "T", "when": "", "lesson": "L"}
+    snapshot = adapter(Snapshot).validate_python(kept | {"domain": r"c:\work"})
+    assert snapshot.domain == r"c:\work"
