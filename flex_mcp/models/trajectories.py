@@ -68,7 +68,7 @@ class Trajectory(Strict):
     @classmethod
     def clashes(cls, given: Mapping[str, Any]) -> Iterator[str]:
         steps, transcript = given.get("steps") or (), given.get("transcript")
-        if steps and transcript:
+        if "steps" in given and "transcript" in given:
             yield "give steps or transcript, not both: they are two forms of the same text"
         if len(steps) > STEPS_LIMIT:
             yield (
