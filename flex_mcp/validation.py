@@ -5,22 +5,23 @@ so that a search does without it. What it finds becomes one sentence that names 
 noise goes out of the schemas.
 """
 
-import contextlib
-import dataclasses
 import functools
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flex_mcp.errors import AnswerError, InputError
-from flex_mcp.models import STEPS_LIMIT, TRAJECTORY_LIMIT, Lesson, Trajectory
+from flex_mcp.models import Lesson, Strict
+from flex_mcp.tolerance import meant
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
 
 T = TypeVar("T")
-MOST = 5  # wrong arguments that are told
+S = TypeVar("S", bound=Strict)
+MOST = 20  # things wrong that are told
+ALIKE = 0.7  # of two names, from 0 to 1: one may be the other, mistyped
 
 
 def adapter(kind: type[T]) -> "TypeAdapter[T]":
@@ -70,55 +71,41 @@ def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 NULL = {"type": "null"}
-NOISE = frozenset({"additionalProperties", "uniqueItems"})
+PUBLISHED = frozenset({"type", "properties", "required", "items", "enum", "description"})
 
 
 def published(kind: type) -> dict[str, Any]:
     """The JSON schema of arguments or an answer, in the form that every client's converter accepts.
 
-    Without `additionalProperties`, `uniqueItems` and `anyOf … null`: what is unknown, twice or null
-    our own check sees to, and an answer leaves out what is null.
+    Types, names and words only: each of the other keywords is refused by some provider. Limits,
+    what is unknown, and null our own check sees to; an answer leaves out what is null.
     """
     schema: dict[str, Any] = _accepted(schema_of(kind))
     return schema
 
 
-def without_empty(kind: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments without the optional ones that are null, an empty text or an empty list.
-
-    Converters of schemas fill them in; they mean that it is left out.
-    """
-    schema = schema_of(kind)
-    optional = schema["properties"].keys() - {*schema.get("required", ())}
-    return {
-        name: value
-        for name, value in arguments.items()
-        if not (name in optional and value in (None, "", []))
-    }
-
-
-def _accepted(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_accepted(item) for item in cast("list[Any]", node)]
-    if not isinstance(node, dict):
-        return node
-    schema: dict[str, Any] = {**node}
-    if required := schema.get("required"):
-        properties = schema["properties"]
-        schema["required"] = [name for name in required if NULL not in _options(properties[name])]
-    options = [one for one in schema.pop("anyOf", ()) if one != NULL]
+def _accepted(schema: Mapping[str, Any]) -> dict[str, Any]:
+    options = [one for one in schema.get("anyOf", ()) if one != NULL]
+    accepted = {name: value for name, value in schema.items() if name in PUBLISHED}
     if len(options) == 1:
-        schema = options[0] | schema
+        accepted = _accepted(options[0]) | accepted
     elif options:
-        schema["anyOf"] = options
-    return {key: _accepted(value) for key, value in schema.items() if key not in NOISE}
+        accepted["anyOf"] = [_accepted(one) for one in options]
+    if "items" in schema:
+        accepted["items"] = _accepted(schema["items"])
+    if "properties" in schema:
+        parts: dict[str, Any] = schema["properties"]
+        accepted["properties"] = {name: _accepted(part) for name, part in parts.items()}
+        needed = [name for name in schema.get("required", ()) if not _may_be_null(parts[name])]
+        accepted["required"] = needed
+    return accepted
 
 
-def _options(schema: Mapping[str, Any]) -> Sequence[Any]:
-    return schema.get("anyOf", ())
+def _may_be_null(schema: Mapping[str, Any]) -> bool:
+    return NULL in schema.get("anyOf", ())
 
 
-def checked(kind: type[T], value: object) -> T:
+def checked(kind: type[S], value: object) -> S:
     """`value`, a mapping as it came in, as one of the frozen values above.
 
     Raises:
@@ -126,20 +113,30 @@ def checked(kind: type[T], value: object) -> T:
     """
     from pydantic import ValidationError
 
-    if isinstance(value, Mapping):
-        value = _parsed(kind, cast("Mapping[str, Any]", value))
-        check_encodable(value)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        check_encodable(dataclasses.asdict(value))
+    if not isinstance(value, kind):
+        value = meant(schema_of(kind), value)
     try:
-        result = adapter(kind).validate_python(value)
+        result, wrong = adapter(kind).validate_python(value), list[str]()
     except ValidationError as error:
-        raise InputError(_sentences(kind, error.errors(include_url=False))) from error
-    _check_body(result)
+        result, wrong = None, _sentences(kind, error.errors(include_url=False))
+    wrong += kind.clashes(_given(value))
+    if result is None or wrong:
+        more = [f"and {len(wrong) - MOST} more"] if len(wrong) > MOST else []
+        raise InputError("; ".join([*wrong[:MOST], *more]))
     return result
 
 
-def parsed(kind: type[T], text: str) -> T:
+def _given(value: object) -> dict[str, Any]:
+    """The arguments that are there, of an object or what should have been one."""
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, Any]", value))
+    if not isinstance(value, Strict):
+        return {}
+    held = ((name, getattr(value, name)) for name in schema_of(type(value))["properties"])
+    return {name: part for name, part in held if part is not None}
+
+
+def parsed(kind: type[S], text: str) -> S:
     """An LLM's answer as one of the frozen values; a fence around its JSON is taken off.
 
     Raises:
@@ -160,22 +157,6 @@ def parsed(kind: type[T], text: str) -> T:
         raise AnswerError(str(error)) from error
 
 
-def _parsed(kind: type, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists and objects that a client sent as JSON text (Claude Desktop does) as what they are."""
-    properties: dict[str, Any] = schema_of(kind)["properties"]
-    parsed = dict(value)
-    for name, item in value.items():
-        if isinstance(item, str) and item[:1] in ("[", "{") and not _is_text(properties.get(name)):
-            with contextlib.suppress(ValueError, RecursionError):
-                parsed[name] = json.loads(item)
-    return parsed
-
-
-def _is_text(schema: dict[str, Any] | None) -> bool:
-    options: list[dict[str, Any]] = (schema or {}).get("anyOf", [schema or {}])
-    return any("string" in option.get("type", ()) for option in options)
-
-
 def check_encodable(value: object) -> None:
     """Refuse text that is no Unicode, wherever in a value.
 
@@ -185,28 +166,7 @@ def check_encodable(value: object) -> None:
     try:
         json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError as error:
-        raise InputError("a text holds half of a surrogate pair: send valid Unicode") from error
-
-
-def _check_body(trajectory: object) -> None:
-    if not isinstance(trajectory, Trajectory):
-        return
-    if trajectory.steps is not None and trajectory.transcript is not None:
-        raise InputError("give steps or transcript, not both: they are two forms of the same text")
-    if len(trajectory.steps or ()) > STEPS_LIMIT:
-        raise InputError(
-            f"steps has {len(trajectory.steps or ()):,} items; the limit is {STEPS_LIMIT:,}: "
-            "put short ones together, or send a transcript"
-        )
-    texts = [trajectory.transcript, trajectory.answer, trajectory.feedback]
-    for step in trajectory.steps or ():
-        texts += [step.name, step.content]
-    size = sum(len(text.encode()) for text in texts if text)
-    if size > TRAJECTORY_LIMIT:
-        raise InputError(
-            f"the trajectory has {size:,} bytes; the limit is {TRAJECTORY_LIMIT:,} (5 MiB): "
-            "leave out long outputs that taught nothing"
-        )
+        raise InputError(NO_UNICODE) from error
 
 
 def _where(kind: type, location: tuple[int | str, ...]) -> str:
@@ -221,8 +181,8 @@ def glance(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _sentences(kind: type, errors: Sequence["ErrorDetails"]) -> str:
-    """All that is wrong, the first few in words."""
+def _sentences(kind: type, errors: Sequence["ErrorDetails"]) -> list[str]:
+    """All that is wrong, each thing once."""
     places = [error["loc"] for error in errors]
     inner = [
         error
@@ -232,9 +192,7 @@ def _sentences(kind: type, errors: Sequence["ErrorDetails"]) -> str:
     missing = [_where(kind, error["loc"]) for error in inner if error["type"] in MISSING]
     said = [f"{', '.join(missing)} are missing: give them too"] if len(missing) > 1 else []
     rest = [error for error in inner if not said or error["type"] not in MISSING]
-    said = [*dict.fromkeys(_sentence(kind, error) for error in rest), *said]
-    more = f"; and {len(said) - MOST} more" if len(said) > MOST else ""
-    return "; ".join(said[:MOST]) + more
+    return [*dict.fromkeys(_sentence(kind, error) for error in rest), *said]
 
 
 def _sentence(kind: type, error: "ErrorDetails") -> str:
@@ -242,6 +200,8 @@ def _sentence(kind: type, error: "ErrorDetails") -> str:
     match error["type"]:
         case "unexpected_keyword_argument" | "extra_forbidden":
             return f"there is no argument {where!r}{_known(kind, error['loc'])}"
+        case "string_unicode":
+            return NO_UNICODE
         case "enum" | "literal_error":
             expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
             problem = f"cannot be {glance(repr(given))}; it is one of: {expected}"
@@ -253,6 +213,7 @@ def _sentence(kind: type, error: "ErrorDetails") -> str:
     return f"{where} {problem}"
 
 
+NO_UNICODE = "a text holds half of a surrogate pair: send valid Unicode"
 MISSING = "missing", "missing_argument"
 PROBLEMS = {
     **dict.fromkeys(MISSING, "is missing: give it too"),
@@ -260,18 +221,23 @@ PROBLEMS = {
     "string_too_short": "is empty: say it in words",
     "string_too_long": "has {size:,} characters; the limit is {max_length:,}: shorten it",
     "too_long": "has {actual_length} items; the limit is {max_length}: send fewer",
-    "too_short": "is an empty list: leave it out or name at least one",
+    "too_short": "is an empty list: name at least one",
     "greater_than_equal": "is too small; it must be at least {ge}",
     "less_than_equal": "is too large; it must be at most {le}",
 }
 
 
 def _known(kind: type, location: tuple[int | str, ...]) -> str:
+    """The arguments that there are in the place of one that there is not, the nearest first."""
+    from difflib import get_close_matches
+
     schema: dict[str, Any] = schema_of(kind)
     for part in location[:-1]:
         inner = schema["items"] if isinstance(part, int) else schema["properties"][part]
         schema = inner.get("anyOf", [inner])[0]  # it, or null
-    return f"; it takes {', '.join(schema.get('properties', ()))}"
+    names = [*schema.get("properties", ())]
+    near = get_close_matches(str(location[-1]).lower()[:60], names, 1, ALIKE)
+    return f"{f' (did you mean {near[0]!r}?)' if near else ''}; it takes {', '.join(names)}"
 
 
 FAMILIES = {  # how a type begins, which an error begins with, in words
@@ -282,5 +248,6 @@ FAMILIES = {  # how a type begins, which an error begins with, in words
     "list": "a list",
     "frozen": "a list",
     "dataclass": "an object",
+    "finite": "a number",
     "bool": "true or false",
 }

@@ -103,24 +103,25 @@ def npm(folder: Path, packages: Sequence[str]) -> Path:
     return folder / "node_modules" / ".bin"
 
 
-def pip(folder: Path, package: str) -> Path:
-    """The folder of the programs of an environment with this package.
+def pip(folder: Path, packages: Sequence[str]) -> Path:
+    """The folder of the programs of an environment with these packages.
 
     Raises:
-        FailedError: it cannot be installed.
+        FailedError: they cannot be installed.
         SkippedError: its registry is not to be had.
     """
     programs = folder / ("Scripts" if sys.platform == "win32" else "bin")
-    if installed(folder, [package]):
+    wanted = [*packages]
+    if installed(folder, wanted):
         return programs
     run(sys.executable, "-m", "venv", "--clear", folder)
     quiet = ("--quiet", "--disable-pip-version-check", "--no-input", "--retries=2")
-    done = finished(programs / "python", "-m", "pip", "install", *quiet, package)
+    done = finished(programs / "python", "-m", "pip", "install", *quiet, *wanted)
     if done.returncode:
         if "(from versions: none)" in done.stderr:
             raise SkippedError("pip cannot reach its registry")
         raise FailedError(f"pip install ended with {done.returncode}: {tail(done)}")
-    keep_in_mind(folder, [package])
+    keep_in_mind(folder, wanted)
     return programs
 
 

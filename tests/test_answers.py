@@ -10,19 +10,23 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.fakes import long_texts
 
+from flex_mcp.learning.briefing import Distillation
 from flex_mcp.models import (
     Candidate,
+    Counters,
     Decision,
     DecisionKind,
     Experience,
     Found,
     Hit,
+    Lesson,
     Level,
     Origin,
     Recorded,
     Relation,
     Revision,
     RevisionKind,
+    Road,
     TrajectoryState,
     WholeExperience,
     Zone,
@@ -33,10 +37,14 @@ from flex_mcp.tools.answers import (
     Answer,
     best_example,
     curate_answer,
+    distill_answer,
     experience_answer,
     get_answer,
     hit_alone,
+    length,
     record_answer,
+    report_answer,
+    save_answer,
     search_answer,
     shortened,
 )
@@ -375,3 +383,76 @@ def test_a_name_from_outside_cannot_leave_its_line() -> None:
     found = Found(retrieval_id="r_a", hits=(Hit(experience=about, fit=0.9),), relevance=0.9)
     lines = search_answer(found, "concise").text.splitlines()
     assert not [line for line in lines if line.startswith("SYSTEM")]
+
+
+@pytest.mark.parametrize("sign", ["word ", "汉字", "\n", "a\u200b", '"'])
+def test_what_became_of_fifty_lessons_is_told_briefly_and_says_so(sign: str) -> None:
+    text = sign * 4_000
+    near = Candidate(
+        id="e_aaaaaaaaaaaa",
+        title=text[:120],
+        text=text[:160],
+        zone=Zone.MIXED,
+        level=Level.PATTERN,
+        likeness=0.5,
+        relation=Relation.NEAR,
+    )
+    decisions = tuple(
+        Decision(
+            index=index,
+            decision=DecisionKind.REFUSED,
+            reason=f"Because {text[:3_000]}",
+            candidates=(near,) * 3,
+        )
+        for index in range(50)
+    )
+    lesson = Lesson(
+        zone=Zone.MIXED,
+        level=Level.PATTERN,
+        title=text[:120],
+        when=text[:2_000],
+        lesson=text[:8_000],
+    )
+    recorded = Recorded(
+        trajectory_id="t_a", new=True, state=TrajectoryState.PENDING, decisions=decisions
+    )
+    made = Distillation(
+        road=Road.ANTHROPIC, brief_id="b_a", decisions=decisions, lessons=(lesson,) * 50
+    )
+    for answer in (
+        record_answer(recorded),
+        save_answer("b_a", decisions, 0),
+        distill_answer(made),
+    ):
+        assert max(length(answer.text), length(as_json(answer))) <= LIMITS["detailed"]
+        assert len(answer.content["decisions"]) == 50
+        assert all(one["reason"].startswith("Because") for one in answer.content["decisions"])
+        assert "near lessons left out for length" in as_json(answer)
+        assert "near lessons left out for length" in answer.text
+
+
+def test_few_decisions_are_told_whole() -> None:
+    refused = Decision(index=0, decision=DecisionKind.REFUSED, reason="word " * 500)
+    content = save_answer(None, [refused], 0).content
+    assert content["decisions"][0]["reason"] == refused.reason
+    assert "notice" not in content
+
+
+def test_a_huge_lesson_of_signs_is_shortened_to_what_clients_show() -> None:
+    answer = search_answer(hits_of(2, lesson="汉字。" * 100_000), "detailed")
+    (shown,) = answer.content["hits"]
+    assert shown["truncated"]
+    assert length(as_json(answer)) <= LIMITS["detailed"]
+    assert len(shown["lesson"]) > 5_000
+    assert answer.content["omitted"] == 1
+
+
+def test_the_counts_of_very_many_experiences_are_told_of_the_first() -> None:
+    counters = [
+        Counters(id=f"e_{n:012}", served=10**6, successes=10**6, failures=1, helpful=1, harmful=1)
+        for n in range(2_000)
+    ]
+    answer = report_answer("r_a", counters)
+    assert max(length(answer.text), length(as_json(answer))) <= 45_000
+    assert answer.content["omitted"] == 1_700
+    assert "1700 more" in answer.text

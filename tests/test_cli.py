@@ -140,6 +140,29 @@ def test_record_checks_all_before_any_is_recorded(tmp_path: Path) -> None:
     assert not (tmp_path / "library.db").exists()
 
 
+def test_record_reads_what_models_write(tmp_path: Path) -> None:
+    at = ("--library", str(tmp_path / "library.db"))
+    lesson = {"zone": "Golden", "level": "pattern", "title": "T", "when": "", "lesson": "L"}
+    step = json.dumps({"kind": "action", "content": "make", "name": None})
+    work = {"task": "T", "outcome": "SUCCESS", "steps": [step], "transcript": "", "key": "null"}
+    written = work | {"score": "", "lessons": json.dumps(lesson | {"tags": "a, b", "domain": ""})}
+    (decision,) = done_json("record", *at, stdin=json.dumps(written))["decisions"]
+    assert decision["decision"] == "add"
+    (shown,) = done_json("show", decision["experience_id"], *at)["experiences"]
+    assert (shown["tags"], shown.get("domain")) == (["a", "b"], None)
+
+
+def test_a_person_empties_a_field_with_an_empty_option(tmp_path: Path) -> None:
+    at = ("--library", str(tmp_path / "library.db"))
+    lesson = {"zone": "golden", "level": "pattern", "title": "T", "when": "w", "lesson": "L"}
+    work = {"task": "T", "outcome": "success", "lessons": [lesson | {"domain": "d"}]}
+    (decision,) = done_json("record", *at, stdin=json.dumps(work))["decisions"]
+    id_ = decision["experience_id"]
+    done("curate", id_, "edit", "--domain", "", "--when", "", *at)
+    (shown,) = done_json("show", id_, *at)["experiences"]
+    assert (shown["when"], shown.get("domain")) == ("", None)
+
+
 def test_record_of_nothing_is_done(at: tuple[str, str]) -> None:
     assert done("record", *at, stdin="[]") == "Nothing to record.\n"
 

@@ -224,7 +224,6 @@ def test_a_good_answer_becomes_lessons() -> None:
             title="Soak the beans.",
             when="",
             lesson="Soak the beans.",
-            domain="",
             trajectory_ids=None,
         ),
     )
@@ -263,7 +262,7 @@ def test_what_is_wrong_with_an_answer_is_said_in_one_sentence_that_names_it() ->
         "lesson is long": answer(good | {"lesson": "x" * 8_001}),
         "lesson is blank": answer(good | {"lesson": ""}),
         "examples are long": answer(good | {"examples": ["x" * 4_001]}),
-        "examples are text": answer(good | {"examples": "gcc 12"}),
+        "examples are a number": answer(good | {"examples": 12}),
         "a stranger": answer(good, good | {"trajectory_ids": [IDS[0], "t_stranger"]}),
         "too many": answer(*[good] * 51),
         "no Unicode": answer(good | {"lesson": "\ud800"}),
@@ -289,12 +288,18 @@ def test_what_is_wrong_with_an_answer_is_said_in_one_sentence_that_names_it() ->
             "lesson is long": "lesson 0: lesson has 8,001 characters; the limit is 8,000: shorten it",
             "lesson is blank": "lesson 0: lesson is empty: say it in words",
             "examples are long": "lesson 0: examples[0] has 4,001 characters; the limit is 4,000: shorten it",
-            "examples are text": "lessons[0].examples cannot be 'gcc 12'; it must be a list",
+            "examples are a number": "lessons[0].examples cannot be 12; it must be a list",
             "a stranger": "lesson 1 names 't_stranger' in trajectory_ids: it can be t_aaaaaaaaaaaa, t_bbbbbbbbbbbb",
             "too many": "lessons has 51 items; the limit is 50: send fewer",
-            "no Unicode": "a text holds half of a surrogate pair: send valid Unicode",
+            "no Unicode": "lesson 0: a text holds half of a surrogate pair: send valid Unicode",
         }
     )
+
+
+def test_lessons_in_another_form_are_read_as_they_are_meant() -> None:
+    sent = lesson(zone="Golden", examples="gcc 12")
+    (found,) = lessons(json.dumps({"lessons": json.dumps(sent)}), IDS)
+    assert (found.zone, found.examples, found.tags) == (Zone.GOLDEN, ("gcc 12",), ())
 
 
 def test_fifty_lessons_are_not_too_many() -> None:

@@ -52,7 +52,7 @@ def test_any_other_word_name_limit_or_value_is_a_difference(change: str) -> None
     said = json.dumps(description()["2025-11-25"]["tools/list"])
     old, new = {
         "a word": ("The task at hand", "The task in hand"),
-        "a limit": ('"maxLength": 20000', '"maxLength": 20001'),
+        "a limit": ("At most 120 characters", "At most 121 characters"),
         "a name": ('"query"', '"question"'),
         "a value": ('"golden"', '"gold"'),
     }[change]

@@ -26,7 +26,8 @@ from flex_mcp.demo.demo import data
 from flex_mcp.server.server import build_server
 from flex_mcp.server.tools import TOOLS
 from flex_mcp.tools.answers import CONCISE_LIMIT, DETAILED_LIMIT
-from flex_mcp.validation import schema_of
+from flex_mcp.tools.arguments import SearchArguments
+from flex_mcp.validation import checked, schema_of
 
 SCHEMAS = {row[0].__name__: schema_of(row[1]) for row in TOOLS}
 
@@ -108,10 +109,11 @@ def check_call(called: Called, tool: str, arguments: Any) -> None:
 def check_hits(arguments: Any, said: str, content: Any) -> None:
     """Few, short, each once, and what they say of each other."""
     ids = [hit["id"] for hit in content["hits"]]
-    assert len(set(ids)) == len(ids) <= arguments.get("limit", 5) - content["omitted"]
+    asked = checked(SearchArguments, arguments)
+    assert len(set(ids)) == len(ids) <= asked.limit - content["omitted"]
     assert content["nothing_relevant"] is not bool(ids)
     assert 0 <= content["relevance"] <= 1
-    most = DETAILED_LIMIT if arguments.get("detail") == "detailed" else CONCISE_LIMIT
+    most = DETAILED_LIMIT if asked.detail == "detailed" else CONCISE_LIMIT
     assert max(len(said), len(json.dumps(content, ensure_ascii=False))) <= most
     for hit in content["hits"]:
         assert 0 <= hit["fit"] <= 1

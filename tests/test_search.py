@@ -96,6 +96,14 @@ def test_levels_zones_and_domains_narrow_a_search(library: Library) -> None:
     assert served(levels=[Level.INSTANCE]) == set()
 
 
+@pytest.mark.parametrize("stored", [r"C:\Work\App", "C:/Work/App", r"c:\\work/App\\"])
+def test_a_domain_with_backslashes_is_a_path_of_segments(library: Library, stored: str) -> None:
+    (id_,) = add(library, a_lesson("Pin the compiler version of a build.", domain=stored))
+    for domain in ("C:/Work/App", r"C:\Work\App", r"c:\work", "C:/Work/"):
+        assert ids(library.search("pin the compiler version", domain=domain)) == [id_]
+    assert ids(library.search("pin the compiler version", domain=r"C:\Wor")) == []
+
+
 def test_a_filter_narrows_the_search_before_anything_is_cut(library: Library) -> None:
     (other,) = add(library, a_lesson("Keep the build image of the release.", zone=Zone.WARNING))
     add(library, *(a_lesson(f"{LESSONS[0]} Part {number}.", action=Action.ADD) for number in "789"))

@@ -12,6 +12,7 @@ from support.client import ERAS, Era, answer, connected, refusal, text_of
 
 from flex_mcp.demo.demo import data
 from flex_mcp.server.server import INSTRUCTIONS
+from flex_mcp.tools.answers import DETAILED_LIMIT
 
 pytestmark = pytest.mark.anyio
 
@@ -66,8 +67,10 @@ async def test_tools_list_is_small_complete_and_strict(tmp_path: Path, era: Era)
         assert tool.annotations is not None
         hints = tool.annotations.model_dump(exclude={"title"})
         assert None not in hints.values(), tool.name
-        for noise in ("additionalProperties", "uniqueItems", "anyOf", '"null"'):
+        for noise in ("additionalProperties", "uniqueItems", "anyOf", '"null"', "max", '"default"'):
             assert noise not in json.dumps(tool.input_schema), tool.name
+        assert tool.meta is not None
+        assert DETAILED_LIMIT < tool.meta["anthropic/maxResultSizeChars"] <= 500_000
         for schema in (tool.input_schema, tool.output_schema):
             assert '"title": "' not in json.dumps(schema)
             assert "$ref" not in json.dumps(schema)
@@ -225,12 +228,69 @@ async def test_a_malformed_lesson_never_refuses_the_others(tmp_path: Path) -> No
             ("refused", "zone cannot be 'gold'; it is one of: golden, warning, mixed"),
             (
                 "refused",
-                "there is no argument 'titel'; it takes zone, level, title, when, lesson, examples, domain, tags, action, into, reason, trajectory_ids",
+                "there is no argument 'titel' (did you mean 'title'?); it takes zone, level, title, when, lesson, examples, domain, tags, action, into, reason, trajectory_ids",
             ),
             ("add", None),
         ]
     )
     assert recorded["state"] == "distilled"
+
+
+async def test_lessons_in_any_form_are_kept_and_one_that_is_no_unicode_is_refused_alone(
+    tmp_path: Path,
+) -> None:
+    good = data("lessons.json")["lessons"][0]
+    lessons = [good | {"title": "half \ud83d"}, json.dumps(good | {"tags": "a, b"})]
+    async with connected(tmp_path / "library.db") as client:
+        saved = await answer(client, "save_lessons", lessons=lessons)
+        refused, added = saved["decisions"]
+        assert refused["reason"] == "a text holds half of a surrogate pair: send valid Unicode"
+        shown = await answer(client, "get_experience", ids=added["experience_id"])
+    assert shown["experiences"][0]["tags"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("sign", ["word ", "汉字。", "のは", "한국", "\n", "🙂"])
+async def test_no_answer_is_longer_than_clients_show(tmp_path: Path, sign: str) -> None:
+    def text(most: int) -> str:
+        return (sign * most)[: most - 1] + "x"
+
+    lessons = [
+        {
+            "zone": "golden",
+            "level": "pattern",
+            "title": f"{number} deploy",
+            "when": text(2_000),
+            "lesson": f"deploy {number} {text(7_900)}",
+            "examples": [f"{example} {text(3_900)}" for example in range(20)],
+            "tags": [f"{tag} {text(50)}" for tag in range(20)],
+            "domain": f"d{number}",
+        }
+        for number in range(10)
+    ]
+    async with connected(tmp_path / "library.db") as client:
+
+        async def forms(tool: str, **arguments: Any) -> dict[str, Any]:
+            result = await client.call_tool(tool, arguments)
+            assert not result.is_error, text_of(result)
+            whole = json.dumps(result.structured_content, ensure_ascii=False)
+            for form in (text_of(result), whole):
+                signs = sum(one > "\u0590" for one in form)
+                assert len(form) < 50_000
+                assert signs + (len(form) - signs) / 4 < 25_000
+            content = result.structured_content
+            assert content is not None
+            return content
+
+        saved = await forms("save_lessons", lessons=lessons)
+        ids = [one["experience_id"] for one in saved["decisions"] if "experience_id" in one]
+        (alone,) = (await forms("get_experience", ids=ids[0]))["experiences"]
+        assert alone["lesson"] == lessons[0]["lesson"]
+        assert "characters of its examples: read flex://experience/" in alone["left_out"]
+        for one in (await forms("get_experience", ids=ids))["experiences"]:
+            assert "ask for this id alone" in one["left_out"]
+        found = await forms("search_experience", query="deploy", detail="detailed", limit=20)
+        assert len(found["hits"]) + found["omitted"] <= 10
+        await forms("curate_experience", id=ids[0], action="retire", reason=text(2_000))
 
 
 async def test_the_client_that_asks_is_written_into_the_history(tmp_path: Path) -> None:
@@ -289,7 +349,7 @@ async def test_a_refusal_is_one_sentence_that_names_the_argument(tmp_path: Path)
         [
             "query is empty: say it in words",
             "limit is too large; it must be at most 20",
-            "there is no argument 'zone'; it takes query, domain, zones, levels, limit, detail",
+            "there is no argument 'zone' (did you mean 'zones'?); it takes query, domain, zones, levels, limit, detail",
             "there is no experience e_aaaaaaaaaaaa: a search gives ids",
             "outcome is missing: give it too",
             "outcome cannot be 'won'; it is one of: success, failure, partial, unknown",

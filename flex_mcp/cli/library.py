@@ -9,7 +9,7 @@ import click
 
 from flex_mcp.app import App
 from flex_mcp.cli.commands import CALLER, main, progress_bar, with_library, with_library_or_new
-from flex_mcp.models import Curation, Level, Status, Write, Zone
+from flex_mcp.models import Curation, Fields, Level, Status, Write, Zone
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.safety.redaction import redaction_note
 from flex_mcp.tools import tools
@@ -117,7 +117,7 @@ def curate(
     """Approve, quarantine, retire, restore, edit or revert one experience, or merge it."""
     given = {name: value for name, value in fields.items() if value not in {None, ()}}
     asked = {"id": experience_id, "action": action, "into": into, "reason": reason}
-    raw = {**asked, "fields": given or None}
+    raw = {**asked, "fields": Fields(**given) if given else None}  # so an empty one empties
     return tools.curate_experience(app, checked(CurateArguments, raw), CALLER)
 
 

@@ -4,7 +4,7 @@ The assistant is critic and updater in one; it knows the tool that takes the ans
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Annotated, Any
@@ -63,6 +63,13 @@ class SaveArguments(Strict):
     trajectory_ids: Annotated[tuple[Id, ...], Len(0, 20)] | None = field(
         default=None, metadata=about("Without a brief: the work they come from, if any.")
     )
+
+    @classmethod
+    def clashes(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        if "brief_id" in given and "trajectory_ids" in given:
+            yield "give brief_id or trajectory_ids, not both: a brief knows its own"
+        if "brief_id" not in given and given.get("lessons") == []:
+            yield "there are no lessons: give some, or brief_id where none is to be learnt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,7 @@ from flex_mcp.models.vocabulary import TITLE_LIMIT as TITLE_LIMIT
 from flex_mcp.models.vocabulary import TRAJECTORIES as TRAJECTORIES
 from flex_mcp.models.vocabulary import TRAJECTORY_LIMIT as TRAJECTORY_LIMIT
 from flex_mcp.models.vocabulary import Action as Action
+from flex_mcp.models.vocabulary import Body as Body
 from flex_mcp.models.vocabulary import Curation as Curation
 from flex_mcp.models.vocabulary import DecisionKind as DecisionKind
 from flex_mcp.models.vocabulary import Domain as Domain

@@ -19,6 +19,7 @@ from flex_mcp.models.vocabulary import (
     DecisionKind,
     Domain,
     Examples,
+    Id,
     LessonText,
     Level,
     OurId,
@@ -55,7 +56,7 @@ class Lesson(Strict):
     level: Level = field(
         metadata=about("principle: strategy. pattern: method. instance: concrete case.")
     )
-    title: Title
+    title: Title = field(metadata=about("At most 120 characters."))
     when: When = field(metadata=about("When it applies, in words of the situation."))
     lesson: LessonText = field(metadata=about("What to do or avoid, and why."))
     examples: Examples = field(default=(), metadata=about("Short quotes from the trajectory."))
@@ -64,11 +65,11 @@ class Lesson(Strict):
     action: Action | None = field(
         default=None, metadata=about("What to do with it; without one it is placed.")
     )
-    into: str | None = field(
+    into: Id | None = field(
         default=None, metadata=about("The experience that merge, discard, supersede name.")
     )
     reason: Annotated[str | None, Len(0, 2_000)] = None
-    trajectory_ids: Annotated[tuple[str, ...] | None, Len(0, 50)] = field(
+    trajectory_ids: Annotated[tuple[Id, ...] | None, Len(0, 50)] = field(
         default=None, metadata=about("Its evidence; default: all.")
     )
 
@@ -85,7 +86,7 @@ class Fields(Strict):
     examples: Examples | None = None
     domain: Domain | None = None
     tags: Tags | None = None
-    priority: Priority | None = None
+    priority: Priority | None = field(default=None, metadata=about("1 to 5, the highest."))
     revision: Annotated[int, Interval(ge=1)] | None = field(
         default=None, metadata=about("For revert: back to before this one.")
     )

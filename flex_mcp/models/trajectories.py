@@ -1,13 +1,17 @@
 """Trajectories: what was done on a task and how it ended."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 from annotated_types import Interval, Len
 
 from flex_mcp.models.experiences import Decision
 from flex_mcp.models.vocabulary import (
+    STEPS_LIMIT,
+    TRAJECTORY_LIMIT,
+    Body,
     CleanDomain,
     Domain,
     OurId,
@@ -26,7 +30,7 @@ class Step:
     """One step of a trajectory."""
 
     kind: StepKind
-    content: str
+    content: Body
     name: Annotated[str | None, Len(0, 200)] = field(default=None, metadata=about("Tool or actor."))
 
 
@@ -47,17 +51,45 @@ class Trajectory(Strict):
     steps: tuple[Step, ...] | None = field(
         default=None, metadata=about("What was done, in order, errors and dead ends included.")
     )
-    transcript: str | None = field(
+    transcript: Body | None = field(
         default=None, metadata=about("Instead of steps: the whole text.")
     )
-    answer: str | None = field(default=None, metadata=about("The result that was given."))
-    feedback: str | None = field(
+    answer: Body | None = field(default=None, metadata=about("The result that was given."))
+    feedback: Body | None = field(
         default=None, metadata=about("The verdict: test output, the user's words, right answer.")
     )
-    score: Annotated[float | None, Interval(ge=0, le=1)] = None
+    score: Annotated[float | None, Interval(ge=0, le=1)] = field(
+        default=None, metadata=about("0 to 1.")
+    )
     verified_by: VerifiedBy = field(default=VerifiedBy.NONE, metadata=about("Who says so."))
     domain: Domain | None = field(default=None, metadata=about("A path such as python/packaging."))
     agent: Agent | None = None
+
+    @classmethod
+    def clashes(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        steps, transcript = given.get("steps") or (), given.get("transcript")
+        if "steps" in given and "transcript" in given:
+            yield "give steps or transcript, not both: they are two forms of the same text"
+        if len(steps) > STEPS_LIMIT:
+            yield (
+                f"steps has {len(steps):,} items; the limit is {STEPS_LIMIT:,}: "
+                "put short ones together, or send a transcript"
+            )
+        texts = [transcript, given.get("answer"), given.get("feedback")]
+        texts += [_of(step, name) for step in steps for name in ("name", "content")]
+        size = sum(len(text.encode(errors="replace")) for text in texts if isinstance(text, str))
+        if size > TRAJECTORY_LIMIT:
+            yield (
+                f"the trajectory has {size:,} bytes; the limit is {TRAJECTORY_LIMIT:,} (5 MiB): "
+                "leave out long outputs that taught nothing"
+            )
+
+
+def _of(step: object, name: str) -> object:
+    """A part of a step, which may not be one yet."""
+    if isinstance(step, Mapping):
+        return cast("Mapping[str, object]", step).get(name)
+    return getattr(step, name, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import base64
 import re
 import secrets
 import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -151,8 +152,12 @@ def fold(text: str) -> str:
 
 
 def clean_domain(domain: str | None) -> str | None:
-    """A path of folded, non-empty segments, or None: `" Math//Geometry/"` is `math/geometry`."""
-    segments = [fold(segment) for segment in (domain or "").split("/")]
+    r"""A path of folded, non-empty segments, or None: `" Math\Geometry//"` is `math/geometry`."""
+    return _folded_path((domain or "").replace("\\", "/"))
+
+
+def _folded_path(path: str) -> str | None:
+    segments = [fold(segment) for segment in path.split("/")]
     return "/".join(segment for segment in segments if segment) or None
 
 
@@ -161,7 +166,7 @@ def _is_said(text: str) -> bool:
 
 
 def _is_clean(domain: str | None) -> bool:
-    return domain == clean_domain(domain)
+    return domain == _folded_path(domain or "")  # older libraries keep a backslash as it came
 
 
 def _is_id(text: str) -> bool:
@@ -179,6 +184,8 @@ Examples = Annotated[tuple[Example, ...], Len(0, 20)]
 Domain = Annotated[str, Len(0, DOMAIN_LIMIT)]
 Tag = Annotated[str, Len(1, TAG_LIMIT), NOT_BLANK]
 Tags = Annotated[tuple[Tag, ...], Len(0, TAGS_LIMIT)]
+# A trajectory's own limit is less; with one of its own Pydantic looks whether a text is Unicode.
+Body = Annotated[str, Len(0, 2 * TRAJECTORY_LIMIT)]
 Priority = Annotated[int, Interval(ge=1, le=5)]
 # Of what a library keeps; a text there may be longer than what comes in by a tool: FLEX's are.
 OurId = Annotated[str, Predicate(_is_id)]
@@ -195,7 +202,16 @@ class Strict:
     """A value that takes no field it does not know, where it comes in from outside."""
 
     __slots__ = ()
-    __pydantic_config__: ClassVar = {"extra": "forbid", "revalidate_instances": "always"}
+    __pydantic_config__: ClassVar = {
+        "extra": "forbid",
+        "revalidate_instances": "always",
+        "allow_inf_nan": False,
+    }
+
+    @classmethod
+    def clashes(cls, given: Mapping[str, Any]) -> Iterator[str]:  # noqa: ARG003
+        """What is wrong with the fields together, a sentence each, whatever each is alone."""
+        yield from ()
 
 
 def values_of(value: object, kind: type) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from flex_mcp.tools.arguments import (
 )
 from flex_mcp.tools.consent import ConsentPending
 from flex_mcp.tools.tools import Caller
-from flex_mcp.validation import checked, published, without_empty
+from flex_mcp.validation import checked, published
 
 if TYPE_CHECKING:
     from flex_mcp.server.description import Schemas
@@ -106,6 +106,11 @@ CHANGES = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False
 )
 
+# What Claude Code wants to know: how many characters it may show, twice what an answer can have and
+# so without its limit on tokens; and which tool is to be there from the beginning.
+SHOWN: dict[str, Any] = {"anthropic/maxResultSizeChars": 2 * answers.DETAILED_LIMIT}
+LOADED: dict[str, Any] = {"anthropic/alwaysLoad": True}
+
 # Function, what it takes, what it answers, title, hints.
 TOOLS: tuple[tuple[Call, type, type, str, ToolAnnotations], ...] = (
     (tools.search_experience, SearchArguments, answers.SearchAnswer, "Search experience", READS),
@@ -153,7 +158,7 @@ def library_tools(app: App, feed: ChangeFeed, schemas: "Schemas") -> list[Tool]:
             is_async=False,
             context_kwarg=None,
             annotations=hints,
-            meta={"anthropic/alwaysLoad": True} if function is tools.search_experience else None,
+            meta=SHOWN | (LOADED if function is tools.search_experience else {}),
         )
         for function, takes, _, title, hints in TOOLS
     ]
@@ -162,7 +167,7 @@ def library_tools(app: App, feed: ChangeFeed, schemas: "Schemas") -> list[Tool]:
 def _called(
     function: Call, takes: type, app: App, arguments: dict[str, Any], caller: Caller
 ) -> Answer:
-    return function(app, checked(takes, without_empty(takes, arguments)), caller)
+    return function(app, checked(takes, arguments), caller)
 
 
 def live_schemas() -> "Schemas":

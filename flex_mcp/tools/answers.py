@@ -6,7 +6,7 @@ untrusted text: they are quoted, with their provenance, and never phrased as ins
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from flex_mcp.learning.briefing import Distillation
-from flex_mcp.learning.excerpts import BriefTrajectory, Neighbour, cut
+from flex_mcp.learning.excerpts import SHORTEST, BriefTrajectory, Neighbour, cut
 from flex_mcp.models import (
+    TAGS_LIMIT,
+    TITLE_LIMIT,
     Counters,
     Decision,
     DecisionKind,
@@ -48,10 +50,11 @@ from flex_mcp.safety.quoting import (
     visible,
 )
 from flex_mcp.safety.redaction import redaction_note
+from flex_mcp.tools import uris
 from flex_mcp.tools.arguments import Detail
 
 CONCISE_LIMIT = 6_000  # characters of each form
-DETAILED_LIMIT = 40_000
+DETAILED_LIMIT = 40_000  # `length` of each form of any answer: clients cut, or refuse, longer ones
 HIT_LONGEST, HIT_SHORTEST = 1_200, 500  # characters of a hit
 HIT_BESIDE = 220  # what a hit has as data beside its texts
 HIT_FRAME = 140  # what a hit has as text beside them
@@ -61,12 +64,16 @@ EXAMPLE = "Another case, with its own result: "
 LESSON_SHOWN = 600  # characters of a lesson that a model wrote; get_experience gives it whole
 NOTHING_WAITS = "No trajectory waits to be distilled: record_trajectory stores one."
 HISTORY = 20  # revisions shown of an experience
-WHOLE_LIMIT = 150_000  # characters of a whole answer: all that a lesson of the tools can hold
+WHOLE_LIMIT = 150_000  # characters of a resource: all that a lesson of the tools can hold
 EXAMPLES = 20  # shown, where not all fit
 EVIDENCE = 100  # of the newest ids, where not all fit
 REASON = 200  # characters of a revision's reason, where not all fit
+LEAST = 100  # characters: for less no experience is cut
+COUNTERS = 300  # shown of what an outcome counts for
 SHORTENED = "Lessons marked truncated are shortened; get_experience gives them whole."
 LEFT_OUT = "Some hits are left out for length: detail `detailed` has more room."
+BRIEFLY = "Reasons are shortened and near lessons left out for length: a search finds those."
+SIGN = re.compile("[\u0590-\U0010ffff]")  # beyond Latin, Greek, Cyrillic: about a token each
 
 T = TypeVar("T")
 
@@ -203,6 +210,7 @@ class SaveAnswer:
     brief_id: str | None
     decisions: tuple[Decision, ...]
     remaining: int
+    notice: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +218,7 @@ class ReportAnswer:
     retrieval_id: str | None
     trajectory_id: str | None
     updated: tuple[Counters, ...]
+    omitted: int | None
     lessons: tuple[str, ...]
 
 
@@ -257,6 +266,19 @@ def _of(kind: type[T], value: object, **more: Any) -> T:
     return kind(**{name: getattr(value, name) for name in alike}, **more)
 
 
+def length(text: str) -> int:
+    """Characters, where a sign that takes about a token counts two.
+
+    So an answer of 40,000 has at most 20,000 tokens, as it has at four letters to a token.
+    """
+    return len(text) if text.isascii() else len(text) + len(SIGN.findall(text))
+
+
+def _size(answer: Answer, of: Callable[[str], int] = length) -> int:
+    """Of the longer one of its forms."""
+    return max(of(answer.text), of(json.dumps(answer.content, ensure_ascii=False)))
+
+
 def fitting(texts: Iterable[str]) -> list[str]:
     """The first of some texts, as many as have room in a long answer."""
     texts = list(texts)
@@ -271,19 +293,23 @@ def search_answer(found: Found, detail: Detail, waiting: int = 0) -> Answer:
     """The hits, best first, each with its example: at most 6,000 characters in each form.
 
     A hit has at most 1,200 characters, and less where there are many. Detailed ones are whole, in
-    at most 40,000. What does not fit even so is left out from the end, and counted.
+    a `length` of at most 40,000. What does not fit even so is left out from the end, and counted.
     So many `waiting` trajectories have no lessons yet, which is said.
     """
     if waiting:
         found = replace(found, notices=(*found.notices, _waiting(waiting)))
-    whole = detail == "detailed"
-    limit = DETAILED_LIMIT if whole else CONCISE_LIMIT
-    room = limit // 2 if whole else _room(len(found.hits))
-    hits = [_hit_answer(hit, room) for hit in found.hits]
-    answer = _search_answer(found, hits)
-    while _size(answer) > limit and len(hits) > 1:
-        hits.pop()
-        answer = _search_answer(found, hits)
+    if detail == "detailed":
+        room, limit, of = DETAILED_LIMIT // 2, DETAILED_LIMIT, length
+    else:
+        room, limit, of = _room(len(found.hits)), CONCISE_LIMIT, len
+    hits = [*found.hits]
+    answer = _search_answer(found, [_hit_answer(hit, room) for hit in hits])
+    while _size(answer, of) > limit and hits and room > HIT_SHORTEST // 2:
+        if len(hits) > 1:
+            hits.pop()
+        else:
+            room //= 2
+        answer = _search_answer(found, [_hit_answer(hit, room) for hit in hits])
     return answer
 
 
@@ -295,10 +321,6 @@ def _waiting(count: int) -> str:
 def _room(hits: int) -> int:
     """The characters that each of so many hits may have."""
     return max(HIT_SHORTEST, min(HIT_LONGEST, CONCISE_LIMIT // max(hits, 1) - HIT_BESIDE))
-
-
-def _size(answer: Answer) -> int:
-    return max(len(answer.text), len(json.dumps(answer.content, ensure_ascii=False)))
 
 
 def _search_answer(found: Found, hits: Sequence[HitAnswer]) -> Answer:
@@ -385,8 +407,10 @@ def _hit_text(hit: HitAnswer, origin: str = "") -> str:
 # Looking up
 
 
-def experience_answer(found: WholeExperience, room: int = WHOLE_LIMIT) -> ExperienceAnswer:
-    """One experience, whole unless that is longer than `room`: then it says what is left out."""
+def experience_answer(
+    found: WholeExperience, room: int = WHOLE_LIMIT, of: Callable[[str], int] = len
+) -> ExperienceAnswer:
+    """One experience, whole unless it takes more than `room`: then it says what is left out."""
     whole = _of(
         ExperienceAnswer,
         found.experience,
@@ -395,36 +419,71 @@ def experience_answer(found: WholeExperience, room: int = WHOLE_LIMIT) -> Experi
         history=tuple(map(revision_answer, found.history[-HISTORY:])),
         left_out=None,
     )
-    shown, share = whole, room
-    while len(json.dumps(plain(shown), ensure_ascii=False)) > room and share > HISTORY:
-        share //= 2
-        shown = _cut(whole, share)
+    shown, share, lesson = whole, room, room // 2
+    while _size(get_answer([shown], ()), of) > room and lesson > LEAST:
+        shown = _cut(whole, share, lesson)
+        lost = ", ".join(_lost(whole, shown)) or "parts of its history"
+        shown = replace(shown, left_out=f"{lost}: {_elsewhere(whole.id, room)}")
+        if share > LEAST:
+            share //= 2
+        else:
+            lesson //= 2  # the last to go
     return shown
 
 
-def _cut(one: ExperienceAnswer, room: int) -> ExperienceAnswer:
-    """An experience with its longest parts cut, and what that left out."""
-    examples = tuple(cut(text, room // 2 // EXAMPLES) for text in one.examples[:EXAMPLES])
-    lesson = cut(one.lesson, room // 2)
-    evidence = one.evidence[-EVIDENCE:]
-    parts = {
-        "characters of its lesson": len(one.lesson) - len(lesson),
-        "characters of its examples": sum(map(len, one.examples)) - sum(map(len, examples)),
-        "ids of its evidence": len(one.evidence) - len(evidence),
-    }
-    lost = ", ".join(f"{size:,} {what}" for what, size in parts.items() if size > 0)
+def _cut(one: ExperienceAnswer, room: int, lesson: int) -> ExperienceAnswer:
+    """An experience with so many characters of its lesson, and about `room` of all else."""
+
+    def most(limit: int, each: int) -> int:
+        return max(1, min(limit, room // each))
+
     return replace(
         one,
-        lesson=lesson,
-        examples=examples,
-        evidence=evidence,
-        history=tuple(
-            replace(revision, reason=revision.reason and cut(revision.reason, REASON))
-            for revision in one.history
+        title=shortened(visible(one.title), TITLE_LIMIT),
+        when=cut(visible(one.when), room // 4),
+        lesson=cut(visible(one.lesson), lesson),
+        examples=tuple(
+            cut(visible(text), room // 2 // EXAMPLES)
+            for text in one.examples[: most(EXAMPLES, SHORTEST)]
         ),
-        left_out=f"{lost or 'parts of its history'}: ask for this id alone, or read it in the file "
-        "that flex-mcp export writes",
+        tags=one.tags[: most(TAGS_LIMIT, TITLE_LIMIT)],
+        evidence=one.evidence[-most(EVIDENCE, LEAST) :],
+        history=tuple(
+            _with_reason(revision, most(REASON, 10))
+            for revision in one.history[-most(HISTORY, 400) :]
+        ),
     )
+
+
+def _with_reason(one: RevisionAnswer, most: int) -> RevisionAnswer:
+    """A revision with so many characters of its reason, and a few at least."""
+    return replace(one, reason=one.reason and shortened(visible(one.reason), max(most, LEAST // 2)))
+
+
+def _lost(whole: ExperienceAnswer, shown: ExperienceAnswer) -> Iterator[str]:
+    """How much less is shown."""
+    left = _amounts(shown)
+    for what, amount in _amounts(whole).items():
+        if amount > left[what]:
+            yield f"{amount - left[what]:,} {what}"
+
+
+def _amounts(one: ExperienceAnswer) -> dict[str, int]:
+    return {
+        "characters of its lesson": len(one.lesson),
+        "characters of its examples": sum(map(len, one.examples)),
+        "characters of when it applies": len(one.when),
+        "tags": len(one.tags),
+        "ids of its evidence": len(one.evidence),
+        "revisions": len(one.history),
+    }
+
+
+def _elsewhere(id_: str, room: int) -> str:
+    """Where what did not fit is to be had."""
+    ways = ["ask for this id alone"] if room < DETAILED_LIMIT // 2 else []
+    ways += [f"read {uris.experience(id_)}"] if room < WHOLE_LIMIT else []
+    return ", or ".join([*ways, "read it in the file that flex-mcp export writes"])
 
 
 def revision_answer(revision: Revision) -> RevisionAnswer:
@@ -502,19 +561,42 @@ def record_answer(recorded: Recorded) -> Answer:
     if recorded.changed and recorded.learnt:
         following += f" {_look_again(recorded.learnt)}"
     if recorded.unmatched:
-        lost = ", ".join(map(one_line, recorded.unmatched))
+        lost = ", ".join(map(named, recorded.unmatched))
         following += f" No search of this work served {lost}: that was not counted."
     known = "Recorded" if recorded.new else "Recorded before, stored once"
-    lines = [
-        f"{known}: {recorded.trajectory_id} ({recorded.state}).",
-        *([f"Its outcome is now {recorded.changed}."] if recorded.changed else []),
-        *([f"{redaction_note(recorded.redacted)}."] if recorded.redacted else []),
-        *map(_decision, recorded.decisions),
-        following,
-    ]
-    unmatched = recorded.unmatched or None
-    answer = _of(RecordAnswer, recorded, next=following, unmatched=unmatched)
-    return Answer(plain(answer), "\n".join(lines))
+
+    def make(decisions: Sequence[Decision], share: int) -> Answer:
+        next_ = following if share == LESSON_SHOWN else f"{following} {BRIEFLY}"
+        lines = [
+            f"{known}: {recorded.trajectory_id} ({recorded.state}).",
+            *([f"Its outcome is now {recorded.changed}."] if recorded.changed else []),
+            *([f"{redaction_note(recorded.redacted)}."] if recorded.redacted else []),
+            *map(_decision, decisions),
+            next_,
+        ]
+        more = {"decisions": decisions, "next": next_, "unmatched": recorded.unmatched or None}
+        return Answer(plain(_of(RecordAnswer, recorded, **more)), "\n".join(lines))
+
+    return _with_decisions(make, recorded.decisions)
+
+
+def _with_decisions(
+    make: Callable[[Sequence[Decision], int], Answer], decisions: Sequence[Decision]
+) -> Answer:
+    """What `make` gives for decisions, told so briefly that all of it fits.
+
+    It gets the characters, too, that a lesson's texts may have: fewer than usual where it is brief.
+    """
+    share = LESSON_SHOWN
+    answer = make(decisions, share)
+    while decisions and _size(answer) > DETAILED_LIMIT and share > LEAST // 2:
+        share //= 2
+        briefly = [
+            replace(one, reason=one.reason and shortened(visible(one.reason), share), candidates=())
+            for one in decisions
+        ]
+        answer = make(briefly, share)
+    return answer
 
 
 def _next(recorded: Recorded) -> str:
@@ -554,6 +636,32 @@ def _decision(one: Decision) -> str:
 
 
 def distill_answer(made: Distillation) -> Answer:
+    def make(decisions: Sequence[Decision], share: int) -> Answer:
+        if share == LESSON_SHOWN:
+            return _distill_answer(made)
+        lessons = tuple(
+            replace(
+                one,
+                title=shortened(visible(one.title), share),
+                when=shortened(visible(one.when), share),
+                lesson=shortened(visible(one.lesson), share),
+            )
+            for one in made.lessons
+        )
+        notice = f"{_sentence(made.notice)} {BRIEFLY}" if made.notice else BRIEFLY
+        return _distill_answer(
+            replace(
+                made,
+                decisions=tuple(decisions),
+                lessons=lessons,
+                notice=notice,
+            )
+        )
+
+    return _with_decisions(make, made.decisions)
+
+
+def _distill_answer(made: Distillation) -> Answer:
     asked = made.question
     answer = _of(
         DistillAnswer,
@@ -610,7 +718,6 @@ def group_lines(made: Distillation) -> list[str]:
 
 
 def save_answer(brief_id: str | None, decisions: Sequence[Decision], remaining: int) -> Answer:
-    answer = SaveAnswer(brief_id=brief_id, decisions=tuple(decisions), remaining=remaining)
     again = "save them again without the brief"
     if brief_id is None:
         again = "save them again"
@@ -618,9 +725,20 @@ def save_answer(brief_id: str | None, decisions: Sequence[Decision], remaining: 
         again = f"answer {brief_id} again, it is still open"
     count = "1 lesson" if len(decisions) == 1 else f"{len(decisions)} lessons"
     about = f"{brief_id}: {count}" if brief_id else count
-    lines = [f"{about}.{_refused(decisions, again)}"]
-    lines += [*map(_decision, decisions), _remaining(remaining)]
-    return Answer(plain(answer), "\n".join(lines))
+
+    def make(shown: Sequence[Decision], share: int) -> Answer:
+        notice = None if share == LESSON_SHOWN else BRIEFLY
+        answer = SaveAnswer(
+            brief_id=brief_id,
+            decisions=tuple(shown),
+            remaining=remaining,
+            notice=notice,
+        )
+        lines = [f"{about}.{_refused(decisions, again)}", *map(_decision, shown)]
+        lines += [_remaining(remaining), *([notice] if notice else [])]
+        return Answer(plain(answer), "\n".join(lines))
+
+    return _with_decisions(make, decisions)
 
 
 def _remaining(remaining: int) -> str:
@@ -635,33 +753,45 @@ def _look_again(learnt: Sequence[str]) -> str:
 
 
 def report_answer(retrieval_id: str, updated: Sequence[Counters]) -> Answer:
-    answer = ReportAnswer(
-        retrieval_id=retrieval_id, trajectory_id=None, updated=tuple(updated), lessons=()
-    )
-    lines = [f"- {one.id}: {counted(one)}" for one in updated]
-    return Answer(plain(answer), "\n".join([f"{retrieval_id}: outcome counted.", *lines]))
+    return _reported([f"{retrieval_id}: outcome counted."], updated, retrieval_id=retrieval_id)
 
 
 def late_outcome_answer(reported: Reported) -> Answer:
     """What a trajectory's outcome counts for, and which experiences were learnt from it."""
+    id_, learnt = reported.trajectory_id, reported.learnt
+    said = [f"{id_}: {'told before, nothing changed' if reported.known else 'outcome counted'}."]
+    said += [_look_again(learnt)] if learnt and not reported.known else []
+    return _reported(said, reported.updated, trajectory_id=id_, lessons=learnt)
+
+
+def _reported(
+    said: Sequence[str],
+    updated: Sequence[Counters],
+    *,
+    retrieval_id: str | None = None,
+    trajectory_id: str | None = None,
+    lessons: tuple[str, ...] = (),
+) -> Answer:
+    omitted = len(updated) - COUNTERS
     answer = ReportAnswer(
-        retrieval_id=None,
-        trajectory_id=reported.trajectory_id,
-        updated=reported.updated,
-        lessons=reported.learnt,
+        retrieval_id=retrieval_id,
+        trajectory_id=trajectory_id,
+        updated=tuple(updated[:COUNTERS]),
+        omitted=omitted if omitted > 0 else None,
+        lessons=lessons,
     )
-    said = "told before, nothing changed" if reported.known else "outcome counted"
-    lines = [f"{reported.trajectory_id}: {said}."]
-    lines += [f"- {one.id}: {counted(one)}" for one in reported.updated]
-    lines += [_look_again(reported.learnt)] if reported.learnt and not reported.known else []
-    return Answer(plain(answer), "\n".join(lines))
+    lines = [said[0], *(f"- {one.id}: {counted(one)}" for one in answer.updated)]
+    lines += [f"{omitted} more: get_experience tells their counts."] if omitted > 0 else []
+    return Answer(plain(answer), "\n".join([*lines, *said[1:]]))
 
 
 def curate_answer(
     experience: ExperienceAnswer, revision: Revision, also: Revision | None = None
 ) -> Answer:
-    shown = revision_answer(revision)
-    other = also and AlsoChanged(id=also.experience_id, revision=revision_answer(also))
+    shown, *others = (
+        _with_reason(revision_answer(one), LESSON_SHOWN) for one in (revision, also) if one
+    )
+    other = also and AlsoChanged(id=also.experience_id, revision=others[0])
     answer = CurateAnswer(nature=NATURE, experience=experience, revision=shown, also=other)
     done = [_revision_text(shown)]
     done += [f"{other.id}: {_revision_text(other.revision)}"] if other else []

@@ -1,12 +1,14 @@
 """The tools' arguments, as their published schemas say them."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, Len
 
 from flex_mcp.learning.briefing import Lessons
 from flex_mcp.models import (
+    Body,
     Curation,
     Domain,
     Fields,
@@ -34,13 +36,17 @@ class SearchArguments(Strict):
     )
     zones: Annotated[frozenset[Zone] | None, Len(1)] = None
     levels: Annotated[frozenset[Level] | None, Len(1)] = None
-    limit: Annotated[int, Interval(ge=1, le=20)] = field(default=5, metadata=about("At most."))
-    detail: Detail = field(default="concise", metadata=about("detailed: whole lessons."))
+    limit: Annotated[int, Interval(ge=1, le=20)] = field(
+        default=5, metadata=about("At most so many, 1 to 20; default: 5.")
+    )
+    detail: Detail = field(
+        default="concise", metadata=about("detailed: whole lessons; default: concise.")
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetArguments(Strict):
-    ids: Annotated[Ids, Len(1, 10)] = field(metadata=about("Such as e_k3x5u2m7qa4c."))
+    ids: Annotated[Ids, Len(1, 10)] = field(metadata=about("Up to 10, such as e_k3x5u2m7qa4c."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +70,7 @@ class DistillArguments(Strict):
         default=None, metadata=about("Default: those pending.")
     )
     limit: Annotated[int, Interval(ge=1, le=5)] = field(
-        default=5, metadata=about("Trajectories in this brief.")
+        default=5, metadata=about("Trajectories in this brief, 1 to 5; default: 5.")
     )
 
 
@@ -77,9 +83,19 @@ class ReportArguments(Strict):
     )
     helpful: Named | None = field(default=None, metadata=about("Experiences that helped."))
     harmful: Named | None = field(default=None, metadata=about("Those that misled."))
-    feedback: str | None = field(default=None, metadata=about("With trajectory: the verdict."))
-    score: Annotated[float, Interval(ge=0, le=1)] | None = None
+    feedback: Body | None = field(default=None, metadata=about("With trajectory: the verdict."))
+    score: Annotated[float, Interval(ge=0, le=1)] | None = field(
+        default=None, metadata=about("0 to 1.")
+    )
     verified_by: VerifiedBy | None = None
+
+    @classmethod
+    def clashes(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        has_search, has_work = (name in given for name in ("retrieval_id", "trajectory"))
+        if has_search == has_work:
+            yield "give retrieval_id or trajectory: one of the two"
+        elif has_search and not given.keys().isdisjoint({"feedback", "score", "verified_by"}):
+            yield "feedback, score and verified_by go with a trajectory, not a search"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,10 +26,19 @@ class Guide(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Arguments(Strict):
-    """What a prompt takes; arguments that are not given are None."""
+class Solve(Strict):
+    """What the prompts take; arguments that are not given are None."""
 
+    task: Task
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reflect(Strict):
     task: Task | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Review(Strict):
     domain: Domain | None = None
 
 
@@ -39,7 +48,7 @@ def solve(app: App, task: str, client: str) -> Guide:
     Raises:
         InputError: the task is empty or too long.
     """
-    checked(Arguments, {"task": task})
+    checked(Solve, {"task": task})
     found = app.library.search(task, client=client)
     used = f", and the retrieval_ids that you used, {found.retrieval_id} among them"
     return Guide(
@@ -71,7 +80,7 @@ def reflect(app: App, task: str | None) -> Guide:
     Raises:
         InputError: the task is too long.
     """
-    checked(Arguments, {"task": task or None})
+    task = checked(Reflect, {"task": task}).task
     about = f", about this task of it:\n\n{quoted('', task).strip()}\n\n" if task else ""
     return Guide(app.prompts.render("reflect", about=about))
 
@@ -82,7 +91,7 @@ def review(app: App, domain: str | None) -> Guide:
     Raises:
         InputError: no active experience is in the domain.
     """
-    checked(Arguments, {"domain": domain or None})
+    domain = checked(Review, {"domain": domain}).domain
     if not domain:
         page = Data(uris.LIBRARY, JSON, pages.library_page(app.library))
         return Guide(app.prompts.render("review_library", scope=""), (page,))

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from flex_mcp.app import App
-from flex_mcp.errors import InputError, NotFoundError
+from flex_mcp.errors import NotFoundError
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import LLM
 from flex_mcp.models import VerifiedBy, Wanted
@@ -85,8 +85,8 @@ def get_experience(app: App, arguments: GetArguments, caller: Caller) -> Answer:
     missing = [id_ for id_ in ids if id_ not in {one.experience.id for one in found}]
     if not found:
         raise NotFoundError(f"there is no experience {', '.join(missing)}: a search gives ids")
-    room = answers.WHOLE_LIMIT // len(found)
-    shown = [answers.experience_answer(one, room) for one in found]
+    room = (answers.DETAILED_LIMIT - 250 * len(missing)) // len(found)
+    shown = [answers.experience_answer(one, room, answers.length) for one in found]
     return answers.get_answer(shown, missing)
 
 
@@ -130,29 +130,23 @@ def save_lessons(app: App, arguments: SaveArguments, caller: Caller) -> Answer:
 
     Each is added, merged, discarded or supersedes another.
     """
-    library, brief_id, ids = app.library, arguments.brief_id, arguments.trajectory_ids
-    if brief_id and ids:
-        raise InputError("give brief_id or trajectory_ids, not both: a brief knows its own")
+    library, brief_id = app.library, arguments.brief_id
     if brief_id:
         decisions = library.briefs.answer(brief_id, arguments.lessons, client=caller.name)
-    elif arguments.lessons:
-        decisions = library.apply(
-            arguments.lessons, evidence=ids or (), typed=caller.person is None, client=caller.name
-        )
     else:
-        raise InputError("there are no lessons: give some, or brief_id where none is to be learnt")
+        decisions = library.apply(
+            arguments.lessons,
+            evidence=arguments.trajectory_ids or (),
+            typed=caller.person is None,
+            client=caller.name,
+        )
     return answers.save_answer(brief_id, decisions, library.briefs.remaining())
 
 
 def report_outcome(app: App, arguments: ReportArguments, caller: Caller) -> Answer:
     """Say later how work ended, by its trajectory or a search, and what helped or misled."""
     library, named = app.library, (arguments.helpful or (), arguments.harmful or ())
-    beside = (arguments.feedback, arguments.score, arguments.verified_by)
-    if (arguments.retrieval_id is None) == (arguments.trajectory is None):
-        raise InputError("give retrieval_id or trajectory: one of the two")
     if arguments.retrieval_id is not None:
-        if any(one is not None for one in beside):
-            raise InputError("feedback, score and verified_by go with a trajectory, not a search")
         updated = library.report(
             arguments.retrieval_id,
             arguments.outcome,
@@ -193,7 +187,8 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
         client=caller.name,
     )
     (now,) = library.whole([made.experience.id])
-    return answers.curate_answer(answers.experience_answer(now), made.revision, made.also)
+    shown = answers.experience_answer(now, answers.DETAILED_LIMIT // 2, answers.length)
+    return answers.curate_answer(shown, made.revision, made.also)
 
 
 def _at(settings: Settings) -> str:
