@@ -9,6 +9,7 @@ import codecs
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,10 +33,16 @@ ADVICE = (
 
 
 def rows(file: Path, label: str, family: str | None = None) -> list[str]:
-    found = [json.loads(line) for line in file.open(encoding="utf-8")]
     return [
-        row["text"] for row in found if row["label"] == label and family in {None, row["family"]}
+        row["text"]
+        for row in read(file)
+        if row["label"] == label and family in {None, row["family"]}
     ]
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    with file.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def is_held(*texts: str, outside: bool = True) -> bool:
@@ -78,11 +85,8 @@ def test_lessons_of_flex_are_not(shared: Path) -> None:
 
 
 def test_lessons_of_developers_analysts_and_offices_are_not() -> None:
-    lessons = [
-        json.loads(line)
-        for file in (ROOT / "benchmarks" / "data" / "served").glob("*/lessons.jsonl")
-        for line in file.open(encoding="utf-8")
-    ]
+    served = (ROOT / "benchmarks" / "data" / "served").glob("*/lessons.jsonl")
+    lessons = [lesson for file in served for lesson in read(file)]
     held = [
         one for one in lessons if is_held(one["title"], one["lesson"], *one.get("examples", ()))
     ]

@@ -67,6 +67,8 @@ UNSEEN_RUNS = (
     (OVERRIDE, 1, 0.75, 1, 0.75, "text that runs backwards"),
 )
 LEET_WORD = re.compile(r"(?<![^\W_])[a-z]{0,8}[013457]{1,3}[a-z][a-z013457]{1,20}(?![^\W_])")
+SOME = 3  # such words, and the others that mix letters and digits are meant so, too
+MIXED_WORD = re.compile(r"(?<![^\W_])(?=\d{0,3}[a-z])[a-z]{0,8}[013457][a-z013457]{0,20}(?![^\W_])")
 LEET = str.maketrans("013457", "oieast")
 TURN = "It looks like a turn of the conversation"
 CALL = "It has its reader call a tool or run something"
@@ -209,7 +211,10 @@ def normal(raw: str) -> str:
     text = unicodedata.normalize("NFKC", text).casefold()
     text = COMBINING.sub("", text)
     text = MIXED.sub(lambda found: _latin(found[0]), text)
-    text = LEET_WORD.sub(lambda found: found[0].translate(LEET), text)
+    spelled = len(LEET_WORD.findall(text))
+    if spelled:
+        pattern = MIXED_WORD if spelled >= SOME else LEET_WORD
+        text = pattern.sub(lambda found: found[0].translate(LEET), text)
     text = text.replace("n't", " not").replace("cannot", "can not").replace("\ufffd", "")
     return f"{text}\n\n{spaced}" if (spaced := _spaced(text)) else text
 
