@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 
 import platformdirs
 
+from flex_mcp import paths
 from flex_mcp.errors import SettingError
 
 NAME = "flex-mcp"
@@ -38,8 +39,8 @@ PORT = 8765
 S = TypeVar("S", bound=StrEnum)
 RIGHTS = "read|write|curate"
 TOKEN = rf"(?!(?:{RIGHTS})$)(?!\$\{{)[!-9;-~]+"  # no right alone, and no placeholder
-NAMED = re.compile(rf"([\w.-]{{1,40}}):({TOKEN})(?::({RIGHTS}))?", re.ASCII)
 UNFILLED = re.compile(r"\s*(\$\{[^}]*\}\s*)?")
+NAMED = re.compile(rf"([\w.-]{{1,40}}):({TOKEN})(?::({RIGHTS}))?", re.ASCII)
 
 
 class Distilling(StrEnum):
@@ -89,9 +90,7 @@ class Token:
 class Settings:
     """What the user chose. Paths are absolute; `embedder` is None for the library's own."""
 
-    library: Path = field(
-        default_factory=lambda: platformdirs.user_data_path(NAME, appauthor=False) / "library.db"
-    )
+    library: Path = field(default_factory=lambda: _default_library())
     embedder: str | None = None
     embedder_path: Path | None = None
     models: Path = field(
@@ -111,24 +110,35 @@ class Settings:
 
     @classmethod
     def from_environment(
-        cls, library: str | None = None, environment: Mapping[str, str] | None = None
+        cls,
+        library: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        said_by: str = "--library",
     ) -> "Settings":
-        """The settings of a process; `library` comes from the command line and beats the variable.
+        """The settings of a process; a `library` that `said_by` names beats the variable.
 
         Raises:
-            SettingError: a path names a home that is not here.
+            SettingError: a path holds what nothing fills in, or cannot be one here.
         """
         variables = os.environ if environment is None else environment
         # Clients hand on a field that was left empty as it is, or as its placeholder:
         # `${user_config.x}`.
         said = {name: text for name, text in variables.items() if not UNFILLED.fullmatch(text)}
-        if library:
-            said["FLEX_MCP_LIBRARY"] = library
         chosen = {
             field: read(said[variable])
             for variable, (field, read) in VARIABLES.items()
             if variable in said
         }
+        for variable, field in PLACES.items():
+            text, is_library = variables.get(variable, ""), field == "library"
+            is_said = variable in said or paths.filled(text, variables) != text
+            if is_said and not (is_library and library is not None):
+                chosen[field] = paths.read(
+                    text, variable, variables, folder=not is_library, relative=not is_library
+                )
+        if library is not None:
+            chosen["library"] = paths.read(library, said_by, variables)
         return cls(**chosen)
 
     # These are checked when something is distilled or recorded: nothing else needs them.
@@ -235,28 +245,32 @@ def no_telemetry() -> None:
         os.environ.setdefault(name, "1")
 
 
-def absolute(path: str) -> Path:
-    """The path as a user means it, `~` and relative ones too.
+def path_of(text: str, name: str, *, folder: bool = False) -> Path:
+    """What an option or argument of that name says.
 
     Raises:
-        SettingError: it names a home that is not here.
+        SettingError: as in `paths.read`.
     """
-    try:
-        return Path(path).expanduser().absolute()
-    except RuntimeError as error:
-        raise SettingError(
-            f"the path {path} names a home that is not here: write it out"
-        ) from error
+    return paths.read(text, name, os.environ, folder=folder)
 
 
-# By variable, the field that it fills, and how its text is read.
+def _default_library() -> Path:
+    path = platformdirs.user_data_path(NAME, appauthor=False) / "library.db"
+    name = "FLEX_MCP_LIBRARY is not set, and the default"
+    return paths.read(str(path), name, os.environ, relative=False)
+
+
+# Those that name a file or folder, by variable, and the field that each fills.
+PLACES = {
+    "FLEX_MCP_LIBRARY": "library",
+    "FLEX_MCP_EMBEDDER_PATH": "embedder_path",
+    "FLEX_MCP_PROMPTS": "prompts",
+}
+# The others: by variable, the field that it fills, and how its text is read.
 VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "FLEX_MCP_LIBRARY": ("library", absolute),
     "FLEX_MCP_EMBEDDER": ("embedder", str),
-    "FLEX_MCP_EMBEDDER_PATH": ("embedder_path", absolute),
     "FLEX_MCP_DISTILLER": ("distiller", str),
     "FLEX_MCP_MODEL": ("model", str),
-    "FLEX_MCP_PROMPTS": ("prompts", absolute),
     "FLEX_MCP_TOKEN": ("token", str.strip),
     "FLEX_MCP_READ_TOKEN": ("read_token", str.strip),
     "FLEX_MCP_TOKENS": ("named_tokens", str.strip),

@@ -70,7 +70,7 @@ def library_option(
     """--library, which may also stand before the command."""
 
     def or_before(ctx: click.Context, _: click.Parameter, library: str | None) -> str | None:
-        return library or ctx.find_root().params.get("library")
+        return ctx.find_root().params.get("library") if library is None else library
 
     return click.option("--library", metavar="PATH", help=text, callback=or_before)
 

@@ -26,6 +26,7 @@ from rich.rule import Rule
 
 from flex_mcp.demo.examples import data
 from flex_mcp.errors import InputError
+from flex_mcp.settings import path_of
 
 ZONE_STYLES = {"golden": "green", "warning": "red", "mixed": "yellow"}
 
@@ -36,7 +37,7 @@ def run_demo(library: str | None, *, as_json: bool = False) -> str | None:
     Raises:
         InputError: the file is there already.
     """
-    path = None if library is None else Path(library).expanduser().absolute()
+    path = None if library is None else path_of(library, "--library")
     if path is not None and path.exists() and path.stat().st_size:
         raise InputError(f"{path} is there already: the demonstration needs a new file")
     console = Console(stderr=as_json, highlight=False)

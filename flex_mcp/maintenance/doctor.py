@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from flex_mcp import paths
 from flex_mcp.clients.configs import CLIENTS
 from flex_mcp.clients.entries import (
     LASTING,
@@ -347,7 +348,7 @@ def _client(found: Found, patient: Patient) -> Check:
     command = Path(entry.command)
     if command.is_absolute() and (command.is_dir() or not os.access(command, os.X_OK)):
         return Check("clients", State.FAULT, f"{where}: its command cannot be run", again)
-    problem = _misplaced(Path(entry.library)) if entry.library else None
+    problem = _misplaced(entry.library, patient.machine) if entry.library else None
     if problem is not None:
         again = again.removesuffix("`") + " --library PATH`"  # it keeps the one that is there
     if problem := problem or _stale(entry, patient):
@@ -370,9 +371,11 @@ def _stale(entry: Start, patient: Patient) -> str | None:
     return None
 
 
-def _misplaced(library: Path) -> str | None:
-    if not library.is_absolute():
-        return "its library has no full path"
+def _misplaced(written: str, machine: Machine) -> str | None:
+    try:
+        library = paths.read(written, "its library", machine.variables, relative=False)
+    except SettingError as error:
+        return str(error)
     try:
         if library.is_dir():
             return "its library is a folder"
