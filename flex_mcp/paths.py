@@ -5,7 +5,6 @@ that nobody filled in would be the name of a folder there, and the library in it
 """
 
 import contextlib
-import errno
 import os
 import re
 from collections.abc import Mapping
@@ -26,12 +25,16 @@ PLACEHOLDER = re.compile(
     """,
     re.VERBOSE | re.ASCII | re.IGNORECASE,
 )
-FULL = "write the full path (~ is your home)"
+FULL = "write it out, from its beginning (~ is your home)"
+QUOTES = "\"'\u2018\u2019\u201c\u201d"
 FAULTS = (  # what no path of ours has, why it is refused, and what to write
     (r"^$", f"which is empty: {FULL}"),
     (r"[\0-\x1f\x7f-\x9f]", "which holds a control character: write it without"),
     (r"[\ud800-\udfff]", "which holds bytes that are no UTF-8: name a place whose path is UTF-8"),
-    (r"""^["'“‘]|["'”’]$""", "which stands in quotation marks: write it without them"),
+    (
+        "^[\"'\u2018\u201c]|[\"'\u2019\u201d]$",
+        "which stands in quotation marks: write it without them",
+    ),
     (r"^~", f"which names a home that is not here: {FULL}"),
     (r"(?i)^(file:|[a-z][a-z0-9+.-]+:/)", f"which is an address: {FULL}"),
 )
@@ -76,6 +79,11 @@ def filled(text: str, variables: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(fill, text)
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is one that can be reached."""
+    return os.path.isdir(path)  # noqa: PTH112  a Path may raise what it meets
+
+
 def shown(text: str) -> str:
     """A path in one line that can be printed, cut where it is long."""
     text = "".join(one if one.isprintable() else _code(one) for one in text)
@@ -97,12 +105,7 @@ def _fault(path: str, *, folder: bool, relative: bool) -> str | None:
         if re.search(pattern, path):
             return why
     if not (relative or Path(path).is_absolute()):
-        return f"which is another place in each folder that a client opens: {FULL}"
-    try:
-        Path(path).lstat()
-    except OSError as error:
-        if error.errno in {errno.ENAMETOOLONG, errno.EINVAL}:
-            return f"which cannot be a path ({error.strerror}): {FULL}"
+        return f"which is no full path, and so another place in each folder: {FULL}"
     return None
 
 

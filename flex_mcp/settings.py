@@ -86,11 +86,17 @@ class Token:
     name: str = ""
 
 
+def _default_library() -> Path:
+    path = platformdirs.user_data_path(NAME, appauthor=False) / "library.db"
+    name = "FLEX_MCP_LIBRARY is not set, and the default"
+    return paths.read(str(path), name, os.environ, relative=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the user chose. Paths are absolute; `embedder` is None for the library's own."""
 
-    library: Path = field(default_factory=lambda: _default_library())
+    library: Path = field(default_factory=_default_library)
     embedder: str | None = None
     embedder_path: Path | None = None
     models: Path = field(
@@ -130,13 +136,13 @@ class Settings:
             for variable, (field, read) in VARIABLES.items()
             if variable in said
         }
-        for variable, field in PLACES.items():
-            text, is_library = variables.get(variable, ""), field == "library"
-            is_said = variable in said or paths.filled(text, variables) != text
-            if is_said and not (is_library and library is not None):
-                chosen[field] = paths.read(
-                    text, variable, variables, folder=not is_library, relative=not is_library
-                )
+        chosen |= {
+            place: paths.read(text, variable, variables, folder=folder, relative=folder)
+            for variable, (place, folder) in PLACES.items()
+            if (text := variables.get(variable, ""))
+            and (variable in said or paths.filled(text, variables) != text)
+            and not (place == "library" and library is not None)
+        }
         if library is not None:
             chosen["library"] = paths.read(library, said_by, variables)
         return cls(**chosen)
@@ -191,7 +197,7 @@ class Settings:
         Raises:
             SettingError: FLEX_MCP_PROMPTS names no folder.
         """
-        if self.prompts is not None and not self.prompts.is_dir():
+        if self.prompts is not None and not paths.is_folder(self.prompts):
             raise SettingError(
                 f"FLEX_MCP_PROMPTS names {self.prompts}, which is no folder: correct it"
             )
@@ -254,17 +260,12 @@ def path_of(text: str, name: str, *, folder: bool = False) -> Path:
     return paths.read(text, name, os.environ, folder=folder)
 
 
-def _default_library() -> Path:
-    path = platformdirs.user_data_path(NAME, appauthor=False) / "library.db"
-    name = "FLEX_MCP_LIBRARY is not set, and the default"
-    return paths.read(str(path), name, os.environ, relative=False)
-
-
-# Those that name a file or folder, by variable, and the field that each fills.
+# Those that name a place, by variable: the field that each fills, and whether it is a folder. A
+# file is made where it is missing, so it may not depend on where a client starts us.
 PLACES = {
-    "FLEX_MCP_LIBRARY": "library",
-    "FLEX_MCP_EMBEDDER_PATH": "embedder_path",
-    "FLEX_MCP_PROMPTS": "prompts",
+    "FLEX_MCP_LIBRARY": ("library", False),
+    "FLEX_MCP_EMBEDDER_PATH": ("embedder_path", True),
+    "FLEX_MCP_PROMPTS": ("prompts", True),
 }
 # The others: by variable, the field that it fills, and how its text is read.
 VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {

@@ -1,6 +1,7 @@
 """The terminal's door: what it prints, where, and with which exit code; and what it refuses."""
 
 import json
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -266,6 +267,44 @@ def test_home_and_relative_paths_are_expanded(
         done("record", "--library", path, stdin=json.dumps(WORK))
         assert done_json("stats", "--library", path)["library"] == str(meant)
         assert meant.exists()
+
+
+PLACES = [
+    "${workspaceFolder}/l.db",
+    "C:\\Users\\me\\l.db",
+    "x" * 300,
+    "file:///l.db",
+    '"l.db"',
+    "l/",
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_place_that_cannot_be_meant_is_refused_at_both_doors_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sentence = refused("record", "--library", place, stdin=json.dumps(FULL))
+    assert place[:200] in sentence
+    async with connected(place) as client:
+        assert len((await client.list_tools()).tools) == 7
+        result = await client.call_tool("record_trajectory", FULL)
+        assert (result.is_error, text_of(result)) == (True, sentence)
+    monkeypatch.setenv("FLEX_MCP_LIBRARY", place)
+    for command in (("record",), ("stats",), ("search", "x"), ("backup",), ("export",)):
+        assert place[:200] in refused(*command, stdin=json.dumps(FULL))
+    assert os.listdir(tmp_path) == []  # noqa: PTH208  none waits here
+
+
+def test_a_library_whose_name_leaves_no_room_for_what_lies_beside_it_is_not_made(
+    tmp_path: Path,
+) -> None:
+    deep = Path(*["d" * 99] * 5) / "l.db"
+    for place, why in ((Path("x" * 250), "File name too long"), (deep, "more than 504 bytes")):
+        says = refused("record", "--library", tmp_path / place, stdin=json.dumps(WORK))
+        assert f"cannot be made ({why}" in says or f"its path has {why}" in says
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_library_may_stand_before_the_command_and_the_later_one_counts(

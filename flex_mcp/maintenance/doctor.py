@@ -160,7 +160,7 @@ def _settings(settings: Settings) -> list[Check]:
             mend = f"set it to one of {', '.join(choices)}, or unset it"
             faults.append((f"{variable} cannot be {value!r}", mend))
     folder = settings.embedder_path
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not paths.is_folder(folder):
         says = f"FLEX_MCP_EMBEDDER_PATH names {folder}, which is no folder"
         faults.append((says, "correct it, or unset it"))
     if settings.base_url is not None and not _host(settings.base_url):
