@@ -11,6 +11,7 @@ import apsw
 import click
 import platformdirs
 import pytest
+from click.testing import CliRunner
 from inline_snapshot import snapshot
 from support.client import connected, text_of
 from support.terminal import done, done_json, process, refused, run
@@ -432,6 +433,45 @@ def test_every_command_and_option_explains_itself(name: str) -> None:
     itself = {"zones", "levels", "statuses", "limit", "when", "lesson", "domain", "priority"}
     itself |= {"zone", "level"}
     assert [one.name for one in options if not one.help and one.name not in itself] == []
+
+
+ENCODINGS = ["latin-1", "cp437", "koi8-r", "cp1252", "ascii"]
+LETTERS = "é → 🚀 日本 ж ﬁ ￼"
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_help_is_told_in_any_encoding(encoding: str) -> None:
+    runner = CliRunner(charset=encoding)
+    names = [(), *((name,) for name in main.commands), ("embedder", "use"), ("prompts", "show")]
+    for name in names:
+        result = runner.invoke(main, [*name, "--help"], prog_name="flex-mcp")
+        assert (result.exit_code, result.exception) == (0, None), name
+        assert "Usage: flex-mcp" in result.stdout
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_answers_are_told_in_any_encoding_and_json_stays_json(
+    tmp_path: Path, encoding: str
+) -> None:
+    at = ("--library", str(tmp_path / "l.db"))
+    lesson = LESSON | {"title": f"Pin {LETTERS}", "domain": "ж/é"}
+    done("record", *at, stdin=json.dumps({**WORK, "task": LETTERS, "lessons": [lesson]}))
+    id_, runner = the_id(*at), CliRunner(charset=encoding)
+    for words in (("list",), ("show", id_), ("search", "compiler"), ("stats",), ("log",)):
+        result = runner.invoke(main, [*words, *at])
+        assert (result.exit_code, result.exception) == (0, None), words
+        result = runner.invoke(main, [*words, *at, "--json"])
+        told = json.loads(result.stdout_bytes.decode(encoding))
+        again = done_json(*words, *at)
+        assert told.keys() == again.keys()
+        if words[0] in {"list", "show"}:
+            assert told["experiences"][0]["title"] == lesson["title"]
+    result = runner.invoke(main, ["show", "e_é→", *at])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    exported = runner.invoke(main, ["export", *at]).stdout_bytes
+    (tmp_path / "out.jsonl").write_bytes(exported)
+    done("import", tmp_path / "out.jsonl", "--library", tmp_path / "other.db")
+    assert done("list", "--library", tmp_path / "other.db") == done("list", *at)
 
 
 def test_choices_are_the_words_that_the_tools_take() -> None:

@@ -1,5 +1,6 @@
 """Commands on a library: looking things up, changing them, in and out of files."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -183,7 +184,8 @@ def export(file: Path, *, form: str, force: bool, app: App) -> Answer | None:
 
     if str(file) == "-":
         for piece in export_library(app.library, Format(form)):
-            click.echo(piece, nl=False)
+            # whatever the terminal's encoding: redirected, it is a file for import
+            click.echo(piece if sys.stdout.isatty() else piece.encode(), nl=False)
         return None
     export_file(app.library, file, Format(form), force=force)
     return Answer({"file": file, "format": form}, f"Written: {file}")

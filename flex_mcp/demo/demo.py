@@ -50,7 +50,7 @@ def run_demo(library: str | None, *, as_json: bool = False) -> str | None:
         except* RefusedError:
             pass  # it is among the failures
     if as_json:
-        said = json.dumps(show.seen | {"failures": show.failures}, ensure_ascii=False, indent=2)
+        said = json.dumps(show.seen | {"failures": show.failures}, indent=2)
         sys.stdout.write(f"{said}\n")
     return "; ".join(show.failures) or None
 
