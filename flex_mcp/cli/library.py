@@ -155,7 +155,10 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
             "`flex-mcp list --status quarantined` lists them, `flex-mcp show ID` says why, "
             "`flex-mcp curate ID approve` serves one."
         )
-    content = {
+    if imported.unused:
+        named = "; ".join(f"{name} ({count})" for name, count in imported.unused.items())
+        lines.append(f"In no experience, and kept as it came where it can be: {named}.")
+    content: dict[str, Any] = {
         "added": counts,
         "total": imported.total,
         "already": imported.already,
@@ -163,6 +166,8 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
         "redacted": imported.redacted or None,
         "quarantined": imported.held,
     }
+    if imported.unused:
+        content["unused"] = imported.unused
     return Answer(content, "\n".join([made, *lines]))
 
 
