@@ -671,6 +671,20 @@ def test_what_is_no_trajectory_is_refused_with_a_sentence(
     assert counts(path) == before
 
 
+NO_IDS = ["\r\n", "", " ", "e_\x1b[31m", "t_aaaaaaaaaaaa\n", "é" * 99]
+
+
+@pytest.mark.parametrize("id_", NO_IDS)
+def test_what_can_be_no_id_is_shown_in_quotes(
+    at: tuple[str, str], monkeypatch: pytest.MonkeyPatch, id_: str
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
+    for words in (("distill", id_), ("show", id_), ("forget", id_, "--yes")):
+        says = refused(*words, *at)
+        assert repr(id_)[:57] in says
+        assert says.isprintable()
+
+
 def test_a_file_that_is_no_text_is_refused(at: tuple[str, str], tmp_path: Path) -> None:
     file = tmp_path / "latin.json"
     file.write_bytes(b'{"task": "\xe9"}')
