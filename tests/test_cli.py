@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from inline_snapshot import snapshot
 from support.client import connected, text_of
+from support.stdio_server import initialized, served
 from support.terminal import done, done_json, process, refused, run
 
 from flex_mcp import __version__, open_library
@@ -879,3 +880,28 @@ def test_a_terminal_that_cannot_show_a_letter_is_no_obstacle(
     listed = process("list", *at)
     assert listed.returncode == 0, listed.stderr
     assert "Pin the compiler" in listed.stdout
+
+
+@pytest.mark.process
+def test_a_server_with_an_unfilled_place_shakes_hands_and_says_it_at_each_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with served(Path("${workspaceFolder}/l.db")) as pipes:
+        assert initialized(pipes)["serverInfo"]["name"] == "flex-mcp"
+        for tool, given in (("search_experience", {"query": "x"}), ("record_trajectory", FULL)):
+            result = pipes.ask("tools/call", name=tool, arguments=given)["result"]
+            assert result["isError"]
+            assert "and nothing here fills in ${workspaceFolder}" in result["content"][0]["text"]
+        assert pipes.process.stdin
+        pipes.process.stdin.close()
+        assert pipes.process.stderr
+        assert pipes.process.stderr.read() == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.process
+def test_help_is_told_by_a_process_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "koi8-r")
+    told = process("--help")
+    assert (told.returncode, told.stderr) == (0, "")
