@@ -40,7 +40,7 @@ def served(words: "Sequence[str]") -> str | None:
             | ["serve", "--library", library, "--transport", "stdio"]
             | ["serve", "--transport", "stdio", "--library", library]
         ):
-            return None if library.startswith("-") else library
+            return None if library[:1] in {"", "-"} else library
         case _:
             return None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flex_mcp.errors import LibraryError, SettingError
-from flex_mcp.settings import Distilling, Settings, one_thread
+from flex_mcp.settings import Distilling, Settings, one_thread, path_of
 
 if TYPE_CHECKING:
     from flex_mcp.learning.distiller import Distiller
@@ -72,7 +72,11 @@ class App:
         Raises:
             SettingError: a setting cannot be used.
         """
-        return self._library is not None or self.settings.library.exists()
+        path = self.settings.library
+        try:
+            return self._library is not None or path.exists()
+        except OSError:
+            return True  # opening it says what is wrong
 
     @property
     def distiller(self) -> "Distiller":
@@ -184,6 +188,9 @@ def open_library(
     Raises:
         LibraryError: the file cannot be opened, or is no library.
     """
-    found = Settings.from_environment(library=None if path is None else str(path))
-    folder = Path(embedder_path).expanduser().absolute() if embedder_path else found.embedder_path
-    return build(replace(found, embedder=embedder or found.embedder, embedder_path=folder))
+    named = None if path is None else str(path)
+    found = Settings.from_environment(named, said_by="the library's path")
+    if embedder_path:
+        folder = path_of(str(embedder_path), "embedder_path", folder=True)
+        found = replace(found, embedder_path=folder)
+    return build(replace(found, embedder=embedder or found.embedder))

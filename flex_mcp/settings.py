@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 
 import platformdirs
 
+from flex_mcp import paths
 from flex_mcp.errors import SettingError
 
 NAME = "flex-mcp"
@@ -38,8 +39,8 @@ PORT = 8765
 S = TypeVar("S", bound=StrEnum)
 RIGHTS = "read|write|curate"
 TOKEN = rf"(?!(?:{RIGHTS})$)(?!\$\{{)[!-9;-~]+"  # no right alone, and no placeholder
-NAMED = re.compile(rf"([\w.-]{{1,40}}):({TOKEN})(?::({RIGHTS}))?", re.ASCII)
 UNFILLED = re.compile(r"\s*(\$\{[^}]*\}\s*)?")
+NAMED = re.compile(rf"([\w.-]{{1,40}}):({TOKEN})(?::({RIGHTS}))?", re.ASCII)
 
 
 class Distilling(StrEnum):
@@ -85,13 +86,17 @@ class Token:
     name: str = ""
 
 
+def _default_library() -> Path:
+    path = platformdirs.user_data_path(NAME, appauthor=False) / "library.db"
+    name = "FLEX_MCP_LIBRARY is not set, and the default"
+    return paths.read(str(path), name, os.environ, relative=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the user chose. Paths are absolute; `embedder` is None for the library's own."""
 
-    library: Path = field(
-        default_factory=lambda: platformdirs.user_data_path(NAME, appauthor=False) / "library.db"
-    )
+    library: Path = field(default_factory=_default_library)
     embedder: str | None = None
     embedder_path: Path | None = None
     models: Path = field(
@@ -111,24 +116,35 @@ class Settings:
 
     @classmethod
     def from_environment(
-        cls, library: str | None = None, environment: Mapping[str, str] | None = None
+        cls,
+        library: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        said_by: str = "--library",
     ) -> "Settings":
-        """The settings of a process; `library` comes from the command line and beats the variable.
+        """The settings of a process; a `library` that `said_by` names beats the variable.
 
         Raises:
-            SettingError: a path names a home that is not here.
+            SettingError: a path holds what nothing fills in, or cannot be one here.
         """
         variables = os.environ if environment is None else environment
         # Clients hand on a field that was left empty as it is, or as its placeholder:
         # `${user_config.x}`.
         said = {name: text for name, text in variables.items() if not UNFILLED.fullmatch(text)}
-        if library:
-            said["FLEX_MCP_LIBRARY"] = library
         chosen = {
             field: read(said[variable])
             for variable, (field, read) in VARIABLES.items()
             if variable in said
         }
+        chosen |= {
+            place: paths.read(text, variable, variables, folder=folder, relative=folder)
+            for variable, (place, folder) in PLACES.items()
+            if (text := variables.get(variable, ""))
+            and (variable in said or paths.filled(text, variables) != text)
+            and not (place == "library" and library is not None)
+        }
+        if library is not None:
+            chosen["library"] = paths.read(library, said_by, variables)
         return cls(**chosen)
 
     # These are checked when something is distilled or recorded: nothing else needs them.
@@ -181,7 +197,7 @@ class Settings:
         Raises:
             SettingError: FLEX_MCP_PROMPTS names no folder.
         """
-        if self.prompts is not None and not self.prompts.is_dir():
+        if self.prompts is not None and not paths.is_folder(self.prompts):
             raise SettingError(
                 f"FLEX_MCP_PROMPTS names {self.prompts}, which is no folder: correct it"
             )
@@ -235,28 +251,27 @@ def no_telemetry() -> None:
         os.environ.setdefault(name, "1")
 
 
-def absolute(path: str) -> Path:
-    """The path as a user means it, `~` and relative ones too.
+def path_of(text: str, name: str, *, folder: bool = False) -> Path:
+    """What an option or argument of that name says.
 
     Raises:
-        SettingError: it names a home that is not here.
+        SettingError: as in `paths.read`.
     """
-    try:
-        return Path(path).expanduser().absolute()
-    except RuntimeError as error:
-        raise SettingError(
-            f"the path {path} names a home that is not here: write it out"
-        ) from error
+    return paths.read(text, name, os.environ, folder=folder)
 
 
-# By variable, the field that it fills, and how its text is read.
+# Those that name a place, by variable: the field that each fills, and whether it is a folder. A
+# file is made where it is missing, so it may not depend on where a client starts us.
+PLACES = {
+    "FLEX_MCP_LIBRARY": ("library", False),
+    "FLEX_MCP_EMBEDDER_PATH": ("embedder_path", True),
+    "FLEX_MCP_PROMPTS": ("prompts", True),
+}
+# The others: by variable, the field that it fills, and how its text is read.
 VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "FLEX_MCP_LIBRARY": ("library", absolute),
     "FLEX_MCP_EMBEDDER": ("embedder", str),
-    "FLEX_MCP_EMBEDDER_PATH": ("embedder_path", absolute),
     "FLEX_MCP_DISTILLER": ("distiller", str),
     "FLEX_MCP_MODEL": ("model", str),
-    "FLEX_MCP_PROMPTS": ("prompts", absolute),
     "FLEX_MCP_TOKEN": ("token", str.strip),
     "FLEX_MCP_READ_TOKEN": ("read_token", str.strip),
     "FLEX_MCP_TOKENS": ("named_tokens", str.strip),

@@ -7,7 +7,8 @@ noise goes out of the schemas.
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flex_mcp.errors import AnswerError, InputError
@@ -179,6 +180,12 @@ def _where(kind: type, location: tuple[int | str, ...]) -> str:
 def glance(text: str) -> str:
     """So much of a text from outside as a sentence about it needs."""
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def glances(ids: Iterable[str]) -> str:
+    """Ids from outside in one line; what can be none stands in quotes."""
+    is_word = re.compile(r"[!-~]+").fullmatch
+    return ", ".join(glance(one if is_word(one) else repr(one)) for one in ids)
 
 
 def _sentences(kind: type, errors: Sequence["ErrorDetails"]) -> list[str]:

@@ -1,6 +1,7 @@
 """The terminal's door: what it prints, where, and with which exit code; and what it refuses."""
 
 import json
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +11,10 @@ import apsw
 import click
 import platformdirs
 import pytest
+from click.testing import CliRunner
 from inline_snapshot import snapshot
 from support.client import connected, text_of
+from support.stdio_server import initialized, served
 from support.terminal import done, done_json, process, refused, run
 
 from flex_mcp import __version__, open_library
@@ -291,6 +294,44 @@ def test_home_and_relative_paths_are_expanded(
         assert meant.exists()
 
 
+PLACES = [
+    "${workspaceFolder}/l.db",
+    "C:\\Users\\me\\l.db",
+    "x" * 300,
+    "file:///l.db",
+    '"l.db"',
+    "l/",
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_place_that_cannot_be_meant_is_refused_at_both_doors_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sentence = refused("record", "--library", place, stdin=json.dumps(FULL))
+    assert place[:200] in sentence
+    async with connected(place) as client:
+        assert len((await client.list_tools()).tools) == 7
+        result = await client.call_tool("record_trajectory", FULL)
+        assert (result.is_error, text_of(result)) == (True, sentence)
+    monkeypatch.setenv("FLEX_MCP_LIBRARY", place)
+    for command in (("record",), ("stats",), ("search", "x"), ("backup",), ("export",)):
+        assert place[:200] in refused(*command, stdin=json.dumps(FULL))
+    assert os.listdir(tmp_path) == []  # noqa: PTH208  none waits here
+
+
+def test_a_library_whose_name_leaves_no_room_for_what_lies_beside_it_is_not_made(
+    tmp_path: Path,
+) -> None:
+    deep = Path(*["d" * 99] * 5) / "l.db"
+    for place, why in ((Path("x" * 250), "File name too long"), (deep, "more than 504 bytes")):
+        says = refused("record", "--library", tmp_path / place, stdin=json.dumps(WORK))
+        assert f"cannot be made ({why}" in says or f"its path has {why}" in says
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_library_may_stand_before_the_command_and_the_later_one_counts(
     at: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -416,6 +457,45 @@ def test_every_command_and_option_explains_itself(name: str) -> None:
     itself = {"zones", "levels", "statuses", "limit", "when", "lesson", "domain", "priority"}
     itself |= {"zone", "level"}
     assert [one.name for one in options if not one.help and one.name not in itself] == []
+
+
+ENCODINGS = ["latin-1", "cp437", "koi8-r", "cp1252", "ascii"]
+LETTERS = "é → 🚀 日本 ж ﬁ ￼"
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_help_is_told_in_any_encoding(encoding: str) -> None:
+    runner = CliRunner(charset=encoding)
+    names = [(), *((name,) for name in main.commands), ("embedder", "use"), ("prompts", "show")]
+    for name in names:
+        result = runner.invoke(main, [*name, "--help"], prog_name="flex-mcp")
+        assert (result.exit_code, result.exception) == (0, None), name
+        assert "Usage: flex-mcp" in result.stdout
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_answers_are_told_in_any_encoding_and_json_stays_json(
+    tmp_path: Path, encoding: str
+) -> None:
+    at = ("--library", str(tmp_path / "l.db"))
+    lesson = LESSON | {"title": f"Pin {LETTERS}", "domain": "ж/é"}
+    done("record", *at, stdin=json.dumps({**WORK, "task": LETTERS, "lessons": [lesson]}))
+    id_, runner = the_id(*at), CliRunner(charset=encoding)
+    for words in (("list",), ("show", id_), ("search", "compiler"), ("stats",), ("log",)):
+        result = runner.invoke(main, [*words, *at])
+        assert (result.exit_code, result.exception) == (0, None), words
+        result = runner.invoke(main, [*words, *at, "--json"])
+        told = json.loads(result.stdout_bytes.decode(encoding))
+        again = done_json(*words, *at)
+        assert told.keys() == again.keys()
+        if words[0] in {"list", "show"}:
+            assert told["experiences"][0]["title"] == lesson["title"]
+    result = runner.invoke(main, ["show", "e_é→", *at])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    exported = runner.invoke(main, ["export", *at]).stdout_bytes
+    (tmp_path / "out.jsonl").write_bytes(exported)
+    done("import", tmp_path / "out.jsonl", "--library", tmp_path / "other.db")
+    assert done("list", "--library", tmp_path / "other.db") == done("list", *at)
 
 
 def test_choices_are_the_words_that_the_tools_take() -> None:
@@ -615,6 +695,20 @@ def test_what_is_no_trajectory_is_refused_with_a_sentence(
     assert counts(path) == before
 
 
+NO_IDS = ["\r\n", "", " ", "e_\x1b[31m", "t_aaaaaaaaaaaa\n", "é" * 99]
+
+
+@pytest.mark.parametrize("id_", NO_IDS)
+def test_what_can_be_no_id_is_shown_in_quotes(
+    at: tuple[str, str], monkeypatch: pytest.MonkeyPatch, id_: str
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
+    for words in (("distill", id_), ("show", id_), ("forget", id_, "--yes")):
+        says = refused(*words, *at)
+        assert repr(id_)[:57] in says
+        assert says.isprintable()
+
+
 def test_a_file_that_is_no_text_is_refused(at: tuple[str, str], tmp_path: Path) -> None:
     file = tmp_path / "latin.json"
     file.write_bytes(b'{"task": "\xe9"}')
@@ -809,3 +903,28 @@ def test_a_terminal_that_cannot_show_a_letter_is_no_obstacle(
     listed = process("list", *at)
     assert listed.returncode == 0, listed.stderr
     assert "Pin the compiler" in listed.stdout
+
+
+@pytest.mark.process
+def test_a_server_with_an_unfilled_place_shakes_hands_and_says_it_at_each_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with served(Path("${workspaceFolder}/l.db")) as pipes:
+        assert initialized(pipes)["serverInfo"]["name"] == "flex-mcp"
+        for tool, given in (("search_experience", {"query": "x"}), ("record_trajectory", FULL)):
+            result = pipes.ask("tools/call", name=tool, arguments=given)["result"]
+            assert result["isError"]
+            assert "and nothing here fills in ${workspaceFolder}" in result["content"][0]["text"]
+        assert pipes.process.stdin
+        pipes.process.stdin.close()
+        assert pipes.process.stderr
+        assert pipes.process.stderr.read() == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.process
+def test_help_is_told_by_a_process_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "koi8-r")
+    told = process("--help")
+    assert (told.returncode, told.stderr) == (0, "")

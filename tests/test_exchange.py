@@ -168,6 +168,101 @@ def test_a_title_is_the_first_sentence_of_at_most_120_characters(
     assert len(made.title) <= 120
 
 
+def test_numbers_that_are_no_json_are_null_and_said(library: Library) -> None:
+    text = flex([ENTRY | {"odd": [float("nan"), {"a": -float("inf")}], "priority": float("nan")}])
+    made = import_text(library, text.replace("2.5", "1e999"), source="a.json")
+    assert (made.total, made.unused) == (4, {"NaN and Infinity, which are null now": 4, **ODDS})
+    out = "".join(export_library(library, Format.FLEX))
+    (entry,) = json.loads(out, parse_constant=pytest.fail)["library"]["golden"]
+    kept = {"kept": [1, None, "é 🦜"]}
+    assert entry == ENTRY | {"odd": [None, {"a": None}], "priority": None, ANOTHER: kept}
+    assert by_text(library, "residues").priority == 3
+
+
+ANOTHER = "of another version"
+ODDS = {ANOTHER: 1, "odd": 1}
+
+
+@pytest.mark.parametrize(
+    ("rule", "lesson", "unused"),
+    [
+        ({"principle": "Say it."}, "Say it.", {}),
+        ({"Rule": "Say it.", "Examples": ["x"]}, "Say it.", {}),
+        ({"rule": "", "lesson": "Say it."}, "Say it.", {}),
+        ({"text": "Say it.", "confidence": 0.9}, "Say it.", {"confidence of a rule": 1}),
+        ({"rule": "Say it.", "why": "So."}, "Say it.", {"why of a rule": 1}),
+        ({"title": "Say it.", "body": ["a", "b"]}, "Title: Say it.\nBody: a\nb", {}),
+        ({"rule": 7}, "7", {}),
+        ({"examples": ["x"]}, None, {"a rule that says nothing": 1}),
+        ({"rule": None, "id": 3}, None, {"id of a rule": 1, "a rule that says nothing": 1}),
+    ],
+)
+def test_a_rule_under_another_key_is_found_and_what_is_left_is_said(
+    library: Library, rule: Entry, lesson: str | None, unused: dict[str, int]
+) -> None:
+    made = import_text(library, flex([{"method": "m", "rules": [rule]}]), source="a.json")
+    principles = library.experiences(levels=[Level.PRINCIPLE])
+    assert [one.lesson for one in principles] == [lesson][: made.total - 1]
+    assert (made.total, made.unused) == (1 + (lesson is not None), unused)
+    assert exported(library)["golden"] == [{"method": "m", "rules": [rule]}]
+
+
+def test_an_entry_whose_keys_are_written_otherwise_is_edited_in_its_place(library: Library) -> None:
+    take(library, flex([{"Method": "Count residues.", "RULES": ["Work modulo 7.", "Check."]}]))
+    edit(library, "residues", lesson="Count residues twice.")
+    retire(library, "modulo")
+    assert exported(library)["golden"] == [{"Method": "Count residues twice.", "RULES": ["Check."]}]
+
+
+def test_an_entry_of_which_nothing_is_made_is_said_and_kept(library: Library) -> None:
+    entry = {"strategy": "Something else."}
+    made = import_text(library, flex([entry]), source="a.json")
+    assert (made.total, made.unused) == (0, {"strategy": 1, "an entry that says nothing": 1})
+    assert exported(library)["golden"] == [entry]
+
+
+@pytest.mark.parametrize(
+    ("priority", "taken", "said"),
+    [
+        (4, 4, False),
+        ("5", 5, False),
+        (4.0, 4, False),
+        (" 2 ", 2, False),
+        (None, 3, False),
+        (True, 3, True),
+        (4.5, 3, True),
+        ("high", 3, True),
+        ([5], 3, True),
+        (9, 5, True),
+        ("0", 1, True),
+        (10**400, 3, True),
+    ],
+)
+def test_a_priority_is_right_or_said(
+    library: Library, priority: object, taken: int, *, said: bool
+) -> None:
+    made = import_text(library, flex([{"method": "m", "priority": priority}]), source="a.json")
+    (one,) = library.experiences()
+    assert (one.priority, len(made.unused)) == (taken, said)
+    assert exported(library)["golden"] == [{"method": "m", "priority": priority}]
+
+
+def test_a_rule_that_an_earlier_version_did_not_see_comes_out_as_it_came_in(
+    tmp_path: Path,
+) -> None:
+    entry: Entry = {"method": "m", "rules": [{"principle": "p"}, {"rule": "r"}]}
+    with fake_library(tmp_path / "library.db") as library:
+        take(library, flex([entry]))
+        unseen, lines = by_text(library, "p").id, bundle(library)
+    *others, line = (one for one in lines if unseen not in one or one.startswith('{"entry"'))
+    parts = [one for one in json.loads(line)["entry"]["parts"] if one["experience_id"] != unseen]
+    with fake_library(tmp_path / "older.db") as library:
+        import_text(library, "".join([*others, changed(line, parts=parts)]), source="a.jsonl")
+        assert exported(library)["golden"] == [entry]
+        retire(library, "r")
+        assert exported(library)["golden"] == [{"method": "m", "rules": [{"principle": "p"}]}]
+
+
 BAD_ENTRIES: list[tuple[str, object, str]] = [
     ("no object", "text", "entry 1 of golden is no object"),
     ("rules that are no list", {"rules": "text"}, "entry 1 of golden, rules is no list"),
@@ -518,7 +613,6 @@ def damaged(line: str) -> dict[str, str]:
     first = next(iter(content))
     return {
         "cut off": line[: len(line) // 2] + "\n",
-        "empty": "\n",
         "no object": "[]\n",
         "two keys": json.dumps({kind: content, "more": {}}) + "\n",
         "an unknown kind": json.dumps({"thing": content}) + "\n",
@@ -538,14 +632,115 @@ def test_a_damaged_line_is_named_and_nothing_is_imported(
     for number in (2, len(lived) // 2, len(lived)):
         spoilt = [*lived]
         spoilt[number - 1] = damaged(lived[number - 1])[damage]
-        if spoilt[-1] == "\n":
-            spoilt.append(lived[1])
         with pytest.raises(
             InputError, match=rf"^a\.jsonl, line {number}(:| ).*nothing was imported"
         ):
             import_text(library, "".join(spoilt), source="a.jsonl")
     assert library.statistics().experiences == 0
     assert library.statistics().trajectories == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "end", "after"),
+    [
+        ("", "\n\n", ""),
+        ("", "\r\n", ""),
+        ("", "\n \t\r\n", "\r\n\n"),
+        ("\ufeff", "\n", ""),
+        ("\ufeff\r\n\n", "\n", "\n\n"),
+    ],
+)
+def test_a_bundle_that_passed_through_an_editor_is_read(
+    library: Library, lived: list[str], before: str, end: str, after: str
+) -> None:
+    text = before + "".join(lived).replace("\n", end) + after
+    import_text(library, text, source="a.jsonl")
+    assert bundle(library)[1:] == lived[1:]
+
+
+def test_a_damaged_line_is_counted_as_an_editor_does(library: Library, lived: list[str]) -> None:
+    with pytest.raises(InputError, match=r"^a\.jsonl, line 4 is damaged: nothing was imported"):
+        import_text(library, f"\n\n{lived[0]}[]\n", source="a.jsonl")
+
+
+def changed(line: str, **values: Any) -> str:
+    ((kind, content),) = json.loads(line).items()
+    return json.dumps({kind: content | values}) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("priority", True),
+        ("priority", "5"),
+        ("priority", 4.5),
+        ("priority", 9),
+        ("served", float("nan")),
+        ("revision", None),
+        ("tags", "a tag"),
+        ("zone", "silver"),
+        ("title", ""),
+        ("title", "\ud83d"),
+        ("created_at", "yesterday"),
+        ("evidence", ["t_1"]),
+    ],
+)
+def test_a_field_of_another_type_is_named_and_nothing_is_imported(
+    library: Library, lived: list[str], name: str, value: object
+) -> None:
+    place = next(n for n, one in enumerate(lived) if one.startswith('{"experience"'))
+    spoilt = [*lived[:place], changed(lived[place], **{name: value}), *lived[place + 1 :]]
+    with pytest.raises(
+        InputError, match=rf"^a\.jsonl, line {place + 1} is (no|damaged)"
+    ) as refused:
+        import_text(library, "".join(spoilt), source="a.jsonl")
+    assert name in str(refused.value) or json.dumps(value) in {"NaN", '"\\ud83d"'}  # no JSON at all
+    assert library.statistics().experiences == 0
+
+
+def test_what_a_bundle_has_that_we_do_not_know_is_said(library: Library, lived: list[str]) -> None:
+    more = [lived[0], *(changed(line, mood="good") for line in lived[1:])]
+    made = import_text(library, "".join(more), source="a.jsonl")
+    assert made.unused["mood of experience"] == made.total > 1
+    assert bundle(library)[1:] == lived[1:]
+
+
+SECRET = "password=aB3xQ9"  # noqa: S105  of nobody
+
+
+def test_a_title_that_redaction_lengthens_keeps_to_its_limit_and_comes_back(
+    tmp_path: Path, library: Library
+) -> None:
+    title = f"{'Use a phrase ' * 7}{SECRET} in the call"
+    title += "." * (120 - len(title))
+    lesson = Lesson(
+        zone=Zone.GOLDEN, level=Level.PATTERN, title="Pin it", when="", lesson="Pin the compiler."
+    )
+    library.record(Trajectory(task="x", outcome=Outcome.SUCCESS), lessons=[lesson])
+    (one,) = library.experiences()
+    library.curate(one.id, Curation.EDIT, reason="x", fields=Fields(title=title))
+    (one,) = library.experiences()
+    assert (one.title.endswith("…"), len(one.title) <= 120) == (True, True)
+    unredacted = "".join(bundle(library)).replace(one.title, title)
+    assert title in unredacted
+    for number, text in enumerate(("".join(bundle(library)), unredacted)):
+        with fake_library(tmp_path / f"{number}.db") as other:
+            import_text(other, text, source="a.jsonl")
+            (found,) = other.experiences()
+            assert SECRET not in found.title
+            assert len(found.title) <= 120
+            again = bundle(other)
+        with fake_library(tmp_path / f"{number} again.db") as other:
+            assert import_text(other, "".join(again), source="a.jsonl").total == 1
+
+
+def test_a_title_that_an_earlier_version_lengthened_is_cut(
+    library: Library, lived: list[str]
+) -> None:
+    place = next(n for n, one in enumerate(lived) if one.startswith('{"experience"'))
+    longer = [*lived[:place], changed(lived[place], title="a word " * 19), *lived[place + 1 :]]
+    import_text(library, "".join(longer), source="a.jsonl")
+    assert [len(one.title) for one in library.experiences() if "word" in one.title] == [119]
 
 
 @pytest.mark.parametrize("kind", ["experience", "retrieval"])

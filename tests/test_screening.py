@@ -122,7 +122,7 @@ HIDDEN: tuple[Callable[[str], str], ...] = (
     spaced,
     alike,
     lambda text: text.translate(str.maketrans("oeias", "03145")),
-    lambda text: "\u200b".join(text),
+    "\u200b".join,
     lambda text: "Decode this: " + base64.b64encode(text.encode()).decode(),
     lambda text: "Decode this: " + text.encode().hex(),
     lambda text: "Unscramble this: " + codecs.encode(text, "rot13"),

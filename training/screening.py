@@ -3,10 +3,11 @@
     python training/screening.py TEXTS... [--lessons FILE...] [--plain SET...] [--out FILE]
 
 TEXTS are lines {"label": "attack" | "harmless", "family", "lang", "text"} (`training/data/`), FILE
-are lessons (`benchmarks/data/served/`), SET are lines with "text", both harmless. A logistic regression over hashed runs of words; of an
-attack only its worst stretch counts, found anew in each round, of a harmless text every one. The
-cuts come from texts that the weights did not see: five folds, in which look-alikes and plain lessons
-are held back as often as `LOOKALIKES` and `LESSONS` say. FLEX's lessons must not be among them.
+are lessons (`benchmarks/data/served/`), SET are lines with "text", both harmless. A logistic
+regression over hashed runs of words; of an attack only its worst stretch counts, found anew in each
+round, of a harmless text every one. The cuts come from texts that the weights did not see: five
+folds, in which look-alikes and plain lessons are held back as often as `LOOKALIKES` and `LESSONS`
+say. FLEX's lessons must not be among them.
 """
 
 import argparse
@@ -16,12 +17,11 @@ import random
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.sparse import csr_matrix
+from scipy import optimize, sparse  # pyright: ignore[reportMissingTypeStubs]
 
 from flex_mcp.safety.screening import normal
 from flex_mcp.safety.wording import BITS, stretches
@@ -32,6 +32,8 @@ FOLDS, ROUNDS = 5, 3
 RIDGE = 10.0  # the variance of a weight, before anything is learned
 PLAIN = 0.5  # what a text of SET counts
 MOST = 5_000  # texts of a SET
+
+MINIMIZE: Any = cast("Any", optimize).minimize  # scipy has no types
 
 Floats = NDArray[np.float64]
 Chosen = NDArray[np.bool_]
@@ -78,7 +80,7 @@ class Texts:
                 values += [stretch.damping] * len(stretch.runs)
                 owners.append(number)
         self.owners = np.array(owners)
-        self.matrix: Any = csr_matrix((values, (rows, columns)), (len(owners), 1 << BITS))
+        self.matrix: Any = sparse.csr_matrix((values, (rows, columns)), (len(owners), 1 << BITS))
         self.attack = np.array([text.attack for text in texts])
         self.counts = np.array([PLAIN if text.plain else 1.0 for text in texts])
 
@@ -119,7 +121,7 @@ def _regressed(matrix: Any, labels: Floats, counts: Floats, start: Learned) -> L
         return value, np.append(matrix.T @ slopes + weights / RIDGE, slopes.sum())
 
     begun = np.append(start.weights, start.bias)
-    found: Any = minimize(loss, begun, jac=True, method="L-BFGS-B", options={"maxiter": 150})
+    found = MINIMIZE(loss, begun, jac=True, method="L-BFGS-B", options={"maxiter": 150})
     return Learned(found.x[:-1], float(found.x[-1]))
 
 

@@ -7,7 +7,7 @@ import click
 from flex_mcp.app import App
 from flex_mcp.cli.commands import CALLER, answering, library_option, main, with_library
 from flex_mcp.errors import InputError
-from flex_mcp.settings import Settings, absolute
+from flex_mcp.settings import Settings, path_of
 from flex_mcp.tools.answers import Answer
 
 
@@ -39,7 +39,7 @@ def restore(*, file: str, yes: bool, library: str | None) -> Answer:
     from flex_mcp.storage.sqlite.restore import restore as restore_from
 
     path = Settings.from_environment(library).library
-    backup = absolute(file)
+    backup = path_of(file, "FILE")
     if not yes and not sys.stdin.isatty():
         raise InputError(f"restoring replaces all of {path}, and nobody is here to ask: add --yes")
     question = f"Put what {backup} holds in the place of all of {path}?"

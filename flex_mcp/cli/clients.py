@@ -16,7 +16,13 @@ import click
 from flex_mcp import open_library, settings
 from flex_mcp.cli.commands import WorkFailedError, answering, fail, library_option, main, say
 from flex_mcp.clients.places import ClientName, Machine, Scope
-from flex_mcp.errors import ClientCommandError, FlexError, InputError, LibraryError
+from flex_mcp.errors import (
+    ClientCommandError,
+    FlexError,
+    InputError,
+    LibraryError,
+    SettingError,
+)
 from flex_mcp.tools.answers import Answer, plain
 
 if TYPE_CHECKING:
@@ -76,14 +82,14 @@ def install(
         return entry_answer(name, started)
     with _own_command():
         report = clients.install(name, Scope(scope), started)
-    if more := _advice(path or settings.Settings().library):
+    if more := _advice(path):
         say(more)
     return client_answer(report)
 
 
 def _library(library: str | None) -> Path | None:
     """The library that a client is to get, None for the usual one."""
-    path = settings.absolute(library) if library else None
+    path = None if library is None else settings.path_of(library, "--library")
     if path is not None and path.is_dir():
         raise InputError(f"the library {path} is a folder: name a file in it")
     if path is None and (kept := settings.environment().get("FLEX_MCP_LIBRARY")):
@@ -106,12 +112,13 @@ def _start(name: ClientName | None, scope: Scope, library: Path | None) -> "Star
     return shared_start(here, library and shared_library(library, client, here))
 
 
-def _advice(library: Path) -> str | None:
+def _advice(path: Path | None) -> str | None:
     """What another embedder would bring the library, where there is one that can be read."""
     from flex_mcp.search.embedder_choice import advice
     from flex_mcp.storage.sqlite.store import look
 
-    with contextlib.suppress(LibraryError):
+    with contextlib.suppress(LibraryError, SettingError):
+        library = path or settings.Settings().library
         return advice(look(library).made_by, library) if library.is_file() else None
     return None
 

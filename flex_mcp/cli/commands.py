@@ -32,10 +32,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Commands(click.Group):
     """Shows our errors as one sentence on stderr, with exit code 2."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except FlexError as error:
@@ -70,7 +73,7 @@ def library_option(
     """--library, which may also stand before the command."""
 
     def or_before(ctx: click.Context, _: click.Parameter, library: str | None) -> str | None:
-        return library or ctx.find_root().params.get("library")
+        return ctx.find_root().params.get("library") if library is None else library
 
     return click.option("--library", metavar="PATH", help=text, callback=or_before)
 
@@ -120,12 +123,21 @@ def answering(function: Callable[..., Answer | None]) -> Callable[..., None]:
         except WorkFailedError as failed:
             answer, failure = failed.answer, str(failed)
         if answer is not None:
-            content = json.dumps(answer.content, ensure_ascii=False, indent=2, default=os.fspath)
-            click.echo(content if as_json else answer.text)
+            click.echo(_json(answer.content) if as_json else answer.text)
         if failure is not None:
             fail(failure, 1)
 
     return command
+
+
+def _json(content: object) -> str:
+    """As JSON, with escapes of its own where the output's encoding lacks a letter."""
+    text = json.dumps(content, ensure_ascii=False, indent=2, default=os.fspath)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(content, indent=2, default=os.fspath)
+    return text
 
 
 def with_library(

@@ -1,5 +1,6 @@
 """Commands on a library: looking things up, changing them, in and out of files."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -154,7 +155,10 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
             "`flex-mcp list --status quarantined` lists them, `flex-mcp show ID` says why, "
             "`flex-mcp curate ID approve` serves one."
         )
-    content = {
+    if imported.unused:
+        named = "; ".join(f"{name} ({count})" for name, count in imported.unused.items())
+        lines.append(f"In no experience, and kept as it came where it can be: {named}.")
+    content: dict[str, Any] = {
         "added": counts,
         "total": imported.total,
         "already": imported.already,
@@ -162,6 +166,8 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
         "redacted": imported.redacted or None,
         "quarantined": imported.held,
     }
+    if imported.unused:
+        content["unused"] = imported.unused
     return Answer(content, "\n".join([made, *lines]))
 
 
@@ -183,7 +189,8 @@ def export(file: Path, *, form: str, force: bool, app: App) -> Answer | None:
 
     if str(file) == "-":
         for piece in export_library(app.library, Format(form)):
-            click.echo(piece, nl=False)
+            # whatever the terminal's encoding: redirected, it is a file for import
+            click.echo(piece if sys.stdout.isatty() else piece.encode(), nl=False)
         return None
     export_file(app.library, file, Format(form), force=force)
     return Answer({"file": file, "format": form}, f"Written: {file}")

@@ -27,7 +27,7 @@ from flex_mcp.clients.entries import MODULE
 from flex_mcp.clients.programs import find
 from flex_mcp.demo.examples import data
 from flex_mcp.errors import InputError
-from flex_mcp.settings import environment
+from flex_mcp.settings import environment, path_of
 
 ZONE_STYLES = {"golden": "green", "warning": "red", "mixed": "yellow"}
 
@@ -38,7 +38,7 @@ def run_demo(library: str | None, *, as_json: bool = False) -> str | None:
     Raises:
         InputError: the file is there already.
     """
-    path = None if library is None else Path(library).expanduser().absolute()
+    path = None if library is None else path_of(library, "--library")
     if path is not None and path.exists() and path.stat().st_size:
         raise InputError(f"{path} is there already: the demonstration needs a new file")
     console = Console(stderr=as_json, highlight=False)
@@ -51,7 +51,7 @@ def run_demo(library: str | None, *, as_json: bool = False) -> str | None:
         except* RefusedError:
             pass  # it is among the failures
     if as_json:
-        said = json.dumps(show.seen | {"failures": show.failures}, ensure_ascii=False, indent=2)
+        said = json.dumps(show.seen | {"failures": show.failures}, indent=2)
         sys.stdout.write(f"{said}\n")
     return "; ".join(show.failures) or None
 

@@ -4,8 +4,11 @@ Every line is an object with one key, which says what its value is: `flex-mcp` (
 the format), trajectory, experience, revision, retrieval, outcome or entry.
 """
 
+import functools
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
@@ -22,9 +25,10 @@ from flex_mcp.models import (
     Retrieval,
     Revision,
     Snapshot,
+    cut_at_word,
 )
 from flex_mcp.storage.protocol import Entry
-from flex_mcp.validation import adapter
+from flex_mcp.validation import adapter, glance
 
 NAME, FORMAT = "flex-mcp", 2
 FORMATS = 1, FORMAT  # that are read; 2 has outcomes, and more of retrievals and trajectories
@@ -36,6 +40,7 @@ KINDS: dict[str, type[Any]] = {
     "outcome": ReportedOutcome,
     "entry": Entry,
 }
+NAMES = {kind: {field.name for field in fields(of)} for kind, of in KINDS.items()}
 BATCH = 500
 
 T = TypeVar("T")
@@ -77,14 +82,23 @@ def read_bundle(text: str, source: str) -> Bundle:
         InputError: a line is not what it says; the sentence says which.
     """
     values: dict[str, list[Any]] = {kind: [] for kind in KINDS}
-    document: str | None = None
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+    unused: Counter[str] = Counter()
+    head: dict[str, Any] | None = None
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        if not line.strip():
+            continue
         where = f"{source}, line {number}"
         kind, content = _parsed(line, where)
-        if number == 1:
-            document = _document(content, source)
+        if head is None:
+            head = content
+            _check_format(content, source)
         elif kind in KINDS:
-            values[kind].append(_value(kind, content, where))
+            content_hash = content.pop("content_hash", "") if kind == "trajectory" else ""
+            if not isinstance(content_hash, str):
+                raise _damaged(where, f"is no {kind} (see content_hash)")
+            value = _value(kind, content, where)
+            values[kind].append((value, content_hash) if kind == "trajectory" else value)
+            unused.update(f"{glance(name)} of {kind}" for name in content.keys() - NAMES[kind])
         else:
             raise InputError(f"{where}: there is no kind {kind!r}: nothing was imported")
     _check_whole(values, source)
@@ -95,7 +109,8 @@ def read_bundle(text: str, source: str) -> Bundle:
         retrievals=values["retrieval"],
         outcomes=values["outcome"],
         entries=values["entry"],
-        document=document,
+        document=None if head is None else _document(head),
+        unused=unused,
     )
 
 
@@ -121,23 +136,34 @@ def _check_whole(values: dict[str, list[Any]], source: str) -> None:
 
 def _parsed(line: str, where: str) -> tuple[str, dict[str, Any]]:
     try:
-        ((kind, content),) = json.loads(line).items()
+        ((kind, content),) = json.loads(line, parse_constant=_no_number).items()
     except (ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{where} is damaged: nothing was imported") from error
+        raise _damaged(where, "is damaged") from error
     if not isinstance(content, dict):
-        raise InputError(f"{where} is damaged: nothing was imported")
+        raise _damaged(where, "is damaged")
     return kind, cast("dict[str, Any]", content)
 
 
-def _document(content: dict[str, Any], source: str) -> str | None:
-    """What a FLEX file held beside its entries, if the first line says so; its format is ours."""
-    if content.get("format") not in FORMATS:
+def _no_number(name: str) -> None:
+    raise ValueError(name)  # NaN and Infinity: no library has them
+
+
+def _damaged(where: str, how: str) -> InputError:
+    return InputError(f"{where} {how}: nothing was imported; mend the line, or export again")
+
+
+def _check_format(head: Mapping[str, Any], source: str) -> None:
+    if head.get("format") not in FORMATS:
         raise InputError(
-            f"{source} is a bundle of format {content.get('format')!r} and this flex-mcp reads "
+            f"{source} is a bundle of format {head.get('format')!r} and this flex-mcp reads "
             f"up to {FORMAT}: upgrade flex-mcp"
         )
+
+
+def _document(head: Mapping[str, Any]) -> str | None:
+    """What a FLEX file held beside its entries, if the first line says so; its format is ours."""
     try:
-        document = json.loads(content.get("flex_document") or "null")
+        document = json.loads(head.get("flex_document") or "null")
     except (TypeError, ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -146,15 +172,34 @@ def _document(content: dict[str, Any], source: str) -> str | None:
     return json.dumps(beside, ensure_ascii=False)
 
 
-def _value(kind: str, content: dict[str, Any], where: str) -> object:
-    content_hash = content.pop("content_hash", "") if kind == "trajectory" else ""
+def _value(kind: str, content: Mapping[str, Any], where: str) -> Any:
+    """Types as we write them: no text for a number, no true for 1."""
+    known = {name: value for name, value in content.items() if name in NAMES[kind]}
     try:
-        value = adapter(KINDS[kind]).validate_python(content)
+        value = _validated(kind, known)
     except ValidationError as error:
-        raise InputError(f"{where} is no {kind}: nothing was imported") from error
-    if not isinstance(content_hash, str) or not _is_sound(value):
-        raise InputError(f"{where} is no {kind}: nothing was imported")
-    return (value, content_hash) if kind == "trajectory" else value
+        places = dict.fromkeys(".".join(map(str, one["loc"])) for one in error.errors())
+        named = glance(", ".join(filter(None, places)))
+        raise _damaged(where, f"is no {kind}" + (f" (see {named})" if named else "")) from error
+    if not _is_sound(value):
+        raise _damaged(where, f"is no {kind}")
+    return value
+
+
+def _validated(kind: str, content: dict[str, Any]) -> Any:
+    """A text that is too long is cut: earlier versions let a redaction lengthen it."""
+    validate = functools.partial(adapter(KINDS[kind]).validate_json, strict=True)
+    try:
+        return validate(json.dumps(content))
+    except ValidationError as error:
+        for one in error.errors():
+            if one["type"] == "string_too_long":
+                holder: Any = content
+                *path, last = one["loc"]
+                for part in path:
+                    holder = holder[part]
+                holder[last] = cut_at_word(holder[last], one.get("ctx", {})["max_length"])
+        return validate(json.dumps(content))
 
 
 def _is_sound(value: object) -> bool:

@@ -3,12 +3,14 @@
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
 from flex_mcp.errors import InputError
+from flex_mcp.exchange import lenient_json
 from flex_mcp.exchange.bundle import NAME, export_bundle, read_bundle
 from flex_mcp.exchange.flex import export_flex, flex_entries
 from flex_mcp.exchange.markdown import HEADING, export_markdown
@@ -130,14 +132,15 @@ def import_text(
     progress: Progress = silent,
 ) -> Imported:
     """As `import_file`, for text that is in hand; `source` is what the origin names."""
-    if text.startswith(HEADING):
+    bare = text.lstrip("\ufeff \t\r\n")
+    if bare.startswith(HEADING):
         raise InputError(
             f"{source} is a Markdown export, for reading: import the JSONL or FLEX file"
         )
-    if NAME in (_object(text.split("\n", 1)[0]) or ()):
+    if NAME in _object(bare.split("\n", 1)[0])[0]:
         bundle = read_bundle(text, source)
         return library.import_bundle(bundle, client=client, trust=trust, progress=progress)
-    content = _object(text) or {}
+    content, gone = _object(bare)
     if "library" not in content:
         raise InputError(
             f"{source} is neither a FLEX library (JSON with `library`) nor a bundle of "
@@ -156,6 +159,7 @@ def import_text(
         progress=progress,
     )
     imported.redacted += redacted
+    imported.unused |= gone
     return imported
 
 
@@ -164,16 +168,17 @@ def _starts(path: Path, *magic: bytes) -> bool:
         return file.read(100).startswith(magic)
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def _object(text: str) -> tuple[dict[str, Any], Counter[str]]:
+    """The object that a text is, empty for another, and what of it was let go."""
     try:
-        content = json.loads(text)
+        content, gone = lenient_json.read(text)
     except (ValueError, RecursionError):
-        return None
+        return {}, Counter()
     if not isinstance(content, dict):
-        return None
+        return {}, Counter()
     try:
         text.encode()
         json.dumps(content, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise InputError("the file holds half of a surrogate pair: save it as UTF-8") from error
-    return cast("dict[str, Any]", content)
+    return cast("dict[str, Any]", content), gone

@@ -30,7 +30,7 @@ from flex_mcp.models import (
 from flex_mcp.safety.redaction import Redactor
 from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.storage.protocol import Store, Transaction
-from flex_mcp.validation import adapter
+from flex_mcp.validation import adapter, glances
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def known_trajectories(reading: Transaction, ids: Sequence[str]) -> list[Recorde
     found = reading.trajectories.get(ids)
     if missing := sorted(set(ids) - {trajectory.id for trajectory in found}):
         raise NotFoundError(
-            f"there is no trajectory {', '.join(missing)}: record_trajectory gives ids"
+            f"there is no trajectory {glances(missing)}: record_trajectory gives ids"
         )
     return found
 

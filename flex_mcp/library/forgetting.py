@@ -15,6 +15,7 @@ from flex_mcp.library.placing import revision_of
 from flex_mcp.models import RevisionKind, clean_domain
 from flex_mcp.models.forgetting import Affected, Choice, Cleaned, Kind
 from flex_mcp.storage.protocol import Store, Transaction
+from flex_mcp.validation import glances
 
 TITLES = 20  # shown of each kind
 
@@ -88,7 +89,7 @@ def _named(reading: Transaction, ids: tuple[str, ...]) -> Affected:
     experiences = frozenset(one.id for one in reading.experiences.get(ids))
     if missing := sorted(set(ids) - trajectories - experiences):
         raise NotFoundError(
-            f"there is no trajectory and no experience {', '.join(missing)}: "
+            f"there is no trajectory and no experience {glances(missing)}: "
             "`flex-mcp list` gives those of experiences, `flex-mcp log` of trajectories; "
             "nothing was forgotten"
         )

@@ -1,5 +1,6 @@
 """What comes in from other libraries: FLEX entries by their parts, bundles by their ids."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -41,12 +42,13 @@ class NewPart:
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """A FLEX ENTRY as it came (`json` verbatim), and its parts in order."""
+    """A FLEX ENTRY as it came (`json` verbatim), its parts in order, and what no part has."""
 
     identity: str
     zone: str
     json: str
     parts: tuple[NewPart, ...]
+    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class Bundle:
     outcomes: Sequence[ReportedOutcome] = ()
     entries: Sequence[Entry] = ()
     document: str | None = None
+    unused: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(slots=True)
@@ -67,7 +70,7 @@ class Imported:
     """What an import made, by level and zone, and how many experiences were here already.
 
     `redacted` is how many secrets the file came with, `held` counts those of it that are held back
-    as quarantined.
+    as quarantined, and `unused` what of it is in no experience, by what it is.
     """
 
     added: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
@@ -75,6 +78,7 @@ class Imported:
     trajectories: int = 0
     redacted: int = 0
     held: int = 0
+    unused: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def total(self) -> int:
@@ -134,7 +138,8 @@ def import_entries(
 
     embedder, indexes = into.embed(lacking)
     why = into.screen(parts)
-    imported = Imported(redacted=redacted)
+    unused = Counter(name for entry in entries for name in entry.unused)
+    imported = Imported(redacted=redacted, unused=dict(unused))
     origin = Origin(kind="imported", by=source)
     with into.writing() as writing:
         if embedder:
@@ -185,7 +190,7 @@ def import_bundle(bundle: Bundle, into: Into) -> Imported:
     embedder, indexes = into.embed(lacking)
     active = {one.id: one for one in bundle.experiences if one.status is Status.ACTIVE}
     why = into.screen(active)
-    imported = Imported(redacted=redacted)
+    imported = Imported(redacted=redacted, unused=dict(bundle.unused))
     with into.writing() as writing:
         if embedder:
             name_embedder(writing, embedder)

@@ -58,6 +58,7 @@ from flex_mcp.search.baseline import BACKGROUND, KeptBaseline
 from flex_mcp.search.candidates import Search
 from flex_mcp.search.embedder_choice import Embedders, LoadEmbedder, Switching
 from flex_mcp.search.search import Searched, Searcher
+from flex_mcp.settings import path_of
 from flex_mcp.storage.protocol import BACKUPS, Store, Transaction
 from flex_mcp.validation import check_encodable
 
@@ -684,9 +685,11 @@ class Library:
 
         Raises:
             InputError: there is a file of that name, or no such folder.
+            SettingError: the path cannot be one.
         """
         self._log.flush()
-        made = self._store.back_up(None if path is None else Path(path).expanduser().absolute())
+        target = None if path is None else path_of(str(path), "the backup's path")
+        made = self._store.back_up(target)
         with suppress(LibraryError), self._writing("backup", client) as writing:
             known = json.loads(writing.settings.get(BACKUPS) or "[]")
             writing.settings.set(BACKUPS, json.dumps([*known, str(made)][-REMEMBERED:]))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from flex_mcp import paths
 from flex_mcp.clients.catalog import CLIENTS
 from flex_mcp.clients.entries import (
     LASTING,
@@ -172,7 +173,7 @@ def _settings(settings: Settings) -> list[Check]:
             mend = f"set it to one of {', '.join(choices)}, or unset it"
             faults.append((f"{variable} cannot be {value!r}", mend))
     folder = settings.embedder_path
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not paths.is_folder(folder):
         says = f"FLEX_MCP_EMBEDDER_PATH names {folder}, which is no folder"
         faults.append((says, "correct it, or unset it"))
     if settings.base_url is not None and not _host(settings.base_url):
@@ -357,7 +358,8 @@ def _client(found: Found, patient: Patient) -> Check:
     command = Path(entry.command)
     if command.is_absolute() and (command.is_dir() or not os.access(command, os.X_OK)):
         return Check("clients", State.FAULT, f"{where}: its command cannot be run", again)
-    problem = _misplaced(_in_project(entry.library, found, patient)) if entry.library else None
+    written = entry.library and _in_project(entry.library, found, patient.machine)
+    problem = _misplaced(written, patient.machine) if written else None
     if problem is not None:
         again = again.removesuffix("`") + " --library PATH`"  # it keeps the one that is there
     if problem := problem or _stale(entry, found.scope, patient):
@@ -383,12 +385,11 @@ def _unstarted(found: Found, again: str) -> Check:
     return Check("clients", State.FAULT, f"{where}: our entry starts nothing", again)
 
 
-def _in_project(library: str, found: Found, patient: Patient) -> Path:
-    """A library as its client opens it."""
-    folder, home = CLIENTS[found.client].folder, patient.machine.home
-    if folder and found.scope is Scope.PROJECT:
-        library = library.replace(folder, str(patient.machine.folder))
-    return Path(home / library.removeprefix("~/")) if library.startswith("~/") else Path(library)
+def _in_project(library: str, found: Found, machine: Machine) -> str:
+    """A library as a project's file names it, with the folder that its client fills in."""
+    folder = CLIENTS[found.client].folder
+    is_filled = folder and found.scope is Scope.PROJECT
+    return library.replace(folder, str(machine.folder)) if is_filled else library
 
 
 def _stale(entry: Start, scope: Scope, patient: Patient) -> str | None:
@@ -423,9 +424,11 @@ def _imports_folder(args: tuple[str, ...]) -> bool:
     return not any(SAFE.fullmatch(word) for word in args[: args.index("-m")])
 
 
-def _misplaced(library: Path) -> str | None:
-    if not library.is_absolute():
-        return "its library has no full path"
+def _misplaced(written: str, machine: Machine) -> str | None:
+    try:
+        library = paths.read(written, "its library", machine.variables, relative=False)
+    except SettingError as error:
+        return str(error)
     try:
         if library.is_dir():
             return "its library is a folder"

@@ -10,7 +10,7 @@ from flex_mcp.errors import EmbedderError, InputError, SettingError
 from flex_mcp.models import Vectors
 from flex_mcp.search import embedder, model_files
 from flex_mcp.search.embedder import BUILT_IN, DEFAULT, FASTEMBED, OURS, STATIC, Embedder
-from flex_mcp.settings import absolute
+from flex_mcp.settings import path_of
 
 if TYPE_CHECKING:
     from flex_mcp.app import App
@@ -154,7 +154,7 @@ def _folder(settings: "Settings", name: str, path: str | None) -> Path | None:
         if path is not None:
             raise InputError(f"{name} is built in: leave --path out")
         return None
-    given = None if path is None else absolute(path)
+    given = None if path is None else path_of(path, "--path", folder=True)
     if None not in {given, settings.embedder_path} and given != settings.embedder_path:
         raise SettingError(
             f"FLEX_MCP_EMBEDDER_PATH names {settings.embedder_path}, and --path another folder: "

@@ -49,6 +49,7 @@ from flex_mcp.models.vocabulary import TAGS_LIMIT as TAGS_LIMIT
 from flex_mcp.models.vocabulary import TITLE_LIMIT as TITLE_LIMIT
 from flex_mcp.models.vocabulary import TRAJECTORIES as TRAJECTORIES
 from flex_mcp.models.vocabulary import TRAJECTORY_LIMIT as TRAJECTORY_LIMIT
+from flex_mcp.models.vocabulary import WHEN_LIMIT as WHEN_LIMIT
 from flex_mcp.models.vocabulary import Action as Action
 from flex_mcp.models.vocabulary import Body as Body
 from flex_mcp.models.vocabulary import Curation as Curation
@@ -70,6 +71,7 @@ from flex_mcp.models.vocabulary import When as When
 from flex_mcp.models.vocabulary import Zone as Zone
 from flex_mcp.models.vocabulary import about as about
 from flex_mcp.models.vocabulary import clean_domain as clean_domain
+from flex_mcp.models.vocabulary import cut_at_word as cut_at_word
 from flex_mcp.models.vocabulary import fold as fold
 from flex_mcp.models.vocabulary import new_id as new_id
 from flex_mcp.models.vocabulary import utc_now as utc_now

@@ -151,6 +151,14 @@ def fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+def cut_at_word(text: str, limit: int) -> str:
+    """The text with at most so many characters, an ellipsis where it is cut."""
+    if len(text) <= limit:
+        return text
+    cut = text[: limit - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut else cut) + "…"
+
+
 def clean_domain(domain: str | None) -> str | None:
     r"""A path of folded, non-empty segments, or None: `" Math\Geometry//"` is `math/geometry`."""
     return _folded_path((domain or "").replace("\\", "/"))

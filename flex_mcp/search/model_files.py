@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flex_mcp.errors import EmbedderError
+from flex_mcp.paths import is_folder
 
 EXTRA = "config.json", "special_tokens_map.json", "preprocessor_config.json"  # used where present
 WEIGHTS = {".onnx", ".safetensors"}
@@ -29,6 +30,8 @@ class Model:
 
     def lacks(self, folder: Path) -> list[str]:
         """Those of its files that are not in a folder."""
+        if not is_folder(folder):
+            return [*self.files]
         return [file for file in self.files if not (folder / file).is_file()]
 
 

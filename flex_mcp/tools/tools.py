@@ -27,6 +27,7 @@ from flex_mcp.tools.arguments import (
     SearchArguments,
 )
 from flex_mcp.tools.consent import Person
+from flex_mcp.validation import glances
 
 STDIO = "stdio"  # the session of a process that one client started
 MAX_NAME = 200  # characters of a client's name: each write is logged with it
@@ -84,7 +85,7 @@ def get_experience(app: App, arguments: GetArguments, caller: Caller) -> Answer:
     found = library.whole(ids)
     missing = [id_ for id_ in ids if id_ not in {one.experience.id for one in found}]
     if not found:
-        raise NotFoundError(f"there is no experience {', '.join(missing)}: a search gives ids")
+        raise NotFoundError(f"there is no experience {glances(missing)}: a search gives ids")
     room = (answers.DETAILED_LIMIT - 250 * len(missing)) // len(found)
     shown = [answers.experience_answer(one, room, answers.length) for one in found]
     return answers.get_answer(shown, missing)

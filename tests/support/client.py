@@ -20,7 +20,7 @@ ERAS = [pytest.param("auto", id="2026-07-28"), pytest.param("legacy", id="2025-1
 
 @asynccontextmanager
 async def connected(
-    path: Path,
+    path: Path | str,
     era: Era = "auto",
     *,
     heard: MessageHandlerFnT | None = None,
@@ -28,7 +28,7 @@ async def connected(
     skills: bool = False,
 ) -> AsyncGenerator[Client]:
     """A client of a library's server; `heard` is told what that says unasked."""
-    app = App(Settings(library=path, skills=True)) if skills else App(library=str(path))
+    app = App(Settings(library=Path(path), skills=True)) if skills else App(library=str(path))
     try:
         async with Client(
             build_server(app), mode=era, message_handler=heard, sampling_callback=model

@@ -1,6 +1,7 @@
 """Opening a library file: who may read it, which kind it is, PRAGMAs, plain errors."""
 
 import contextlib
+import errno
 import os
 import random
 import time
@@ -20,6 +21,7 @@ from flex_mcp.version import __version__
 
 APPLICATION_ID = 0x464C4558  # "FLEX": tells a library from any other SQLite file
 BUSY_SECONDS = 10
+PATH_LIMIT = 512  # bytes of the longest path that SQLite opens, which is that of a -journal
 PAGE_SIZE = 8192  # for the trajectories' sake
 
 MIGRATIONS = migrations(SQL)
@@ -92,6 +94,7 @@ def prepare(path: Path, *, new: bool = True) -> None:
     """
     _check_no_orphan(path)
     try:
+        _check_length(path)
         if not new and not (path.exists() and path.stat().st_size):
             raise LibraryError(
                 f"there is no library {path} yet: begin one with `flex-mcp record`, `flex-mcp "
@@ -104,6 +107,8 @@ def prepare(path: Path, *, new: bool = True) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         if path.is_dir():
             raise LibraryError(f"the library {path} is a folder: name a file in it")
+        if not path.is_file():
+            raise LibraryError(f"the library {path} is no ordinary file: name another")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it cannot be the name of a file"
         raise LibraryError(
@@ -111,6 +116,15 @@ def prepare(path: Path, *, new: bool = True) -> None:
             "name another place with --library or FLEX_MCP_LIBRARY"
         ) from error
     _check_size(path)
+
+
+def _check_length(path: Path) -> None:
+    """The longest name beside a library has to fit, too."""
+    longest = beside(path, "-journal")
+    if os.name == "posix" and len(os.fsencode(longest)) > PATH_LIMIT:
+        raise OSError(errno.ENAMETOOLONG, f"its path has more than {PATH_LIMIT - 8} bytes")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        longest.lstat()
 
 
 def _check_no_orphan(path: Path) -> None:
