@@ -1,9 +1,9 @@
 """Is a text worded like an order to the model that reads it? A linear model over its n-grams.
 
 The worst sentence of a text counts, alone or with the next, so that an order weighs the same amid
-honest advice. What is looked up are hashed runs of one to three words, and of one and two beginnings
-of words, which other forms of a word share; `training/screening.py` makes the weights. Time grows
-with the text.
+honest advice. What is looked up are hashed runs of one to three words, and of one and two
+beginnings of words, which other forms of a word share; `training/screening.py` makes the weights.
+Time grows with the text.
 """
 
 import json
