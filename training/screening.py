@@ -2,12 +2,13 @@
 
     python training/screening.py TEXTS... [--lessons FILE...] [--plain SET...] [--out FILE]
 
-TEXTS are lines {"label": "attack" | "harmless", "family", "lang", "text"} (`training/data/`), FILE
-are lessons (`benchmarks/data/served/`), SET are lines with "text", both harmless. A logistic
-regression over hashed runs of words; of an attack only its worst stretch counts, found anew in each
-round, of a harmless text every one. The cuts come from texts that the weights did not see: five
-folds, in which look-alikes and plain lessons are held back as often as `LOOKALIKES` and `LESSONS`
-say. FLEX's lessons must not be among them.
+TEXTS are lines {"label": "attack" | "harmless", "family", "lang", "draw", "text"}
+(`training/data/`), FILE are lessons (`benchmarks/data/served/`), SET are lines with "text", both
+harmless. A logistic regression over hashed runs of words; of an attack only its worst stretch
+counts, found anew in each round, of a harmless text every one. The cuts come from texts that the
+weights did not see: a fold is what was written in one draw, since texts of one draw share ideas. Of
+look-alikes and plain lessons as many are held back as `LOOKALIKES` and `LESSONS` say. FLEX's
+lessons must not be among them.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from flex_mcp.safety.wording import BITS, stretches
 
 LOOKALIKES, LESSONS = 0.04, 0.005  # what may be held back of them, from outside
 STRICTER = 4  # times fewer are held back of one's own work
-FOLDS, ROUNDS = 5, 3
+ROUNDS = 3
 RIDGE = 10.0  # the variance of a weight, before anything is learned
 PLAIN = 0.5  # what a text of SET counts
 MOST = 5_000  # texts of a SET
@@ -45,7 +46,7 @@ class Text(NamedTuple):
     text: str
     attack: bool
     family: str
-    language: str
+    draw: int
     plain: bool
 
     @property
@@ -146,7 +147,7 @@ def write(file: Path, learned: Learned, outside: float, own: float) -> None:
 
 def labelled(files: Iterable[Path]) -> list[Text]:
     return [
-        Text(row["text"], row["label"] == "attack", row["family"], row["lang"], plain=False)
+        Text(row["text"], row["label"] == "attack", row["family"], row["draw"], plain=False)
         for row in read(files)
     ]
 
@@ -158,7 +159,8 @@ def served(files: Iterable[Path]) -> list[Text]:
         for row in read(files)
     )
     return [
-        Text(text, attack=False, family="plain", language="en", plain=False) for text in lessons
+        Text(text, attack=False, family="plain", draw=number, plain=False)
+        for number, text in enumerate(lessons)
     ]
 
 
@@ -175,7 +177,10 @@ def plain(files: Iterable[Path]) -> list[Text]:
     for file in files:
         texts = [f"{row.get('title', '')}\n{row['text']}" for row in read([file])]
         chosen = random.Random(0).sample(texts, min(MOST, len(texts)))
-        found += [Text(text, attack=False, family="", language="en", plain=True) for text in chosen]
+        found += [
+            Text(text, attack=False, family="", draw=number, plain=True)
+            for number, text in enumerate(chosen)
+        ]
     return found
 
 
@@ -211,9 +216,9 @@ def main() -> None:
     parser.add_argument("--families", action="store_true", help="leave each family out in turn")
     parser.add_argument("--scores", type=Path, metavar="FILE", help="the sums by unseen weights")
     arguments = parser.parse_args()
-    lessons = served(arguments.lessons)
-    texts = Texts(labelled(arguments.texts) + lessons + plain(arguments.plain))
-    folds = np.random.default_rng(0).integers(0, FOLDS, len(texts.texts))
+    written = labelled(arguments.texts)
+    texts = Texts(written + served(arguments.lessons) + plain(arguments.plain))
+    folds = np.array([text.draw for text in texts.texts]) % (1 + max(text.draw for text in written))
     sums = unseen(texts, folds)
     kinds = np.array([text.kind for text in texts.texts])
     by_kind = {str(kind): sums[kinds == kind] for kind in np.unique(kinds)}
