@@ -188,6 +188,27 @@ def test_texts_that_differ_in_a_word_that_tells_do_not_hide_each_other(library: 
     assert sorted(ids(found)) == sorted(both)
 
 
+@pytest.mark.parametrize(
+    ("said", "opposite"),
+    [
+        ("Deploying on Fridays is allowed.", "Deploying on Fridays is not allowed."),
+        ("Run the migrations before the deploy.", "Run the migrations after the deploy."),
+        ("Set the gateway's timeout to 30 seconds.", "Set the gateway's timeout to 30 minutes."),
+        ("Always squash commits on merge.", "Never squash commits on merge."),
+        ("Enable the compiler's cache in tests.", "Disable the compiler's cache in tests."),
+        ("Delete the branch with git branch -d.", "Delete the branch with git branch -D."),
+    ],
+)
+def test_who_finds_a_lesson_sees_the_opposite_one_too(
+    stocked: Library, said: str, opposite: str
+) -> None:
+    pair = add(stocked, a_lesson(said), a_lesson(opposite))
+    for query in (said, opposite):
+        hits = stocked.search(query).hits
+        assert {*pair} <= {hit.experience.id for hit in hits}
+        assert {hit.contradicts for hit in hits if hit.experience.id in pair} == {*pair}
+
+
 def test_hits_that_say_the_same_count_once_whatever_their_zone_and_level(library: Library) -> None:
     text = LESSONS[0]
     warning, _, principle = add(

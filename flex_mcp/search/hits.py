@@ -1,6 +1,7 @@
 """The hits of one search: whether anything fits, which ones do, and what they say of each other."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from math import log
 
@@ -12,6 +13,7 @@ from flex_mcp.search.duplicates import relation, same_claim
 from flex_mcp.search.text import expand_for_index
 from flex_mcp.storage.protocol import Transaction
 
+NEXT = 5  # of the best, which are looked at for the opposite of what fits
 SURE = 2  # rare words shared with the query: one may be chance
 
 
@@ -33,8 +35,11 @@ def answer(
     if search.abstain:
         if relevant < fit.RELEVANT:
             return [], relevant
-        ids = [id_ for id_ in ids if odds[id_] >= best - fit.RATIO]
-    ranked = _ranked(search, found, reading.experiences.get(ids))
+        fitting = {id_ for id_ in ids if odds[id_] >= best - fit.RATIO}
+        ids = [id_ for place, id_ in enumerate(ids) if place < NEXT or id_ in fitting]
+    else:
+        fitting = {*ids}
+    ranked = _with_opposites(_ranked(search, found, reading.experiences.get(ids)), fitting)
     chosen = _distinct(ranked, search.limit) if search.collapse else ranked[: search.limit]
     hits = [Hit(experience=one, fit=ranking.logistic(odds[one.id])) for one in chosen]
     return _compared(hits), relevant
@@ -66,6 +71,16 @@ def _ranked(search: Search, found: Candidates, held: Sequence[Experience]) -> li
         return [*held]
     now = search.prior
     return sorted(held, key=lambda one: -found.scores[one.id] - ranking.helpfulness(one, now))
+
+
+def _with_opposites(ranked: Sequence[Experience], fitting: AbstractSet[str]) -> list[Experience]:
+    """What fits, and of the others what contradicts it: whoever asks must not see one side only."""
+    held = [one for one in ranked if one.id in fitting]
+    return [
+        one
+        for one in ranked
+        if one.id in fitting or any(relation(one, other) is Relation.CONTRADICTS for other in held)
+    ]
 
 
 def _distinct(ranked: Sequence[Experience], limit: int) -> list[Experience]:
