@@ -27,7 +27,7 @@ from scipy import optimize, sparse  # pyright: ignore[reportMissingTypeStubs]
 from flex_mcp.safety.screening import normal
 from flex_mcp.safety.wording import BITS, stretches
 
-LOOKALIKES, LESSONS = 0.04, 0.005  # what may be held back of them, from outside
+LOOKALIKES, LESSONS = 0.02, 0.005  # what may be held back of them, from outside
 STRICTER = 4  # times fewer are held back of one's own work
 ROUNDS = 3
 RIDGE = 10.0  # the variance of a weight, before anything is learned
