@@ -30,6 +30,10 @@ QUOTES = "\"'\u2018\u2019\u201c\u201d"
 FAULTS = (  # what no path of ours has, why it is refused, and what to write
     (r"^$", f"which is empty: {FULL}"),
     (r"[\0-\x1f\x7f-\x9f]", "which holds a control character: write it without"),
+    (
+        "[\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]",
+        "which holds what nobody sees: write it without",
+    ),
     (r"[\ud800-\udfff]", "which holds bytes that are no UTF-8: name a place whose path is UTF-8"),
     (
         "^[\"'\u2018\u201c]|[\"'\u2019\u201d]$",

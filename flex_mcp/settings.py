@@ -260,6 +260,7 @@ def path_of(text: str, name: str, *, folder: bool = False) -> Path:
     return paths.read(text, name, os.environ, folder=folder)
 
 
+OFF = {"0", "false", "no", "off"}
 # Those that name a place, by variable: the field that each fills, and whether it is a folder. A
 # file is made where it is missing, so it may not depend on where a client starts us.
 PLACES = {
@@ -280,7 +281,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
         lambda text: tuple(name for part in text.split(",") if (name := part.strip())),
     ),
     "FLEX_MCP_REDACT": ("redact", str),
-    "FLEX_MCP_SKILLS": ("skills", lambda text: text.strip() != "0"),
+    "FLEX_MCP_SKILLS": ("skills", lambda text: text.strip().casefold() not in OFF),
     "ANTHROPIC_API_KEY": ("api_key", str.strip),
     "ANTHROPIC_BASE_URL": ("base_url", str.strip),
 }

@@ -13,6 +13,7 @@ from typing import Any, cast
 Schema = Mapping[str, Any]
 
 NOTHING = frozenset({"", "null", "none", "undefined"})  # how a program's nothing reads as text
+NAME_LONGEST = 300  # characters of a name; in longer texts, "None" may be what is meant
 NAME_LENGTH = 100  # characters up to which a text is a name, in which no comma is meant
 
 
@@ -56,10 +57,12 @@ def _object(schema: Schema, value: object) -> Any:
 
 def _is_left_out(value: object, wanted: Schema, *, needed: bool) -> bool:
     """Whether it stands for an argument that was not given."""
+    is_text = wanted.get("type") == "string" and "enum" not in wanted
     if not needed:
-        return _is_nothing(value)
-    is_prose = wanted.get("type") == "string" and "enum" not in wanted
-    return value is None or (isinstance(value, str) and not is_prose and _is_nothing(value))
+        is_prose = is_text and wanted.get("maxLength", NAME_LONGEST + 1) > NAME_LONGEST
+        is_said = is_prose and isinstance(value, str) and bool(value.strip())
+        return not is_said and _is_nothing(value)
+    return value is None or (isinstance(value, str) and not is_text and _is_nothing(value))
 
 
 def _is_nothing(value: object) -> bool:
@@ -103,5 +106,15 @@ def _unpacked(value: object, opening: str) -> Any:
     """What is JSON text of a list or object, as that; all else as it is."""
     if isinstance(value, str) and value.lstrip()[:1] in {*opening}:
         with contextlib.suppress(ValueError, RecursionError):
-            return json.loads(value)
+            return json.loads(_whole(json.loads(value)))
     return value
+
+
+def _whole(value: object) -> str:
+    """JSON of a value, with U+FFFD for what is left of a character that was cut in half."""
+    text = json.dumps(value, ensure_ascii=False)
+    return (
+        text
+        if text.isascii()
+        else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )

@@ -332,6 +332,7 @@ def left_out(schema: dict[str, Any], value: Any) -> Iterator[tuple[dict[str, Any
                 yield given, name
 
 
+PROSE = {"transcript", "answer", "feedback", "when", "reason", "content", "lesson"}
 WORDS = ("", " \n", "null", "None", "undefined", "NULL", " null ")
 NOTHING: list[Any] = [None, [], {}, [""], [None], *WORDS]
 
@@ -346,6 +347,7 @@ def test_an_optional_argument_that_says_nothing_is_as_if_left_out_at_any_depth(
         (place, name)
         for place, name in left_out(schema_of(kind), value)
         if not isinstance(nothing, list) or nothing == [] or takes_texts(kind, name)
+        if not isinstance(nothing, str) or not nothing.strip() or name not in PROSE
     ]
     place, name = drawn.draw(st.sampled_from(places or [({}, "")]))
     place[name] = nothing
@@ -363,6 +365,18 @@ def test_a_word_for_nothing_is_text_where_text_is_needed_and_an_item_of_a_list(w
     assert checked(SearchArguments, {"query": word}).query == word
     lesson = checked(Lesson, LESSON | {"title": word, "tags": [word], "domain": word})
     assert (lesson.title, lesson.tags, lesson.domain) == (word, (word,), None)
+
+
+@pytest.mark.parametrize("word", ["null", "None", "undefined"])
+def test_a_word_for_nothing_may_be_an_answer(word: str) -> None:
+    told = checked(RecordArguments, RECORD | {"answer": word, "feedback": word})
+    assert (told.answer, told.feedback) == (word, word)
+
+
+def test_half_of_a_character_in_json_text_becomes_one_sign() -> None:
+    steps = '[{"kind": "action", "content": "cut \\ud83d"}]'
+    read = checked(RecordArguments, RECORD | {"steps": steps}).steps or ()
+    assert [step.content for step in read] == ["cut \ufffd"]
 
 
 def test_an_empty_body_is_none() -> None:

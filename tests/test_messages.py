@@ -40,6 +40,39 @@ def test_half_of_a_pair_becomes_one_sign_and_all_else_stays(value: Any) -> None:
     assert parsed(said).params == {"a": json.loads(whole.decode("utf-16", "replace"))}
 
 
+@pytest.mark.parametrize(
+    "said", ['"result":null', '"result":5', '"error":"no"', '"error":{"message":"no"}']
+)
+def test_an_answer_that_says_nothing_ends_what_was_asked(said: str) -> None:
+    taken = read(f'{{"jsonrpc":"2.0","id":2,{said}}}')
+    assert isinstance(taken, Message)
+    answer = parsed(taken)
+    assert (answer.id, answer.error.code) == (2, -32600)
+
+
+def test_an_answer_that_cannot_be_read_names_no_id_since_it_is_one_of_ours() -> None:
+    said = read('{"jsonrpc":"2.0","id":16,"result":{"x":"\\x41"}}')
+    assert isinstance(said, Refusal)
+    assert (said.code, said.id) == (-32700, None)
+
+
+@pytest.mark.parametrize("id_", ["1764540366123456789", '"a\\/b"', '"abc\\"d"', '""'])
+def test_any_id_is_found_in_what_cannot_be_read(id_: str) -> None:
+    said = read(f'{{"jsonrpc":"2.0","id":{id_},"method":"tools\\/call","params":{{"a":"\\x41"}}}}')
+    assert isinstance(said, Refusal)
+    assert said.id == json.loads(id_)
+
+
+@pytest.mark.parametrize("nothing", ["[]", '""'])
+def test_no_arguments_may_be_written_as_an_empty_list(nothing: str) -> None:
+    said = read(
+        '{"jsonrpc":"2.0","id":1,"method":"tools/call",'
+        f'"params":{{"name":"distill","arguments":{nothing}}}}}'
+    )
+    assert isinstance(said, Message)
+    assert parsed(said).params == {"name": "distill"}
+
+
 sent = st.one_of(
     st.text(),
     anything.map(as_json).map(bytes.decode),

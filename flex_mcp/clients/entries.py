@@ -151,13 +151,24 @@ def started(found: object) -> Start | None:
     old = mapping(found)
     command, args = old.get("command"), old.get("args")
     words = list(cast("list[object]", command)) if isinstance(command, list) else [command]
-    if isinstance(args, list):
-        words += cast("list[object]", args)
+    words += cast("list[object]", args) if isinstance(args, list) else [args] if args else []
     texts = [word for word in words if isinstance(word, str)]
-    if not texts or len(texts) < len(words):
+    if not texts or len(texts) < len(words) or isinstance(args, str):  # no list
         return None
-    library = (mapping(old.get("env")) | mapping(old.get("environment"))).get(LIBRARY)
+    library = environment_of(old).get(LIBRARY)
     return Start(texts[0], tuple(texts[1:]), library if isinstance(library, str) else None)
+
+
+def environment_of(found: object) -> Entry:
+    """The environment that an entry sets."""
+    old = mapping(found)
+    return mapping(old.get("env")) | mapping(old.get("environment"))
+
+
+def is_off(found: object) -> bool:
+    """Whether its user switched an entry off."""
+    old = mapping(found)
+    return old.get("disabled") is True or old.get("enabled") is False
 
 
 def masked(shown: Entry) -> Entry:

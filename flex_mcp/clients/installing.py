@@ -114,6 +114,7 @@ class Clients:
         """
         file = self._to_change(name, scope)
         if scope is Scope.PROJECT:
+            self._check_project(name, file.config)
             start = self._shared(start, file)
         new = entry(name, start, file.ours)
         if alike(file.ours, new) and not file.has_unread_mark:
@@ -137,6 +138,25 @@ class Clients:
         changes = [self._change(read(name, file), None, name, scope) for file in holding]
         absent = Change(file=usual.config.path, made=Made.ABSENT)
         return Report(name, scope, self._dry, tuple(changes) or (absent,))
+
+    def _check_project(self, name: ClientName, config: files.Config) -> None:
+        """See that a project's file is one: a checkout may have a link in its place.
+
+        Raises:
+            ClientError: it lies elsewhere, or is the user's own.
+        """
+        of_user = {path.resolve() for path in self._files(name, Scope.USER)}
+        if config.path in self._files(name, Scope.USER):
+            raise ClientError(
+                f"{config.path} is your own, of all projects: leave out --scope project"
+            )
+        if config.target in of_user or not config.target.is_relative_to(
+            Path(self._machine.folder).resolve()
+        ):
+            raise ClientError(
+                f"{config.path} is a link to {config.target}, outside of the project; it was left "
+                "as it is: put a file in its place, or leave out --scope project"
+            )
 
     def check_scope(self, name: ClientName, scope: Scope) -> None:
         """Find out whether a client has it.

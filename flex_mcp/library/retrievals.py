@@ -91,10 +91,12 @@ def check_named(
     """
     served = list(dict.fromkeys(id_ for one in retrievals for id_ in one.served))
     if strangers := [id_ for id_ in (*helpful, *harmful) if id_ not in served]:
-        which = ", ".join(one.id for one in retrievals) or "no search of it"
+        named = ", ".join(dict.fromkeys(strangers))
+        if not retrievals:
+            raise InputError(f"no search of it served {named}: leave that out")
+        which = ", ".join(one.id for one in retrievals)
         raise InputError(
-            f"{which} did not serve {', '.join(strangers)}; "
-            f"it served {', '.join(served) or 'nothing'}"
+            f"{which} did not serve {named}; it served {', '.join(served) or 'nothing'}"
         )
     if both := sorted(set(helpful) & set(harmful)):
         raise InputError(f"{', '.join(both)} cannot be both helpful and harmful")

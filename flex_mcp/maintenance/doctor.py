@@ -12,7 +12,7 @@ import shlex
 import stat
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -28,7 +28,9 @@ from flex_mcp.clients.entries import (
     REMOTE,
     Start,
     cache_of,
+    environment_of,
     find_uvx,
+    is_off,
     mapping,
     started,
 )
@@ -115,11 +117,16 @@ def _interpreter(patient: Patient) -> Check:
 
 def _python_path(patient: Patient) -> Iterator[Check]:
     """The start depends on the current folder where PYTHONPATH names it: an empty part does."""
-    parts = patient.machine.variables.get("PYTHONPATH", "")
-    if parts and not all(Path(one).is_absolute() for one in parts.split(os.pathsep)):
-        says = f"PYTHONPATH={parts} has Python run what lies in the folder that a client opens"
+    if says := _imports_by_path(patient.machine.variables):
         mend = "unset it, or leave only full paths in it"
         yield Check("interpreter", State.WARNING, says, mend)
+
+
+def _imports_by_path(variables: Mapping[str, object]) -> str | None:
+    parts = str(variables.get("PYTHONPATH", ""))
+    if parts and not all(Path(one).is_absolute() for one in parts.split(os.pathsep)):
+        return f"PYTHONPATH={parts} has Python run what lies in the folder that a client opens"
+    return None
 
 
 def _sqlite() -> Check:
@@ -358,13 +365,24 @@ def _client(found: Found, patient: Patient) -> Check:
     command = Path(entry.command)
     if command.is_absolute() and (command.is_dir() or not os.access(command, os.X_OK)):
         return Check("clients", State.FAULT, f"{where}: its command cannot be run", again)
-    written = entry.library and _in_project(entry.library, found, patient.machine)
+    library = entry.library or _option(entry.args, "--library")
+    written = library and _in_project(library, found, patient.machine)
     problem = _misplaced(written, patient.machine) if written else None
     if problem is not None:
         again = again.removesuffix("`") + " --library PATH`"  # it keeps the one that is there
-    if problem := problem or _stale(entry, found.scope, patient):
+    problem = problem or _stale(entry, found.scope, patient)
+    if problem := problem or _imports_by_path(environment_of(found.entry)):
         return Check("clients", State.WARNING, f"{where}: {problem}", again)
+    if is_off(found.entry):
+        says = f"{where}: it is switched off there"
+        return Check("clients", State.WARNING, says, f"switch it on in {found.file}, or leave it")
     return Check("clients", State.OK, where)
+
+
+def _option(args: Sequence[str], name: str) -> str | None:
+    """What the words of a command say of an option."""
+    words = [*args, ""]
+    return next((after for word, after in pairwise(words) if word == name), None)
 
 
 def _unstarted(found: Found, again: str) -> Check:

@@ -73,7 +73,7 @@ COUNTERS = 300  # shown of what an outcome counts for
 SHORTENED = "Lessons marked truncated are shortened; get_experience gives them whole."
 LEFT_OUT = "Some hits are left out for length: detail `detailed` has more room."
 BRIEFLY = "Reasons are shortened and near lessons left out for length: a search finds those."
-SIGN = re.compile("[\u0590-\U0010ffff]")  # beyond Latin, Greek, Cyrillic: about a token each
+SIGN = re.compile("[\u0300-\u036f\u0530-\U0010ffff]")  # beyond Latin, Greek, Cyrillic: a token each
 
 T = TypeVar("T")
 

@@ -20,10 +20,11 @@ NO_OBJECT = "the message is no JSON object: send one with jsonrpc, id, method an
 NO_ANSWER = (
     "the message is no JSON-RPC response: send jsonrpc, id, and an object as result or error"
 )
-NAMED = r'"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"'
-ID = r'"id"\s*:\s*(-?\d{1,15}|"[^"\\\x00-\x1f]{1,100}")'
+NAMED = r'"(?:jsonrpc|method)"\s*:\s*"(?:[^"\\]|\\.){0,200}+"'
+ID = r'"id"\s*:\s*(-?\d{1,20}|"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]){0,200}+")'
 FIRST = re.compile(rf"\s*\{{(?:\s*{NAMED}\s*,)*\s*{ID}(?=\s*[,}}])")
 LAST = re.compile(rf"{ID}(?:\s*,\s*{NAMED})*\s*,?\s*\}}\s*\Z")
+ANSWER = re.compile(r'"(?:result|error)"\s*:')  # its id is one of ours
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 HIGH, LOW = "u[dD][89abAB][0-9a-fA-F]{2}", "u[dD][c-fC-F][0-9a-fA-F]{2}"
 HALVES = re.compile(
@@ -64,7 +65,9 @@ def read(text: str) -> Message | Refusal:
         value: Any = from_json(text)
     except ValueError as error:
         reason = f"the message is no JSON ({error}): send one JSON object"
-        return Refusal(PARSE_ERROR, reason, known_id(text, text[-TAIL:]))
+        return Refusal(
+            PARSE_ERROR, reason, None if ANSWER.search(text) else known_id(text, text[-TAIL:])
+        )
     if not isinstance(value, dict):
         return Refusal(INVALID_REQUEST, BATCH if isinstance(value, list) else NO_OBJECT)
     message = cast("dict[str, Any]", value)
@@ -75,7 +78,7 @@ def read(text: str) -> Message | Refusal:
         reason = f"the message is no JSON-RPC request: {', '.join(wrong)}"
         known = id_ if _is_id(id_) else None
         return Refusal(INVALID_REQUEST, reason, known, "id" in message or "method" not in message)
-    return Message(_without_null_token(text, message), id_, message["method"])
+    return Message(_without_nothing(text, message), id_, message["method"])
 
 
 def with_whole_characters(text: str) -> str:
@@ -92,11 +95,17 @@ def known_id(head: str, tail: str) -> RequestId | None:
 
 
 def _answer(text: str, message: dict[str, Any]) -> Message | Refusal:
-    """A client's answer; its id is one of ours, so a refusal must not name it."""
+    """A client's answer; one that says nothing ends what we asked, too.
+
+    Its id is one of ours, so a refusal must not name it.
+    """
     try:
         jsonrpc_message_adapter.validate_python(message, by_name=False)
     except ValidationError:
-        return Refusal(INVALID_REQUEST, NO_ANSWER)
+        if not _is_id(id_ := message.get("id")):
+            return Refusal(INVALID_REQUEST, NO_ANSWER)
+        error = {"code": INVALID_REQUEST, "message": NO_ANSWER}
+        return Message(json.dumps({"jsonrpc": "2.0", "id": id_, "error": error}))
     return Message(text)
 
 
@@ -115,8 +124,14 @@ def _is_id(value: object) -> bool:
     return isinstance(value, int | str) and not isinstance(value, bool)
 
 
-def _without_null_token(text: str, message: dict[str, Any]) -> str:
+def _without_nothing(text: str, message: dict[str, Any]) -> str:
+    """A message without a progress token of null, and without arguments that are none."""
     match message:
+        case {"params": {"arguments": [] | "" as nothing} as params}:
+            given = {name: value for name, value in params.items() if value is not nothing}
+            return _without_nothing(
+                text := json.dumps(message | {"params": given}), json.loads(text)
+            )
         case {"params": {"_meta": {"progressToken": None, **others}} as params}:
             return json.dumps(message | {"params": params | {"_meta": others}})
         case _:

@@ -75,7 +75,7 @@ REFUSED: dict[str, Refused] = {
         'jsonrpc must be "2.0", method must be a text, params must be an object',
     ),
     "an answer to nothing that was asked": Refused(
-        b'{"jsonrpc":"2.0","id":17,"result":[]}', None, -32600, "no JSON-RPC response"
+        b'{"jsonrpc":"2.0","id":null,"result":[]}', None, -32600, "no JSON-RPC response"
     ),
 }
 

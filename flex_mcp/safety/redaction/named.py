@@ -170,6 +170,8 @@ def named(text: str) -> Name | None:
     bare = text.strip("-_")
     parts = [part.lower() for part in PARTS.findall(bare)]
     parts = [part for part in parts if not part.isdigit()]
+    if parts[-2:] == ["pass", "word"]:
+        parts[-2:] = ["password"]
     if is_id := parts[-1:] == ["id"] and bool(OWN_ID & {*parts}):
         parts.pop()
     if not parts or parts[-1] in word_set("EXEMPT_LAST") or word_set("EXEMPT") & {*parts}:

@@ -71,7 +71,17 @@ COMMANDS = tuple(
         ("identified by", r"\buser\b[^\n]{0,120}?\bidentified[ ]by[ ]{1,2}(?=[\"'])", ""),
         ("DENTIFIED", r"IDENTIFIED[ ](?:WITH[ ]\S{1,40}[ ])?BY[ ]{1,2}(?=[\"'])", ""),
         ("SecureString", r"-SecureString[ ]{1,2}(?:-String[ ])?(?=[\"'])", ""),
-        ("echo", r"\becho[ ]{1,2}(?:-n[ ])?(?=[^\n]{4,140}\|[^\n|]{0,80}(?:sudo[ ]-S|-stdin))", ""),
+        (
+            "uth",
+            r"(?:\bauth\s?=\s?|BasicAuth)\(\s{0,3}[\"'][^\"'\n]{1,64}[\"']\s?,\s{0,3}(?=[\"'])",
+            "",
+        ),
+        ("unzip", r"\bunzip\b[^\n]{0,60}?\s-P[ ]", ""),
+        (
+            "echo",
+            r"\becho[ ]{1,2}(?:-n[ ])?(?=[^\n]{4,140}\|[^\n|]{0,80}(?:sudo[ ]-S|-stdin|chpasswd))",
+            "",
+        ),
     )
 )
 EXAMPLE = re.compile(

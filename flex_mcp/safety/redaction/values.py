@@ -25,6 +25,9 @@ WORDLIKE = re.compile(r"[^\W\d_]+(?:[-_./][^\W\d_]+)*+")
 TOKEN = re.compile(r"[A-Za-z0-9+/=_.~%-]+")
 CONSTANT = re.compile(r"[A-Z_]{3,}\d{0,2}|_\w+")
 SNAKE = re.compile(r"[a-z]++\d{0,3}(?:[_-][a-z]++\d?)++")
+SLUG = re.compile(
+    r"[a-z]{2,20}\d{0,3}(?:[-_](?:[a-z]{2,20}\d{0,3}|[vx]\d{1,3})){0,6}[-_][0-9a-f]{4,10}"
+)
 SYMBOLS = re.compile(r"[!@#$%^&*?~+]")
 NOTED = re.compile(
     r"(?:.{0,60}[_-])?(?:password|passwd|passphrase|passcode|pwd|token)", re.IGNORECASE
@@ -151,6 +154,7 @@ class Given(NamedTuple):
         if (
             PUBLIC.match(value)
             or FINGERPRINT.fullmatch(value)
+            or SLUG.fullmatch(value)  # of a cache, say
             or (self.how == "space" and UUID.fullmatch(value))
         ):
             return False
