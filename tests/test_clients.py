@@ -451,6 +451,26 @@ def test_a_project_gets_no_copies_of_its_files(client: str, folder: Path) -> Non
     assert path.read_bytes().decode() == KEPT[client]
 
 
+@posix
+def test_a_link_in_the_place_of_a_projects_file_is_not_written_through(folder: Path) -> None:
+    own = Path.home() / "own.json"
+    own.write_text("{}", encoding="utf-8")
+    (folder / ".mcp.json").symlink_to(own)
+    assert f"is a link to {own.resolve()}" in refused(
+        "install", "claude-code", "--scope", "project"
+    )
+    assert own.read_text("utf-8") == "{}"
+
+
+def test_in_the_home_a_projects_file_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = the_file("cursor")
+    done_json("install", "cursor")
+    before = path.read_bytes()
+    monkeypatch.chdir(Path.home())
+    assert "leave out --scope project" in refused("install", "cursor", "--scope", "project")
+    assert path.read_bytes() == before
+
+
 def test_by_name_is_what_the_path_has_and_lasts(tmp_path: Path) -> None:
     def begun(*folders: Path, **variables: str) -> Start:
         search = os.pathsep.join(map(str, folders))

@@ -417,6 +417,30 @@ def test_a_python_path_that_names_the_current_folder_is_warned_of(
         assert found("interpreter")[0] == "ok"
 
 
+STARTED = {"command": sys.executable, "args": ["-P", "-m", "flex_mcp"]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "state", "says"),
+    [
+        (STARTED | {"disabled": True}, "warning", "it is switched off there"),
+        (STARTED | {"args": "-P -m flex_mcp"}, "fault", "our entry starts nothing"),
+        (STARTED | {"env": {"PYTHONPATH": "."}}, "warning", "PYTHONPATH=. has Python run"),
+        (
+            STARTED | {"args": [*STARTED["args"], "--library", "./l.db"]},
+            "warning",
+            "no full path",
+        ),
+    ],
+)
+def test_an_entry_that_does_not_do_what_it_should_is_found(
+    entry: object, state: str, says: str
+) -> None:
+    configure(".cursor/mcp.json", "mcpServers", entry)
+    told, words = found("clients")
+    assert (told, says in words) == (state, True)
+
+
 def in_project(folder: Path, entry: object) -> None:
     (folder / ".cursor").mkdir(exist_ok=True)
     text = json.dumps({"mcpServers": {"flex-mcp": entry}})
