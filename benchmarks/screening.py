@@ -27,7 +27,7 @@ from flex_mcp.safety.screening import OUTSIDE, OWN, screened
 
 ROOT = Path(__file__).parents[1]
 HELD_OUT = ROOT / "benchmarks" / "data" / "screening" / "held_out.jsonl"
-SEEN = ROOT / "training" / "data" / "screening.jsonl"
+SEEN = ROOT / "training" / "data" / "screening.jsonl.gz"
 SERVED = ROOT / "benchmarks" / "data" / "served"
 RECALL, LOOKALIKES, LESSONS = 0.9, 0.04, 0.01
 

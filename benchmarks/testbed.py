@@ -5,6 +5,7 @@ what `qrels.jsonl` (qid, did) says; without that file, every document with the q
 """
 
 import argparse
+import gzip
 import json
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -43,8 +44,8 @@ class TestSet:
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSONL file."""
-    with path.open(encoding="utf-8") as file:
+    """The objects of a JSONL file, compressed or not."""
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file if line.strip()]
 
 

@@ -85,7 +85,9 @@ def filled(text: str, variables: Mapping[str, str]) -> str:
 
 def is_folder(path: Path) -> bool:
     """Whether there is one that can be reached."""
-    return os.path.isdir(path)  # noqa: PTH112  a Path may raise what it meets
+    with contextlib.suppress(OSError, ValueError):  # a name that is too long, or no name
+        return path.is_dir()
+    return False
 
 
 def shown(text: str) -> str:
@@ -96,7 +98,7 @@ def shown(text: str) -> str:
 
 def _expanded(path: str) -> str:
     with contextlib.suppress(ValueError):  # no name of a person can be so
-        return os.path.expanduser(path)  # noqa: PTH111  a Path loses the slash at its end
+        return os.path.expanduser(path)  # a Path loses the slash at its end
     return path
 
 

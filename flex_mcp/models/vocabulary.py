@@ -217,7 +217,7 @@ class Strict:
     }
 
     @classmethod
-    def clashes(cls, given: Mapping[str, Any]) -> Iterator[str]:  # noqa: ARG003
+    def clashes(cls, _given: Mapping[str, Any], /) -> Iterator[str]:
         """What is wrong with the fields together, a sentence each, whatever each is alone."""
         yield from ()
 

@@ -90,7 +90,7 @@ class ReportArguments(Strict):
     verified_by: VerifiedBy | None = None
 
     @classmethod
-    def clashes(cls, given: Mapping[str, Any]) -> Iterator[str]:
+    def clashes(cls, given: Mapping[str, Any], /) -> Iterator[str]:
         has_search, has_work = (name in given for name in ("retrieval_id", "trajectory"))
         if has_search == has_work:
             yield "give retrieval_id or trajectory: one of the two"

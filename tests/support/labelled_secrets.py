@@ -6,6 +6,7 @@ template, § stands for a secret. Lines as they are met are in `met_secrets`.
 """
 
 import base64
+import functools
 import hashlib
 import itertools
 import re
@@ -624,7 +625,7 @@ def harmless(template: str, seed: str) -> str:
 def met(half: int) -> Iterator[Line]:
     """Lines as they are met, their drawn parts filled in."""
     for number, template in enumerate(MET[half]):
-        filled = DRAWN.sub(lambda part: _drawn(part, f"{half}:{number}"), template)  # noqa: B023
+        filled = DRAWN.sub(functools.partial(_drawn, seed=f"{half}:{number}"), template)
         parts = filled.split("§")
         kind = "as met" if len(parts) > 1 else "none"
         yield Line(half, kind, "".join(parts), tuple(parts[1::2]))

@@ -5,8 +5,6 @@ read, so that no line here holds a whole key. The second half was written before
 nothing was tuned on it. What was written later belongs to the first: it was looked at.
 """
 
-# ruff: noqa: RUF001  prompts and languages have signs of their own
-
 MET: dict[int, tuple[str, ...]] = {}
 
 MET[2] = (
@@ -271,7 +269,7 @@ MET[1] += (
     "$cred = New-Object PSCredential('svc', (ConvertTo-SecureString '§P3t3r Pan!§' -AsPlainText -Force))",
     'String url = "jdbc:oracle:thin:scott/§t1ger99§@db:1521/XE";',
     'std::string token{"§{hex40}§"};',
-    'private let clientSecret = "§{alnum40}§" // TODO move',
+    'private let clientSecret = "§{alnum40}§" // move it',
     "BOT_URL = 'https://api.telegram.org/bot§{digits10}:AA{url33}§'",
     "notify: https://hooks.slack.com/services/§T0{UPPER9}/B0{UPPER9}/{alnum24}§",
     "mot de passe admin = §bl3u-c4nard§",
@@ -418,7 +416,7 @@ MET[1] += (
     "<Password>§Hello There 5§</Password>",
     "Password for admin: §Xk29!plm§",
     "[sudo] password for deploy: §Monday#77§",
-    "Enter passphrase for key '/root/.ssh/id_rsa': §Green-Apple-9§",
+    "Enter passphrase for key '/home/ada/.ssh/id_rsa': §Green-Apple-9§",
     "AWS Secret Access Key [None]: §{b64_40}§",
     "Password (will not be echoed): §Qwe!2345§",
     "? Enter your OpenAI API key: §sk-proj-{alnum60}§",
