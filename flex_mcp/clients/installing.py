@@ -145,14 +145,13 @@ class Clients:
         Raises:
             ClientError: it lies elsewhere, or is the user's own.
         """
-        of_user = {path.resolve() for path in self._files(name, Scope.USER)}
-        if config.path in self._files(name, Scope.USER):
+        own = self._files(name, Scope.USER)
+        if config.path in own:
             raise ClientError(
                 f"{config.path} is your own, of all projects: leave out --scope project"
             )
-        if config.target in of_user or not config.target.is_relative_to(
-            Path(self._machine.folder).resolve()
-        ):
+        inside = config.target.is_relative_to(Path(self._machine.folder).resolve())
+        if not inside or config.target in {path.resolve() for path in own}:
             raise ClientError(
                 f"{config.path} is a link to {config.target}, outside of the project; it was left "
                 "as it is: put a file in its place, or leave out --scope project"

@@ -75,7 +75,7 @@ def _ranked(search: Search, found: Candidates, held: Sequence[Experience]) -> li
 
 def _with_opposites(ranked: Sequence[Experience], fitting: AbstractSet[str]) -> list[Experience]:
     """What fits, and of the others what contradicts it: whoever asks must not see one side only."""
-    held = [one for one in ranked if one.id in fitting]
+    held = [one for one in ranked if one.id in fitting][:NEXT]
     return [
         one
         for one in ranked
