@@ -1,5 +1,6 @@
 """The composition root: Settings become an App with its Library, opened once, when first used."""
 
+import functools
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,15 @@ class App:
             if self._library is None:
                 self._library = build(self.settings, new=self._new)
             return self._library
+
+    @functools.cached_property
+    def project(self) -> str | None:
+        """The project that is worked on where this process was started, if it is known.
+
+        Raises:
+            SettingError: FLEX_MCP_PROJECT cannot be a name.
+        """
+        return self.settings.project
 
     @property
     def publishes_skills(self) -> bool:

@@ -7,6 +7,7 @@
 | FLEX_MCP_EMBEDDER_PATH | a folder with that model's files | none: the model cache |
 | FLEX_MCP_DISTILLER | who writes lessons: auto, anthropic, sampling or assistant | auto |
 | FLEX_MCP_MODEL | the model that is asked with ANTHROPIC_API_KEY | claude-haiku-5-5 |
+| FLEX_MCP_PROJECT | the project worked on, or none; not over HTTP | the git repository's name |
 | FLEX_MCP_PROMPTS | a folder with prompts that take the place of ours | none |
 | FLEX_MCP_TOKEN | over HTTP: the token that reads and writes | none |
 | FLEX_MCP_READ_TOKEN | over HTTP: a token that only reads | none |
@@ -15,6 +16,7 @@
 | FLEX_MCP_REDACT | secrets in what is stored: off, on or strict | on |
 | FLEX_MCP_SKILLS | 1 publishes approved golden experiences as skills | off |
 | FLEX_MCP_FAST_START | 0: no answer before the server is loaded (`fast_start.py` reads it) | 1 |
+| CLAUDE_PROJECT_DIR | set by Claude Code: the folder that is worked in | where we started |
 | ANTHROPIC_API_KEY | the key of a Messages API | none |
 | ANTHROPIC_BASE_URL | where that API is | Anthropic's own |
 """
@@ -29,10 +31,12 @@ from typing import Any, TypeVar
 
 import platformdirs
 
-from flex_mcp import paths
+from flex_mcp import paths, projects
 from flex_mcp.errors import SettingError
+from flex_mcp.models.vocabulary import PROJECT_LIMIT, clean_project
 
 NAME = "flex-mcp"
+NO_PROJECT = "none"  # what FLEX_MCP_PROJECT says where the folder's name shall not count
 MODEL = "claude-haiku-5-5"
 HOST = "127.0.0.1"
 PORT = 8765
@@ -106,6 +110,8 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = None
     model: str = MODEL
+    project_name: str | None = None
+    project_folder: Path | None = None
     prompts: Path | None = None
     token: str | None = field(default=None, repr=False)
     read_token: str | None = field(default=None, repr=False)
@@ -146,6 +152,23 @@ class Settings:
         if library is not None:
             chosen["library"] = paths.read(library, said_by, variables)
         return cls(**chosen)
+
+    @property
+    def project(self) -> str | None:
+        """The project that is worked on where this process was started, if it is known.
+
+        Raises:
+            SettingError: FLEX_MCP_PROJECT is too long for a name.
+        """
+        name = self.project_name
+        if name is not None and len(name) > PROJECT_LIMIT:
+            raise SettingError(
+                f"FLEX_MCP_PROJECT has {len(name):,} characters; the limit is {PROJECT_LIMIT}: "
+                "shorten the name"
+            )
+        if named := clean_project(name):
+            return None if named == NO_PROJECT else named
+        return clean_project(projects.project_of(self.project_folder or Path.cwd()))
 
     # These are checked when something is distilled or recorded: nothing else needs them.
 
@@ -273,6 +296,8 @@ VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "FLEX_MCP_EMBEDDER": ("embedder", str),
     "FLEX_MCP_DISTILLER": ("distiller", str),
     "FLEX_MCP_MODEL": ("model", str),
+    "FLEX_MCP_PROJECT": ("project_name", str.strip),
+    "CLAUDE_PROJECT_DIR": ("project_folder", Path),
     "FLEX_MCP_TOKEN": ("token", str.strip),
     "FLEX_MCP_READ_TOKEN": ("read_token", str.strip),
     "FLEX_MCP_TOKENS": ("named_tokens", str.strip),

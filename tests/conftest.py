@@ -59,6 +59,7 @@ def nobodys_machine(
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(home))  # of no project, whatever folder this is
     return home
 
 

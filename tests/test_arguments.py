@@ -89,13 +89,15 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         {"query": "x", "domian": "d"},
         (
             "there is no argument 'domian' (did you mean 'domain'?); "
-            "it takes query, domain, zones, levels, limit, detail"
+            "it takes query, domain, project, all_projects, zones, levels, limit, detail"
         ),
     ),
     (
         SearchArguments,
         {"query": "x", "top_k": 3},
-        ("there is no argument 'top_k'; it takes query, domain, zones, levels, limit, detail"),
+        (
+            "there is no argument 'top_k'; it takes query, domain, project, all_projects, zones, levels, limit, detail"
+        ),
     ),
     (
         SearchArguments,
@@ -193,7 +195,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         {"id": "e_1", "action": "edit", "reason": "r", "fields": {"status": "active"}},
         (
             "there is no argument 'fields.status'; it takes "
-            "zone, level, title, when, lesson, examples, domain, tags, priority, revision"
+            "zone, level, title, when, lesson, examples, domain, project, tags, priority, revision"
         ),
     ),
     (
@@ -480,7 +482,7 @@ def nodes(schema: object, *, schemas: bool = True) -> Iterator[dict[str, Any]]:
 def test_a_published_schema_is_plain_types_names_choices_and_words(kind: type) -> None:
     for node in nodes(published(kind)):
         assert node.keys() <= {"type", "properties", "required", "items", "enum", "description"}
-        assert node["type"] in {"object", "array", "string", "integer", "number"}
+        assert node["type"] in {"object", "array", "boolean", "string", "integer", "number"}
         assert ("items" in node) is (node["type"] == "array")
         assert ("properties" in node) is (node["type"] == "object")
         assert set(node.get("required", ())) <= node.get("properties", {}).keys()

@@ -48,7 +48,7 @@ def test_a_malformed_lesson_is_refused_alone(quick: Library) -> None:
         "zone, level, when, lesson are missing: give them too",
         (
             "there is no argument 'colour'; it takes zone, level, title, when, lesson, "
-            "examples, domain, tags, action, into, reason, trajectory_ids"
+            "examples, domain, project, tags, action, into, reason, trajectory_ids"
         ),
     ]
     assert quick.statistics().experiences == 2

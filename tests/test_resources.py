@@ -466,10 +466,11 @@ async def test_only_what_a_person_approved_is_a_skill(library: Library, path: Pa
 
 async def test_a_skill_is_listed_with_the_digest_of_its_file(library: Library, path: Path) -> None:
     from flex_mcp.server.skills import GetSkillParams, Skills  # noqa: PLC0415
+    from flex_mcp.server.workplace import Workplace  # noqa: PLC0415
 
     app = App(Settings(library=path, skills=True))
     try:
-        extension: Any = Skills(app)
+        extension: Any = Skills(app, Workplace(app))
         assert (await extension._list(None, None))["skills"] == []
         for one in add(library, a_lesson(domain="Ünïcode"), a_lesson("No domain.")):
             library.curate(one, Curation.APPROVE, reason="read it")

@@ -896,7 +896,7 @@ def test_what_is_held_in_memory_is_the_vectors_and_little_beside(store: SqliteSt
     matrix = Matrix(EMBEDDER.vectors.dimension, None)
     matrix.take(
         [
-            (number, number, number, "active", "golden", "pattern", "d", vector)
+            (number, number, number, "active", "golden", "pattern", "d", None, vector)
             for number, (vector,) in enumerate(vectors.values(), start=1)
         ]
     )

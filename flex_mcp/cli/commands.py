@@ -8,13 +8,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from flex_mcp.app import App
-from flex_mcp.errors import FlexError
+from flex_mcp.errors import FlexError, InputError
+from flex_mcp.models import Projects, clean_project
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import Answer
 from flex_mcp.transports import fast_start
@@ -78,6 +79,38 @@ def library_option(
     return click.option("--library", metavar="PATH", help=text, callback=or_before)
 
 
+def project_options(function: F) -> F:
+    """--project, --general and --all-projects: whose lessons, of those that `projects_of` gives."""
+    for option in (
+        click.option("--all-projects", is_flag=True, help="Those of every project."),
+        click.option("--general", is_flag=True, help="Only those of no project."),
+        click.option("--project", metavar="NAME", help="Only those of this project."),
+    ):
+        function = option(function)
+    return function
+
+
+def projects_of(chosen: Mapping[str, Any], usual: Projects) -> Projects:
+    """The projects that `project_options` name; without any, the usual ones.
+
+    Raises:
+        InputError: two of them are given.
+    """
+    if sum(map(bool, chosen.values())) > 1:
+        raise InputError("give --project, --general or --all-projects, only one of them")
+    if chosen["all_projects"]:
+        return None
+    if chosen["general"]:
+        return frozenset({None})
+    named = clean_project(chosen["project"])
+    return frozenset({named}) if named else usual
+
+
+def caller(app: App) -> tools.Caller:
+    """A person at the terminal, in the project of the folder that they are in."""
+    return CALLER._replace(project=app.project)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 
 
@@ -97,6 +130,7 @@ def main(ctx: click.Context, library: str | None) -> None:
     FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
     FLEX_MCP_DISTILLER      who writes lessons: auto, anthropic, sampling, assistant
     FLEX_MCP_MODEL          the model asked with ANTHROPIC_API_KEY, at ANTHROPIC_BASE_URL
+    FLEX_MCP_PROJECT        the project that you work on, instead of the git repository's name
     FLEX_MCP_PROMPTS        a folder with prompts of your own
     """  # noqa: D301  click's mark for lines to keep
     if ctx.invoked_subcommand is None:

@@ -9,8 +9,18 @@ from typing import Any
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, main, progress_bar, with_library, with_library_or_new
-from flex_mcp.models import Curation, Fields, Level, Status, Write, Zone
+from flex_mcp.cli.commands import (
+    CALLER,
+    caller,
+    main,
+    progress_bar,
+    project_options,
+    projects_of,
+    with_library,
+    with_library_or_new,
+)
+from flex_mcp.errors import InputError
+from flex_mcp.models import Curation, Fields, Level, Status, Write, Zone, with_general
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.safety.redaction import redaction_note
 from flex_mcp.tools import tools
@@ -27,6 +37,8 @@ ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 @click.option("--domain", help="Only this path and what lies below it, such as python/packaging.")
 @click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
 @click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
+@click.option("--project", metavar="NAME", help="Instead of that of this folder.")
+@click.option("--all-projects", is_flag=True, help="Lessons of every project, too.")
 @click.option("--limit", type=int, default=5, show_default=True, help="Hits, at most 20.")
 @click.option("--detailed", is_flag=True, help="Whole lessons.")
 @with_library
@@ -36,6 +48,8 @@ def search(
     domain: str | None,
     zones: Sequence[str],
     levels: Sequence[str],
+    project: str | None,
+    all_projects: bool,
     limit: int,
     detailed: bool,
     app: App,
@@ -43,8 +57,9 @@ def search(
     """Find lessons for a task, in your own words."""
     raw = {"query": " ".join(query), "domain": domain, "limit": limit}
     raw |= {"zones": zones or None, "levels": levels or None}
+    raw |= {"project": project, "all_projects": all_projects}
     raw |= {"detail": "detailed" if detailed else "concise"}
-    return tools.search_experience(app, checked(SearchArguments, raw), CALLER)
+    return tools.search_experience(app, checked(SearchArguments, raw), caller(app))
 
 
 @main.command()
@@ -61,6 +76,7 @@ def show(ids: Sequence[str], *, app: App) -> Answer:
 @click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
 @click.option("--status", "statuses", multiple=True, type=click.Choice([*map(str, Status)]))
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@project_options
 @with_library
 def list_(
     *,
@@ -70,16 +86,18 @@ def list_(
     statuses: Sequence[str],
     limit: int,
     app: App,
+    **projects: Any,
 ) -> Answer:
-    """List experiences, newest first."""
+    """List experiences, newest first: general ones, and those of the project of this folder."""
     found = app.library.experiences(
         levels=[*map(Level, levels)] or None,
         zones=[*map(Zone, zones)] or None,
         domain=domain,
+        projects=projects_of(projects, with_general(app.project)),
         statuses=[*map(Status, statuses)],
         limit=limit,
     )
-    names = ("id", "zone", "level", "status", "domain", "title")
+    names = ("id", "zone", "level", "status", "domain", "project", "title")
     rows = [{name: getattr(one, name) for name in names} for one in found]
     lines = [
         f"{one.id}  {one.level:<9}  {one.zone:<7}  {one.status:<11}  {one_line(one.title)}"
@@ -98,6 +116,8 @@ def list_(
 @click.option("--lesson")
 @click.option("--example", "examples", multiple=True, help="All that should stay.")
 @click.option("--domain")
+@click.option("--project", metavar="NAME", help="The project in which alone it holds.")
+@click.option("--general", is_flag=True, help="It holds in every project.")
 @click.option("--tag", "tags", multiple=True, help="All that should stay.")
 @click.option("--priority", type=int)
 @click.option("--zone", type=click.Choice(ZONES))
@@ -112,30 +132,43 @@ def curate(
     *,
     reason: str,
     into: str | None,
+    general: bool,
     app: App,
     **fields: Any,
 ) -> Answer:
     """Approve, quarantine, retire, restore, edit or revert one experience, or merge it."""
+    if general and fields["project"]:
+        raise InputError("give --project or --general, only one of them")
+    fields["project"] = False if general else fields["project"]
     given = {name: value for name, value in fields.items() if value not in {None, ()}}
     asked = {"id": experience_id, "action": action, "into": into, "reason": reason}
     raw = {**asked, "fields": Fields(**given) if given else None}  # so an empty one empties
-    return tools.curate_experience(app, checked(CurateArguments, raw), CALLER)
+    return tools.curate_experience(app, checked(CurateArguments, raw), caller(app))
 
 
 @main.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--trust", is_flag=True, help="Skip the screening; approvals of a bundle count.")
+@click.option("--project", metavar="NAME", help="What comes in is of this project.")
+@click.option("--general", is_flag=True, help="What comes in is of no project.")
 @with_library_or_new
-def import_(file: Path, *, trust: bool, app: App) -> Answer:
+def import_(file: Path, *, trust: bool, project: str | None, general: bool, app: App) -> Answer:
     """Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`. Twice adds nothing.
 
     What reads like orders to a model is held back as quarantined until you approve it.
     """
     from flex_mcp.exchange.files import import_file
 
+    if general and project:
+        raise InputError("give --project or --general, only one of them")
     with progress_bar("Importing") as progress:
         imported = import_file(
-            app.library, file, client=CALLER.name, trust=trust, progress=progress
+            app.library,
+            file,
+            client=CALLER.name,
+            project=False if general else project,
+            trust=trust,
+            progress=progress,
         )
         app.library.calibrate()
     counts = imported.added
@@ -182,17 +215,19 @@ def import_(file: Path, *, trust: bool, app: App) -> Answer:
     help="jsonl: everything. flex: FLEX's file, texts of what is active. markdown: for reading.",
 )
 @click.option("--force", is_flag=True, help="Also over a file that is no earlier export.")
+@project_options
 @with_library
-def export(file: Path, *, form: str, force: bool, app: App) -> Answer | None:
-    """Write the library to FILE, or to stdout."""
+def export(file: Path, *, form: str, force: bool, app: App, **projects: Any) -> Answer | None:
+    """Write the library to FILE, or to stdout: all of it, unless a project is named."""
+    chosen = projects_of(projects, None)
     from flex_mcp.exchange.files import Format, export_file, export_library
 
     if str(file) == "-":
-        for piece in export_library(app.library, Format(form)):
+        for piece in export_library(app.library, Format(form), chosen):
             # whatever the terminal's encoding: redirected, it is a file for import
             click.echo(piece if sys.stdout.isatty() else piece.encode(), nl=False)
         return None
-    export_file(app.library, file, Format(form), force=force)
+    export_file(app.library, file, Format(form), chosen, force=force)
     return Answer({"file": file, "format": form}, f"Written: {file}")
 
 
@@ -223,7 +258,7 @@ def _write(one: Write) -> str:
 @with_library
 def stats(*, app: App) -> Answer:
     """Count what the library holds."""
-    return statistics(app.library, 5)
+    return statistics(app.library, 5, with_general(app.project))
 
 
 @main.command()

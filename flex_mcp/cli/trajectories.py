@@ -15,6 +15,7 @@ from flex_mcp.app import App
 from flex_mcp.cli.commands import (
     CALLER,
     WorkFailedError,
+    caller,
     fail,
     main,
     progress_bar,
@@ -48,7 +49,7 @@ def record(file: Path, *, app: App) -> Answer:
     made: list[Answer] = []
     for one in given:
         try:
-            made.append(tools.record_trajectory(app, one, CALLER))
+            made.append(tools.record_trajectory(app, one, caller(app)))
         except InputError as error:
             if len(given) == 1:
                 raise

@@ -20,6 +20,7 @@ from flex_mcp.models import (
     TRAJECTORY_LIMIT,
     Experience,
     Filter,
+    Projects,
     RecordedTrajectory,
     ReportedOutcome,
     Retrieval,
@@ -27,7 +28,7 @@ from flex_mcp.models import (
     Snapshot,
     cut_at_word,
 )
-from flex_mcp.storage.protocol import Entry
+from flex_mcp.storage.protocol import Entry, Transaction
 from flex_mcp.validation import adapter, glance
 
 NAME, FORMAT = "flex-mcp", 2
@@ -46,22 +47,43 @@ BATCH = 500
 T = TypeVar("T")
 
 
-def export_bundle(library: Library) -> Iterator[str]:
-    """The lines of a bundle, from one snapshot."""
+def export_bundle(library: Library, projects: Projects = None) -> Iterator[str]:
+    """The lines of a bundle, from one snapshot.
+
+    Of some projects: their experiences and trajectories, and the evidence; not the searches, which
+    served others beside them.
+    """
     with library.reading() as reading:
         head = {name: reading.settings.get(name) for name in ("library_id", "flex_document")}
         yield _line(NAME, {"format": FORMAT} | head)
-        for trajectory in _each(reading.trajectories.get, reading.trajectories.ids()):
+        ids = reading.experiences.ids(Filter(projects=projects))[::-1]
+        work = _work(reading, ids, projects)
+        searches = reading.retrievals.ids() if projects is None else []
+        for trajectory in _each(reading.trajectories.get, work):
             known = reading.trajectories.by_key(trajectory.key)
             yield _line("trajectory", trajectory, content_hash=known and known[1])
-        for experience in _each(reading.experiences.get, reading.experiences.ids(Filter())[::-1]):
+        for experience in _each(reading.experiences.get, ids):
             yield _line("experience", experience)
             yield from (_line("revision", one) for one in reading.history.of(experience.id))
-        for retrieval_id in reading.retrievals.ids():
+        for retrieval_id in searches:
             if retrieval := reading.retrievals.get(retrieval_id):
                 yield _line("retrieval", retrieval)
-        yield from (_line("outcome", one) for one in reading.outcomes.all())
-        yield from (_line("entry", entry) for entry in reading.imports.entries())
+        held = {*work, *searches}
+        of_them = (
+            one for one in reading.outcomes.all() if held & {one.trajectory_id, one.retrieval_id}
+        )
+        yield from (_line("outcome", one) for one in of_them)
+        if projects is None:
+            yield from (_line("entry", entry) for entry in reading.imports.entries())
+
+
+def _work(reading: Transaction, ids: list[str], projects: Projects) -> list[str]:
+    """The trajectories of some projects and the evidence of these experiences, oldest first."""
+    if projects is None:
+        return reading.trajectories.ids()
+    chosen = {*reading.trajectories.ids(projects)}
+    chosen |= {id_ for one in _each(reading.experiences.get, ids) for id_ in one.evidence}
+    return [id_ for id_ in reading.trajectories.ids() if id_ in chosen]
 
 
 def _each(get: Callable[[list[str]], list[T]], ids: list[str]) -> Iterator[T]:

@@ -7,15 +7,16 @@ from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, Unpack, cast
 
 from flex_mcp.errors import InputError
 from flex_mcp.exchange import lenient_json
 from flex_mcp.exchange.bundle import NAME, export_bundle, read_bundle
 from flex_mcp.exchange.flex import export_flex, flex_entries
 from flex_mcp.exchange.markdown import HEADING, export_markdown
-from flex_mcp.library.importing import Imported
-from flex_mcp.library.library import Library, Progress, silent
+from flex_mcp.library.importing import Imported, entry_in_project, in_project
+from flex_mcp.library.library import Library, Progress
+from flex_mcp.models import HereOrNamed, Projects, named_project
 
 IMPORT_LIMIT = 1024 * 1024 * 1024  # bytes: it is read whole, into about four times the memory
 EXPORTS = (b'{"flex-mcp"', HEADING.encode(), b'{\n  "version"')  # what ours begin with
@@ -28,19 +29,34 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
 
 
-def export_library(library: Library, form: Format = Format.JSONL) -> Iterable[str]:
-    """The library as pieces of text."""
+class How(TypedDict, total=False):
+    """Who imports, whether what comes in is screened (unless trusted), and who hears of it."""
+
+    client: str
+    trust: bool
+    progress: Progress
+
+
+def export_library(
+    library: Library, form: Format = Format.JSONL, projects: Projects = None
+) -> Iterable[str]:
+    """The library, or what of it is of some projects, as pieces of text."""
     match form:
         case Format.JSONL:
-            return export_bundle(library)
+            return export_bundle(library, projects)
         case Format.FLEX:
-            return [export_flex(library)]
+            return [export_flex(library, projects)]
         case Format.MARKDOWN:
-            return export_markdown(library)
+            return export_markdown(library, projects)
 
 
 def export_file(
-    library: Library, path: Path, form: Format = Format.JSONL, *, force: bool = False
+    library: Library,
+    path: Path,
+    form: Format = Format.JSONL,
+    projects: Projects = None,
+    *,
+    force: bool = False,
 ) -> None:
     """Write the library to a file: whole or not at all, readable by its owner only.
 
@@ -55,7 +71,7 @@ def export_file(
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.writelines(export_library(library, form))
+                file.writelines(export_library(library, form, projects))
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -86,13 +102,12 @@ def import_file(
     library: Library,
     path: Path,
     *,
-    client: str = "python",
-    trust: bool = False,
-    progress: Progress = silent,
+    project: HereOrNamed | None = None,
+    **how: Unpack[How],
 ) -> Imported:
     """Take in a FLEX library or a JSONL bundle, told apart by content; all of it or nothing.
 
-    `trust` skips the screening.
+    `project` puts all of it into one, False into none; None leaves it as it comes.
 
     Raises:
         InputError: the file cannot be read, or is neither; the sentence says what is wrong.
@@ -106,9 +121,7 @@ def import_file(
         if isinstance(error, UnicodeDecodeError):
             raise InputError(f"{path} is not UTF-8 text: nothing was imported") from error
         raise _fault(path, "read", error) from error
-    return import_text(
-        library, text, source=path.name, client=client, trust=trust, progress=progress
-    )
+    return import_text(library, text, source=path.name, project=project, **how)
 
 
 def _read(path: Path) -> str:
@@ -127,9 +140,8 @@ def import_text(
     text: str,
     *,
     source: str,
-    client: str = "python",
-    trust: bool = False,
-    progress: Progress = silent,
+    project: HereOrNamed | None = None,
+    **how: Unpack[How],
 ) -> Imported:
     """As `import_file`, for text that is in hand; `source` is what the origin names."""
     bare = text.lstrip("\ufeff \t\r\n")
@@ -139,7 +151,9 @@ def import_text(
         )
     if NAME in _object(bare.split("\n", 1)[0])[0]:
         bundle = read_bundle(text, source)
-        return library.import_bundle(bundle, client=client, trust=trust, progress=progress)
+        if project is not None:
+            bundle = in_project(bundle, named_project(project, None))
+        return library.import_bundle(bundle, **how)
     content, gone = _object(bare)
     if "library" not in content:
         raise InputError(
@@ -149,14 +163,14 @@ def import_text(
         )
     content, redacted = library.clean(content)  # before its parts are cut to titles
     entries = flex_entries(content, source)
+    if project is not None:
+        entries = [entry_in_project(one, named_project(project, None)) for one in entries]
     beside = {key: value for key, value in content.items() if key != "library"}
     imported = library.import_entries(
         entries,
         source=source,
         document=json.dumps(beside, ensure_ascii=False),
-        client=client,
-        trust=trust,
-        progress=progress,
+        **how,
     )
     imported.redacted += redacted
     imported.unused |= gone

@@ -23,6 +23,7 @@ from flex_mcp.models import (
     Experience,
     Filter,
     Level,
+    Projects,
     Snapshot,
     Status,
     Zone,
@@ -236,14 +237,14 @@ def title_of(text: str) -> str:
     return cut_at_word(sentence, TITLE_LIMIT)
 
 
-def export_flex(library: Library) -> str:
+def export_flex(library: Library, projects: Projects = None) -> str:
     """The active experiences as a FLEX library file.
 
     An ENTRY whose parts nobody changed comes out as it came in; an edited part with its new text;
     what is not active is left out; every other experience becomes an ENTRY of its own.
     """
     try:
-        return _exported(library)
+        return _exported(library, projects)
     except (ValueError, TypeError, LookupError, AttributeError, InputError) as error:
         raise NotALibraryError(  # no SQLite sees that an ENTRY is not as it came in
             f"{library.name} is damaged: export it as jsonl, which keeps what can be read, "
@@ -251,13 +252,13 @@ def export_flex(library: Library) -> str:
         ) from error
 
 
-def _exported(library: Library) -> str:
+def _exported(library: Library, projects: Projects) -> str:
     with library.reading() as reading:
         entries = reading.imports.entries()
         document: dict[str, Any] = lenient_json.read(reading.settings.get("flex_document") or "{}")[
             0
         ]
-        ids = reading.experiences.ids(Filter(), statuses=[Status.ACTIVE])
+        ids = reading.experiences.ids(Filter(projects=projects), statuses=[Status.ACTIVE])
         active = {one.id: one for one in reading.experiences.get(list(reversed(ids)))}
     zones: dict[str, list[dict[str, Any]]] = {str(zone): [] for zone in Zone}
     own = dict(active)

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 from flex_mcp.library.library import Library
-from flex_mcp.models import Experience, Level
+from flex_mcp.models import Experience, Level, Projects
 from flex_mcp.safety.quoting import named, one_line
 
 HEADING = "# Experience library"
 
 
-def export_markdown(library: Library) -> Iterator[str]:
+def export_markdown(library: Library, projects: Projects = None) -> Iterator[str]:
     """Every experience, most general level first, with its provenance."""
-    experiences = library.experiences()
+    experiences = library.experiences(projects=projects)
     yield f"{HEADING}\n\n{len(experiences)} experiences. For reading; import takes the JSONL.\n"
     for level in Level:
         listed = [one for one in experiences if one.level is level]
@@ -22,7 +22,9 @@ def export_markdown(library: Library) -> Iterator[str]:
 
 def _experience(one: Experience) -> str:
     domain, by = one_line(one.domain or ""), f"{one.origin.kind} by {named(one.origin.by)}"
-    about = [f"`{one.id}`", str(one.zone), domain, f"priority {one.priority}", str(one.status), by]
+    project = f"only in {one_line(one.project)}" if one.project else ""
+    about = [f"`{one.id}`", str(one.zone), domain, project, f"priority {one.priority}"]
+    about += [str(one.status), by]
     counters = (
         f"served in {one.served} (successes {one.successes}, failures {one.failures}), "
         f"named helpful {one.helpful}, harmful {one.harmful}"

@@ -5,7 +5,7 @@ and successes side by side, and what made the difference.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from annotated_types import Len
@@ -42,6 +42,7 @@ class AnsweredLesson(Strict):
     domain: str
     tags: tuple[str, ...]
     trajectory_ids: tuple[str, ...]
+    project: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +88,19 @@ def question(prompts: Prompts, chosen: Sequence[RecordedTrajectory], window: int
     return prompts.question(system, text, CriticAnswer)
 
 
-def lessons(text: str, trajectory_ids: Sequence[str]) -> tuple[Lesson, ...]:
+def lessons(
+    text: str, trajectory_ids: Sequence[str], *, of_project: bool = False
+) -> tuple[Lesson, ...]:
     """The lessons of an answer about these trajectories.
+
+    Where these are of no project that is known, no lesson is of one.
 
     Raises:
         AnswerError: it is malformed, or a lesson is; the sentence names what is wrong.
     """
     answered = parsed(CriticAnswer, text).lessons
+    if not of_project:
+        answered = tuple(replace(one, project=False) for one in answered)
     return tuple(_lesson(n, one, set(trajectory_ids)) for n, one in enumerate(answered))
 
 

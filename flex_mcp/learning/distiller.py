@@ -35,6 +35,7 @@ from flex_mcp.models import (
     Lesson,
     Origin,
     Placement,
+    Projects,
     RecordedTrajectory,
     Road,
     Wanted,
@@ -190,6 +191,7 @@ class Distiller:
         log = self._library.conversations.by(client)
         conversation = Conversation(log, brief.id, llm, self._prompts)
         found = self._library.trajectories(brief.trajectory_ids)
+        around = _around(found)
 
         def settled(placement: Placement) -> Settled:
             origin = Origin(
@@ -205,12 +207,14 @@ class Distiller:
 
         lessons = conversation.answered(
             lambda: critic.question(self._prompts, found, llm.window),
-            lambda text, _: critic.lessons(text, [one.id for one in found]),
+            lambda text, _: critic.lessons(
+                text, [one.id for one in found], of_project=any(one.project for one in found)
+            ),
         )
         lessons = lessons or ()
 
         def question() -> Prompt | None:
-            nearest = [self._nearest(one) for one in lessons]
+            nearest = [self._nearest(one, around) for one in lessons]
             return updater.question(self._prompts, lessons, nearest, llm.window)
 
         def placed(text: str, prompt: Prompt) -> Settled:
@@ -227,10 +231,14 @@ class Distiller:
         except AnswerError as error:
             raise ModelError(f"its lessons cannot be placed ({error}); {STAY}") from error
 
-    def _nearest(self, lesson: Lesson) -> list[Experience]:
+    def _nearest(self, lesson: Lesson, projects: Projects) -> list[Experience]:
         text = f"{lesson.title}\n{lesson.when}\n{lesson.lesson}"
         return self._library.neighbours(
-            [text], limit=updater.NEAREST, levels={lesson.level}, zones={lesson.zone}
+            [text],
+            limit=updater.NEAREST,
+            levels={lesson.level},
+            zones={lesson.zone},
+            projects=projects,
         )
 
     def _distillation(self, brief: Brief, llm: LLM, settled: Settled) -> Distillation:
@@ -265,8 +273,9 @@ class Distiller:
 
         def ask(chosen: Sequence[RecordedTrajectory]) -> NewBrief:
             texts = [f"{one.task}\n{one.feedback or ''}" for one in chosen]
-            near = self._library.neighbours(texts, limit=NEIGHBOURS)
-            domains = self._library.catalogue.complete("domains", "", DOMAINS)
+            around = _around(chosen)
+            near = self._library.neighbours(texts, limit=NEIGHBOURS, projects=around)
+            domains = self._library.catalogue.complete("domains", "", DOMAINS, around)
             made = briefing.fitted(self._prompts, new_id("b"), chosen, near, domains)
             questions[made.brief_id] = made
             ids = [one.id for one in made.trajectories]
@@ -286,6 +295,11 @@ class Distiller:
             prompts=versions,
             remaining=self._library.briefs.remaining(),
         )
+
+
+def _around(work: Sequence[RecordedTrajectory]) -> Projects:
+    """The projects whose lessons may be shown beside some work."""
+    return frozenset({None, *(one.project for one in work)})
 
 
 @contextmanager

@@ -28,6 +28,7 @@ class BriefTrajectory:
 
     id: str
     domain: str | None
+    project: str | None
     outcome: str
     verified_by: str
     task: str
@@ -72,6 +73,7 @@ def shown(trajectory: RecordedTrajectory, room: int) -> BriefTrajectory:
     return BriefTrajectory(
         id=trajectory.id,
         domain=trajectory.domain,
+        project=trajectory.project,
         outcome=str(trajectory.outcome),
         verified_by=str(trajectory.verified_by),
         task=task,
@@ -154,6 +156,7 @@ def trajectory_text(trajectory: BriefTrajectory) -> str:
         trajectory.outcome,
         f"verified by {trajectory.verified_by}",
         trajectory.domain,
+        f"project {trajectory.project}" if trajectory.project else "",
         "shortened to fit" if trajectory.shortened else "",
     )
     return quoted(f"### {about}", f"Task: {trajectory.task}", trajectory.text)

@@ -1,6 +1,7 @@
 """Briefs: which trajectories one may be about, claiming them, and what closes it."""
 
 import contextlib
+import functools
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from flex_mcp.models import (
     Origin,
     Outcome,
     Placement,
+    Projects,
     RecordedTrajectory,
     Road,
     TrajectoryState,
@@ -102,10 +104,13 @@ def _taken(reading: Transaction, brief_id: str | None) -> str:
 
 def _pending(reading: Transaction, wanted: Wanted, now: datetime) -> list[str]:
     limit, skip = wanted.limit, wanted.skip
-    oldest = reading.trajectories.pending(now, limit=limit, skip=skip)
-    if not oldest:
+    pending = functools.partial(reading.trajectories.pending, now, skip=skip)
+    first = reading.trajectories.get(pending(limit=1, projects=wanted.projects))
+    if not first:
         return []
-    chosen = reading.trajectories.pending(now, limit=limit, like=oldest[0], skip=skip)
+    of_it = frozenset({first[0].project})
+    oldest = pending(limit=limit, projects=of_it)
+    chosen = pending(limit=limit, like=first[0].id, projects=of_it)
     chosen += [] if wanted.alike else [id_ for id_ in oldest if id_ not in chosen]
     return chosen[:limit]
 
@@ -217,10 +222,10 @@ class Briefs:
         with self._store.reading() as reading:
             return _claimable(reading, wanted, self._now())
 
-    def remaining(self) -> int:
-        """How many trajectories are pending and not claimed by a brief."""
+    def remaining(self, projects: Projects = None) -> int:
+        """How many trajectories are pending and not claimed by a brief, of these projects."""
         with self._store.reading() as reading:
-            return reading.trajectories.count_pending(self._now())
+            return reading.trajectories.count_pending(self._now(), projects)
 
     def now(self) -> datetime:
         """The library's time, by which claims end."""
@@ -271,12 +276,18 @@ class Briefs:
             return brief
 
     def answer(
-        self, brief_id: str, lessons: Sequence[RawLesson], *, client: str = "python"
+        self,
+        brief_id: str,
+        lessons: Sequence[RawLesson],
+        *,
+        project: str | None = None,
+        client: str = "python",
     ) -> list[Decision]:
         """Place the lessons that the calling assistant answers a brief with, and close it.
 
         Its trajectories are distilled once a lesson is accepted, skipped where the list is empty;
         where all are refused it stays open. The same answer again gets the first decisions.
+        `project` is where they are written, for those whose work names none.
 
         Raises:
             NotFoundError: there is no such brief.
@@ -298,7 +309,8 @@ class Briefs:
             if brief.answer_hash is not None:
                 return list(brief.decisions)
             found = writing.trajectories.get(brief.trajectory_ids)
-            decisions = place(writing, prepared, found, origin=origin, now=self._now())
+            now = self._now()
+            decisions = place(writing, prepared, found, origin=origin, now=now, here=project)
             if any_accepted(decisions) or not lessons:
                 close(writing, brief, answer_hash, decisions)
             return decisions

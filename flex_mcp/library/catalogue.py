@@ -1,6 +1,6 @@
 """The catalogue: what a library holds, page by page, and what has changed in it."""
 
-from flex_mcp.models import Changes, Experience, Moment, Place
+from flex_mcp.models import Changes, Experience, Moment, Place, Projects
 from flex_mcp.storage.protocol import EPOCH, Completable, Store, Transaction
 
 MANY = 1_000  # changes at once that are not looked at one by one
@@ -12,24 +12,26 @@ class Catalogue:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def page(self, after: Place | None, limit: int) -> list[Experience]:
+    def page(self, after: Place | None, limit: int, projects: Projects = None) -> list[Experience]:
         """The active experiences after a place, newest first.
 
         A place is that of an experience, so what others add or retire between two pages moves
         nothing: no experience comes twice, and none is left out.
         """
         with self._store.reading() as reading:
-            return reading.experiences.get(reading.experiences.newest(after, limit))
+            return reading.experiences.get(reading.experiences.newest(after, limit, projects))
 
-    def complete(self, what: Completable, start: str, limit: int) -> list[str]:
+    def complete(
+        self, what: Completable, start: str, limit: int, projects: Projects = None
+    ) -> list[str]:
         """The first of these that begin so, of what is active or of trajectories."""
         with self._store.reading() as reading:
-            return reading.complete(what, start, limit)
+            return reading.complete(what, start, limit, projects)
 
-    def approved(self) -> list[Experience]:
+    def approved(self, projects: Projects = None) -> list[Experience]:
         """The active golden experiences whose text is still the one that was approved."""
         with self._store.reading() as reading:
-            return reading.experiences.get(reading.experiences.approved())
+            return reading.experiences.get(reading.experiences.approved(projects))
 
     def last_change(self) -> Moment:
         """The moment of the last change."""

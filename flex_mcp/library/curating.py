@@ -26,6 +26,7 @@ from flex_mcp.models import (
     Snapshot,
     Status,
     clean_domain,
+    named_project,
     values_of,
 )
 from flex_mcp.search.embedder import Embedder
@@ -33,7 +34,10 @@ from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.search.text import indexed_text, texts_of
 from flex_mcp.storage.protocol import IndexedText, Store, Transaction
 
-EDITABLE = ("zone", "level", "title", "when", "lesson", "examples", "domain", "tags", "priority")
+EDITABLE = (
+    *("zone", "level", "title", "when", "lesson", "examples"),
+    *("domain", "project", "tags", "priority"),
+)
 
 
 def curated(
@@ -97,7 +101,18 @@ def edited(now: Snapshot, fields: Fields) -> Snapshot:
     given = _given(fields)
     if "domain" in given:
         given["domain"] = clean_domain(fields.domain)
+    if "project" in given:
+        given["project"] = _project(fields)
     return replace(now, **given)  # pyright: ignore[reportArgumentType]  names and types of Fields
+
+
+def _project(fields: Fields) -> str | None:
+    try:
+        return named_project(fields.project, None)
+    except ValueError:
+        raise InputError(
+            "project is true, and nobody said which project this is: give its name"
+        ) from None
 
 
 def _reverting(number: int | None, history: Sequence[Revision]) -> Revision:

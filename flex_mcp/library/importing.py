@@ -65,6 +65,25 @@ class Bundle:
     unused: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
+def in_project(bundle: Bundle, project: str | None) -> Bundle:
+    """A bundle whose experiences and trajectories are of this project, or of none."""
+    return replace(
+        bundle,
+        experiences=[replace(one, project=project) for one in bundle.experiences],
+        trajectories=[
+            (replace(one, project=project), hashed) for one, hashed in bundle.trajectories
+        ],
+    )
+
+
+def entry_in_project(entry: NewEntry, project: str | None) -> NewEntry:
+    """The same of an ENTRY."""
+    parts = [
+        replace(part, snapshot=replace(part.snapshot, project=project)) for part in entry.parts
+    ]
+    return replace(entry, parts=tuple(parts))
+
+
 @dataclass(slots=True)
 class Imported:
     """What an import made, by level and zone, and how many experiences were here already.

@@ -1,6 +1,7 @@
 """Lessons on their way in: checked and embedded first, then placed in one transaction."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,6 +16,8 @@ from flex_mcp.models import (
     Outcome,
     RecordedTrajectory,
     VerifiedBy,
+    clean_project,
+    named_project,
 )
 from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.search.embedder import Embedder
@@ -84,24 +87,30 @@ def place(  # noqa: PLR0913  each is one part of what they share
     origin: Origin,
     now: datetime,
     seen: Mapping[str, str] | None = None,
+    here: str | None = None,
     strictly: bool = False,
 ) -> list[Decision]:
     """Decide on every lesson of these trajectories; a malformed one is refused alone.
 
-    `seen` is what `Placing` knows by that name. `strictly` screens them as from outside, whatever
+    `seen` is what `Placing` knows by that name, `here` the project of the call where none of the
+    trajectories has one. `strictly` screens them as from outside, whatever
     their trajectories hold.
     """
     embedder = prepared.embedder
     if embedder is not None and any(isinstance(one, Proposal) for one in prepared.lessons):
         name_embedder(writing, embedder)
-    placing = Placing(writing=writing, embedder=embedder, origin=origin, now=now, seen=seen or {})
+    projects = {one.project for one in trajectories if one.project}
+    here = projects.pop() if len(projects) == 1 else None if projects else clean_project(here)
+    placing = Placing(
+        writing=writing, embedder=embedder, origin=origin, now=now, seen=seen or {}, here=here
+    )
     known = {trajectory.id: trajectory for trajectory in trajectories}
     decisions: list[Decision] = []
     for index, one in enumerate(prepared.lessons):
         try:
             if isinstance(one, FlexError):
                 raise one
-            completed = _completed(index, one, known, origin, strictly=strictly)
+            completed = _completed(index, one, known, origin, here, strictly=strictly)
             decided = placing.decide(completed)
             decisions.append(_told(decided, one.redacted))
         except (InputError, EmbedderError) as error:
@@ -136,6 +145,7 @@ def _completed(
     one: Proposal,
     known: Mapping[str, RecordedTrajectory],
     origin: Origin,
+    here: str | None,
     *,
     strictly: bool,
 ) -> Proposal:
@@ -150,16 +160,32 @@ def _completed(
     trajectories = [known[id_] for id_ in evidence]
     domains = {trajectory.domain for trajectory in trajectories}
     domain = domains.pop() if len(domains) == 1 else None
+    projects = {one.project for one in trajectories if one.project} or {here}
+    project = _project(one.lesson, projects)
     outside = strictly or any(map(from_outside, known.values()))  # whatever the lesson names
-    beside = screened(domain or "", *names(origin))
+    beside = screened(domain or "", project or "", *names(origin))
     return replace(
         one,
         index=index,
         evidence=evidence,
         domain=domain,
+        project=project,
         priority=starting_priority(trajectories),
         held=one.screened.held(outside=outside) or beside.held(outside=outside),
     )
+
+
+def _project(lesson: Lesson, around: AbstractSet[str | None]) -> str | None:
+    """The project that a lesson says it holds in alone, of those that its work was done in."""
+    try:
+        return named_project(lesson.project, next(iter(around)) if len(around) == 1 else None)
+    except ValueError:
+        known = ", ".join(sorted(filter(None, around)))
+        which = f"its work is of {known}" if known else "nobody said which project this is"
+        raise InputError(
+            f"project is true, and {which}: give the project's name, or leave it out for a lesson "
+            "that holds everywhere"
+        ) from None
 
 
 ORDINARY = 3  # the priority of a lesson about which nothing is known

@@ -32,6 +32,7 @@ from flex_mcp.models import (
     Level,
     Origin,
     Outcome,
+    Projects,
     Recorded,
     RecordedTrajectory,
     Reported,
@@ -51,6 +52,7 @@ from flex_mcp.models import (
     clean_domain,
     new_id,
     utc_now,
+    with_general,
 )
 from flex_mcp.safety.redaction import Redactor, redaction_note
 from flex_mcp.search import embedder_choice
@@ -178,6 +180,8 @@ class Library:
         levels: Iterable[Level] | None = None,
         zones: Iterable[Zone] | None = None,
         domain: str | None = None,
+        project: str | None = None,
+        all_projects: bool = False,
         abstain: bool = True,
         collapse: bool = True,
         prior: bool = True,
@@ -192,6 +196,8 @@ class Library:
             levels: serve only these levels.
             zones: serve only these zones.
             domain: serve only this path and what lies below it.
+            project: whose lessons are served beside the general ones; None: no project's.
+            all_projects: those of every project are.
             abstain: serve nothing where nothing fits, and what fits nearly as well as the best.
             collapse: hits that say the same count once.
             prior: what helped before moves up a little; priority and age count too.
@@ -208,7 +214,7 @@ class Library:
         check_encodable(query)
         question = Search(
             text=query,
-            wanted=_filter(levels, zones, domain),
+            wanted=_filter(levels, zones, domain, None if all_projects else with_general(project)),
             limit=limit,
             abstain=abstain,
             collapse=collapse,
@@ -223,11 +229,11 @@ class Library:
             notices=tuple(note for note in (found.notice, refusal) if note),
         )
 
-    def waiting(self, session: str) -> int:
+    def waiting(self, session: str, projects: Projects = None) -> int:
         """How many trajectories wait to be distilled; a session is told once, and then 0."""
         if self._store.read_only or self._sessions.was_told(session):
             return 0
-        if count := self.briefs.remaining():
+        if count := self.briefs.remaining(projects):
             self._sessions.tell(session)
         return count
 
@@ -274,13 +280,14 @@ class Library:
         limit: int,
         levels: Iterable[Level] | None = None,
         zones: Iterable[Zone] | None = None,
+        projects: Projects = None,
     ) -> list[Experience]:
         """The active experiences nearest to any of some texts, best first: what an updater sees.
 
         Raises:
             EmbedderError: as in `search`.
         """
-        return self._searcher.nearest(texts, limit, _filter(levels, zones, None))
+        return self._searcher.nearest(texts, limit, _filter(levels, zones, None, projects))
 
     def get(self, ids: Sequence[str]) -> list[Experience]:
         """Those of the experiences that are here, in that order."""
@@ -313,12 +320,16 @@ class Library:
         levels: Iterable[Level] | None = None,
         zones: Iterable[Zone] | None = None,
         domain: str | None = None,
+        projects: Projects = None,
         statuses: Iterable[Status] = (),
         limit: int | None = None,
     ) -> list[Experience]:
-        """Experiences, newest first; no statuses means all."""
+        """Experiences, newest first; no statuses means all, and so do no projects.
+
+        Among `projects`, None stands for what is general.
+        """
         with self._store.reading() as reading:
-            wanted = _filter(levels, zones, domain)
+            wanted = _filter(levels, zones, domain, projects)
             return reading.experiences.get(
                 reading.experiences.ids(wanted, statuses=statuses, limit=limit)
             )
@@ -328,10 +339,10 @@ class Library:
         with self._store.reading() as reading:
             return reading.statistics()
 
-    def last_revisions(self, limit: int) -> list[Revision]:
-        """The last changes of the library, newest first."""
+    def last_revisions(self, limit: int, projects: Projects = None) -> list[Revision]:
+        """The last changes of the library, newest first: of lessons of these projects."""
         with self._store.reading() as reading:
-            return reading.history.last(limit)
+            return reading.history.last(limit, projects)
 
     def last_writes(self, limit: int, about: str | None = None) -> list[Write]:
         """Who wrote last, newest first; `about` keeps those that name this id.
@@ -498,6 +509,7 @@ class Library:
         lessons: Sequence[RawLesson],
         *,
         evidence: Sequence[str] = (),
+        project: str | None = None,
         typed: bool = False,
         client: str = "python",
     ) -> list[Decision]:
@@ -507,6 +519,7 @@ class Library:
             lessons: values, or mappings with the fields of `Lesson`.
             evidence: the trajectories that they come from, which are distilled once one is
                 accepted; without any the lessons are told.
+            project: where they are told; None: nobody knows.
             typed: a person wrote them. What a program tells is screened as strictly as what comes
                 from outside.
             client: who wrote them.
@@ -525,7 +538,9 @@ class Library:
             now, found = self._now(), briefs.known_trajectories(writing, evidence)
             briefs.check_free(writing, evidence, now)
             strictly = told and not typed
-            decisions = place(writing, prepared, found, origin=origin, now=now, strictly=strictly)
+            decisions = place(
+                writing, prepared, found, origin=origin, now=now, here=project, strictly=strictly
+            )
             if any_accepted(decisions):
                 writing.trajectories.set_state(evidence, TrajectoryState.DISTILLED)
             return decisions
@@ -799,10 +814,14 @@ def _write_aside(writing: Transaction, waiting: Waiting, redactor: Redactor) -> 
 
 
 def _filter(
-    levels: Iterable[Level] | None, zones: Iterable[Zone] | None, domain: str | None
+    levels: Iterable[Level] | None,
+    zones: Iterable[Zone] | None,
+    domain: str | None,
+    projects: Projects = None,
 ) -> Filter:
     return Filter(
         levels=None if levels is None else frozenset(levels),
         zones=None if zones is None else frozenset(zones),
         domain=clean_domain(domain),
+        projects=projects,
     )

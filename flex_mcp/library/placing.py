@@ -32,6 +32,7 @@ from flex_mcp.models import (
     clean_domain,
     new_id,
     values_of,
+    with_general,
 )
 from flex_mcp.safety.quoting import shortened
 from flex_mcp.search import duplicates
@@ -67,6 +68,7 @@ class Proposal:
     index: int = 0
     evidence: tuple[str, ...] = ()
     domain: str | None = None
+    project: str | None = None
     priority: int = 3
     held: str | None = None
 
@@ -75,6 +77,7 @@ class Proposal:
 class Placing:
     """What all lessons of a call share.
 
+    `here` is the project of the call, whose lessons are compared with; None: general ones alone.
     `seen` holds the fingerprints of the experiences that they were compared with: one that changed
     since is not changed again unseen. `changed` are the experiences that they changed so far,
     `rewritten` those with another text.
@@ -85,6 +88,7 @@ class Placing:
     origin: Origin
     now: datetime
     seen: Mapping[str, str]
+    here: str | None = None
     changed: set[str] = field(default_factory=set[str])
     rewritten: set[str] = field(default_factory=set[str])
 
@@ -147,7 +151,8 @@ class Placing:
         """The active experiences nearest to it, with their cosines."""
         if self.embedder is None or not proposal.vectors or not any(proposal.vectors[0]):
             return []
-        rows = self.writing.vectors.nearest(proposal.vectors[0], depth=NEAREST, wanted=Filter())
+        wanted = Filter(projects=with_general(proposal.project or self.here))
+        rows = self.writing.vectors.nearest(proposal.vectors[0], depth=NEAREST, wanted=wanted)
         near = {row.id: row.score for row in rows if row.score >= self.embedder.related}
         return [(found, near[found.id]) for found in self.writing.experiences.get(list(near))]
 
@@ -162,6 +167,7 @@ class Placing:
             for other, cosine in near:
                 of_one_kind = (other.zone, other.level) == (new.zone, new.level)
                 close = of_one_kind and cosine >= self.embedder.near_duplicate
+                close = close and _holds_where(other, new)
                 if close and duplicates.same_claim(new.text, other.text):
                     return other, f"near-identical text (cosine {cosine:.2f})"
         return None
@@ -169,6 +175,7 @@ class Placing:
     def _copy(self, new: Snapshot) -> Experience | None:
         """The experience of the same text, where its case tells nothing (as in `-d` and `-D`)."""
         known = self.writing.experiences.get(self.writing.experiences.identical(new.fingerprint))
+        known = [one for one in known if _holds_where(one, new)]
         return next((one for one in known if duplicates.same_claim(new.text, one.text)), None)
 
     def _earlier(self, proposal: Proposal, new: Snapshot) -> Experience | None:
@@ -246,6 +253,11 @@ class Placing:
             raise InputError(
                 "supersede needs `reason`: why the new lesson takes the old one's place"
             )
+        if not _holds_where(proposal, target):
+            raise InputError(
+                f"{target.id} holds elsewhere too, and this lesson only in {proposal.project}: add "
+                f"it, and say in the `when` of {target.id} where that holds"
+            )
         added = self._insert(proposal)
         old = replace(target, status=Status.RETIRED, superseded_by=added.id)
         self._change(RevisionKind.SUPERSEDE, target, old, proposal)
@@ -287,6 +299,11 @@ class Placing:
                 origin=self.origin,
             )
         )
+
+
+def _holds_where(other: Snapshot | Proposal, new: Snapshot) -> bool:
+    """Whether one that is here is served wherever a new one would be, and so can stand for it."""
+    return other.project in {None, new.project}
 
 
 def begun(snapshot: Snapshot, origin: Origin, now: datetime) -> Experience:
@@ -371,6 +388,7 @@ def _snapshot(proposal: Proposal) -> Snapshot:
     return replace(
         drafted(proposal.lesson),
         domain=clean_domain(proposal.lesson.domain) or proposal.domain,
+        project=proposal.project,
         priority=proposal.priority,
         status=Status.QUARANTINED if proposal.held else Status.ACTIVE,
         evidence=proposal.evidence,

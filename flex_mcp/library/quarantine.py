@@ -44,7 +44,7 @@ def names(origin: Origin) -> tuple[str, ...]:
 
 
 def _beside(one: Lesson | Snapshot) -> tuple[str, ...]:
-    return (*one.examples, one.domain or "", " ".join(one.tags))
+    return (*one.examples, one.domain or "", str(one.project or ""), " ".join(one.tags))
 
 
 def from_outside(trajectory: RecordedTrajectory) -> bool:

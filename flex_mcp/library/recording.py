@@ -16,6 +16,7 @@ from flex_mcp.models import (
     TrajectoryState,
     VerifiedBy,
     clean_domain,
+    clean_project,
     fingerprint,
     new_id,
     values_of,
@@ -61,6 +62,7 @@ def recorded(
     hashed = content_hash(given)
     values = values_of(given, Trajectory)
     values["domain"] = clean_domain(given.domain)
+    values["project"] = clean_project(given.project)
     return NewTrajectory(
         RecordedTrajectory(
             **values,

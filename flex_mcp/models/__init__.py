@@ -55,9 +55,12 @@ from flex_mcp.models.vocabulary import Body as Body
 from flex_mcp.models.vocabulary import Curation as Curation
 from flex_mcp.models.vocabulary import DecisionKind as DecisionKind
 from flex_mcp.models.vocabulary import Domain as Domain
+from flex_mcp.models.vocabulary import HereOrNamed as HereOrNamed
 from flex_mcp.models.vocabulary import Id as Id
 from flex_mcp.models.vocabulary import Level as Level
 from flex_mcp.models.vocabulary import Outcome as Outcome
+from flex_mcp.models.vocabulary import Project as Project
+from flex_mcp.models.vocabulary import Projects as Projects
 from flex_mcp.models.vocabulary import Relation as Relation
 from flex_mcp.models.vocabulary import RevisionKind as RevisionKind
 from flex_mcp.models.vocabulary import Road as Road
@@ -71,8 +74,11 @@ from flex_mcp.models.vocabulary import When as When
 from flex_mcp.models.vocabulary import Zone as Zone
 from flex_mcp.models.vocabulary import about as about
 from flex_mcp.models.vocabulary import clean_domain as clean_domain
+from flex_mcp.models.vocabulary import clean_project as clean_project
 from flex_mcp.models.vocabulary import cut_at_word as cut_at_word
 from flex_mcp.models.vocabulary import fold as fold
+from flex_mcp.models.vocabulary import named_project as named_project
 from flex_mcp.models.vocabulary import new_id as new_id
 from flex_mcp.models.vocabulary import utc_now as utc_now
 from flex_mcp.models.vocabulary import values_of as values_of
+from flex_mcp.models.vocabulary import with_general as with_general

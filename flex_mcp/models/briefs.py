@@ -7,20 +7,22 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from flex_mcp.models.experiences import Decision
-from flex_mcp.models.vocabulary import TRAJECTORIES, Road
+from flex_mcp.models.vocabulary import TRAJECTORIES, Projects, Road
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """Which trajectories a brief should be about: those named, or the pending ones.
 
-    The first and those of its task come first; `alike` takes no others.
+    The first and those of its task come first; `alike` takes no others. Pending ones are of one
+    of these `projects`, and of the same.
     """
 
     ids: Sequence[str] | None = None
     limit: int = TRAJECTORIES
     alike: bool = False
     skip: frozenset[str] = frozenset()
+    projects: Projects = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,12 @@ from flex_mcp.models.vocabulary import (
     TAGS_LIMIT,
     Action,
     CleanDomain,
+    CleanProject,
     Count,
     DecisionKind,
     Domain,
     Examples,
+    HereOrNamed,
     Id,
     LessonText,
     Level,
@@ -61,6 +63,9 @@ class Lesson(Strict):
     lesson: LessonText = field(metadata=about("What to do or avoid, and why."))
     examples: Examples = field(default=(), metadata=about("Short quotes from the trajectory."))
     domain: Domain | None = None
+    project: HereOrNamed | None = field(
+        default=None, metadata=about("true: it holds only in this project.")
+    )
     tags: Tags = ()
     action: Action | None = field(
         default=None, metadata=about("What to do with it; without one it is placed.")
@@ -85,6 +90,9 @@ class Fields(Strict):
     lesson: LessonText | None = None
     examples: Examples | None = None
     domain: Domain | None = None
+    project: HereOrNamed | None = field(
+        default=None, metadata=about("true: only this project. false: general.")
+    )
     tags: Tags | None = None
     priority: Priority | None = field(default=None, metadata=about("1 to 5, the highest."))
     revision: Annotated[int, Interval(ge=1)] | None = field(
@@ -134,6 +142,7 @@ class Snapshot:
     lesson: Annotated[str, NOT_BLANK]
     examples: tuple[str, ...] = ()
     domain: CleanDomain = None
+    project: CleanProject = None
     tags: Annotated[tuple[Annotated[str, Len(0, TAG_LIMIT)], ...], Len(0, TAGS_LIMIT)] = ()
     priority: Priority = 3
     status: Status = Status.ACTIVE

@@ -75,6 +75,7 @@ class Statistics:
     by_zone: Mapping[str, int]
     by_level: Mapping[str, int]
     by_domain: Mapping[str, int]
+    by_project: Mapping[str, int]
     trajectories: int
     by_state: Mapping[str, int]
     retrievals: int

@@ -4,16 +4,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flex_mcp.models.experiences import Experience
-from flex_mcp.models.vocabulary import Level, OurId, Outcome, Zone
+from flex_mcp.models.vocabulary import Level, OurId, Outcome, Projects, Zone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which experiences a search may serve; None means all."""
+    """Which experiences a search may serve; None means all.
+
+    `projects` are those whose lessons it may; None among them stands for general lessons.
+    """
 
     levels: frozenset[Level] | None = None
     zones: frozenset[Zone] | None = None
     domain: str | None = None
+    projects: Projects = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,11 @@ from flex_mcp.models.vocabulary import (
     TRAJECTORY_LIMIT,
     Body,
     CleanDomain,
+    CleanProject,
     Domain,
     OurId,
     Outcome,
+    Project,
     StepKind,
     Strict,
     Task,
@@ -63,6 +65,7 @@ class Trajectory(Strict):
     )
     verified_by: VerifiedBy = field(default=VerifiedBy.NONE, metadata=about("Who says so."))
     domain: Domain | None = field(default=None, metadata=about("A path such as python/packaging."))
+    project: Project | None = field(default=None, metadata=about("Default: where you work."))
     agent: Agent | None = None
 
     @classmethod
@@ -97,6 +100,7 @@ class RecordedTrajectory(Trajectory):
     """A trajectory as the library holds it."""
 
     domain: CleanDomain = None
+    project: CleanProject = None
     id: OurId
     key: str
     state: TrajectoryState

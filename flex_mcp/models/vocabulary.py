@@ -28,6 +28,7 @@ TRAJECTORIES = 5  # in one brief
 TITLE_LIMIT = 120
 WHEN_LIMIT = 2_000
 DOMAIN_LIMIT = 200
+PROJECT_LIMIT = 100
 NAME_LIMIT = 300  # characters; a client's name has 200 at most, a file's 255 bytes
 TAG_LIMIT = 60
 TAGS_LIMIT = 20
@@ -169,12 +170,44 @@ def _folded_path(path: str) -> str | None:
     return "/".join(segment for segment in segments if segment) or None
 
 
+def clean_project(name: str | None) -> str | None:
+    """A project's name, folded, or None: `" Web  Shop"` is `web shop`."""
+    return fold(name or "") or None
+
+
+def named_project(said: "HereOrNamed | None", here: str | None) -> str | None:
+    """The project that a lesson names: true is the one at hand, false and nothing are general.
+
+    Raises:
+        ValueError: it is true, and there is none at hand.
+    """
+    text = said if isinstance(said, str) else {True: "true", False: "false", None: ""}[said]
+    match text.strip().casefold():
+        case "" | "false":
+            return None
+        case "true" if here is None:
+            raise ValueError
+        case "true":
+            return clean_project(here)
+        case _:
+            return clean_project(text)
+
+
+def with_general(project: str | None) -> frozenset[str | None]:
+    """The projects whose lessons are for work on one: general ones, and its own."""
+    return frozenset({None, clean_project(project)})
+
+
 def _is_said(text: str) -> bool:
     return bool(text.strip())
 
 
 def _is_clean(domain: str | None) -> bool:
     return domain == _folded_path(domain or "")  # older libraries keep a backslash as it came
+
+
+def _is_clean_project(project: str | None) -> bool:
+    return project == clean_project(project)
 
 
 def _is_id(text: str) -> bool:
@@ -190,6 +223,8 @@ LessonText = Annotated[str, Len(1, LESSON_LIMIT), NOT_BLANK]
 Example = Annotated[str, Len(1, 4_000), NOT_BLANK]
 Examples = Annotated[tuple[Example, ...], Len(0, 20)]
 Domain = Annotated[str, Len(0, DOMAIN_LIMIT)]
+Project = Annotated[str, Len(0, PROJECT_LIMIT)]
+Projects = frozenset[str | None] | None  # that are wanted, None for general among them; or all
 Tag = Annotated[str, Len(1, TAG_LIMIT), NOT_BLANK]
 Tags = Annotated[tuple[Tag, ...], Len(0, TAGS_LIMIT)]
 # A trajectory's own limit is less; with one of its own Pydantic looks whether a text is Unicode.
@@ -198,6 +233,18 @@ Priority = Annotated[int, Interval(ge=1, le=5)]
 # Of what a library keeps; a text there may be longer than what comes in by a tool: FLEX's are.
 OurId = Annotated[str, Predicate(_is_id)]
 CleanDomain = Annotated[Domain | None, Predicate(_is_clean)]
+
+
+class _AsFlag:
+    """What the published schema says of a field that is true, false or a project's name."""
+
+    def __get_pydantic_json_schema__(self, _schema: Any, _handler: Any) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+# Of a lesson: true for the project at hand, false for general, or a project's name.
+HereOrNamed = Annotated[bool | Project, _AsFlag()]
+CleanProject = Annotated[Project | None, Predicate(_is_clean_project)]
 Count = Annotated[int, Interval(ge=0, lt=2**53)]
 
 

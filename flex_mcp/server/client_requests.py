@@ -23,6 +23,7 @@ from mcp_types import (
     ElicitRequest,
     ElicitRequestFormParams,
     ElicitResult,
+    ListRootsRequest,
     Result,
     SamplingMessage,
     TextContent,
@@ -45,8 +46,9 @@ class Question(NamedTuple):
     """What is asked, and what its answer must be."""
 
     key: str
-    request: CreateMessageRequest | ElicitRequest
+    request: CreateMessageRequest | ElicitRequest | ListRootsRequest
     answer: type[Result]
+    patience: float = PATIENCE
 
 
 class Unanswered(NamedTuple):
@@ -73,7 +75,7 @@ def can_be_asked(context: Context[Any, Any]) -> bool:
 async def asked(context: Context[Any, Any], question: Question) -> object:
     """The reply of a client of the older era, asked now."""
     try:
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(question.patience):
             return await context.session.send_request(
                 question.request,
                 question.answer,
@@ -84,7 +86,7 @@ async def asked(context: Context[Any, Any], question: Question) -> object:
     except ValidationError:
         return Unanswered("")
     except TimeoutError:
-        return Unanswered(f" within {PATIENCE // 60} minutes")
+        return Unanswered(f" within {question.patience / 60:.0f} minutes")
 
 
 WINDOW = 40_000  # characters: nobody knows the client's model

@@ -5,7 +5,7 @@ resources: data, whatever it says.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ParamSpec, cast
+from typing import Annotated, Any, cast
 
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult
@@ -20,32 +20,34 @@ from flex_mcp.safety.quoting import named
 from flex_mcp.server import sdk
 from flex_mcp.server.caller import client_name
 from flex_mcp.server.limits import refusing
+from flex_mcp.server.workplace import Workplace
 from flex_mcp.tools import prompts
 from flex_mcp.tools.prompts import Guide
+from flex_mcp.tools.tools import Caller
 
-P = ParamSpec("P")
 Task = Annotated[str, Field(description="The task, as it was given.")]
 About = Annotated[str | None, Field(description="Which task of the conversation; default: all.")]
 Domain = Annotated[str | None, Field(description="Only this domain, such as python/packaging.")]
 
 
-def add_prompts(server: MCPServer[Any], app: App) -> None:
+def add_prompts(server: MCPServer[Any], app: App, workplace: Workplace) -> None:
     """Serve the three prompts."""
 
     @server.prompt(title="Solve a task with experience")
     def solve_with_experience(task: Task, ctx: Context[Any, Any]) -> list[Message]:
         """Search the library for a task, plan, heed the warnings, work, and record how it went."""
-        return _messages(prompts.solve, app, task, client_name(ctx))
+        name = client_name(ctx)
+        return _messages(lambda: prompts.solve(app, task, Caller(name, project=workplace.project)))
 
     @server.prompt(title="Reflect on this conversation")
     def reflect(task: About = None) -> list[Message]:
         """Record this conversation as a trajectory, and turn it into lessons."""
-        return _messages(prompts.reflect, app, task)
+        return _messages(lambda: prompts.reflect(app, task))
 
     @server.prompt(title="Review the library")
     def review_library(domain: Domain = None) -> list[Message]:
         """Find duplicates, contradictions and stale lessons, and mend them with the user."""
-        return _messages(prompts.review, app, domain)
+        return _messages(lambda: prompts.review(app, domain, workplace.projects))
 
     async def check(ctx: sdk.RequestContext, call_next: CallNext) -> HandlerResult:
         if ctx.method == "prompts/get":
@@ -84,8 +86,8 @@ def _invalid(sentence: str) -> MCPError:
 
 
 @refusing()
-def _messages(guide: Callable[P, Guide], *args: P.args, **kwargs: P.kwargs) -> list[Message]:
-    made = guide(*args, **kwargs)
+def _messages(guide: Callable[[], Guide]) -> list[Message]:
+    made = guide()
     resources = (
         TextResourceContents(uri=uri, mime_type=mime_type, text=text)
         for uri, mime_type, text in made.data

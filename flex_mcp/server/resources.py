@@ -27,11 +27,12 @@ from mcp_types import (
 
 from flex_mcp.app import App
 from flex_mcp.errors import NotFoundError
-from flex_mcp.models import Experience, Place, Zone
+from flex_mcp.models import Experience, Place, Projects, Zone
 from flex_mcp.safety.quoting import one_line, shortened, visible
 from flex_mcp.server import sdk
 from flex_mcp.server.change_feed import ChangeFeed
 from flex_mcp.server.limits import refusing
+from flex_mcp.server.workplace import Workplace
 from flex_mcp.tools import pages, uris
 from flex_mcp.tools.skills import skills
 from flex_mcp.tools.uris import JSON, MARKDOWN
@@ -58,7 +59,7 @@ LIBRARY: dict[str, Any] = {
 TEMPLATE: dict[str, Any] = {"mime_type": MARKDOWN, "annotations": EVERYBODY}
 
 
-def add_resources(server: MCPServer[Any], app: App, feed: ChangeFeed) -> None:
+def add_resources(server: MCPServer[Any], app: App, feed: ChangeFeed, workplace: Workplace) -> None:
     """Serve the resources, and their list page by page."""
 
     async def read(page: Callable[["Library"], str]) -> str:
@@ -66,7 +67,7 @@ def add_resources(server: MCPServer[Any], app: App, feed: ChangeFeed) -> None:
         return await anyio.to_thread.run_sync(_read, app, page)
 
     async def library() -> str:
-        return await read(pages.library_page)
+        return await read(lambda library: pages.library_page(library, workplace.projects))
 
     server.add_resource(FunctionResource(**LIBRARY, fn=library))
 
@@ -83,7 +84,7 @@ def add_resources(server: MCPServer[Any], app: App, feed: ChangeFeed) -> None:
     @server.resource(uris.ZONE, name="zone", title="A zone", **TEMPLATE)
     async def zone(zone: str) -> str:
         """The newest active experiences of a zone: golden, warning or mixed."""
-        return await read(lambda library: pages.zone_page(library, zone))
+        return await read(lambda library: pages.zone_page(library, zone, workplace.projects))
 
     never_a_file = ResourceSecurity(exempt_params={"domain"})  # so `a:b` is no path of Windows
 
@@ -92,23 +93,23 @@ def add_resources(server: MCPServer[Any], app: App, feed: ChangeFeed) -> None:
     )
     async def domain(domain: str) -> str:
         """The newest active experiences of a domain and what lies below it."""
-        return await read(lambda library: pages.domain_page(library, domain))
+        return await read(lambda library: pages.domain_page(library, domain, workplace.projects))
 
     async def list_resources(_: object, params: PaginatedRequestParams) -> ListResourcesResult:
         after = None if params.cursor is None else _place(params.cursor)
         await feed.begin()
-        return await anyio.to_thread.run_sync(_listed, app, after)
+        return await anyio.to_thread.run_sync(_listed, app, after, workplace)
 
     low = sdk.lowlevel(server)
     low.add_request_handler("resources/list", PaginatedRequestParams, list_resources)
 
 
-def add_completions(server: MCPServer[Any], app: App) -> None:
+def add_completions(server: MCPServer[Any], app: App, workplace: Workplace) -> None:
     """Complete what addresses and prompts name: ids, zones, domains."""
 
     @server.completion()
     async def complete(ref: Reference, argument: CompletionArgument, _: object) -> Completion:
-        return await anyio.to_thread.run_sync(_completed, app, ref, argument)
+        return await anyio.to_thread.run_sync(_completed, app, ref, argument, workplace)
 
 
 @refusing()
@@ -123,10 +124,11 @@ def _read(app: App, page: Callable[["Library"], str]) -> str:
 
 
 @refusing()
-def _listed(app: App, after: Place | None) -> ListResourcesResult:
+def _listed(app: App, after: Place | None, workplace: Workplace) -> ListResourcesResult:
+    projects = workplace.projects
     room = PAGE - (after is None)
-    found = app.library.catalogue.page(after, room + 1) if app.is_there else []
-    first = [_library(app)] if after is None else []
+    found = app.library.catalogue.page(after, room + 1, projects) if app.is_there else []
+    first = [_library(app, projects)] if after is None else []
     shown = found[:room]
     return ListResourcesResult(
         resources=[*first, *map(_resource, shown)],
@@ -134,9 +136,9 @@ def _listed(app: App, after: Place | None) -> ListResourcesResult:
     )
 
 
-def _library(app: App) -> Resource:
+def _library(app: App, projects: Projects) -> Resource:
     found = Resource(**LIBRARY)
-    changes = app.library.last_revisions(1) if app.is_there else []
+    changes = app.library.last_revisions(1, projects) if app.is_there else []
     if found.annotations and changes:
         changed = {"last_modified": changes[0].at.isoformat()}
         found.annotations = found.annotations.model_copy(update=changed)
@@ -179,20 +181,23 @@ def _place(cursor: str) -> Place:
 
 
 @refusing()
-def _completed(app: App, ref: Reference, argument: CompletionArgument) -> Completion:
+def _completed(
+    app: App, ref: Reference, argument: CompletionArgument, workplace: Workplace
+) -> Completion:
+    projects = workplace.projects
     # What an argument names: ids look alike in two templates.
     subject = ref.uri if isinstance(ref, ResourceTemplateReference) else argument.name
     start, most, found = argument.value, COMPLETIONS + 1, list[str]()
     if subject == uris.ZONE:
         found = [str(zone) for zone in Zone if zone.startswith(start)]
     elif app.is_there and subject == uris.EXPERIENCE:
-        found = app.library.catalogue.complete("experience_ids", start, most)
+        found = app.library.catalogue.complete("experience_ids", start, most, projects)
     elif app.is_there and subject == uris.TRAJECTORY:
-        found = app.library.catalogue.complete("trajectory_ids", start, most)
+        found = app.library.catalogue.complete("trajectory_ids", start, most, projects)
     elif app.is_there and subject in {uris.DOMAIN, "domain"}:
-        found = app.library.catalogue.complete("domains", start, most)
+        found = app.library.catalogue.complete("domains", start, most, projects)
     elif app.is_there and subject == uris.SKILL and app.publishes_skills:
-        names = (skill.name for skill in skills(app.library.catalogue.approved()))
+        names = (skill.name for skill in skills(app.library.catalogue.approved(projects)))
         found = [name for name in names if name.startswith(start)][:most]
     found = [one for one in found if visible(one) == one]  # a name to type has nothing unseen
     more = len(found) > COMPLETIONS

@@ -16,6 +16,7 @@ from flex_mcp.server.prompts import add_prompts
 from flex_mcp.server.resources import add_completions, add_resources
 from flex_mcp.server.skills import Skills, add_skill_files
 from flex_mcp.server.tools import TOOLS, library_tools, listed_by_rights, live_schemas
+from flex_mcp.server.workplace import Workplace
 from flex_mcp.version import __version__
 
 __all__ = ["INSTRUCTIONS", "TOOLS", "build_server"]
@@ -49,28 +50,29 @@ def build_server(app: App, *, described: bool = True) -> MCPServer[None]:
     `described` serves the committed description. With skills there is more to say, and what
     `scripts/describe` writes down cannot come from there: then the server describes itself.
     """
-    feed = ChangeFeed(app)
-    skills = Skills(app) if app.publishes_skills else None
+    feed, workplace = ChangeFeed(app), Workplace(app)
+    skills = Skills(app, workplace) if app.publishes_skills else None
     described = described and skills is None
     server = MCPServer(
         "flex-mcp",
         title="flex-mcp experience library",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=library_tools(app, feed, tool_schemas() if described else live_schemas()),
+        tools=library_tools(app, feed, workplace, tool_schemas() if described else live_schemas()),
         extensions=[skills] if skills else [],
         lifespan=feed.watched,
         subscriptions=feed.bus,
         cache_hints=FIXED,
         log_level="WARNING",
     )
-    add_resources(server, app, feed)
-    add_completions(server, app)
-    add_prompts(server, app)
+    add_resources(server, app, feed, workplace)
+    add_completions(server, app, workplace)
+    add_prompts(server, app, workplace)
     if skills:
         add_skill_files(server, skills)
     sdk.watch_requests(server, Load())
     sdk.watch_requests(server, listed_by_rights)
+    sdk.watch_requests(server, workplace.watch)
     if described:
         sdk.answer_from(server, description(), DESCRIBED)
     sdk.announce_changes(server)

@@ -14,6 +14,7 @@ from mcp_types import INVALID_PARAMS, PaginatedRequestParams, RequestParams
 from flex_mcp.app import App
 from flex_mcp.server.limits import refusing
 from flex_mcp.server.sdk import RequestContext
+from flex_mcp.server.workplace import Workplace
 from flex_mcp.tools import uris
 from flex_mcp.tools.skills import Skill, skills
 
@@ -30,8 +31,9 @@ class Skills(Extension):
 
     identifier = "io.modelcontextprotocol/skills"
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, workplace: Workplace) -> None:
         self._app = app
+        self._workplace = workplace
 
     def methods(self) -> Sequence[MethodBinding]:
         return (
@@ -53,7 +55,9 @@ class Skills(Extension):
 
     @refusing()
     def _found(self) -> list[Skill]:
-        return skills(self._app.library.catalogue.approved()) if self._app.is_there else []
+        if not self._app.is_there:
+            return []
+        return skills(self._app.library.catalogue.approved(self._workplace.projects))
 
 
 def add_skill_files(server: MCPServer[Any], extension: Skills) -> None:

@@ -10,7 +10,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, InstanceOf
 
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError
@@ -21,6 +21,7 @@ from flex_mcp.server import client_requests, sdk
 from flex_mcp.server.caller import client_name, only_reads, session
 from flex_mcp.server.change_feed import ChangeFeed
 from flex_mcp.server.limits import patient
+from flex_mcp.server.workplace import Workplace
 from flex_mcp.tools import answers, tools
 from flex_mcp.tools.answers import Answer
 from flex_mcp.tools.arguments import (
@@ -50,6 +51,7 @@ class LibraryTool(Tool):
     """
 
     before: Callable[[], Awaitable[None]] = Field(exclude=True)
+    workplace: InstanceOf[Workplace] = Field(exclude=True)
 
     async def run(
         self,
@@ -64,28 +66,36 @@ class LibraryTool(Tool):
         replies: client_requests.Replies = context.input_responses or {}
         threads = patient if self.annotations == ASKS else None
         while True:
-            name, lasts = session(context)
-            caller = Caller(
-                client_name(context),
-                name,
-                lasts and not reads,
-                client_requests.client_model(context, replies),
-                client_requests.AskedPerson(context, replies),
-            )
+            replies = self.workplace.take(replies)
             try:
-                answer: Answer = await anyio.to_thread.run_sync(
-                    self.fn, arguments, caller, limiter=threads
-                )
+                question = self.workplace.question(context)
+                if question is None:
+                    caller = self._caller(context, replies, lasts=not reads)
+                    answer: Answer = await anyio.to_thread.run_sync(
+                        self.fn, arguments, caller, limiter=threads
+                    )
+                    text = TextContent(type="text", text=answer.text)
+                    return CallToolResult(content=[text], structured_content=answer.content)
             except (ReplyPending, ConsentPending) as pending:
                 question = client_requests.question(pending)
             except FlexError as error:
                 return _refusal(str(error))
-            else:
-                text = TextContent(type="text", text=answer.text)
-                return CallToolResult(content=[text], structured_content=answer.content)
             if client_requests.by_rounds(context):
                 return InputRequiredResult(input_requests={question.key: question.request})
             replies = {question.key: await client_requests.asked(context, question)}
+
+    def _caller(
+        self, context: Context[Any, Any], replies: client_requests.Replies, *, lasts: bool
+    ) -> Caller:
+        name, stays = session(context)
+        return Caller(
+            client_name(context),
+            name,
+            lasts=stays and lasts,
+            project=self.workplace.project,
+            model=client_requests.client_model(context, replies),
+            person=client_requests.AskedPerson(context, replies),
+        )
 
 
 def _refusal(sentence: str) -> CallToolResult:
@@ -142,12 +152,15 @@ async def listed_by_rights(ctx: sdk.RequestContext, call_next: CallNext) -> Hand
     return whole | ({"cacheScope": "private"} if "cacheScope" in whole else {})
 
 
-def library_tools(app: App, feed: ChangeFeed, schemas: "Schemas") -> list[Tool]:
+def library_tools(
+    app: App, feed: ChangeFeed, workplace: Workplace, schemas: "Schemas"
+) -> list[Tool]:
     """All seven, on one library, with the schemas of these names."""
     return [
         LibraryTool(
             fn=functools.partial(_called, function, takes, app),
             before=feed.begin,
+            workplace=workplace,
             name=function.__name__,
             title=title,
             description=" ".join((function.__doc__ or "").split()),

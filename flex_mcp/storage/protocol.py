@@ -20,6 +20,7 @@ from flex_mcp.models import (
     Filter,
     Outcome,
     Place,
+    Projects,
     RecordedTrajectory,
     ReportedOutcome,
     Retrieval,
@@ -127,11 +128,11 @@ class Experiences(Protocol):
         """Newest first; no statuses means all."""
         ...
 
-    def newest(self, after: Place | None, limit: int) -> list[str]:
+    def newest(self, after: Place | None, limit: int, projects: Projects = None) -> list[str]:
         """The active experiences after a place in the order of their time, newest first."""
         ...
 
-    def approved(self) -> list[str]:
+    def approved(self, projects: Projects = None) -> list[str]:
         """The active golden experiences whose text is still the one that was approved."""
         ...
 
@@ -161,8 +162,8 @@ class History(Protocol):
         """Those of one, oldest first."""
         ...
 
-    def last(self, limit: int) -> list[Revision]:
-        """Newest first."""
+    def last(self, limit: int, projects: Projects = None) -> list[Revision]:
+        """Newest first, of experiences of these projects."""
         ...
 
     def since(self, number: int, limit: int) -> list[Revision]:
@@ -191,7 +192,7 @@ class Trajectories(Protocol):
         """Those of the ids that exist, in that order."""
         ...
 
-    def ids(self) -> list[str]:
+    def ids(self, projects: Projects = None) -> list[str]:
         """Oldest first."""
         ...
 
@@ -206,6 +207,7 @@ class Trajectories(Protocol):
         limit: int | None = None,
         like: str | None = None,
         skip: Iterable[str] = (),
+        projects: Projects = None,
     ) -> list[str]:
         """Ids of the pending trajectories that no brief claims at this time, oldest first.
 
@@ -213,7 +215,7 @@ class Trajectories(Protocol):
         """
         ...
 
-    def count_pending(self, now: datetime) -> int:
+    def count_pending(self, now: datetime, projects: Projects = None) -> int:
         """How many are pending and not claimed by a brief at this time."""
         ...
 
@@ -504,7 +506,9 @@ class Transaction(Protocol):
 
     def statistics(self) -> Statistics: ...
 
-    def complete(self, what: Completable, start: str, limit: int) -> list[str]:
+    def complete(
+        self, what: Completable, start: str, limit: int, projects: Projects = None
+    ) -> list[str]:
         """The first of what is active (or a trajectory's) and begins so, in order."""
         ...
 

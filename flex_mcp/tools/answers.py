@@ -103,6 +103,7 @@ class HitAnswer:
     example: str | None
     truncated: bool
     domain: str | None
+    project: str | None
     fit: float
     contradicts: str | None
 
@@ -139,6 +140,7 @@ class ExperienceAnswer:
     lesson: str
     examples: tuple[str, ...]
     domain: str | None
+    project: str | None
     tags: tuple[str, ...]
     priority: int
     status: Status
@@ -365,6 +367,7 @@ def _hit_answer(hit: Hit, room: int) -> HitAnswer:
         example=shown_example or None,
         truncated=shown != (when, lesson, example),
         domain=about.domain,
+        project=about.project,
         fit=round(hit.fit, 3),
         contradicts=hit.contradicts,
     )
@@ -398,6 +401,7 @@ def hit_alone(hit: Hit) -> str:
 def _hit_text(hit: HitAnswer, origin: str = "") -> str:
     about = [hit.id, "" if hit.zone is Zone.GOLDEN else str(hit.zone)]
     about += [f"contradicts {hit.contradicts}"] if hit.contradicts else []
+    about += [only_in(hit.project)] if hit.project else []
     about += ["truncated"] if hit.truncated else []
     heading = f"**{one_line(hit.title)}** ({', '.join(filter(None, about))})"
     example = [f"{EXAMPLE}{hit.example}"] if hit.example else []
@@ -504,7 +508,13 @@ def experience_text(one: ExperienceAnswer) -> str:
     stems = f" ({one.independent} independent trajectories)" if one.independent > 1 else ""
     lines = [
         quoted_whole(f"**{one_line(one.title)}** ({one.id})", one, tags_line(one.tags)),
-        facts(f"{one.zone} {one.level}", one.domain, status, f"priority {one.priority}"),
+        facts(
+            f"{one.zone} {one.level}",
+            one.domain,
+            only_in(one.project),
+            status,
+            f"priority {one.priority}",
+        ),
         f"Evidence: {', '.join(one.evidence) or 'none'}{stems}",
         counted(one),
         f"Made {one.created_at.isoformat()}, revision {one.revision}, {one.updated_at.isoformat()}",
@@ -512,6 +522,16 @@ def experience_text(one: ExperienceAnswer) -> str:
         *([f"Left out: {one.left_out}."] if one.left_out else []),
     ]
     return "\n".join(lines)
+
+
+def only_in(project: str | None) -> str:
+    """That a lesson holds in one project alone; empty for a general one."""
+    return f"only in {one_line(project)}" if project else ""
+
+
+def of_project(project: str | None) -> str:
+    """In which project work was done; empty where that is not known."""
+    return f"project {one_line(project)}" if project else ""
 
 
 def counted(one: Experience | ExperienceAnswer | Counters) -> str:

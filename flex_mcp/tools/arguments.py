@@ -15,6 +15,7 @@ from flex_mcp.models import (
     Id,
     Level,
     Outcome,
+    Project,
     Strict,
     Task,
     Trajectory,
@@ -34,6 +35,8 @@ class SearchArguments(Strict):
     domain: Domain | None = field(
         default=None, metadata=about("Only this path and what lies below it.")
     )
+    project: Project | None = field(default=None, metadata=about("Default: where you work."))
+    all_projects: bool = field(default=False, metadata=about("Other projects' lessons too."))
     zones: Annotated[frozenset[Zone] | None, Len(1)] = None
     levels: Annotated[frozenset[Level] | None, Len(1)] = None
     limit: Annotated[int, Interval(ge=1, le=20)] = field(
@@ -72,6 +75,7 @@ class DistillArguments(Strict):
     limit: Annotated[int, Interval(ge=1, le=5)] = field(
         default=5, metadata=about("Trajectories in this brief, 1 to 5; default: 5.")
     )
+    project: Project | None = field(default=None, metadata=about("Default: where you work."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,8 @@ def consent(
     )
     heading = f"**{one_line(experience.title)}** ({id_}, {experience.zone}, {experience.level})"
     domain = f"Domain: {one_line(experience.domain)}" if experience.domain else ""
-    shown = quoted_whole(heading, experience, domain, tags_line(experience.tags))
+    project = f"Only in the project {one_line(experience.project)}" if experience.project else ""
+    shown = quoted_whole(heading, experience, domain, project, tags_line(experience.tags))
     text = "\n\n".join(filter(None, (text, shown, why)))
     if len(text) > SHOWN:
         raise InputError(

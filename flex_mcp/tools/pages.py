@@ -14,6 +14,7 @@ from flex_mcp.learning.excerpts import shown, trajectory_text, whole_text
 from flex_mcp.models import (
     Experience,
     Level,
+    Projects,
     RecordedTrajectory,
     Spent,
     Status,
@@ -27,6 +28,8 @@ from flex_mcp.tools.answers import (
     experience_answer,
     experience_text,
     fitting,
+    of_project,
+    only_in,
     origin_text,
     plain,
     revision_answer,
@@ -40,10 +43,10 @@ CHANGES = 10
 DOMAINS = 100  # the largest, on the library's page
 
 
-def statistics(library: "Library", changes: int) -> Answer:
-    """The counts of a library and its last changes, of one moment."""
+def statistics(library: "Library", changes: int, projects: Projects = None) -> Answer:
+    """The counts of a library and the last changes in these projects, of one moment."""
     with library.reading() as reading:
-        counts, last = reading.statistics(), reading.history.last(changes)
+        counts, last = reading.statistics(), reading.history.last(changes, projects)
     vectors = counts.vectors
     embedder = f"{vectors.embedder}, version {vectors.version}" if vectors else "none yet"
     lines = [
@@ -52,6 +55,11 @@ def statistics(library: "Library", changes: int) -> Answer:
         f"  by level    {listed(counts.by_level)}",
         f"  by zone     {listed(counts.by_zone)}",
         f"  by domain   {listed(counts.by_domain)}",
+        *(
+            [f"  by project  {listed(counts.by_project, 'general')}"]
+            if len(counts.by_project) > 1
+            else []
+        ),
         f"Trajectories  {counts.trajectories}  {listed(counts.by_state)}",
         f"Retrievals    {counts.retrievals}",
         f"Revisions     {counts.revisions}",
@@ -74,9 +82,9 @@ def statistics(library: "Library", changes: int) -> Answer:
     return Answer(content, "\n".join([*lines, *(["Last changes", *listing] if listing else [])]))
 
 
-def library_page(library: "Library") -> str:
-    """Counts by zone, level, domain and state, and the last changes, as JSON."""
-    answer = statistics(library, CHANGES)
+def library_page(library: "Library", projects: Projects = None) -> str:
+    """Counts by zone, level, domain, project and state, and the last changes, as JSON."""
+    answer = statistics(library, CHANGES, projects)
     content = {name: value for name, value in answer.content.items() if name != "library"}
     domains = Counter[str](content["by_domain"]).most_common()
     content["by_domain"] = dict(domains[:DOMAINS])
@@ -92,9 +100,9 @@ def _spent(one: Spent) -> str:
     return f"{one_line(one.model)} by {one.road}: {one.questions} questions, {cost}"
 
 
-def listed(counts: Mapping[str, int]) -> str:
+def listed(counts: Mapping[str, int], none: str = "(no domain)") -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{name or '(no domain)'} {count}" for name, count in ordered) or "-"
+    return ", ".join(f"{name or none} {count}" for name, count in ordered) or "-"
 
 
 def experience_page(library: "Library", id_: str) -> str:
@@ -132,8 +140,9 @@ def _whole_trajectory(one: RecordedTrajectory) -> str:
         f"score {one.score}" if one.score is not None else "",
         f"searches {', '.join(one.retrieval_ids)}" if one.retrieval_ids else "",
     )
+    verified = f"verified by {one.verified_by}"
     text = quoted(
-        f"### {facts(one.id, one.outcome, f'verified by {one.verified_by}', one.domain)}",
+        f"### {facts(one.id, one.outcome, verified, one.domain, of_project(one.project))}",
         f"By: {named(one.agent.name)}" if one.agent and one.agent.name else "",
         f"Task: {one.task}",
         whole_text(one),
@@ -141,7 +150,7 @@ def _whole_trajectory(one: RecordedTrajectory) -> str:
     return f"{NATURE}\n\n{text}\n{known}"
 
 
-def zone_page(library: "Library", name: str) -> str:
+def zone_page(library: "Library", name: str, projects: Projects = None) -> str:
     """The newest active experiences of a zone, principles first.
 
     Raises:
@@ -149,17 +158,21 @@ def zone_page(library: "Library", name: str) -> str:
     """
     if name not in set(Zone):
         raise NotFoundError(f"there is no zone {named(name)}: it is one of {', '.join(Zone)}")
-    found = library.experiences(zones=[Zone(name)], statuses=[Status.ACTIVE], limit=LISTED + 1)
+    found = library.experiences(
+        zones=[Zone(name)], projects=projects, statuses=[Status.ACTIVE], limit=LISTED + 1
+    )
     return _list(f"Zone {name}", found)
 
 
-def domain_page(library: "Library", path: str) -> str:
+def domain_page(library: "Library", path: str, projects: Projects = None) -> str:
     """The newest active experiences of a domain and what lies below it, principles first.
 
     Raises:
         NotFoundError: there is none.
     """
-    found = library.experiences(domain=path, statuses=[Status.ACTIVE], limit=LISTED + 1)
+    found = library.experiences(
+        domain=path, projects=projects, statuses=[Status.ACTIVE], limit=LISTED + 1
+    )
     if not found:
         raise NotFoundError(f"no active experience is in the domain {named(path)}")
     return _list(f"Domain {one_line(path)}", found)
@@ -174,6 +187,6 @@ def _list(heading: str, found: Sequence[Experience]) -> str:
 
 
 def _entry(one: Experience) -> str:
-    about = facts(f"{one.zone} {one.level}", one.domain)
+    about = facts(f"{one.zone} {one.level}", one.domain, only_in(one.project))
     heading = f"**{one_line(one.title)}** ({one.id}) · {about}"
     return quoted_lesson(heading, origin_text(one.origin), when=one.when, lesson=one.lesson)

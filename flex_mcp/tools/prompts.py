@@ -4,10 +4,11 @@ import dataclasses
 from typing import NamedTuple
 
 from flex_mcp.app import App
-from flex_mcp.models import Domain, Found, Strict, Task
+from flex_mcp.models import Domain, Found, Projects, Strict, Task
 from flex_mcp.safety.quoting import one_line, quoted
 from flex_mcp.tools import pages, uris
 from flex_mcp.tools.answers import hit_alone
+from flex_mcp.tools.tools import Caller
 from flex_mcp.tools.uris import JSON, MARKDOWN
 from flex_mcp.validation import checked
 
@@ -42,14 +43,14 @@ class Review(Strict):
     domain: Domain | None = None
 
 
-def solve(app: App, task: str, client: str) -> Guide:
+def solve(app: App, task: str, caller: Caller) -> Guide:
     """How to solve a task with experience, and the lessons that a search for it finds.
 
     Raises:
         InputError: the task is empty or too long.
     """
     checked(Solve, {"task": task})
-    found = app.library.search(task, client=client)
+    found = app.library.search(task, project=caller.project, client=caller.name)
     used = f", and the retrieval_ids that you used, {found.retrieval_id} among them"
     return Guide(
         app.prompts.render(
@@ -85,7 +86,7 @@ def reflect(app: App, task: str | None) -> Guide:
     return Guide(app.prompts.render("reflect", about=about))
 
 
-def review(app: App, domain: str | None) -> Guide:
+def review(app: App, domain: str | None, projects: Projects = None) -> Guide:
     """How to review the library or a domain of it, and what it holds.
 
     Raises:
@@ -93,8 +94,8 @@ def review(app: App, domain: str | None) -> Guide:
     """
     domain = checked(Review, {"domain": domain}).domain
     if not domain:
-        page = Data(uris.LIBRARY, JSON, pages.library_page(app.library))
+        page = Data(uris.LIBRARY, JSON, pages.library_page(app.library, projects))
         return Guide(app.prompts.render("review_library", scope=""), (page,))
-    page = Data(uris.domain(domain), MARKDOWN, pages.domain_page(app.library, domain))
+    page = Data(uris.domain(domain), MARKDOWN, pages.domain_page(app.library, domain, projects))
     scope = f" (domain {one_line(domain)})"
     return Guide(app.prompts.render("review_library", scope=scope), (page,))

@@ -12,7 +12,7 @@ from flex_mcp.app import App
 from flex_mcp.errors import NotFoundError
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import LLM
-from flex_mcp.models import VerifiedBy, Wanted
+from flex_mcp.models import VerifiedBy, Wanted, with_general
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.safety.redaction import redact
 from flex_mcp.settings import Distilling, Settings
@@ -41,7 +41,7 @@ class Lent(LLM, Protocol):
 
 
 class Caller(NamedTuple):
-    """Who calls, in which session, the model that it lends, and who must agree.
+    """Who calls, in which session and project, the model that it lends, and who must agree.
 
     Where a person calls nobody must. A session is a client's connection, where there is one; where
     there is none, as in the stateless era, a name stands for it, and it does not `last`.
@@ -50,6 +50,7 @@ class Caller(NamedTuple):
     name: str
     session: str | None = None
     lasts: bool = False
+    project: str | None = None
     model: Lent | None = None
     person: Person | None = None
 
@@ -72,10 +73,14 @@ nothing_relevant.
         levels=arguments.levels,
         zones=arguments.zones,
         domain=arguments.domain,
+        project=arguments.project or caller.project,
+        all_projects=arguments.all_projects,
         session=caller.session,
         client=caller.name,
     )
-    waiting = app.library.waiting(caller.session) if caller.session and caller.lasts else 0
+    waiting = 0
+    if caller.session and caller.lasts:
+        waiting = app.library.waiting(caller.session, with_general(caller.project))
     return answers.search_answer(found, arguments.detail, waiting)
 
 
@@ -97,7 +102,7 @@ def record_trajectory(app: App, arguments: RecordArguments, caller: Caller) -> A
     Call it when work has ended. The same is stored once; with its key it may tell a later outcome.
     """
     recorded = app.library.record(
-        arguments,
+        replace(arguments, project=arguments.project or caller.project),
         lessons=arguments.lessons or (),
         retrieval_ids=arguments.retrieval_ids or (),
         helpful=arguments.helpful or (),
@@ -114,7 +119,8 @@ def distill(app: App, arguments: DistillArguments, caller: Caller) -> Answer:
 
     Where no other model does it you get a brief: answer it with save_lessons.
     """
-    wanted = Wanted(ids=arguments.trajectory_ids, limit=arguments.limit)
+    projects = with_general(arguments.project or caller.project)
+    wanted = Wanted(ids=arguments.trajectory_ids, limit=arguments.limit, projects=projects)
     distiller, lent = app.distiller, caller.model
     if lent is not None and lent.brief_id is not None:
         made = distiller.resume(lent.brief_id, lent, wanted, client=caller.name)
@@ -133,15 +139,19 @@ def save_lessons(app: App, arguments: SaveArguments, caller: Caller) -> Answer:
     """
     library, brief_id = app.library, arguments.brief_id
     if brief_id:
-        decisions = library.briefs.answer(brief_id, arguments.lessons, client=caller.name)
+        decisions = library.briefs.answer(
+            brief_id, arguments.lessons, project=caller.project, client=caller.name
+        )
     else:
         decisions = library.apply(
             arguments.lessons,
             evidence=arguments.trajectory_ids or (),
+            project=caller.project,
             typed=caller.person is None,
             client=caller.name,
         )
-    return answers.save_answer(brief_id, decisions, library.briefs.remaining())
+    remaining = library.briefs.remaining(with_general(caller.project))
+    return answers.save_answer(brief_id, decisions, remaining)
 
 
 def report_outcome(app: App, arguments: ReportArguments, caller: Caller) -> Answer:
@@ -171,9 +181,11 @@ def report_outcome(app: App, arguments: ReportArguments, caller: Caller) -> Answ
 
 def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> Answer:
     """Correct one experience: approve, quarantine, retire, restore, edit, revert, merge."""
-    library = app.library
+    library, fields = app.library, arguments.fields
+    if fields and fields.project is True:
+        fields = replace(fields, project=caller.project or True)
     reason, seen = arguments.reason, None
-    held = library.needs_consent(arguments.id, arguments.action, arguments.fields)
+    held = library.needs_consent(arguments.id, arguments.action, fields)
     if held and caller.person:
         history = library.history(arguments.id)
         caller.person.agree(consent.consent(held, arguments, history, _at(app.settings)))
@@ -182,7 +194,7 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
         arguments.id,
         arguments.action,
         reason=reason,
-        fields=arguments.fields,
+        fields=fields,
         into=arguments.into,
         seen=seen,
         client=caller.name,

@@ -14,7 +14,7 @@ MOST = 20  # hits
 
 
 def answered(
-    app: "App", tool: str, arguments: dict[str, Any], name: str, version: str
+    app: "App", tool: str, arguments: dict[str, Any], name: str, version: str, *, roots: bool
 ) -> tuple[str, dict[str, Any]] | None:
     """The text and content of an answer; None where the server should see to the call.
 
@@ -24,6 +24,8 @@ def answered(
         arguments: as they came: those of a query alone, or with a limit, are usual.
         name: of the client.
         version: of the client.
+        roots: whether it offers its roots, which the server asks for where our folder is of no
+            project.
     """
     query, limit = arguments.get("query"), arguments.get("limit", MOST)
     if tool != "search_experience" or not arguments.keys() <= {"query", "limit"}:
@@ -33,8 +35,11 @@ def answered(
     if type(limit) is not int or not 1 <= limit <= MOST:
         return None
     try:
+        if roots and app.project is None:
+            return None
         given = SearchArguments(**arguments)
-        caller = Caller(caller_name(f"{name} {version}"), STDIO, lasts=True)
+        name = caller_name(f"{name} {version}")
+        caller = Caller(name, STDIO, lasts=True, project=app.project)
         found = search_experience(app, given, caller)
     except FlexError:
         return None  # the server says what is wrong

@@ -31,9 +31,12 @@ if TYPE_CHECKING:
         """What is loaded when it is needed."""
 
         def call(
-            self, tool: str, arguments: Any, name: str, version: str, /
+            self, tool: str, arguments: Any, name: str, version: str, /, *, roots: bool
         ) -> tuple[str, Any] | None:
-            """Text and content of a tool's usual call; None for any other. The client is named."""
+            """Text and content of a tool's usual call; None for any other.
+
+            The client is named; `roots` says whether it offers its roots.
+            """
             ...
 
         def server(self) -> Server: ...
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
             """End what the calls have opened."""
             ...
 
-    Call = Callable[[str, Any, str, str], tuple[str, Any] | None]
+    Call = Callable[..., tuple[str, Any] | None]
 
 LONGEST = 65_536  # bytes of a plain line
 DEEPEST = 100  # brackets in it; parsers differ in how deep they go
@@ -229,6 +232,7 @@ class Opening:
         self._call = call
         self._version: str | None = None  # the client's first request decides it
         self._client: dict[str, str] = {}  # by handshake
+        self._offers: dict[str, Any] = {}
         self._initialized = False
         self._done: set[int | str] = set()
         self.answered: set[int | str] = set()  # of what the server sees too
@@ -259,6 +263,7 @@ class Opening:
             return None
         self._version = version
         self._client = params.get("clientInfo", self._client)
+        self._offers = params.get("capabilities", self._offers)
         self.answered.add(id_)
         return _answer(id_, result)
 
@@ -273,7 +278,11 @@ class Opening:
             return None
         try:
             found = self._call(
-                params["name"], params["arguments"], client["name"], client["version"]
+                params["name"],
+                params["arguments"],
+                client["name"],
+                client["version"],
+                roots="roots" in params["_meta"].get(CLIENT_CAPABILITIES, self._offers),
             )
         except Exception:  # noqa: BLE001  the server meets it too, and says so
             found = None

@@ -38,7 +38,7 @@ class Process:
             return self._app
 
     def call(
-        self, tool: str, arguments: "dict[str, Any]", name: str, version: str
+        self, tool: str, arguments: "dict[str, Any]", name: str, version: str, *, roots: bool
     ) -> "tuple[str, dict[str, Any]] | None":
         """A tool's usual call, answered without the server; None for any other."""
         with quickly() if self._app is None else contextlib.nullcontext():
@@ -46,7 +46,7 @@ class Process:
             from flex_mcp.transports.logs import log_to_stderr
 
             log_to_stderr()
-            return fast_calls.answered(self.app, tool, arguments, name, version)
+            return fast_calls.answered(self.app, tool, arguments, name, version, roots=roots)
 
     def server(self) -> "Server":
         """The server itself, loaded."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flex_mcp.models import Experience, Filter, Origin, Place, Status
+from flex_mcp.models import Experience, Filter, Origin, Place, Projects, Status
 from flex_mcp.storage.protocol import IndexedText
 from flex_mcp.storage.sqlite import search_index, words
 from flex_mcp.storage.sqlite.queries import (
@@ -13,6 +13,7 @@ from flex_mcp.storage.sqlite.queries import (
     as_json,
     columns_of,
     filter_row,
+    projects_json,
     sound,
     value_of,
 )
@@ -40,13 +41,13 @@ class Experiences:
             limit=-1 if limit is None else limit,
         )
 
-    def newest(self, after: Place | None, limit: int) -> list[str]:
+    def newest(self, after: Place | None, limit: int, projects: Projects = None) -> list[str]:
         created_at = after and after.created_at.isoformat()
         values = {"created_at": created_at, "id": after and after.id, "limit": limit}
-        return self.queries.column("newest", **values)
+        return self.queries.column("newest", **values, projects=projects_json(projects))
 
-    def approved(self) -> list[str]:
-        return self.queries.column("approved")
+    def approved(self, projects: Projects = None) -> list[str]:
+        return self.queries.column("approved", projects=projects_json(projects))
 
     def evidenced_by(self, trajectory_ids: Sequence[str]) -> list[str]:
         return self.queries.column("evidenced_by", trajectory_ids=as_json(trajectory_ids))

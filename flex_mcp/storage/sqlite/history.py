@@ -4,8 +4,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from flex_mcp.models import Level, Origin, Revision, Snapshot, Status, Zone
-from flex_mcp.storage.sqlite.queries import Queries, Row, columns_of, sound, value_of
+from flex_mcp.models import Level, Origin, Projects, Revision, Snapshot, Status, Zone
+from flex_mcp.storage.sqlite.queries import (
+    Queries,
+    Row,
+    columns_of,
+    projects_json,
+    sound,
+    value_of,
+)
 from flex_mcp.validation import adapter
 
 
@@ -19,8 +26,9 @@ class History:
         found = self.queries.rows("revisions", experience_id=experience_id)
         return [revision(row) for row in found]
 
-    def last(self, limit: int) -> list[Revision]:
-        return [revision(row) for row in self.queries.rows("last_revisions", limit=limit)]
+    def last(self, limit: int, projects: Projects = None) -> list[Revision]:
+        values = {"limit": limit, "projects": projects_json(projects)}
+        return [revision(row) for row in self.queries.rows("last_revisions", **values)]
 
     def since(self, number: int, limit: int) -> list[Revision]:
         found = self.queries.rows("revisions_since", number=number, limit=limit)

@@ -17,8 +17,10 @@ KINDS: dict[tuple[str | None, str | None], int] = {
 }
 NEVER = 0  # the kind of what is never near: not active, damaged, without experience or direction
 
-# Chunk, its change, the number of its experience, that one's status, zone, level, domain; vector.
-Row = tuple[int, int, int, str | None, str | None, str | None, str | None, bytes]
+# Chunk, its change, the number of its experience, that one's status, zone, level, domain, project;
+# vector.
+Row = tuple[int, int, int, str | None, str | None, str | None, str | None, str | None, bytes]
+Place = tuple[str | None, str | None]  # domain and project
 Ranked = list[tuple[int, float]]  # numbers of experiences with their cosine, best first
 
 
@@ -36,14 +38,14 @@ class Matrix:
         self._blocks: list[NDArray[np.float32]] = []
         self._kinds = np.zeros(0, np.uint8)
         self._owners = np.zeros(0, np.int64)
-        self._domains = np.zeros(0, np.int32)
-        self._codes: dict[str | None, int] = {None: 0}  # of the domains
+        self._places = np.zeros(0, np.int32)  # by their codes
+        self._codes: dict[Place, int] = {(None, None): 0}
 
     def take(self, rows: Sequence[Row]) -> None:
         """Add or replace rows, in the order of their changes."""
         if not rows:
             return
-        chunks, changes, owners, statuses, zones, levels, domains, vectors = zip(*rows, strict=True)
+        chunks, changes, owners, statuses, zones, levels, *where, vectors = zip(*rows, strict=True)
         places = np.array(chunks) - 1
         held = np.frombuffer(b"".join(vectors), np.float32).reshape(-1, self._dimension)
         lengths = np.linalg.norm(held, axis=1)
@@ -51,10 +53,12 @@ class Matrix:
             KINDS.get((zone, level), NEVER) if status == Status.ACTIVE else NEVER
             for status, zone, level in zip(statuses, zones, levels, strict=True)
         ]
-        codes = [self._codes.setdefault(domain, len(self._codes)) for domain in domains]
+        codes = [
+            self._codes.setdefault(place, len(self._codes)) for place in zip(*where, strict=True)
+        ]
         self._lengthen(int(places.max()) + 1)
         self._owners[places] = owners
-        self._domains[places] = codes
+        self._places[places] = codes
         self._put(places, (held / np.where(lengths, lengths, 1)[:, None]).astype(np.float32))
         self._kinds[places] = np.where(lengths, kinds, NEVER)
         self._rows = max(self._rows, int(places.max()) + 1)
@@ -66,7 +70,7 @@ class Matrix:
             more = len(self._blocks) * BLOCK
             self._kinds = _longer(self._kinds, more)
             self._owners = _longer(self._owners, more)
-            self._domains = _longer(self._domains, more)
+            self._places = _longer(self._places, more)
 
     def _put(self, places: "NDArray[np.int64]", vectors: "NDArray[np.float32]") -> None:
         for number in {*(places // BLOCK).tolist()}:  # np.unique would import numpy.ma
@@ -76,7 +80,7 @@ class Matrix:
     @property
     def memory_bytes(self) -> int:
         """What its rows take; the room that it has for more is none until it is used."""
-        beside = self._kinds.itemsize + self._owners.itemsize + self._domains.itemsize
+        beside = self._kinds.itemsize + self._owners.itemsize + self._places.itemsize
         return self._rows * (4 * self._dimension + beside)
 
     @property
@@ -95,17 +99,24 @@ class Matrix:
         parts = [block[: max(0, rows - n * BLOCK)] @ query for n, block in enumerate(self._blocks)]
         scores: NDArray[np.float32] = np.concatenate([*parts, np.zeros(0, np.float32)])
         wanted_rows = _kinds(wanted)[kinds[:rows]]
-        if wanted.domain is not None:
-            domains = self._domains[:rows].copy()  # a thread may add some
-            wanted_rows &= self._inside(wanted.domain)[domains]
+        if wanted.domain is not None or wanted.projects is not None:
+            codes = self._places[:rows].copy()  # a thread may add some
+            wanted_rows &= self._allowed(wanted)[codes]
         if without:
             wanted_rows &= ~np.isin(owners, list(without))
         own = np.flatnonzero(wanted_rows)
         return _best(scores[own], owners[own], depth)
 
-    def _inside(self, domain: str) -> "NDArray[np.bool_]":
-        """By code, whether it is this domain or lies below it."""
-        return np.array([f"{known or ''}/".startswith(f"{domain}/") for known in list(self._codes)])
+    def _allowed(self, wanted: Filter) -> "NDArray[np.bool_]":
+        """By code of domain and project, whether the filter lets it pass."""
+        domain, projects = wanted.domain, wanted.projects
+        return np.array(
+            [
+                (domain is None or f"{known or ''}/".startswith(f"{domain}/"))
+                and (projects is None or project in projects)
+                for known, project in list(self._codes)
+            ]
+        )
 
 
 def _longer(array: "NDArray[Any]", length: int) -> "NDArray[Any]":

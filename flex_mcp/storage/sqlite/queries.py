@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import apsw
 
-from flex_mcp.models import Filter, values_of
+from flex_mcp.models import Filter, Projects, values_of
 from flex_mcp.storage.sql_files import named_queries
 
 T = TypeVar("T")
@@ -147,4 +147,10 @@ def filter_row(wanted: Filter) -> dict[str, Any]:
         "zones": None if wanted.zones is None else as_json(sorted(wanted.zones)),
         "levels": None if wanted.levels is None else as_json(sorted(wanted.levels)),
         "domain": wanted.domain,
+        "projects": projects_json(wanted.projects),
     }
+
+
+def projects_json(wanted: Projects) -> str | None:
+    """Projects as statements take them; general is the empty name there."""
+    return None if wanted is None else as_json(sorted(project or "" for project in wanted))

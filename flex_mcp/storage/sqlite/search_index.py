@@ -28,6 +28,7 @@ from flex_mcp.storage.sqlite.queries import (
     Run,
     as_json,
     filter_row,
+    first,
     runner,
 )
 
@@ -240,11 +241,13 @@ def compared(run: Run, vector: bytes, depth: int, wanted: Filter) -> list[Scored
     """The nearest by vec0, which compares all of them."""
     from flex_mcp.storage.sqlite.matrix import by_best_chunk  # late: numpy starts slowly
 
-    query = "nearest_in_domain" if wanted.domain else "nearest"
+    filters = filter_row(wanted)
+    few = wanted.domain is not None or (wanted.projects is not None and first(run, "has_projects"))
+    query = "nearest_among" if few else "nearest"
     zones = as_json(ZONES.index(zone) for zone in wanted.zones or Zone)
     levels = as_json(LEVELS.index(level) for level in wanted.levels or Level)
     values: dict[str, Any] = {"vector": vector, "zones": zones, "levels": levels}
-    values |= {"domain": wanted.domain} if wanted.domain else {}
+    values |= {name: filters[name] for name in ("domain", "projects") if few}
 
     def ask(k: int) -> "Ranked":
         return [(number, score) for number, score in run(query, k=k, **values)]

@@ -22,6 +22,7 @@ def statistics(queries: Queries) -> Statistics:
         by_zone=counts.get("zone", {}),
         by_level=counts.get("level", {}),
         by_domain=counts.get("domain", {}),
+        by_project=counts.get("project", {}),
         trajectories=sum(counts.get("state", {}).values()),
         by_state=counts.get("state", {}),
         retrievals=counts["retrievals"][""],

@@ -12,13 +12,22 @@ import apsw
 
 from flex_mcp.models import (
     Agent,
+    Projects,
     RecordedTrajectory,
     ReportedOutcome,
     Step,
     StepKind,
     TrajectoryState,
 )
-from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, columns_of, sound, value_of
+from flex_mcp.storage.sqlite.queries import (
+    Queries,
+    Row,
+    as_json,
+    columns_of,
+    projects_json,
+    sound,
+    value_of,
+)
 
 COMPRESS_OVER = 4096  # bytes of a trajectory's body
 BODY_LIMIT = 64 * 1024 * 1024  # bytes of one; 5 MiB of text in JSON, whatever its characters
@@ -33,8 +42,8 @@ class Trajectories:
     def get(self, ids: Sequence[str]) -> list[RecordedTrajectory]:
         return [trajectory(row) for row in self.queries.rows("trajectories", ids=as_json(ids))]
 
-    def ids(self) -> list[str]:
-        return self.queries.column("trajectory_ids")
+    def ids(self, projects: Projects = None) -> list[str]:
+        return self.queries.column("trajectory_ids", projects=projects_json(projects))
 
     def by_key(self, key: str) -> tuple[str, str] | None:
         found = self.queries.row("trajectory_by_key", key=key)
@@ -47,17 +56,20 @@ class Trajectories:
         limit: int | None = None,
         like: str | None = None,
         skip: Iterable[str] = (),
+        projects: Projects = None,
     ) -> list[str]:
         return self.queries.column(
             "pending" if like is None else "pending_of_task",
             now=now.isoformat(),
             limit=-1 if limit is None else limit,
             skip=as_json(skip),
+            projects=projects_json(projects),
             **({} if like is None else {"id": like}),
         )
 
-    def count_pending(self, now: datetime) -> int:
-        return self.queries.first("pending_count", now=now.isoformat())
+    def count_pending(self, now: datetime, projects: Projects = None) -> int:
+        values = {"now": now.isoformat(), "projects": projects_json(projects)}
+        return self.queries.first("pending_count", **values)
 
     def independent(self, ids: Sequence[str]) -> int:
         return self.queries.first("independent", ids=as_json(ids))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import apsw
 
-from flex_mcp.models import Snapshot, Statistics, new_id
+from flex_mcp.models import Projects, Snapshot, Statistics, new_id
 from flex_mcp.storage.protocol import EPOCH, Completable, IndexedText, Transaction
 from flex_mcp.storage.sqlite import search_index, statistics, words
 from flex_mcp.storage.sqlite.briefs import Briefs
@@ -15,7 +15,7 @@ from flex_mcp.storage.sqlite.history import History
 from flex_mcp.storage.sqlite.imports import Imports
 from flex_mcp.storage.sqlite.log import Log
 from flex_mcp.storage.sqlite.outcomes import Outcomes
-from flex_mcp.storage.sqlite.queries import Queries
+from flex_mcp.storage.sqlite.queries import Queries, projects_json
 from flex_mcp.storage.sqlite.reindexing import Reindexing
 from flex_mcp.storage.sqlite.retrievals import Retrievals
 from flex_mcp.storage.sqlite.search_index import OwnChanges, SearchIndex, VectorIndex
@@ -53,8 +53,11 @@ class SqliteTransaction(Transaction):
     def statistics(self) -> Statistics:
         return statistics.statistics(self._queries)
 
-    def complete(self, what: Completable, start: str, limit: int) -> list[str]:
-        return self._queries.column(f"complete_{what}", start=start, limit=limit)
+    def complete(
+        self, what: Completable, start: str, limit: int, projects: Projects = None
+    ) -> list[str]:
+        values = {"start": start, "limit": limit, "projects": projects_json(projects)}
+        return self._queries.column(f"complete_{what}", **values)
 
     def rebuild(self, indexed: Callable[[Snapshot], IndexedText]) -> None:
         """Make what is derived from the tables anew; of the vectors, what can be read is kept."""

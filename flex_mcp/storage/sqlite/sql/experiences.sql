@@ -15,6 +15,7 @@ WHERE (:zones IS NULL OR e.zone IN (SELECT value FROM json_each(:zones)))
   AND (:statuses IS NULL OR e.status IN (SELECT value FROM json_each(:statuses)))
   AND (:domain IS NULL OR e.domain = :domain
        OR (e.domain >= :domain || '/' AND e.domain < :domain || '0'))
+  AND (:projects IS NULL OR coalesce(e.project, '') IN (SELECT value FROM json_each(:projects)))
 ORDER BY e.number DESC
 LIMIT :limit;
 
@@ -24,6 +25,7 @@ LIMIT :limit;
 SELECT id FROM experiences
 WHERE status = 'active'
   AND (:created_at IS NULL OR (created_at, id) < (:created_at, :id))
+  AND (:projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects)))
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: evidenced_by
@@ -39,6 +41,7 @@ ORDER BY status = 'active' DESC, number;
 -- Golden experiences whose text is still the one that was approved.
 SELECT DISTINCT e.id FROM experiences e JOIN revisions r ON r.experience_id = e.id
 WHERE r.kind = 'approve' AND e.status = 'active' AND e.zone = 'golden'
+  AND (:projects IS NULL OR coalesce(e.project, '') IN (SELECT value FROM json_each(:projects)))
   AND json_extract(r.after, '$.title') = e.title
   AND json_extract(r.after, '$.when') = e."when"
   AND json_extract(r.after, '$.lesson') = e.lesson
@@ -47,17 +50,17 @@ ORDER BY e.id;
 
 -- name: put_experience
 -- Counters are left alone: they belong to retrievals, not to the text.
-INSERT INTO experiences (id, zone, level, title, "when", lesson, examples, domain, tags, priority,
-    status, superseded_by, fingerprint, origin_kind, origin_by, origin_road, origin_model,
+INSERT INTO experiences (id, zone, level, title, "when", lesson, examples, domain, project,
+    tags, priority, status, superseded_by, fingerprint, origin_kind, origin_by, origin_road, origin_model,
     origin_prompts, origin_tokens, revision, created_at, updated_at, served, successes, failures,
     helpful, harmful)
-VALUES (:id, :zone, :level, :title, :when, :lesson, :examples, :domain, :tags, :priority,
-    :status, :superseded_by, :fingerprint, :origin_kind, :origin_by, :origin_road, :origin_model,
+VALUES (:id, :zone, :level, :title, :when, :lesson, :examples, :domain, :project,
+    :tags, :priority, :status, :superseded_by, :fingerprint, :origin_kind, :origin_by, :origin_road, :origin_model,
     :origin_prompts, :origin_tokens, :revision, :created_at, :updated_at, :served, :successes,
     :failures, :helpful, :harmful)
 ON CONFLICT (id) DO UPDATE SET zone = excluded.zone, level = excluded.level,
     title = excluded.title, "when" = excluded."when", lesson = excluded.lesson,
-    examples = excluded.examples, domain = excluded.domain, tags = excluded.tags,
+    examples = excluded.examples, domain = excluded.domain, project = excluded.project, tags = excluded.tags,
     priority = excluded.priority, status = excluded.status,
     superseded_by = excluded.superseded_by, fingerprint = excluded.fingerprint,
     revision = excluded.revision, updated_at = excluded.updated_at

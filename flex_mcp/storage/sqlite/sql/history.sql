@@ -10,7 +10,11 @@ SELECT coalesce(max(number), 0) AS number FROM revisions;
 SELECT * FROM revisions WHERE number > :number ORDER BY number LIMIT :limit;
 
 -- name: last_revisions
-SELECT * FROM revisions ORDER BY number DESC LIMIT :limit;
+SELECT * FROM revisions r
+WHERE :projects IS NULL OR EXISTS (
+    SELECT 1 FROM experiences e WHERE e.id = r.experience_id
+      AND coalesce(e.project, '') IN (SELECT value FROM json_each(:projects)))
+ORDER BY number DESC LIMIT :limit;
 
 -- name: merged_with
 -- The two revisions of a merge are of one moment: what stays was merged, what went is superseded.

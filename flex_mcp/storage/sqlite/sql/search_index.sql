@@ -40,7 +40,10 @@ FROM (SELECT chunk, distance FROM vectors
 JOIN chunks c ON c.chunk = v.chunk
 ORDER BY v.distance, c.experience;
 
--- name: nearest_in_domain
+-- name: has_projects
+SELECT EXISTS (SELECT 1 FROM experiences WHERE project IS NOT NULL);
+
+-- name: nearest_among
 SELECT c.experience, 1 - v.distance
 FROM (SELECT chunk, distance FROM vectors
        WHERE embedding MATCH :vector AND k = :k AND active = 1
@@ -48,8 +51,10 @@ FROM (SELECT chunk, distance FROM vectors
          AND zone IN (SELECT value FROM json_each(:zones))
          AND chunk IN (
             SELECT c.chunk FROM chunks c JOIN experiences e ON e.number = c.experience
-            WHERE e.domain = :domain
-               OR (e.domain >= :domain || '/' AND e.domain < :domain || '0'))) AS v
+            WHERE (:domain IS NULL OR e.domain = :domain
+                   OR (e.domain >= :domain || '/' AND e.domain < :domain || '0'))
+              AND (:projects IS NULL
+                   OR coalesce(e.project, '') IN (SELECT value FROM json_each(:projects))))) AS v
 JOIN chunks c ON c.chunk = v.chunk
 ORDER BY v.distance, c.experience;
 
@@ -60,10 +65,11 @@ WHERE number IN (SELECT value FROM json_each(:numbers)) AND status = 'active'
   AND (:zones IS NULL OR zone IN (SELECT value FROM json_each(:zones)))
   AND (:levels IS NULL OR level IN (SELECT value FROM json_each(:levels)))
   AND (:domain IS NULL OR domain = :domain
-       OR (domain >= :domain || '/' AND domain < :domain || '0'));
+       OR (domain >= :domain || '/' AND domain < :domain || '0'))
+  AND (:projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects)));
 
 -- name: changed_vectors
-SELECT c.chunk, c.change, coalesce(e.number, 0), e.status, e.zone, e.level, e.domain, v.embedding
+SELECT c.chunk, c.change, coalesce(e.number, 0), e.status, e.zone, e.level, e.domain, e.project, v.embedding
 FROM chunks c JOIN vectors v ON v.chunk = c.chunk
 LEFT JOIN experiences e ON e.number = c.experience
 WHERE c.change > :since ORDER BY c.change;

@@ -1,12 +1,14 @@
 -- Statements of statistics, and of completing what is typed.
 
 -- name: count_by
--- One pass for all four groupings of the statistics.
+-- One pass for all groupings of the statistics.
 SELECT 'status' AS what, status AS name, count(*) AS count FROM experiences GROUP BY status
 UNION ALL SELECT 'zone', zone, count(*) FROM experiences WHERE status = 'active' GROUP BY zone
 UNION ALL SELECT 'level', level, count(*) FROM experiences WHERE status = 'active' GROUP BY level
 UNION ALL SELECT 'domain', coalesce(domain, ''), count(*) FROM experiences
           WHERE status = 'active' GROUP BY domain
+UNION ALL SELECT 'project', coalesce(project, ''), count(*) FROM experiences
+          WHERE status = 'active' GROUP BY project
 UNION ALL SELECT 'state', state, count(*) FROM trajectories GROUP BY state
 UNION ALL SELECT 'retrievals', '', count(*) FROM retrievals
 UNION ALL SELECT 'revisions', '', count(*) FROM revisions;
@@ -19,12 +21,18 @@ WHERE t.model IS NOT NULL GROUP BY b.road, t.model ORDER BY b.road, t.model;
 
 -- name: complete_experience_ids
 SELECT id AS value FROM experiences
-WHERE id >= :start AND id < :start || '~' AND status = 'active' ORDER BY id LIMIT :limit;
+WHERE id >= :start AND id < :start || '~' AND status = 'active'
+  AND (:projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects)))
+ORDER BY id LIMIT :limit;
 
 -- name: complete_trajectory_ids
-SELECT id AS value FROM trajectories WHERE id >= :start AND id < :start || '~' ORDER BY id LIMIT :limit;
+SELECT id AS value FROM trajectories WHERE id >= :start AND id < :start || '~'
+  AND (:projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects)))
+ORDER BY id LIMIT :limit;
 
 -- name: complete_domains
 -- substr, not LIKE: a domain may hold % and _.
 SELECT DISTINCT domain AS value FROM experiences
-WHERE status = 'active' AND substr(domain, 1, length(:start)) = :start ORDER BY domain LIMIT :limit;
+WHERE status = 'active' AND substr(domain, 1, length(:start)) = :start
+  AND (:projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects)))
+ORDER BY domain LIMIT :limit;

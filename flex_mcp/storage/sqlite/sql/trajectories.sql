@@ -8,7 +8,9 @@ FROM json_each(:ids) AS wanted JOIN trajectories t ON t.id = wanted.value
 ORDER BY wanted.key;
 
 -- name: trajectory_ids
-SELECT id FROM trajectories ORDER BY number;
+SELECT id FROM trajectories
+WHERE :projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects))
+ORDER BY number;
 
 -- name: trajectory_by_key
 SELECT id, content_hash FROM trajectories WHERE key = :key;
@@ -17,6 +19,7 @@ SELECT id, content_hash FROM trajectories WHERE key = :key;
 SELECT t.id FROM trajectories t
 WHERE t.state = 'pending'
   AND t.id NOT IN (SELECT value FROM json_each(:skip))
+  AND (:projects IS NULL OR coalesce(t.project, '') IN (SELECT value FROM json_each(:projects)))
   AND NOT EXISTS (
     SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
     WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now)
@@ -25,6 +28,7 @@ ORDER BY t.number LIMIT :limit;
 -- name: pending_count
 SELECT count(*) FROM trajectories t
 WHERE t.state = 'pending'
+  AND (:projects IS NULL OR coalesce(t.project, '') IN (SELECT value FROM json_each(:projects)))
   AND NOT EXISTS (
     SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
     WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now);
@@ -35,6 +39,7 @@ WHERE t.state = 'pending'
 SELECT t.id FROM trajectories t
 WHERE t.state = 'pending' AND t.task = (SELECT task FROM trajectories WHERE id = :id)
   AND t.id NOT IN (SELECT value FROM json_each(:skip))
+  AND (:projects IS NULL OR coalesce(t.project, '') IN (SELECT value FROM json_each(:projects)))
   AND NOT EXISTS (
     SELECT 1 FROM brief_trajectories c JOIN briefs b ON b.id = c.brief_id
     WHERE c.trajectory_id = t.id AND b.answer_hash IS NULL AND b.created_at <= :now AND b.expires_at > :now)
@@ -47,9 +52,9 @@ SELECT count(*) AS count FROM (
     WHERE id IN (SELECT value FROM json_each(:ids)));
 
 -- name: add_trajectory
-INSERT INTO trajectories (id, key, content_hash, task, domain, outcome, answer, score, feedback,
+INSERT INTO trajectories (id, key, content_hash, task, domain, project, outcome, answer, score, feedback,
     verified_by, agent_name, agent_model, body, compressed, state, recorded_at, block)
-VALUES (:id, :key, :content_hash, :task, :domain, :outcome, :answer, :score, :feedback,
+VALUES (:id, :key, :content_hash, :task, :domain, :project, :outcome, :answer, :score, :feedback,
     :verified_by, :agent_name, :agent_model, :body, :compressed, :state, :recorded_at, :block);
 
 -- name: add_trajectory_retrieval
@@ -63,7 +68,7 @@ SELECT id, task, outcome, answer, feedback, body, compressed, :recorded_at FROM 
 WHERE id = :id;
 
 -- name: replace_trajectory
-UPDATE trajectories SET content_hash = :content_hash, task = :task, domain = :domain,
+UPDATE trajectories SET content_hash = :content_hash, task = :task, domain = :domain, project = :project,
     outcome = :outcome, answer = :answer, score = :score, feedback = :feedback,
     verified_by = :verified_by, agent_name = :agent_name, agent_model = :agent_model, body = :body,
     compressed = :compressed, block = :block
