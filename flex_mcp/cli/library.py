@@ -85,6 +85,8 @@ def list_(
         f"{one.id}  {one.level:<9}  {one.zone:<7}  {one.status:<11}  {one_line(one.title)}"
         for one in found
     ]
+    if not found and (missing := app.library.missing_domain(domain)):
+        return Answer({"experiences": [], "notice": missing}, f"No experience fits: {missing}.")
     return Answer({"experiences": rows}, "\n".join(lines) or "No experience fits.")
 
 

@@ -160,8 +160,8 @@ def domain_page(library: "Library", path: str) -> str:
         NotFoundError: there is none.
     """
     found = library.experiences(domain=path, statuses=[Status.ACTIVE], limit=LISTED + 1)
-    if not found:
-        raise NotFoundError(f"no active experience is in the domain {named(path)}")
+    if not found and (missing := library.missing_domain(path)):
+        raise NotFoundError(missing)
     return _list(f"Domain {one_line(path)}", found)
 
 
