@@ -18,7 +18,7 @@ SHOWN = 20  # paths, before they change
 @with_library
 @click.pass_context
 def domains(ctx: click.Context, *, app: App) -> Answer | None:
-    """List the domains, with how many lessons and trajectories stand under each.
+    """List the domains and what stands under each, or rename one.
 
     Active lessons are served; others are retired or held back.
     """

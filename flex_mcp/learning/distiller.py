@@ -42,7 +42,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.models.briefs import Prompt
 
-NEIGHBOURS, DOMAINS = 8, 30  # experiences and domains that a brief shows
+NEIGHBOURS, DOMAINS = 8, 30  # experiences and domains that a question shows, at most
 LOOKS = 5  # at what the library has, when it changes while the updater decides
 ATTEMPTS = 20  # when other processes claim the same trajectories at the same time
 
@@ -204,7 +204,12 @@ class Distiller:
             return settle(brief.id, placement, origin=origin, dry_run=dry_run), placement.lessons
 
         lessons = conversation.answered(
-            lambda: critic.question(self._prompts, found, llm.window),
+            lambda: critic.question(
+                self._prompts,
+                found,
+                llm.window,
+                self._library.catalogue.most_used_domains(DOMAINS),
+            ),
             lambda text, _: critic.lessons(text, [one.id for one in found]),
         )
         lessons = lessons or ()
@@ -266,7 +271,7 @@ class Distiller:
         def ask(chosen: Sequence[RecordedTrajectory]) -> NewBrief:
             texts = [f"{one.task}\n{one.feedback or ''}" for one in chosen]
             near = self._library.neighbours(texts, limit=NEIGHBOURS)
-            domains = self._library.catalogue.complete("domains", "", DOMAINS)
+            domains = self._library.catalogue.most_used_domains(DOMAINS)
             made = briefing.fitted(self._prompts, new_id("b"), chosen, near, domains)
             questions[made.brief_id] = made
             ids = [one.id for one in made.trajectories]

@@ -1,6 +1,6 @@
 """The catalogue: what a library holds, page by page, and what has changed in it."""
 
-from flex_mcp.models import Changes, Experience, Moment, Place
+from flex_mcp.models import Changes, Experience, Filter, Moment, Place
 from flex_mcp.storage.protocol import EPOCH, Completable, Store, Transaction
 
 MANY = 1_000  # changes at once that are not looked at one by one
@@ -25,6 +25,11 @@ class Catalogue:
         """The first of these that begin so, of what is active or of trajectories."""
         with self._store.reading() as reading:
             return reading.complete(what, start, limit)
+
+    def most_used_domains(self, limit: int) -> list[str]:
+        """The domains of active experiences, those of the most first."""
+        with self._store.reading() as reading:
+            return reading.domains.most_used(Filter(), limit)
 
     def approved(self) -> list[Experience]:
         """The active golden experiences whose text is still the one that was approved."""
