@@ -13,6 +13,7 @@ from flex_mcp.models import (
     Filter,
     Renaming,
     RevisionKind,
+    Status,
     clean_domain,
 )
 from flex_mcp.safety.quoting import named
@@ -22,6 +23,7 @@ from flex_mcp.storage.protocol import IndexedText, Transaction
 from flex_mcp.validation import ALIKE
 
 NAMED = 5  # domains named in the place of one that is not here
+MANY = 1_000  # domains that a new one is compared with
 
 
 def missing(reading: Transaction, wanted: Filter) -> str | None:
@@ -35,20 +37,20 @@ def missing(reading: Transaction, wanted: Filter) -> str | None:
     if any(one.active for one in here):
         return None
     what = "nothing active is in the domain" if here else "there is no domain"
-    return f"{what} {_instead(path, counts)}, or none"
+    return f"{what} {_instead(path, counts, 'take one of them, or none')}"
 
 
-def _instead(path: str, counts: Sequence[DomainCount]) -> str:
-    """A path in quotation marks, and which domains there are, near ones first."""
+def _instead(path: str, counts: Sequence[DomainCount], advice: str) -> str:
+    """A path in quotation marks, which domains there are, near ones first, and what to do."""
     used = sorted((one for one in counts if one.active), key=lambda one: -one.active)
     known = [one.domain for one in used]
     if not known:
-        return f"'{named(path)}': no lesson here has one; take a name of your own"
+        return f"'{named(path)}': no lesson here has one"
     alike = near(path, known)[:NAMED]
     which = "near are" if alike else "there are" if len(known) <= NAMED else "the most used are"
     names = ", ".join(map(named, alike or known[:NAMED]))
     count = f" (of {len(known)})" if len(known) > NAMED else ""
-    return f"'{named(path)}': {which} {names}{count}; take one of them"
+    return f"'{named(path)}': {which} {names}{count}; {advice}"
 
 
 def near(path: str, known: Sequence[str]) -> list[str]:
@@ -65,6 +67,27 @@ def near(path: str, known: Sequence[str]) -> list[str]:
         return -len(parts & said), -len(parts & alike), len(parts)
 
     return sorted((one for one in known if segments[one] & (said | alike)), key=likeness)
+
+
+def stray(reading: Transaction, experience_id: str) -> str | None:
+    """What to say of a new experience whose domain is new, though one stands in another place.
+
+    As docker does beside devops/docker, and the other way round; None where nothing is to be said.
+    """
+    (one,) = reading.experiences.get([experience_id])
+    path, active = one.domain, [Status.ACTIVE]
+    if path is None:
+        return None
+    inside = reading.experiences.ids(Filter(domain=path), statuses=active, limit=2)
+    if inside != [experience_id]:
+        return None
+    for other in reading.domains.most_used(Filter(), MANY):
+        if other.endswith(f"/{path}") or path.endswith(f"/{other}"):
+            return (
+                f"its domain '{named(path)}' is new, and '{named(other)}' is here: if that is what "
+                "is meant, edit it (curate_experience)"
+            )
+    return None
 
 
 def _segments(path: str) -> list[str]:
@@ -103,7 +126,7 @@ def planned(reading: Transaction, source: str, target: str) -> Renaming:
     paths = {one.domain: clean_domain(one.domain) or one.domain for one in counts}
     inside = {was: path for was, path in paths.items() if _is_inside(path, source)}
     if not inside:
-        raise NotFoundError(f"there is no domain {_instead(source, counts)}")
+        raise NotFoundError(f"there is no domain {_instead(source, counts, 'name one of them')}")
     moved = {was: target + path[len(source) :] for was, path in inside.items()}
     moved = {was: path for was, path in moved.items() if was != path}
     if not moved:
