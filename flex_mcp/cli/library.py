@@ -10,7 +10,7 @@ import click
 
 from flex_mcp.app import App
 from flex_mcp.cli.commands import CALLER, main, progress_bar, with_library, with_library_or_new
-from flex_mcp.models import Curation, Fields, Level, Status, Write, Zone
+from flex_mcp.models import Curation, Fields, Filter, Level, Status, Write, Zone
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.safety.redaction import redaction_note
 from flex_mcp.tools import tools
@@ -85,7 +85,7 @@ def list_(
         f"{one.id}  {one.level:<9}  {one.zone:<7}  {one.status:<11}  {one_line(one.title)}"
         for one in found
     ]
-    if not found and (missing := app.library.missing_domain(domain)):
+    if not found and (missing := app.library.catalogue.missing_domain(Filter(domain=domain))):
         return Answer({"experiences": [], "notice": missing}, f"No experience fits: {missing}.")
     return Answer({"experiences": rows}, "\n".join(lines) or "No experience fits.")
 

@@ -218,7 +218,7 @@ class Library:
         )
         found = self._searcher.search(question)
         # Nothing in a domain is less likely than nothing to help: only then it is worth a look.
-        missing = None if found.relevance else self._missing(question.wanted)
+        missing = None if found.relevance else self.catalogue.missing_domain(question.wanted)
         retrieval_id, refusal = self._logged(query, found, client, session)
         return Found(
             retrieval_id=retrieval_id,
@@ -331,16 +331,6 @@ class Library:
         """The domains that something has, each followed by what lies below it."""
         with self._store.reading() as reading:
             return reading.domains.counts(Filter())
-
-    def missing_domain(self, domain: str | None) -> str | None:
-        """A sentence on a domain in which nothing is active, naming those near it; else None."""
-        return self._missing(_filter(None, None, domain))
-
-    def _missing(self, wanted: Filter) -> str | None:
-        if wanted.domain is None:
-            return None
-        with self._store.reading() as reading:
-            return domains.missing(reading, wanted)
 
     def statistics(self) -> Statistics:
         """Counts over the whole library."""

@@ -13,6 +13,7 @@ from flex_mcp.errors import NotFoundError
 from flex_mcp.learning.excerpts import shown, trajectory_text, whole_text
 from flex_mcp.models import (
     Experience,
+    Filter,
     Level,
     RecordedTrajectory,
     Spent,
@@ -160,7 +161,7 @@ def domain_page(library: "Library", path: str) -> str:
         NotFoundError: there is none.
     """
     found = library.experiences(domain=path, statuses=[Status.ACTIVE], limit=LISTED + 1)
-    if not found and (missing := library.missing_domain(path)):
+    if not found and (missing := library.catalogue.missing_domain(Filter(domain=path))):
         raise NotFoundError(missing)
     return _list(f"Domain {one_line(path)}", found)
 
