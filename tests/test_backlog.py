@@ -212,7 +212,7 @@ def test_the_answer_as_json_says_all_that_was_done(desk: Desk) -> None:
     assert answer == {
         "road": "anthropic",
         "model": "claude-haiku-5-5",
-        "prompts": "critic 1, critic_failure 1, updater 1",
+        "prompts": "critic 2, critic_failure 1, updater 1",
         "tokens": group["tokens"],
         "trajectories": group["trajectories"],
         "decisions": [made],

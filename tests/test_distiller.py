@@ -140,7 +140,7 @@ async def test_an_answer_says_what_became_of_the_lessons_who_made_them_and_what_
     (shown,), (taught,), (decided,) = (made[k] for k in ("trajectories", "lessons", "decisions"))
     cost = sum(sum(one.values()) for one in api.usage)
     assert (made["road"], made["model"], made["tokens"]) == ("anthropic", MODEL, cost)
-    assert made["prompts"] == "critic 1, critic_success 1, updater 1"
+    assert made["prompts"] == "critic 2, critic_success 1, updater 1"
     assert (taught["title"], decided["decision"]) == (TAUGHT, "add")
     about = f"Road: anthropic, model {MODEL}, prompts {made['prompts']}, {cost:,} tokens."
     assert text_of(result).startswith(about)

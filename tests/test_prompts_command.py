@@ -163,11 +163,11 @@ def test_the_version_of_the_users_own_is_in_the_origin_of_what_it_made(
     (shown,) = desk.done("show", answer["decisions"][0]["experience_id"])["experiences"]
     assert shown["origin"]["prompts"] == versions
     assert versions.split(", ")[2] in prompts("list").splitlines()
-    (mine / "critic_question.md").write_text("$trajectories Be brief.", encoding="utf-8")
+    (mine / "critic_question.md").write_text("$trajectories $domains Be brief.", encoding="utf-8")
     desk.pend("Stand up")
     with desk.asking(teaches):
         also = desk.done("distill")["prompts"]
-    assert also == f"{versions}, critic_question 0+{hashed('$trajectories Be brief.')}"
+    assert also == f"{versions}, critic_question 0+{hashed('$trajectories $domains Be brief.')}"
 
 
 def test_a_byte_order_mark_of_an_editor_is_no_part_of_a_prompt(mine: Path) -> None:

@@ -126,9 +126,9 @@ async def test_the_clients_model_is_asked_and_every_trace_says_so(both: Process)
     assert about(made, "sampling") == shown["evidence"] == ids
     for told in (made, shown["origin"]):
         assert (told["road"], told["model"], told.get("tokens")) == ("sampling", NAME, None)
-        assert told["prompts"] == "critic 1, critic_contrast 1, updater 1"
+        assert told["prompts"] == "critic 2, critic_contrast 1, updater 1"
     assert (made["remaining"], made.get("notice")) == (0, None)
-    assert text_of(result).startswith(f"Road: sampling, model {NAME}, prompts critic 1, ")
+    assert text_of(result).startswith(f"Road: sampling, model {NAME}, prompts critic 2, ")
     (asked,) = model.asked  # nothing was near, so the updater had no question
     given = asked.model_dump(exclude_none=True)
     assert given.keys() - {"meta"} == {"messages", "system_prompt", "max_tokens"}

@@ -74,7 +74,10 @@ def library_option(
     """--library, which may also stand before the command."""
 
     def or_before(ctx: click.Context, _: click.Parameter, library: str | None) -> str | None:
-        return ctx.find_root().params.get("library") if library is None else library
+        above = ctx.parent
+        while library is None and above is not None:
+            library, above = above.params.get("library"), above.parent
+        return library
 
     return click.option("--library", metavar="PATH", help=text, callback=or_before)
 
@@ -200,6 +203,19 @@ def with_library(
 
 
 with_library_or_new = functools.partial(with_library, new=True)
+
+
+def confirm(shown: str, question: str, *, because: str, undone: str) -> None:
+    """Show what would be done, and ask whether it shall be.
+
+    Raises:
+        InputError: the answer is no, or there is no terminal to ask at.
+    """
+    if not sys.stdin.isatty():
+        raise InputError(f"{because}: look with --dry-run, and say --yes; {undone}")
+    click.echo(shown, err=True)
+    if not click.confirm(question, err=True):
+        raise InputError(f"{undone}: you did not want it")
 
 
 class Said(logging.Handler):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, main, say, with_library
+from flex_mcp.cli.commands import CALLER, WorkFailedError, confirm, fail, main, say, with_library
 from flex_mcp.errors import InputError
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.tools.answers import Answer
@@ -111,13 +110,12 @@ def _check(choice: "Choice", *, finish: bool) -> None:
 
 def _keeps_shared(shown: str, shared: int) -> bool:
     """Ask whether all that is shown shall go, or without what has other evidence too."""
-    if not sys.stdin.isatty():
-        raise InputError(
-            "forgetting cannot be undone: look with --dry-run, and say --yes; nothing was forgotten"
-        )
-    click.echo(shown, err=True)
-    if not click.confirm("Forget all this for good?", err=True):
-        raise InputError("nothing was forgotten: you did not want it")
+    confirm(
+        shown,
+        "Forget all this for good?",
+        because="forgetting cannot be undone",
+        undone="nothing was forgotten",
+    )
     question = f"Keep the {shared} experiences that have other evidence too?"
     return bool(shared) and click.confirm(question, err=True)
 

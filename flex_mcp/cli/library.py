@@ -20,7 +20,7 @@ from flex_mcp.cli.commands import (
     with_library_or_new,
 )
 from flex_mcp.errors import InputError
-from flex_mcp.models import Curation, Fields, Level, Status, Write, Zone, with_general
+from flex_mcp.models import Curation, Fields, Filter, Level, Status, Write, Zone, with_general
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.safety.redaction import redaction_note
 from flex_mcp.tools import tools
@@ -89,11 +89,12 @@ def list_(
     **projects: Any,
 ) -> Answer:
     """List experiences, newest first: general ones, and those of the project of this folder."""
+    chosen = projects_of(projects, with_general(app.project))
     found = app.library.experiences(
         levels=[*map(Level, levels)] or None,
         zones=[*map(Zone, zones)] or None,
         domain=domain,
-        projects=projects_of(projects, with_general(app.project)),
+        projects=chosen,
         statuses=[*map(Status, statuses)],
         limit=limit,
     )
@@ -103,6 +104,9 @@ def list_(
         f"{one.id}  {one.level:<9}  {one.zone:<7}  {one.status:<11}  {one_line(one.title)}"
         for one in found
     ]
+    wanted = Filter(domain=domain, projects=chosen)
+    if not found and (missing := app.library.catalogue.missing_domain(wanted)):
+        return Answer({"experiences": [], "notice": missing}, f"No experience fits: {missing}.")
     return Answer({"experiences": rows}, "\n".join(lines) or "No experience fits.")
 
 

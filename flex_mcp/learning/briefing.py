@@ -6,7 +6,6 @@ The assistant is critic and updater in one; it knows the tool that takes the ans
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Annotated, Any
 
 from annotated_types import Len
@@ -16,6 +15,8 @@ from flex_mcp.learning.excerpts import (
     SHORTEST,
     BriefTrajectory,
     Neighbour,
+    domains_text,
+    fitting_domains,
     neighbour,
     neighbour_text,
     roomiest,
@@ -34,11 +35,10 @@ from flex_mcp.models import (
     Strict,
     about,
 )
-from flex_mcp.safety.quoting import all_visible, one_line, quoted, visible
+from flex_mcp.safety.quoting import all_visible, visible
 from flex_mcp.validation import adapter, schema_of
 
 BRIEF_LIMIT = 20_000  # characters of a brief, in each of its forms
-DOMAINS = 300  # characters of the domains that it names
 ENVELOPE = 500  # what the answer of the tool adds to it
 
 
@@ -113,7 +113,7 @@ def fitted(
     domains: Sequence[str] = (),
 ) -> Question:
     """The question, its trajectories cut just so far that both forms stay under the limit."""
-    domains = fitting(domains, DOMAINS)
+    domains = fitting_domains(domains)
 
     def ask(room: int) -> Question | None:
         question = asked(prompts, brief_id, chosen, neighbours, domains, room)
@@ -126,12 +126,6 @@ def fitted(
     return roomiest(
         ask, best or asked(prompts, brief_id, chosen, neighbours, domains, SHORTEST), BRIEF_LIMIT
     )
-
-
-def fitting(texts: Sequence[str], room: int) -> list[str]:
-    """The first of some texts, as many as fit in so many characters."""
-    ends = accumulate(len(text) + 2 for text in texts)
-    return [text for text, end in zip(texts, ends, strict=True) if end <= room]
 
 
 def as_json(question: Question) -> str:
@@ -152,14 +146,13 @@ def asked(
     nearest = tuple(map(neighbour, neighbours))
     attention = prompts.render(critic.attention(chosen))
     instructions = prompts.render("instructions", attention=attention)
-    named = ", ".join(map(one_line, domains)) or "none yet"
     text = prompts.render(
         "brief",
         brief_id=brief_id,
         instructions=instructions,
         trajectories="\n\n".join(map(trajectory_text, trajectories)),
         neighbours="\n\n".join(map(neighbour_text, nearest)) or "None yet.",
-        domains=quoted("Domains of the library:", named),
+        domains=domains_text(domains),
     )
     return Question(
         brief_id=brief_id,

@@ -11,7 +11,14 @@ from typing import Annotated
 from annotated_types import Len
 
 from flex_mcp.errors import AnswerError, InputError
-from flex_mcp.learning.excerpts import SHORTEST, BriefTrajectory, roomiest, shown, trajectory_text
+from flex_mcp.learning.excerpts import (
+    SHORTEST,
+    BriefTrajectory,
+    domains_text,
+    roomiest,
+    shown,
+    trajectory_text,
+)
 from flex_mcp.learning.prompts import Prompts
 from flex_mcp.models import (
     LESSONS_LIMIT,
@@ -26,7 +33,7 @@ from flex_mcp.models import (
 from flex_mcp.models.briefs import Prompt
 from flex_mcp.validation import checked, parsed
 
-FRAME = 500  # characters that the question has besides the trajectories
+FRAME = 1_000  # characters that the question has besides the trajectories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +87,21 @@ def excerpts(
     return roomiest(make, tuple(shown(one, SHORTEST) for one in chosen), most)
 
 
-def question(prompts: Prompts, chosen: Sequence[RecordedTrajectory], window: int) -> Prompt:
-    """What the critic is asked; system and question together take at most about `window`."""
+def question(
+    prompts: Prompts,
+    chosen: Sequence[RecordedTrajectory],
+    window: int,
+    domains: Sequence[str] = (),
+) -> Prompt:
+    """What the critic is asked; system and question together take at most about `window`.
+
+    `domains` are those that the library has, the most used first.
+    """
     system = instructions(prompts, chosen)
     texts = map(trajectory_text, excerpts(prompts, chosen, window))
-    text = prompts.render("critic_question", trajectories="\n\n".join(texts))
+    text = prompts.render(
+        "critic_question", trajectories="\n\n".join(texts), domains=domains_text(domains)
+    )
     return prompts.question(system, text, CriticAnswer)
 
 

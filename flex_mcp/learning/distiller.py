@@ -43,7 +43,7 @@ from flex_mcp.models import (
 )
 from flex_mcp.models.briefs import Prompt
 
-NEIGHBOURS, DOMAINS = 8, 30  # experiences and domains that a brief shows
+NEIGHBOURS, DOMAINS = 8, 30  # experiences and domains that a question shows, at most
 LOOKS = 5  # at what the library has, when it changes while the updater decides
 ATTEMPTS = 20  # when other processes claim the same trajectories at the same time
 
@@ -206,7 +206,12 @@ class Distiller:
             return settle(brief.id, placement, origin=origin, dry_run=dry_run), placement.lessons
 
         lessons = conversation.answered(
-            lambda: critic.question(self._prompts, found, llm.window),
+            lambda: critic.question(
+                self._prompts,
+                found,
+                llm.window,
+                self._library.catalogue.most_used_domains(DOMAINS, around),
+            ),
             lambda text, _: critic.lessons(
                 text, [one.id for one in found], of_project=any(one.project for one in found)
             ),
@@ -275,7 +280,7 @@ class Distiller:
             texts = [f"{one.task}\n{one.feedback or ''}" for one in chosen]
             around = _around(chosen)
             near = self._library.neighbours(texts, limit=NEIGHBOURS, projects=around)
-            domains = self._library.catalogue.complete("domains", "", DOMAINS, around)
+            domains = self._library.catalogue.most_used_domains(DOMAINS, around)
             made = briefing.fitted(self._prompts, new_id("b"), chosen, near, domains)
             questions[made.brief_id] = made
             ids = [one.id for one in made.trajectories]

@@ -7,13 +7,15 @@ trajectory keeps is its beginning, its end, the verdict, and the lines that tell
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeVar
 
 from flex_mcp.models import TRAJECTORY_LIMIT, Experience, RecordedTrajectory, Step
-from flex_mcp.safety.quoting import facts, quoted, quoted_lesson
+from flex_mcp.safety.quoting import facts, one_line, quoted, quoted_lesson
 
 T = TypeVar("T")
 
+DOMAINS = 300  # characters of the domains that a question names
 NEIGHBOUR_LIMIT = 360  # characters of a neighbour's lesson
 STEP_LENGTHS = (4_000, 2_000, 1_000, 600, 400, 250)  # characters of a step, as many as fit
 SHORTEST = 200  # characters that a text is never cut below
@@ -61,6 +63,18 @@ def roomiest(make: Callable[[int], T | None], best: T, most: int) -> T:
         else:
             high = room
     return best
+
+
+def fitting_domains(domains: Sequence[str]) -> list[str]:
+    """The first of the domains, as many as a question names."""
+    ends = accumulate(len(domain) + 2 for domain in domains)
+    return [domain for domain, end in zip(domains, ends, strict=True) if end <= DOMAINS]
+
+
+def domains_text(domains: Sequence[str]) -> str:
+    """The domains that a lesson may take, one of which mostly fits."""
+    listed = ", ".join(map(one_line, fitting_domains(domains)))
+    return quoted("Domains of the library, the most used first:", listed or "none yet")
 
 
 def shown(trajectory: RecordedTrajectory, room: int) -> BriefTrajectory:

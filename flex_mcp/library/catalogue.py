@@ -1,6 +1,9 @@
 """The catalogue: what a library holds, page by page, and what has changed in it."""
 
-from flex_mcp.models import Changes, Experience, Moment, Place, Projects
+from dataclasses import replace
+
+from flex_mcp.library import domains
+from flex_mcp.models import Changes, Experience, Filter, Moment, Place, Projects, clean_domain
 from flex_mcp.storage.protocol import EPOCH, Completable, Store, Transaction
 
 MANY = 1_000  # changes at once that are not looked at one by one
@@ -27,6 +30,21 @@ class Catalogue:
         """The first of these that begin so, of what is active or of trajectories."""
         with self._store.reading() as reading:
             return reading.complete(what, start, limit, projects)
+
+    def missing_domain(self, wanted: Filter) -> str | None:
+        """What to say of the filter's domain where nothing in it is active, else None.
+
+        The sentence names those that there are, near ones first.
+        """
+        if (path := clean_domain(wanted.domain)) is None:
+            return None
+        with self._store.reading() as reading:
+            return domains.missing(reading, replace(wanted, domain=path))
+
+    def most_used_domains(self, limit: int, projects: Projects = None) -> list[str]:
+        """The domains of active experiences, those of the most first."""
+        with self._store.reading() as reading:
+            return reading.domains.most_used(Filter(projects=projects), limit)
 
     def approved(self, projects: Projects = None) -> list[Experience]:
         """The active golden experiences whose text is still the one that was approved."""

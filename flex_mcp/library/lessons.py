@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flex_mcp.errors import EmbedderError, FlexError, InputError
+from flex_mcp.library.domains import stray
 from flex_mcp.library.placing import Placing, Proposal, drafted
 from flex_mcp.library.quarantine import from_outside, names, screened, screened_lesson
 from flex_mcp.models import (
@@ -112,19 +113,20 @@ def place(  # noqa: PLR0913  each is one part of what they share
                 raise one
             completed = _completed(index, one, known, origin, here, strictly=strictly)
             decided = placing.decide(completed)
-            decisions.append(_told(decided, one.redacted))
+            notes = [redaction_note(one.redacted)] if one.redacted else []
+            if decided.decision is DecisionKind.ADD and decided.experience_id:
+                notes += filter(None, [stray(writing, decided.experience_id)])
+            decisions.append(_told(decided, notes))
         except (InputError, EmbedderError) as error:
             refused = Decision(index=index, decision=DecisionKind.REFUSED, reason=str(error))
             decisions.append(refused)
     return decisions
 
 
-def _told(decision: Decision, redacted: int) -> Decision:
-    """The decision, saying how many secrets its lesson came with."""
-    if not redacted:
-        return decision
-    said = redaction_note(redacted)
-    return replace(decision, reason=f"{decision.reason}; {said}" if decision.reason else said)
+def _told(decision: Decision, notes: Sequence[str]) -> Decision:
+    """The decision, saying this of its lesson besides."""
+    said = [decision.reason, *notes] if decision.reason else notes
+    return replace(decision, reason="; ".join(said)) if notes else decision
 
 
 def name_embedder(writing: Transaction, embedder: Embedder) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from flex_mcp.errors import LibraryError, NotFoundError, SettingError
-from flex_mcp.library import briefs, curating, recording
+from flex_mcp.library import briefs, curating, domains, recording
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.lessons import RawLesson, any_accepted, place, prepare
@@ -25,6 +25,7 @@ from flex_mcp.models import (
     Curated,
     Curation,
     Decision,
+    DomainCount,
     Experience,
     Fields,
     Filter,
@@ -35,6 +36,7 @@ from flex_mcp.models import (
     Projects,
     Recorded,
     RecordedTrajectory,
+    Renaming,
     Reported,
     ReportedOutcome,
     Retrieval,
@@ -221,12 +223,14 @@ class Library:
             prior=self._now() if prior else None,
         )
         found = self._searcher.search(question)
+        # Nothing in a domain is less likely than nothing to help: only then it is worth a look.
+        missing = None if found.relevance else self.catalogue.missing_domain(question.wanted)
         retrieval_id, refusal = self._logged(query, found, client, session)
         return Found(
             retrieval_id=retrieval_id,
             hits=tuple(found.hits),
             relevance=found.relevance,
-            notices=tuple(note for note in (found.notice, refusal) if note),
+            notices=tuple(note for note in (found.notice, missing, refusal) if note),
         )
 
     def waiting(self, session: str, projects: Projects = None) -> int:
@@ -333,6 +337,11 @@ class Library:
             return reading.experiences.get(
                 reading.experiences.ids(wanted, statuses=statuses, limit=limit)
             )
+
+    def domains(self) -> list[DomainCount]:
+        """The domains that something has, each followed by what lies below it."""
+        with self._store.reading() as reading:
+            return reading.domains.counts(Filter())
 
     def statistics(self) -> Statistics:
         """Counts over the whole library."""
@@ -622,6 +631,29 @@ class Library:
         """
         with self._store.reading() as reading:
             return curating.question(reading, experience_id, action, fields or Fields())
+
+    def rename_domain(
+        self, old: str, new: str, *, dry_run: bool = False, client: str = "python"
+    ) -> Renaming:
+        """Rename a domain with all that lies below it: experiences, served or not, trajectories.
+
+        Where something stands under the new name already, both become one. Each experience gets a
+        revision, which `curate` can revert. A dry run says what would change.
+
+        Raises:
+            NotFoundError: nothing stands under the old name.
+            InputError: a name is empty, or the new one is the same, below the old one, too long,
+                or reads like orders to a model.
+        """
+        check_encodable((old, new))
+        names = domains.names(old, self._redactor.value(new))
+        if dry_run:
+            with self._store.reading() as reading:
+                return domains.planned(reading, *names)
+        with self._writing("rename domain", client) as writing:
+            plan = domains.planned(writing, *names)
+            domains.rename(writing, plan, now=self._now(), actor=client)
+        return plan
 
     # Forgetting
 

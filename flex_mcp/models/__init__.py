@@ -8,6 +8,8 @@ from flex_mcp.models.briefs import Shown as Shown
 from flex_mcp.models.briefs import Stop as Stop
 from flex_mcp.models.briefs import Turn as Turn
 from flex_mcp.models.briefs import Wanted as Wanted
+from flex_mcp.models.domains import DomainCount as DomainCount
+from flex_mcp.models.domains import Renaming as Renaming
 from flex_mcp.models.experiences import Candidate as Candidate
 from flex_mcp.models.experiences import Curated as Curated
 from flex_mcp.models.experiences import Decision as Decision

@@ -16,6 +16,7 @@ from flex_mcp.models import (
     Brief,
     Counters,
     Decision,
+    DomainCount,
     Experience,
     Filter,
     Outcome,
@@ -152,6 +153,29 @@ class Experiences(Protocol):
         `vectors` are unit float32 vectors, one a chunk; None keeps the ones that it has. So does
         None for `text`, unless the experience becomes active: what is not leaves the words' index.
         """
+        ...
+
+
+class Domains(Protocol):
+    """The paths under which experiences and trajectories stand."""
+
+    def counts(self, wanted: Filter) -> list[DomainCount]:
+        """Every path that something has, in the order of a tree: what lies below one follows it.
+
+        Zones and levels are looked at where an experience is counted.
+        """
+        ...
+
+    def most_used(self, wanted: Filter, limit: int) -> list[str]:
+        """The paths of active experiences, those of the most first."""
+        ...
+
+    def experiences(self, domains: Iterable[str]) -> list[str]:
+        """The experiences of exactly these paths, whatever their status."""
+        ...
+
+    def move_trajectories(self, paths: Mapping[str, str]) -> None:
+        """Give the trajectories of exactly these paths the ones that belong to them."""
         ...
 
 
@@ -491,6 +515,7 @@ class Transaction(Protocol):
 
     settings: Settings
     experiences: Experiences
+    domains: Domains
     history: History
     trajectories: Trajectories
     outcomes: Outcomes

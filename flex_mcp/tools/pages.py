@@ -13,6 +13,7 @@ from flex_mcp.errors import NotFoundError
 from flex_mcp.learning.excerpts import shown, trajectory_text, whole_text
 from flex_mcp.models import (
     Experience,
+    Filter,
     Level,
     Projects,
     RecordedTrajectory,
@@ -173,8 +174,11 @@ def domain_page(library: "Library", path: str, projects: Projects = None) -> str
     found = library.experiences(
         domain=path, projects=projects, statuses=[Status.ACTIVE], limit=LISTED + 1
     )
-    if not found:
-        raise NotFoundError(f"no active experience is in the domain {named(path)}")
+    missing = (
+        None if found else library.catalogue.missing_domain(Filter(domain=path, projects=projects))
+    )
+    if missing:
+        raise NotFoundError(missing)
     return _list(f"Domain {one_line(path)}", found)
 
 

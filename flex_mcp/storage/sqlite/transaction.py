@@ -9,6 +9,7 @@ from flex_mcp.storage.protocol import EPOCH, Completable, IndexedText, Transacti
 from flex_mcp.storage.sqlite import search_index, statistics, words
 from flex_mcp.storage.sqlite.briefs import Briefs
 from flex_mcp.storage.sqlite.conversations import Conversations
+from flex_mcp.storage.sqlite.domains import Domains
 from flex_mcp.storage.sqlite.experiences import Experiences
 from flex_mcp.storage.sqlite.forgetting import Forgetting
 from flex_mcp.storage.sqlite.history import History
@@ -37,6 +38,7 @@ class SqliteTransaction(Transaction):
         self._queries = queries = Queries(connection)
         self.settings = Settings(queries)
         self.experiences = Experiences(queries)
+        self.domains = Domains(queries)
         self.history = History(queries)
         self.trajectories = Trajectories(queries)
         self.outcomes = Outcomes(queries)
