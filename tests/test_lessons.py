@@ -61,7 +61,9 @@ def test_a_lesson_that_is_identical_after_folding_is_discarded_with_its_evidence
     first = record(quick, "one")
     (added,) = quick.apply([a_lesson("Prefer the finest filter")], evidence=[first])
     again = record(quick, "two")
-    copy = a_lesson("  prefer the  ﬁnest\nFILTER ", title="PREFER the ﬁnest filter ", action=action)
+    copy = a_lesson(
+        "  prefer the  finest\nFILTER ", title="PREFER the finest filter ", action=action
+    )
     (decision,) = quick.apply([copy], evidence=[again])
     assert decision.decision is DecisionKind.DISCARD
     assert decision.experience_id == added.experience_id

@@ -208,7 +208,8 @@ def floats(half: bytes) -> bytes:
 def rows_of(path: Path) -> dict[str, list[Row]]:
     """All rows of all tables that are no index, looked at without touching the file.
 
-    Vectors are given as the schemas before 7 kept them, wherever they are by now.
+    Vectors are given as the schemas before 7 kept them, wherever they are by now, experiences
+    without the fingerprints that are made of their texts.
     """
     with closing(sqlite_file.connect_unchanged(path)) as connection:
         tables = ask(
@@ -225,6 +226,8 @@ def rows_of(path: Path) -> dict[str, list[Row]]:
                     {column: value for (column,), value in zip(columns, row, strict=True)}
                     for row in rows
                 ]
+        for row in found["experiences"]:
+            del row["fingerprint"]
         if "chunks" in found:
             del found["chunks"]
             found["embeddings"] = [
