@@ -31,7 +31,7 @@ EMOJI = re.compile(
     "\U0001f000-\U0001f1e5\U0001f200-\U0001f3fa\U0001f400-\U0001faff]"
 )
 UNSEEN = re.compile("[\u00ad\ufe00-\ufe0f]")  # soft hyphens; how a sign is to be shown
-SPELT_WORD = re.compile(f"[^\\W\\d_]*[{''.join(SPELT_OUT)}][^\\W\\d_]*", re.IGNORECASE)
+LETTERED = re.compile(r"[^\W\d_]+")
 
 
 class _Forms(dict[int, str]):
@@ -43,6 +43,7 @@ class _Forms(dict[int, str]):
 
 
 _FORMS = _Forms()
+_SPELT_OUT = str.maketrans(SPELT_OUT)
 
 
 def folded(text: str) -> str:
@@ -63,8 +64,9 @@ def spelt_out(text: str) -> list[str]:
     """Its words that are also written with two letters for one, so: Größe is Groesse."""
     if text.isascii():
         return []
-    words: list[str] = SPELT_WORD.findall(unicodedata.normalize("NFC", text))
-    return [folded("".join(SPELT_OUT.get(sign, sign) for sign in word.lower())) for word in words]
+    words: list[str] = LETTERED.findall(unicodedata.normalize("NFC", text).lower())
+    changed = [(word, word.translate(_SPELT_OUT)) for word in words]
+    return [folded(spelt) for word, spelt in changed if spelt != word]
 
 
 def _form(sign: str) -> str:
