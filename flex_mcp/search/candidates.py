@@ -96,8 +96,13 @@ def terms_of(reading: Transaction, text: str) -> list[Term]:
     if not (other := other_forms(text)):
         return terms
     mine = {term.stem for term in terms}
+    found = {term.word.casefold(): term.documents for term in terms}
     others = reading.words.terms(other)
-    older = [term for term in others if term.documents and term.stem not in mine]
+    older = [
+        term
+        for term in others
+        if term.stem not in mine and term.documents > found.get(folded(term.word).casefold(), 0)
+    ]
     if older:
         written = {term.stem for term in others}
         terms = [term for term in terms if term.documents or term.stem in written]
