@@ -1,9 +1,12 @@
 """Where a lesson goes: added, merged, discarded, in the place of another, or refused."""
 
+import unicodedata
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.fakes import LESSONS, Clock, a_lesson, a_trajectory, add, ids, one, record
 
 from flex_mcp.errors import InputError, NotFoundError
@@ -22,6 +25,7 @@ from flex_mcp.models import (
     Zone,
     new_id,
 )
+from flex_mcp.models.identity import identical_form
 
 
 def test_a_malformed_lesson_is_refused_alone(quick: Library) -> None:
@@ -61,7 +65,9 @@ def test_a_lesson_that_is_identical_after_folding_is_discarded_with_its_evidence
     first = record(quick, "one")
     (added,) = quick.apply([a_lesson("Prefer the finest filter")], evidence=[first])
     again = record(quick, "two")
-    copy = a_lesson("  prefer the  ﬁnest\nFILTER ", title="PREFER the ﬁnest filter ", action=action)
+    copy = a_lesson(
+        "  prefer the  finest\nFILTER ", title="PREFER the finest filter ", action=action
+    )
     (decision,) = quick.apply([copy], evidence=[again])
     assert decision.decision is DecisionKind.DISCARD
     assert decision.experience_id == added.experience_id
@@ -70,6 +76,72 @@ def test_a_lesson_that_is_identical_after_folding_is_discarded_with_its_evidence
     assert experience.evidence == (first, again)
     assert experience.lesson == "Prefer the finest filter"
     assert quick.statistics().experiences == 1
+
+
+APART = [  # each lost the second lesson where case and NFKC were folded
+    ("Delete the branch with git branch -d", "Delete the branch with git branch -D"),
+    ("Match with \\d+ in the pattern", "Match with \\D+ in the pattern"),
+    ("Format with %m in strftime", "Format with %M in strftime"),
+    ("Keep batches under 10\u2076 rows", "Keep batches under 106 rows"),
+    ("Write x\u00b2 into the formula", "Write x2 into the formula"),
+    ("Label the flask H\u2082O", "Label the flask H2O"),
+    ("Put the target into Makefile", "Put the target into makefile"),
+    ("Makefile targets need a tab", "makefile targets need a tab"),
+    ("Read the README first", "Read the readme first"),
+    ("Set strict to TRUE", "Set strict to true"),
+    ("Read the field `Content` first", "Read the field `content` first"),
+    ("Write the service in Go", "Write the service in go"),
+    ("Add the folder to PATH", "Add the folder to path"),
+    ("Take option A of the form", "Take option a of the form"),
+    ("Keep the upload under 5 MB", "Keep the upload under 5 Mb"),
+    ("Expect a load of 3 mW", "Expect a load of 3 MW"),
+    ("Search for \uff21\uff30\uff29 in the text", "Search for API in the text"),
+    ("Begin with step \u2460 of the list", "Begin with step 1 of the list"),
+    ("Replace the ligature of o\ufb03ce", "Replace the ligature of office"),
+    ("Cut the dose to \u00bd of it", "Cut the dose to 1\u20442 of it"),
+    ("Note the Ma\u00dfe of the room", "Note the Masse of the room"),
+    ("mode: Strict is what the server needs", "mode: strict is what the server needs"),
+]
+ONE = [
+    ("Run The Tests first", "run the tests  first"),
+    ("RUN THE TESTS IN THE IMAGE FIRST", "Run the tests in the image first"),
+    ("Never push to main. Always ask.", "NEVER push to main.\n\nALWAYS ask. "),
+    ("Do not push (it is late)", "Do NOT push (it is late)"),
+    ("- Don't wait for the cache", "- don't wait for the CACHE"),
+    ("Reserve a caf\u00e9 early", "reserve a cafe\u0301 early"),
+    ("Keep the\u00a0page narrow", "Keep the page\u2003narrow"),
+    ("A cache helps here", "a cache helps here"),
+]
+
+
+@pytest.mark.parametrize("action", [None, Action.ADD])
+@pytest.mark.parametrize(("one", "other"), APART)
+def test_lessons_that_differ_in_what_carries_meaning_are_two(
+    library: Library, one: str, other: str, action: Action | None
+) -> None:
+    first, second, *again = library.apply(
+        [a_lesson(text, action=action) for text in (one, other, one, other)]
+    )
+    assert [first.decision, second.decision] == [DecisionKind.ADD] * 2
+    assert [known.experience_id for known in again] == [first.experience_id, second.experience_id]
+    assert {experience.lesson for experience in library.experiences()} == {one, other}
+
+
+@pytest.mark.parametrize(("one", "other"), ONE)
+def test_lessons_that_differ_in_how_prose_is_written_are_one(
+    quick: Library, one: str, other: str
+) -> None:
+    for texts in ((one, other), (other, one)):
+        decisions = quick.apply([a_lesson(text, action=Action.ADD) for text in texts])
+        assert decisions[1].decision is DecisionKind.DISCARD
+        assert len(quick.experiences()) == 1
+
+
+@given(st.text(st.sampled_from('aBé -`."(1\n'), max_size=30))
+def test_white_space_and_unicode_form_tell_nothing(text: str) -> None:
+    spaced = "  ".join(unicodedata.normalize("NFD", text).split(" ")) + "\n"
+    assert identical_form(spaced) == identical_form(text)
+    assert identical_form(identical_form(text)) == identical_form(text)
 
 
 def test_an_identical_text_of_another_zone_or_level_is_no_copy(quick: Library) -> None:

@@ -57,7 +57,7 @@ def stock(library: Library) -> dict[str | None, str]:
 
 def leaked(text: str, library: Library) -> list[str]:
     """What of the billing project a text tells of a lesson."""
-    (one,) = library.experiences(projects={"billing"})
+    (one,) = library.experiences(projects=frozenset({"billing"}))
     return [said for said in (one.id, one.lesson, one.title) if said in text]
 
 

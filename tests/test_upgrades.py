@@ -31,7 +31,7 @@ from test_store import an_experience, keep
 
 from flex_mcp import __version__, open_library
 from flex_mcp.errors import FullDiskError, NewerLibraryError
-from flex_mcp.models import Status, TrajectoryState
+from flex_mcp.models import DecisionKind, Status, TrajectoryState
 from flex_mcp.search.embedder import StaticEmbedder
 from flex_mcp.search.text import indexed_text
 from flex_mcp.storage.sql_files import migrations
@@ -40,7 +40,7 @@ from flex_mcp.storage.sqlite import file as sqlite_file
 from flex_mcp.storage.sqlite.health import Health, health
 from flex_mcp.storage.sqlite.repair import mend
 from flex_mcp.storage.sqlite.restore import restore
-from flex_mcp.storage.sqlite.store import SqliteStore
+from flex_mcp.storage.sqlite.store import SqliteStore, look
 
 ALL = migrations(files("flex_mcp.storage.sqlite") / "sql")
 RELEASED = range(1, 7)
@@ -208,7 +208,8 @@ def floats(half: bytes) -> bytes:
 def rows_of(path: Path) -> dict[str, list[Row]]:
     """All rows of all tables that are no index, looked at without touching the file.
 
-    Vectors are given as the schemas before 7 kept them, wherever they are by now.
+    Vectors are given as the schemas before 7 kept them, wherever they are by now, experiences
+    without the fingerprints that are made of their texts.
     """
     with closing(sqlite_file.connect_unchanged(path)) as connection:
         tables = ask(
@@ -225,6 +226,8 @@ def rows_of(path: Path) -> dict[str, list[Row]]:
                     {column: value for (column,), value in zip(columns, row, strict=True)}
                     for row in rows
                 ]
+        for row in found["experiences"]:
+            del row["fingerprint"]
         if "chunks" in found:
             del found["chunks"]
             found["embeddings"] = [
@@ -262,6 +265,35 @@ def test_an_old_library_opens_with_nothing_lost(old: Path) -> None:
         known = [{name: row[name] for name in rows[0]} for row in after[table]]
         assert all(row in known for row in rows), table
     assert health(old) == Health()
+
+
+def knows_its_lessons_again(path: Path) -> bool:
+    texts = [(id_, text) for id_, (text, _) in LESSONS.items()]
+    with open_library(path) as library:
+        decisions = library.apply(
+            [a_lesson(text, title=text[:40], when="Building", action="add") for _, text in texts]
+        )
+    return [(one.decision, one.experience_id) for one in decisions] == [
+        (DecisionKind.DISCARD, id_) for id_, _ in texts
+    ]
+
+
+def test_an_old_library_knows_its_lessons_again(old: Path) -> None:
+    assert knows_its_lessons_again(old)
+
+
+@pytest.mark.parametrize(("text", "older"), [("Die Straße sperren", True), ("Close it", False)])
+def test_an_old_library_whose_words_are_not_folded_says_so_until_a_reindex(
+    tmp_path: Path, text: str, *, older: bool
+) -> None:
+    path = tmp_path / "library.db"
+    an_old_library(path, 6)
+    with contextlib.closing(sqlite_file.connect(path)) as connection:
+        connection.execute("UPDATE experiences SET lesson = ? WHERE number = 1", [text])
+    with open_library(path) as library:
+        assert look(path).older_words is older
+        library.reindex()
+    assert not look(path).older_words
 
 
 def test_all_that_was_in_an_old_library_is_found_and_shown(old: Path) -> None:
@@ -355,6 +387,7 @@ def test_a_damaged_library_of_an_old_schema_is_mended(old: Path) -> None:
             before[table]
         )
     assert after["retrievals"] == after["retrieval_hits"] == []
+    assert knows_its_lessons_again(old)
 
 
 # The copy that is kept

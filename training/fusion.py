@@ -28,9 +28,9 @@ from flex_mcp.library.library import Library
 from flex_mcp.models import Filter, Lesson
 from flex_mcp.search import embedder as embedders
 from flex_mcp.search import ranking
+from flex_mcp.search.candidates import terms_of
 from flex_mcp.search.embedder import OURS, STATIC, Embedder
 from flex_mcp.search.fit import LONG, SHORT, Shares
-from flex_mcp.search.text import expand_for_index
 from flex_mcp.search.token_match import PARTS, tokens
 from flex_mcp.storage.protocol import Transaction
 from flex_mcp.storage.sqlite.store import SqliteStore
@@ -81,7 +81,7 @@ def _one(
     embedder: Embedder,
 ) -> Asked:
     text, helpful = query
-    terms = ranking.content_terms(reading.words.terms(expand_for_index(text)))
+    terms = ranking.content_terms(terms_of(reading, text))
     words, depth, all_ = ranking.search_words(terms), ranking.DEPTH, Filter()
     matching = reading.words.matching(words, depth=depth, wanted=all_)
     vector = embedder.query(ranking.ends(text))

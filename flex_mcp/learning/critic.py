@@ -47,9 +47,9 @@ class AnsweredLesson(Strict):
     lesson: str
     examples: tuple[str, ...]
     domain: str
+    project: bool
     tags: tuple[str, ...]
     trajectory_ids: tuple[str, ...]
-    project: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ def _lesson(number: int, answered: AnsweredLesson, known: set[str]) -> Lesson:
             f"lesson {number} names {', '.join(map(repr, strangers))[:200]} in trajectory_ids: "
             f"it can be {', '.join(sorted(known))}"
         )
-    values = values_of(answered, AnsweredLesson)
+    values = values_of(answered, AnsweredLesson) | {"project": answered.project or None}
     try:
         return checked(Lesson, values | {"trajectory_ids": answered.trajectory_ids or None})
     except InputError as error:

@@ -173,17 +173,15 @@ class Placing:
         return None
 
     def _copy(self, new: Snapshot) -> Experience | None:
-        """The experience of the same text, where its case tells nothing (as in `-d` and `-D`)."""
+        """The experience of the same text."""
         known = self.writing.experiences.get(self.writing.experiences.identical(new.fingerprint))
-        known = [one for one in known if _holds_where(one, new)]
-        return next((one for one in known if duplicates.same_claim(new.text, one.text)), None)
+        return next((one for one in known if _holds_where(one, new)), None)
 
     def _earlier(self, proposal: Proposal, new: Snapshot) -> Experience | None:
         """The experience that once had this text from the same trajectories, edited since."""
         for id_ in self.writing.experiences.evidenced_by(proposal.evidence):
-            texts = [revision.after for revision in self.writing.history.of(id_)]
-            same = (text for text in texts if text.fingerprint == new.fingerprint)
-            if any(duplicates.same_claim(new.text, text.text) for text in same):
+            revisions = self.writing.history.of(id_)
+            if any(one.after.fingerprint == new.fingerprint for one in revisions):
                 return self.writing.experiences.get([id_])[0]
         return None
 

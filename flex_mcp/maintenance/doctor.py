@@ -270,6 +270,10 @@ def _contents(path: Path, found: "Look | None") -> Iterator[Check]:
     if found and found.unfinished:
         mend = f"run `flex-mcp forget --finish --library {shlex.quote(str(path))}`"
         yield Check("contents", State.WARNING, "a forgetting is unfinished", mend)
+    if found and found.older_words:
+        says = "words of some languages, and emoji, are found in new lessons only"
+        mend = f"run `flex-mcp reindex --library {shlex.quote(str(path))}`"
+        yield Check("contents", State.WARNING, says, mend)
 
 
 def _permissions(path: Path) -> Check:

@@ -22,6 +22,7 @@ from flex_mcp.models.experiences import Revision as Revision
 from flex_mcp.models.experiences import Snapshot as Snapshot
 from flex_mcp.models.experiences import WholeExperience as WholeExperience
 from flex_mcp.models.experiences import fingerprint as fingerprint
+from flex_mcp.models.experiences import identity as identity
 from flex_mcp.models.history import Changes as Changes
 from flex_mcp.models.history import Moment as Moment
 from flex_mcp.models.history import Place as Place

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Interval, Len, Predicate
 
+from flex_mcp.models.identity import identical_form
 from flex_mcp.models.vocabulary import (
     NAME_LIMIT,
     NOT_BLANK,
@@ -36,7 +37,6 @@ from flex_mcp.models.vocabulary import (
     When,
     Zone,
     about,
-    fold,
 )
 
 
@@ -160,15 +160,19 @@ class Snapshot:
         return "\n".join(part for part in (self.title, self.when) if part)
 
     @property
+    def words(self) -> str:
+        """All the text by whose words it is found."""
+        return "\n".join((self.text, *self.examples, *self.tags))
+
+    @property
     def embedded(self) -> tuple[str, str]:
         """What the vectors are made of: where it changes, they are made anew."""
         return self.text, self.heading
 
     @property
     def fingerprint(self) -> str:
-        """Equal for two lessons of one zone and level whose texts are identical after folding."""
-        texts = (fold(text) for text in (self.title, self.when, self.lesson))
-        return fingerprint(str(self.zone), str(self.level), *texts)
+        """Equal for two lessons of one zone and level whose texts are identical (identity.py)."""
+        return identity(self.zone, self.level, self.title, self.when, self.lesson)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,3 +263,8 @@ class Decision:
 def fingerprint(*parts: Any) -> str:
     """A stable hash of some texts, numbers and None."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def identity(zone: str, level: str, *texts: str) -> str:
+    """The fingerprint of an experience of this zone and level, with title, `when` and lesson."""
+    return fingerprint(str(zone), str(level), *map(identical_form, texts))

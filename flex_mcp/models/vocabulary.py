@@ -148,7 +148,7 @@ class RevisionKind(StrEnum):
 
 
 def fold(text: str) -> str:
-    """Unicode, case and white space folded: what makes two texts identical."""
+    """A name in one form: case, white space and all of Unicode's compatible forms folded."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from flex_mcp.models import Filter
 from flex_mcp.search import ranking
+from flex_mcp.search.background import overlap
 from flex_mcp.search.fit import fit_of
-from flex_mcp.search.text import expand_for_index, learned_tokens
-from flex_mcp.search.token_match import PARTS, tokens
+from flex_mcp.search.folding import folded
+from flex_mcp.search.text import learned_tokens, other_forms, query_words, searchable
+from flex_mcp.search.token_match import ASKED, HEADING_ASKED, PARTS, tokens
 from flex_mcp.storage.protocol import Scored, Term, Transaction
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class Candidates:
 
 
 def candidates(reading: Transaction, search: Search) -> Candidates:
-    terms = ranking.content_terms(reading.words.terms(expand_for_index(search.text)))
+    terms = ranking.content_terms(terms_of(reading, search.text))
     words = ranking.search_words(terms)
     depth, wanted = ranking.DEPTH, search.wanted
     matching = reading.words.matching(words, depth=depth, wanted=wanted)
@@ -76,13 +78,35 @@ def candidates(reading: Transaction, search: Search) -> Candidates:
     shares = fit_of(search.kind).fusion.shares(len(terms))
     scores = ranking.fuse(nearest, matching, shares.vectors if nearest else 0.0)
     chosen = list(scores)[: ranking.COMPARED]
-    parts = _likeness(reading, search.text, chosen)
+    parts = _likeness(reading, search.text, chosen, terms)
     if nearest:
         alike = dict(zip(chosen, (parts @ PARTS).tolist(), strict=True))
         scores = ranking.refine(scores, alike, shares.tokens)
     likeness = dict(zip(chosen, parts, strict=True))
     headings = _headings(reading, search, chosen) if nearest and search.kind in HEADED else {}
     return Candidates(scores, dict(nearest), dict(matching), headings, likeness, terms)
+
+
+def terms_of(reading: Transaction, text: str) -> list[Term]:
+    """The words of a query, each in the form that the index holds: an older one may be in another.
+
+    What no form finds is there once: folded.
+    """
+    terms = reading.words.terms(query_words(text))
+    if not (other := other_forms(text)):
+        return terms
+    mine = {term.stem for term in terms}
+    found = {term.word.casefold(): term.documents for term in terms}
+    others = reading.words.terms(other)
+    older = [
+        term
+        for term in others
+        if term.stem not in mine and term.documents > found.get(folded(term.word).casefold(), 0)
+    ]
+    if older:
+        written = {term.stem for term in others}
+        terms = [term for term in terms if term.documents or term.stem in written]
+    return terms + older
 
 
 def _headings(reading: Transaction, search: Search, ids: Sequence[str]) -> dict[str, float]:
@@ -97,9 +121,28 @@ def _headings(reading: Transaction, search: Search, ids: Sequence[str]) -> dict[
     return dict(zip(last, cosines, strict=True))
 
 
-def _likeness(reading: Transaction, text: str, ids: Sequence[str]) -> "Floats":
-    """Of these experiences to a query, token by token."""
+def _likeness(
+    reading: Transaction, text: str, ids: Sequence[str], terms: Sequence[Term]
+) -> "Floats":
+    """Of these experiences to a query, token by token; by words where no token of it is known."""
+    query = folded(ranking.ends(text))
+    if not tokens().of(query):
+        return _likeness_by_words(reading, ids, terms)
     held = reading.words.tokens(ids, tokens().layout)
     older = [id_ for id_ in ids if id_ not in held]  # of another version
     held |= {one.id: learned_tokens(one) for one in reading.experiences.get(older)}
-    return tokens().likeness(ranking.ends(text), [held[id_] for id_ in ids])
+    return tokens().likeness(query, [held[id_] for id_ in ids])
+
+
+def _likeness_by_words(reading: Transaction, ids: Sequence[str], terms: Sequence[Term]) -> "Floats":
+    """The same parts, as far as words can tell them, for scripts that the tokens do not know."""
+    import numpy as np  # late: it starts slowly
+
+    asked = {term.stem for term in terms}
+    parts = np.zeros((len(ids), len(PARTS)), np.float32)
+    for row, one in zip(parts, reading.experiences.get(ids), strict=True):
+        for text, place in ((one.words, ASKED), (one.heading, HEADING_ASKED)):
+            held = reading.words.stems(searchable(text))
+            told = len(held & asked) / (len(held) or 1)
+            row[place : place + 2] = overlap(terms, held)[0], told
+    return parts

@@ -11,8 +11,9 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from flex_mcp.models import Relation, Snapshot
+from flex_mcp.models.identity import is_code, prose_folded
 from flex_mcp.search.opposites import Difference, difference
-from flex_mcp.search.reading import GRAMMAR, expanded, is_code, spelt, telling
+from flex_mcp.search.reading import GRAMMAR, expanded, spelt, telling
 
 RESTATES = 0.5  # share of their content words that two lessons have in common
 FEW = 3  # in fewer common words two short texts only share a topic
@@ -81,22 +82,20 @@ def same_claim(one: str, other: str) -> bool:
 @lru_cache(4_096)
 def _exact(text: str) -> tuple[str, ...]:
     words: list[str] = []
-    begins = True
-    for written in WITHIN.sub(" ", expanded(text)).split():
+    for written in WITHIN.sub(" ", expanded(prose_folded(text))).split():
         word = _bare(written)
-        if word and word not in GRAMMAR and not (word == "A" and begins):  # else it is a name
+        if word and word not in GRAMMAR:
             words.append("each" if word == "every" else word)
-        begins = written[-1] in ".:;!?"
     return tuple(words)
 
 
 @lru_cache(16_384)
 def _bare(word: str) -> str:
-    """A word without its marks; prose without its case and spelling."""
+    """A word without its marks; prose without its spelling."""
     core = word.lstrip("('\"").rstrip(".,;:)'\"")
     plain = core.rstrip("!?.,;:)'\"")
     if not (plain.strip("`").isalpha() and len(plain) > 1):
         plain = core  # in a formula they count
     name = plain.strip("`")
     quoted = len(name) + 2 == len(plain)
-    return name if quoted or is_code(name) else spelt(name.casefold())
+    return name if quoted or is_code(name) else spelt(name)

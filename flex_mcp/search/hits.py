@@ -5,12 +5,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from math import log
 
-from flex_mcp.models import Experience, Hit, Relation, Snapshot
+from flex_mcp.models import Experience, Hit, Relation
 from flex_mcp.search import background, fit, ranking
 from flex_mcp.search.background import Baseline, Features
 from flex_mcp.search.candidates import Candidates, Search, candidates
 from flex_mcp.search.duplicates import relation, same_claim
-from flex_mcp.search.text import expand_for_index
+from flex_mcp.search.text import searchable
 from flex_mcp.storage.protocol import Transaction
 
 NEXT = 5  # of the best, which are looked at for the opposite of what fits
@@ -128,7 +128,7 @@ def above(
 def _overlap(reading: Transaction, found: Candidates) -> tuple[float, int]:
     """The best share of the query's words in a hit, and how many rare ones one holds at most."""
     overlaps = [
-        background.overlap(found.terms, reading.words.stems(searchable(experience)))
+        background.overlap(found.terms, reading.words.stems(searchable(experience.words)))
         for experience in reading.experiences.get(list(found.scores)[: background.SMALL_LIBRARY])
     ]
     return max(share for share, _ in overlaps), max(rare for _, rare in overlaps)
@@ -138,11 +138,6 @@ def features_of(
     reading: Transaction, search: Search, found: Candidates, experiences: int
 ) -> Features:
     best = reading.experiences.get(list(found.scores)[:1])
-    held = reading.words.stems(searchable(best[0])) if best else frozenset[str]()
+    held = reading.words.stems(searchable(best[0].words)) if best else frozenset[str]()
     cosines = [*found.cosines.values()]
     return background.features(cosines, found.terms, held, search.generic, experiences)
-
-
-def searchable(experience: Snapshot) -> str:
-    """All the text by which words find an experience, as their index has it."""
-    return expand_for_index("\n".join((experience.text, *experience.examples, *experience.tags)))

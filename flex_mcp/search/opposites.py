@@ -13,8 +13,9 @@ from enum import IntEnum
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+from flex_mcp.models.identity import is_code
 from flex_mcp.search.ranking import word_list
-from flex_mcp.search.reading import Words, canonical, is_code, read, tells
+from flex_mcp.search.reading import Words, canonical, read, tells
 
 PREFIXES = "un", "in", "im", "ir", "il", "dis", "non", "de", "mis", "anti", "a"
 SHORT = 8  # words that differ in one place

@@ -3,6 +3,7 @@
 import re
 from functools import cache, lru_cache
 
+from flex_mcp.models.identity import is_code
 from flex_mcp.search.ranking import word_list
 
 GRAMMAR = frozenset(
@@ -77,13 +78,6 @@ def _words_of(core: str) -> Words:
     if is_code(core):
         return (core,) if core.strip(DASHES) else ()
     return (canonical(core.casefold()),)
-
-
-@lru_cache(16_384)
-def is_code(word: str) -> bool:
-    """Whether each sign of a word counts, and its case."""
-    name = len(word) < 3 and (word.isupper() or (len(word) == 1 and word != "a"))
-    return name or not word.isalpha() or re.search("[a-z][A-Z]", word) is not None
 
 
 @lru_cache(16_384)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
 
 EPOCH = "epoch"  # the setting that changes when another content takes the place of all there was
+OLDER_WORDS = "older_words"  # the setting that says which schema's index of words is still there
 FORGETTING = "forgetting"  # the setting that says that the file is not clean yet
 BACKUPS = "backups"  # the setting that says where backups went, as JSON
 

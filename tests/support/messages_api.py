@@ -91,7 +91,8 @@ def question_of(request: Json) -> str:
 def lesson(text: str = "Pin the compiler version in the build image.", **values: object) -> Json:
     """A lesson with every field that a critic must fill."""
     fields: Json = {"zone": "golden", "level": "pattern", "title": text[:100].strip(), "when": ""}
-    fields |= {"lesson": text, "examples": [], "domain": "", "tags": [], "trajectory_ids": []}
+    fields |= {"lesson": text, "examples": [], "domain": "", "project": False}
+    fields |= {"tags": [], "trajectory_ids": []}
     return fields | values
 
 

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flex_mcp.models import Experience, Filter, Origin, Place, Projects, Status
+from flex_mcp.models import Experience, Filter, Origin, Place, Projects, Status, identity
 from flex_mcp.storage.protocol import IndexedText
 from flex_mcp.storage.sqlite import search_index, words
 from flex_mcp.storage.sqlite.queries import (
     Queries,
     Row,
+    Run,
     as_json,
     columns_of,
     filter_row,
@@ -80,3 +81,9 @@ def experience(row: Row) -> Experience:
 def experience_row(value: Experience) -> dict[str, Any]:
     origin = {ORIGIN + name: content for name, content in columns_of(value.origin).items()}
     return columns_of(value, fingerprint=value.fingerprint, **origin)
+
+
+def renew_fingerprints(run: Run) -> None:
+    """Make anew what tells identical experiences, of the texts that are there."""
+    for number, *texts in list(run("identities")):
+        run("set_fingerprint", number=number, fingerprint=identity(*texts))

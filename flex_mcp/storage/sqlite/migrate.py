@@ -10,11 +10,12 @@ from pathlib import Path
 import apsw
 
 from flex_mcp.models import new_id
-from flex_mcp.storage.sqlite import file, search_index
-from flex_mcp.storage.sqlite.queries import QUERIES
+from flex_mcp.storage.sqlite import experiences, file, search_index
+from flex_mcp.storage.sqlite.queries import QUERIES, runner
 from flex_mcp.version import __version__
 
 VECTORS = 7  # the migration that made chunks, which SQL alone cannot fill
+IDENTITY = 10  # the one since which fingerprints keep what carries meaning
 
 
 def migrate(path: Path, connection: apsw.Connection, *, copying: bool = True) -> None:
@@ -77,6 +78,8 @@ def _upgrade(connection: apsw.Connection, old: int) -> None:
         connection.pragma("user_version", number + 1)
         if number + 1 == VECTORS:
             search_index.carry_over(connection)
+        if number + 1 == IDENTITY:
+            experiences.renew_fingerprints(runner(connection))
     if old == 0:
         connection.pragma("application_id", file.APPLICATION_ID)
     if old:

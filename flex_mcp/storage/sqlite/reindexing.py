@@ -54,6 +54,7 @@ class Reindexing:
         self._check(vectors)
         search_index.take_staged(self.queries.connection, vectors)
         self.queries.rows("clear_staged")
+        self.queries.rows("clear_older_words")
         Settings(self.queries).set(TARGET, "")
 
     def _check(self, vectors: Vectors) -> None:

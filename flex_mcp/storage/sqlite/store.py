@@ -11,7 +11,7 @@ import apsw
 
 from flex_mcp.errors import LibraryError
 from flex_mcp.models import Vectors
-from flex_mcp.storage.protocol import FORGETTING
+from flex_mcp.storage.protocol import FORGETTING, OLDER_WORDS
 from flex_mcp.storage.sqlite import file
 from flex_mcp.storage.sqlite.connections import ConnectionPool
 from flex_mcp.storage.sqlite.search_index import SearchIndex
@@ -137,6 +137,7 @@ class Look(NamedTuple):
     newest: int
     made_by: Vectors | None
     unfinished: bool = False  # a forgetting
+    older_words: bool = False  # made before letters and signs were folded
 
 
 def look(path: Path) -> Look:
@@ -149,8 +150,11 @@ def look(path: Path) -> Look:
         version = file.schema_version(path, connection)
         reading = SqliteTransaction(connection, SearchIndex())
         made_by = reading.vectors.made_by() if version else None
-        unfinished = version > 0 and reading.settings.get(FORGETTING) is not None
-    return Look(version, len(file.MIGRATIONS), made_by, unfinished)
+        unfinished, older_words = (
+            version > 0 and reading.settings.get(name) is not None
+            for name in (FORGETTING, OLDER_WORDS)
+        )
+    return Look(version, len(file.MIGRATIONS), made_by, unfinished, older_words)
 
 
 Take = Callable[[ConnectionPool], AbstractContextManager[apsw.Connection | None]]

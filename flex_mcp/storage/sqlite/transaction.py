@@ -10,7 +10,7 @@ from flex_mcp.storage.sqlite import search_index, statistics, words
 from flex_mcp.storage.sqlite.briefs import Briefs
 from flex_mcp.storage.sqlite.conversations import Conversations
 from flex_mcp.storage.sqlite.domains import Domains
-from flex_mcp.storage.sqlite.experiences import Experiences
+from flex_mcp.storage.sqlite.experiences import Experiences, renew_fingerprints
 from flex_mcp.storage.sqlite.forgetting import Forgetting
 from flex_mcp.storage.sqlite.history import History
 from flex_mcp.storage.sqlite.imports import Imports
@@ -63,6 +63,7 @@ class SqliteTransaction(Transaction):
 
     def rebuild(self, indexed: Callable[[Snapshot], IndexedText]) -> None:
         """Make what is derived from the tables anew; of the vectors, what can be read is kept."""
+        renew_fingerprints(self._queries.tuples)
         words.rebuild(self._queries, self.experiences.get, indexed)
         search_index.rebuild(self._queries.connection)
         self.settings.set(EPOCH, new_id("x"))

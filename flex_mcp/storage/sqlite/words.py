@@ -84,6 +84,7 @@ def rebuild(
     for sql in tables:
         queries.connection.execute(sql)
     run("clear_tokens")
+    run("clear_older_words")
     for number, id_ in list(run("numbers_and_ids")):
         (experience,) = experiences([id_])
         put(run, number, experience.status, indexed(experience))

@@ -80,3 +80,9 @@ SELECT r.*, (SELECT min(at) FROM revisions f WHERE f.experience_id = r.experienc
 FROM revisions r
 WHERE NOT EXISTS (SELECT 1 FROM experiences e WHERE e.id = r.experience_id)
   AND r.revision = (SELECT max(revision) FROM revisions l WHERE l.experience_id = r.experience_id);
+
+-- name: identities
+SELECT number, zone, level, title, "when", lesson FROM experiences;
+
+-- name: set_fingerprint
+UPDATE experiences SET fingerprint = :fingerprint WHERE number = :number;

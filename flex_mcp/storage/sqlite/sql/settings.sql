@@ -13,3 +13,6 @@ INSERT OR IGNORE INTO meta (name, value) VALUES (:name, :value);
 -- name: clear_background
 -- It is measured again.
 DELETE FROM meta WHERE name = 'relevance';
+
+-- name: clear_older_words
+DELETE FROM meta WHERE name = 'older_words';
