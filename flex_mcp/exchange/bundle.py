@@ -19,7 +19,7 @@ from flex_mcp.library.library import Library
 from flex_mcp.models import (
     TRAJECTORY_LIMIT,
     Experience,
-    Filter,
+    ExperienceFilter,
     RecordedTrajectory,
     ReportedOutcome,
     Retrieval,
@@ -54,7 +54,8 @@ def export_bundle(library: Library) -> Iterator[str]:
         for trajectory in _each(reading.trajectories.get, reading.trajectories.ids()):
             known = reading.trajectories.by_key(trajectory.key)
             yield _line("trajectory", trajectory, content_hash=known and known[1])
-        for experience in _each(reading.experiences.get, reading.experiences.ids(Filter())[::-1]):
+        oldest = reading.experiences.ids(ExperienceFilter(), reverse=True)
+        for experience in _each(reading.experiences.get, oldest):
             yield _line("experience", experience)
             yield from (_line("revision", one) for one in reading.history.of(experience.id))
         for retrieval_id in reading.retrievals.ids():

@@ -21,7 +21,7 @@ from flex_mcp.models import (
     TITLE_LIMIT,
     TRAJECTORY_LIMIT,
     Experience,
-    Filter,
+    ExperienceFilter,
     Level,
     Snapshot,
     Status,
@@ -257,7 +257,7 @@ def _exported(library: Library) -> str:
         document: dict[str, Any] = lenient_json.read(reading.settings.get("flex_document") or "{}")[
             0
         ]
-        ids = reading.experiences.ids(Filter(), statuses=[Status.ACTIVE])
+        ids = reading.experiences.ids(ExperienceFilter(statuses=frozenset({Status.ACTIVE})))
         active = {one.id: one for one in reading.experiences.get(list(reversed(ids)))}
     zones: dict[str, list[dict[str, Any]]] = {str(zone): [] for zone in Zone}
     own = dict(active)

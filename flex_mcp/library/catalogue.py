@@ -1,5 +1,7 @@
 """The catalogue: what a library holds, page by page, and what has changed in it."""
 
+from collections.abc import Collection
+
 from flex_mcp.models import Changes, Experience, Moment, Place
 from flex_mcp.storage.protocol import EPOCH, Completable, Store, Transaction
 
@@ -22,9 +24,14 @@ class Catalogue:
             return reading.experiences.get(reading.experiences.newest(after, limit))
 
     def complete(self, what: Completable, start: str, limit: int) -> list[str]:
-        """The first of these that begin so, of what is active or of trajectories."""
+        """The first of these that begin so: of what is active; `ids` are of all."""
         with self._store.reading() as reading:
             return reading.complete(what, start, limit)
+
+    def names(self, ids: Collection[str]) -> dict[str, str]:
+        """By what a person knows them: titles, tasks, and what was searched for."""
+        with self._store.reading() as reading:
+            return reading.log.names(ids)
 
     def approved(self) -> list[Experience]:
         """The active golden experiences whose text is still the one that was approved."""

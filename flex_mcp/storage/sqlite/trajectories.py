@@ -16,9 +16,18 @@ from flex_mcp.models import (
     ReportedOutcome,
     Step,
     StepKind,
+    TrajectoryFilter,
     TrajectoryState,
 )
-from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, columns_of, sound, value_of
+from flex_mcp.storage.sqlite.queries import (
+    Queries,
+    Row,
+    as_json,
+    columns_of,
+    sound,
+    text_row,
+    value_of,
+)
 
 COMPRESS_OVER = 4096  # bytes of a trajectory's body
 BODY_LIMIT = 64 * 1024 * 1024  # bytes of one; 5 MiB of text in JSON, whatever its characters
@@ -35,6 +44,18 @@ class Trajectories:
 
     def ids(self) -> list[str]:
         return self.queries.column("trajectory_ids")
+
+    def listed(
+        self, wanted: TrajectoryFilter, *, after: str | None = None, limit: int | None = None
+    ) -> list[str]:
+        most = -1 if limit is None else limit
+        words, row = {"what": "id"}, _wanted_row(wanted)
+        return self.queries.listed("list_trajectories", words, **row, after=after, limit=most)
+
+    def count(self, wanted: TrajectoryFilter) -> int:
+        words, row = {"what": "count(*)"}, _wanted_row(wanted)
+        (count,) = self.queries.listed("list_trajectories", words, **row, after=None, limit=-1)
+        return count
 
     def by_key(self, key: str) -> tuple[str, str] | None:
         found = self.queries.row("trajectory_by_key", key=key)
@@ -85,6 +106,10 @@ class Trajectories:
     def set_outcome(self, value: ReportedOutcome) -> None:
         self.queries.touch(value.trajectory_id or "")
         self.queries.rows("set_trajectory_outcome", **columns_of(value))
+
+
+def _wanted_row(wanted: TrajectoryFilter) -> dict[str, Any]:
+    return columns_of(wanted) | text_row(wanted.text)
 
 
 @sound

@@ -10,6 +10,20 @@ ORDER BY wanted.key;
 -- name: trajectory_ids
 SELECT id FROM trajectories ORDER BY number;
 
+-- name: list_trajectories
+-- $what is the id or a count, of ours. Pages and texts as in `list_experiences`.
+SELECT $what FROM trajectories t
+WHERE (:state IS NULL OR t.state = :state)
+  AND (:outcome IS NULL OR t.outcome = :outcome)
+  AND (:domain IS NULL OR t.domain = :domain
+       OR (t.domain >= :domain || '/' AND t.domain < :domain || '0'))
+  AND (:since IS NULL OR t.recorded_at >= :since)
+  AND (:pattern IS NULL OR t.task LIKE :pattern ESCAPE '\')
+  AND (:lowered IS NULL OR instr(lowered(t.task), :lowered))
+  AND (:after IS NULL OR t.number < (SELECT number FROM trajectories WHERE id = :after))
+ORDER BY t.number DESC
+LIMIT :limit;
+
 -- name: trajectory_by_key
 SELECT id, content_hash FROM trajectories WHERE key = :key;
 
