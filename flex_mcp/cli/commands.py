@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from flex_mcp.app import App
+from flex_mcp.cli.identifiers import whole_ids
+from flex_mcp.cli.output import Page, print_page
 from flex_mcp.errors import FlexError
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import Answer
@@ -35,7 +37,7 @@ class Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
+                stream.reconfigure(errors="flex_mcp.plainer")
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -106,13 +108,13 @@ def main(ctx: click.Context, library: str | None) -> None:
 class WorkFailedError(Exception):
     """The work ran and did not go well; its answer is printed all the same."""
 
-    def __init__(self, answer: Answer, sentence: str) -> None:
+    def __init__(self, answer: Page | Answer, sentence: str) -> None:
         super().__init__(sentence)
         self.answer = answer
 
 
-def answering(function: Callable[..., Answer | None]) -> Callable[..., None]:
-    """A command whose answer, if it gives one, is printed."""
+def answering(function: Callable[..., Page | Answer | None]) -> Callable[..., None]:
+    """A command whose answer, if it gives one, is printed: a page as the reader likes it."""
 
     @json_option
     @functools.wraps(function)
@@ -122,8 +124,12 @@ def answering(function: Callable[..., Answer | None]) -> Callable[..., None]:
             answer = function(*args, **kwargs)
         except WorkFailedError as failed:
             answer, failure = failed.answer, str(failed)
-        if answer is not None:
-            click.echo(_json(answer.content) if as_json else answer.text)
+        if answer is not None and as_json:
+            click.echo(_json(answer.content))
+        elif isinstance(answer, Page):
+            print_page(answer)
+        elif answer is not None:
+            click.echo(answer.text)
         if failure is not None:
             fail(failure, 1)
 
@@ -141,14 +147,20 @@ def _json(content: object) -> str:
 
 
 def with_library(
-    function: Callable[..., Answer | None], *, new: bool = False
+    function: Callable[..., Page | Answer | None], *, new: bool = False
 ) -> Callable[..., None]:
     """A command on a library that is there: it gets `app`, which opens it; its answer is printed.
 
+    Of its ids a person may have typed the beginning alone: it gets them whole.
     A misspelt path shall not show an empty library, nor undo that a server waits for one that was
     deleted. `new` is for a command that puts something in, also in a library that it makes.
     """
-    answered = answering(function)
+
+    @functools.wraps(function)
+    def with_whole_ids(*args: Any, app: App, **kwargs: Any) -> Page | Answer | None:
+        return function(*args, app=app, **whole_ids(lambda: app.library, kwargs))
+
+    answered = answering(with_whole_ids)
 
     @library_option()
     @functools.wraps(answered)

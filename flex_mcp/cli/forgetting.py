@@ -12,6 +12,7 @@ import click
 
 from flex_mcp.app import App
 from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, main, say, with_library
+from flex_mcp.cli.identifiers import DOMAIN, ID
 from flex_mcp.errors import InputError
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.tools.answers import Answer
@@ -26,8 +27,12 @@ LINE = 100  # characters of a task or title
 
 
 @main.command()
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--domain", help="Trajectories and experiences of this path and what lies below it.")
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=ID)
+@click.option(
+    "--domain",
+    type=DOMAIN,
+    help="Trajectories and experiences of this path and what lies below it.",
+)
 @click.option("--text", help="Whatever holds these words, exactly, in either case.")
 @click.option("--older-than", metavar="AGE", help="Recorded longer ago, such as 90d, 12w or 36h.")
 @click.option("--before", metavar="DATE", help="Recorded before, such as 2026-01-31 (UTC).")

@@ -9,14 +9,32 @@ from collections.abc import Sequence
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli import backups, clients, embedders, forgetting, library, prompts, trajectories
+from flex_mcp.cli import (
+    backups,
+    clients,
+    embedders,
+    forgetting,
+    library,
+    lists,
+    prompts,
+    trajectories,
+)
 from flex_mcp.cli.commands import fail, json_option, library_option, main
 from flex_mcp.settings import HOST, PORT, Transport
 from flex_mcp.transports import fast_start
 from flex_mcp.transports.process import Process
 
 # They add their commands.
-__all__ = ["backups", "clients", "embedders", "forgetting", "library", "prompts", "trajectories"]
+__all__ = [
+    "backups",
+    "clients",
+    "embedders",
+    "forgetting",
+    "library",
+    "lists",
+    "prompts",
+    "trajectories",
+]
 
 
 @main.command()

@@ -21,6 +21,7 @@ from flex_mcp.cli.commands import (
     with_library,
     with_library_or_new,
 )
+from flex_mcp.cli.identifiers import ID
 from flex_mcp.errors import InputError
 from flex_mcp.models import TRAJECTORIES, Road
 from flex_mcp.tools import tools
@@ -98,7 +99,7 @@ def _objects(file: Path) -> tuple[list[object], bool]:
 
 
 @main.command()
-@click.argument("trajectory_ids", metavar="[ID]...", nargs=-1)
+@click.argument("trajectory_ids", metavar="[ID]...", nargs=-1, type=ID)
 @click.option("--all", "everything", is_flag=True, help="All that is pending.")
 @click.option("--limit", type=click.IntRange(min=1), help="So many trajectories. Default: 5.")
 @click.option("--dry-run", is_flag=True, help="Ask, show the decisions, change nothing.")
