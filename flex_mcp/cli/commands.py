@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 
 CALLER = tools.Caller("command line")
 LINE_SECONDS = 60
+WELCOME = """\
+flex-mcp keeps lessons from earlier work, and finds them before the next task.
+
+Your assistant starts it by itself, once you have added it there: nothing waits here.
+
+  flex-mcp demo               watch it learn from two real pieces of work
+  flex-mcp install            see which assistants are here, and add it to one
+  flex-mcp search "the task"  find lessons yourself
+  flex-mcp list               see what your library holds
+  flex-mcp --help             all commands"""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -102,7 +112,15 @@ def main(ctx: click.Context, library: str | None) -> None:
     FLEX_MCP_PROMPTS        a folder with prompts of your own
     """  # noqa: D301  click's mark for lines to keep
     if ctx.invoked_subcommand is None:
-        fast_start.serve(Process(library))
+        if is_typed():
+            click.echo(WELCOME)
+        else:
+            fast_start.serve(Process(library))
+
+
+def is_typed() -> bool:
+    """Whether a person sits where a client's messages would come from."""
+    return sys.stdin is not None and sys.stdin.isatty()  # pyright: ignore[reportUnnecessaryComparison]
 
 
 class WorkFailedError(Exception):
@@ -144,6 +162,24 @@ def _json(content: object) -> str:
     except UnicodeEncodeError:
         return json.dumps(content, indent=2, default=os.fspath)
     return text
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@answering
+def completion(shell: str) -> Answer:
+    """Print what lets SHELL complete commands, options, ids and domains.
+
+    \b
+    bash  eval "$(flex-mcp completion bash)"     in ~/.bashrc
+    zsh   eval "$(flex-mcp completion zsh)"      in ~/.zshrc
+    fish  flex-mcp completion fish | source      in ~/.config/fish/config.fish
+    """  # noqa: D301  click's mark for lines to keep
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    script = made(main, {}, "flex-mcp", "_FLEX_MCP_COMPLETE").source() if made else ""
+    return Answer({"shell": shell, "script": script}, script.rstrip())
 
 
 def with_library(

@@ -23,7 +23,7 @@ from flex_mcp.cli.output import (
     as_cell,
     moment,
 )
-from flex_mcp.errors import InputError
+from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.learning.excerpts import cut
 from flex_mcp.models import (
     Experience,
@@ -48,7 +48,7 @@ from flex_mcp.tools.answers import counted, plain, quoted_whole
 from flex_mcp.tools.arguments import GetArguments
 from flex_mcp.tools.changes import Change, changes
 from flex_mcp.tools.pages import listed, statistics
-from flex_mcp.validation import checked
+from flex_mcp.validation import checked, glances
 
 if TYPE_CHECKING:
     from flex_mcp.library.lists import WantedExperiences, WantedTrajectories
@@ -291,18 +291,23 @@ def show(ids: Sequence[str], *, app: App) -> Page:
     ids = list(dict.fromkeys(ids))
     works = app.library.whole_trajectories([id_ for id_ in ids if id_.startswith("t_")])
     there = {one.trajectory.id for one in works}
-    others = [id_ for id_ in ids if id_ not in there]
+    lost = [id_ for id_ in ids if id_.startswith("t_") and id_ not in there]
+    others = [id_ for id_ in ids if not id_.startswith("t_")]
+    if lost and not works and not others:
+        raise NotFoundError(
+            f"there is no trajectory {glances(lost)}: `flex-mcp trajectories` lists them"
+        )
     content: dict[str, Any] = {}
     parts: list[Part] = [NATURE]
-    if others and (not works or any(not id_.startswith("t_") for id_ in others)):
+    if others:
         content = tools.get_experience(app, checked(GetArguments, {"ids": others}), CALLER).content
         for one in app.library.whole(others):
             parts += ["", *_experience(one, app)]
-    missing = content.get("missing", [id_ for id_ in others if id_.startswith("t_")])
     if works:
-        content |= {"missing": missing, "trajectories": [_content(one) for one in works]}
+        content["trajectories"] = [_content(one) for one in works]
         for work in works:
             parts += ["", *_trajectory(work)]
+    content["missing"] = missing = [*content.get("missing", []), *lost]
     if missing:
         parts += ["", f"Not here: {', '.join(missing)}."]
     return Page(content, parts)
@@ -440,8 +445,8 @@ def stats(*, app: App) -> Page:
     counts, last, content = statistics(app.library, CHANGES)
     rows = [
         ("Experiences", f"{counts.experiences:,}", listed(counts.by_status)),
-        ("  by level", "", listed(counts.by_level)),
-        ("  by zone", "", listed(counts.by_zone)),
+        ("by level", "", listed(counts.by_level)),
+        ("by zone", "", listed(counts.by_zone)),
         ("Trajectories", f"{counts.trajectories:,}", listed(counts.by_state)),
         ("Searches", f"{counts.retrievals:,}", ""),
         ("Revisions", f"{counts.revisions:,}", ""),
@@ -483,6 +488,6 @@ def _domains(counts: Mapping[str, int]) -> Iterator[Part]:
     if ordered:
         rows = [(f"{count:,}", name or "(no domain)") for name, count in ordered[:DOMAINS]]
         yield "Domains"
-        yield Table(("", "domain"), rows)
+        yield Table(("", ""), rows)
     if len(ordered) > DOMAINS:
         yield f"and {len(ordered) - DOMAINS:,} smaller ones: --json has all"

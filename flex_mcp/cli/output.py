@@ -165,6 +165,7 @@ def _print_table(console: "Console", table: Table) -> None:
     from rich.text import Text
 
     grid = tables.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=HEAD)
+    grid.show_header = any(table.columns)
     for name in table.columns:
         grid.add_column(name, no_wrap=name in IDS, overflow="fold")
     for row in table.rows:
@@ -175,7 +176,7 @@ def _print_table(console: "Console", table: Table) -> None:
 
 
 def _print_text(console: "Console", text: str) -> None:
-    for line in text.splitlines():
+    for line in text.splitlines() or [""]:
         if line.startswith(">"):
             _print_quoted(console, line[1:].removeprefix(" "), "")
         else:
