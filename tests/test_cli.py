@@ -446,7 +446,8 @@ Commands:
 """)
 
 
-COMMANDS = sorted(set(main.commands) - {"embedder", "prompts", "uninstall"})  # they need no library
+WITHOUT = {"completion", "embedder", "prompts", "uninstall"}  # they need no library
+COMMANDS = sorted(set(main.commands) - WITHOUT)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

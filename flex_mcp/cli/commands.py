@@ -6,16 +6,18 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Generator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from flex_mcp.app import App
 from flex_mcp.cli.identifiers import whole_ids
-from flex_mcp.cli.output import Page, print_page
+from flex_mcp.cli.output import Page, legible, print_page
 from flex_mcp.errors import FlexError
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import Answer
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 CALLER = tools.Caller("command line")
 LINE_SECONDS = 60
+UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 WELCOME = """\
 flex-mcp keeps lessons from earlier work, and finds them before the next task.
 
@@ -47,7 +50,7 @@ class Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="flex_mcp.plainer")
+                legible(stream)
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -88,6 +91,21 @@ def library_option(
         return ctx.find_root().params.get("library") if library is None else library
 
     return click.option("--library", metavar="PATH", help=text, callback=or_before)
+
+
+def ago(text: str) -> datetime | None:
+    """The moment that is so long ago, such as 90d, 12w or 36h; None for anything else."""
+    found = re.fullmatch(r"(\d{1,5})([hdw])", text.strip())
+    return datetime.now(UTC) - int(found[1]) * UNITS[found[2]] if found else None
+
+
+def date_of(text: str) -> datetime | None:
+    """A date or a time, in UTC where it names no zone; None for anything else."""
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")

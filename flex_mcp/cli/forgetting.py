@@ -1,17 +1,25 @@
 """The command that makes a library forget."""
 
 import dataclasses
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, WorkFailedError, fail, main, say, with_library
+from flex_mcp.cli.commands import (
+    CALLER,
+    WorkFailedError,
+    ago,
+    date_of,
+    fail,
+    main,
+    say,
+    with_library,
+)
 from flex_mcp.cli.identifiers import DOMAIN, ID
 from flex_mcp.errors import InputError
 from flex_mcp.safety.quoting import one_line
@@ -20,8 +28,6 @@ from flex_mcp.tools.answers import Answer
 if TYPE_CHECKING:
     from flex_mcp.library.forgetting import Plan
     from flex_mcp.models.forgetting import Affected, Checked, Choice, Cleaned
-
-UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 LINE = 100  # characters of a task or title
 
@@ -133,20 +139,14 @@ def _time(age: str | None, before: str | None) -> datetime | None:
     Raises:
         InputError: it is no age, or no time.
     """
+    time = None
     if age is not None and before is not None:
         raise InputError("give --older-than or --before, not both")
-    if age is not None:
-        found = re.fullmatch(r"(\d{1,5})([hdw])", age.strip())
-        if found is None:
-            raise InputError(f"--older-than cannot be {age!r}: say 90d, 12w or 36h")
-        return datetime.now(UTC) - int(found[1]) * UNITS[found[2]]
-    if before is None:
-        return None
-    try:
-        time = datetime.fromisoformat(before.strip())
-    except ValueError as error:
-        raise InputError(f"--before cannot be {before!r}: say 2026-01-31") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    if age is not None and (time := ago(age)) is None:
+        raise InputError(f"--older-than cannot be {age!r}: say 90d, 12w or 36h")
+    if before is not None and (time := date_of(before)) is None:
+        raise InputError(f"--before cannot be {before!r}: say 2026-01-31")
+    return time
 
 
 def plan_answer(plan: "Plan", copies: Sequence[str] = ()) -> Answer:

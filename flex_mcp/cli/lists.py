@@ -1,15 +1,14 @@
 """Commands that show what a library holds: lists, one thing whole, the log, the counts."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, main, with_library
+from flex_mcp.cli.commands import CALLER, ago, date_of, main, with_library
 from flex_mcp.cli.identifiers import DOMAIN, ID, short
 from flex_mcp.cli.output import (
     ADDED,
@@ -30,6 +29,7 @@ from flex_mcp.models import (
     Level,
     Outcome,
     RecordedTrajectory,
+    ReportedOutcome,
     Revision,
     Sort,
     Spent,
@@ -63,7 +63,6 @@ EVIDENCE = 20  # trajectories of an experience
 STEP = 1_000  # characters of a step
 DOMAINS, CHANGES = 10, 5  # of the statistics
 LONG = 60  # characters of a value, from which on it gets a line of its own
-UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 EXPERIENCE: dict[str, Callable[[Experience], object]] = {  # by column
     "id": lambda one: one.id,
@@ -127,27 +126,16 @@ def paged(known: Mapping[str, object], default: str) -> Callable[[C], C]:
     return decorated
 
 
-def time_of(text: str, option: str, example: str) -> datetime:
-    """A moment: a date, or how long ago.
-
-    Raises:
-        InputError: it is neither.
-    """
-    if found := re.fullmatch(r"(\d{1,5})([hdw])", text.strip()):
-        return datetime.now(UTC) - int(found[1]) * UNITS[found[2]]
-    try:
-        time = datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise InputError(f"{option} cannot be {text!r}: say {example}") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
 def since_option(what: str) -> Callable[[C], C]:
     return click.option("--since", metavar="WHEN", help=f"{what} since a date, or 7d.")
 
 
 def _since(text: str | None) -> datetime | None:
-    return None if text is None else time_of(text, "--since", "2026-01-31, 36h, 7d or 2w")
+    if text is None:
+        return None
+    if (time := ago(text) or date_of(text)) is None:
+        raise InputError(f"--since cannot be {text!r}: say 2026-01-31, 36h, 7d or 2w")
+    return time
 
 
 @main.command("list")
@@ -374,6 +362,7 @@ def _content(one: WholeTrajectory) -> dict[str, Any]:
 def _trajectory(found: WholeTrajectory) -> Iterator[Part]:
     """What was done, in the order of time."""
     one = found.trajectory
+    first = found.outcomes[0] if found.outcomes else one  # as it was recorded
     agent = one.agent and " ".join(filter(None, (one.agent.name, one.agent.model)))
     about = one.domain, str(one.state), f"by {agent}" if agent else "", f"key {named(one.key)}"
     yield f"**{short(one.task)}** ({one.id})"
@@ -386,10 +375,10 @@ def _trajectory(found: WholeTrajectory) -> Iterator[Part]:
         name = f" ({one_line(step.name)})" if step.name else ""
         lines += [Line(f"{number}. {step.kind}{name}:", HEAD), Line(cut(step.content, STEP))]
     lines += [Line(cut(one.transcript, 10 * STEP))] if one.transcript else []
-    for name, text in (("Answer", one.answer), ("Feedback", one.feedback)):
+    for name, text in (("Answer", one.answer), ("Feedback", first.feedback)):
         lines += [Line(f"{name}: {cut(text, STEP)}")] if text else []
-    yield Quote(f"{moment(one.recorded_at)}  recorded, {_ended(one)}", lines)
-    for outcome in found.outcomes:
+    yield Quote(f"{moment(one.recorded_at)}  recorded, {_ended(first)}", lines)
+    for outcome in found.outcomes[1:]:
         said = [Line(cut(outcome.feedback, STEP))] if outcome.feedback else []
         by = f" by {named(outcome.by)}" if outcome.by else ""
         yield Quote(f"{moment(outcome.at)}  told{by}, {_ended(outcome)}", said)
@@ -397,8 +386,8 @@ def _trajectory(found: WholeTrajectory) -> Iterator[Part]:
     yield Quote("Learnt from it:" if learnt else "Nothing was learnt from it.", learnt)
 
 
-def _ended(one: Any) -> str:
-    """How it ended, of a trajectory or an outcome that was told."""
+def _ended(one: RecordedTrajectory | ReportedOutcome) -> str:
+    """How it ended."""
     score = f", score {one.score}" if one.score is not None else ""
     return f"{one.outcome}{score}, verified by {one.verified_by}"
 

@@ -6,6 +6,7 @@ would hide some.
 """
 
 import codecs
+import io
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ WORDS = {
     **dict.fromkeys(("mixed", "partial", "pending"), "yellow"),
     **dict.fromkeys(("retired", "skipped", "unknown"), "dim"),
 }
+ASCII = "flex_mcp_ascii"
 REMOVED, ADDED, HEAD = "red", "green", "bold"
 IDS = {"id"}
 MARKED = re.compile(r"\*\*(.+?)\*\*|`([^`\n]+)`")
@@ -230,6 +232,31 @@ def _escaped(sign: str) -> str:
     return sign.encode("ascii", "backslashreplace").decode()
 
 
+def legible(stream: io.TextIOWrapper) -> None:
+    """Let a stream write what its encoding lacks in other signs.
+
+    Click takes ASCII for a mistake and writes UTF-8 instead, which a terminal of ASCII cannot show:
+    so it does not learn the name.
+    """
+    encoding = ASCII if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding
+    stream.reconfigure(encoding=encoding, errors="flex_mcp.plainer")
+
+
+def _ascii(name: str) -> codecs.CodecInfo | None:
+    """ASCII by another name."""
+    if name.replace("-", "_") != ASCII:
+        return None
+    known = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        known.encode,
+        known.decode,
+        incrementalencoder=known.incrementalencoder,
+        incrementaldecoder=known.incrementaldecoder,
+        name=ASCII,
+    )
+
+
+codecs.register(_ascii)
 codecs.register_error("flex_mcp.plainer", plainer)
 
 
