@@ -118,8 +118,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JS
 def main(ctx: click.Context, library: str | None) -> None:
     """An experience library for any assistant: lessons from earlier work, found when needed.
 
-    Without a command it serves MCP over stdio, which is what a client starts. Try `flex-mcp demo`
-    first; then `flex-mcp COMMAND --help`.
+    Without a command it serves MCP over stdio, which is what a client starts; at a terminal it says
+    what to do next. Try `flex-mcp demo` first; then `flex-mcp COMMAND --help`.
 
     \b
     FLEX_MCP_LIBRARY        the library's file
