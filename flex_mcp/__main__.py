@@ -19,7 +19,7 @@ def main() -> None:
     if library is None or fast_start.is_for_a_person():
         from flex_mcp.cli.main import main as terminal
 
-        terminal()
+        terminal(prog_name="flex-mcp")
     else:
         fast_start.serve(Process(library or None))
 

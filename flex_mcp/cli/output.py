@@ -152,14 +152,20 @@ def _print_rich(parts: Iterable[Part]) -> None:
     for part in parts:
         match part:
             case str():
-                _print_text(console, visible(part))
+                _print_text(console, _written(part))
             case Table():
                 _print_table(console, part)
             case Quote():
-                console.print(_marked(visible(part.heading), HEAD))
+                console.print(_marked(_written(part.heading), HEAD))
                 for line in part.lines:
-                    for each in visible(line.text).splitlines():
+                    for each in _written(line.text).splitlines():
                         _print_quoted(console, each, line.style)
+
+
+def _written(text: str) -> str:
+    """A text as the output's encoding will have it, so that its width is known."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return visible(text).encode(encoding, "flex_mcp.plainer").decode(encoding)
 
 
 def _print_table(console: "Console", table: Table) -> None:
@@ -172,7 +178,7 @@ def _print_table(console: "Console", table: Table) -> None:
         grid.add_column(name, no_wrap=name in IDS, overflow="fold")
     for row in table.rows:
         cells = ((cell,) if isinstance(cell, str) else cell for cell in row)
-        lines = ("\n".join(map(one_line, cell)) for cell in cells)
+        lines = ("\n".join(_written(one_line(each)) for each in cell) for cell in cells)
         grid.add_row(*(Text(line, WORDS.get(line, "")) for line in lines))
     console.print(grid)
 
