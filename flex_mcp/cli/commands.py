@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import io
 import json
 import logging
 import os
@@ -49,8 +48,7 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                legible(stream)
+            legible(stream)
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:

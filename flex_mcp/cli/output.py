@@ -238,12 +238,14 @@ def _escaped(sign: str) -> str:
     return sign.encode("ascii", "backslashreplace").decode()
 
 
-def legible(stream: io.TextIOWrapper) -> None:
+def legible(stream: object) -> None:
     """Let a stream write what its encoding lacks in other signs.
 
     Click takes ASCII for a mistake and writes UTF-8 instead, which a terminal of ASCII cannot show:
     so it does not learn the name.
     """
+    if not isinstance(stream, io.TextIOWrapper):
+        return
     encoding = ASCII if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding
     stream.reconfigure(encoding=encoding, errors="flex_mcp.plainer")
 
