@@ -32,7 +32,7 @@ from testbed import ceiling, goal, print_table, write
 from flex_mcp import open_library
 from flex_mcp.library.importing import Bundle
 from flex_mcp.library.library import Library
-from flex_mcp.models import Experience, Filter, Level, Origin, Status, new_id
+from flex_mcp.models import Experience, ExperienceFilter, Filter, Level, Origin, Status, new_id
 from flex_mcp.search.embedder import DEFAULT, load
 
 SIZES = 1_000, 10_000, 100_000, 1_000_000
@@ -97,7 +97,7 @@ def recall(library: Library, asked: Sequence[str]) -> tuple[float, float]:
     embedder = load(made_by.embedder if made_by else DEFAULT, cache=Path())
     vectors = [np.frombuffer(embedder.query(text), np.float32) for text in asked]
     with library.reading() as reading:
-        ids = reading.experiences.ids(Filter(), statuses=[Status.ACTIVE])
+        ids = reading.experiences.ids(ExperienceFilter(statuses=frozenset({Status.ACTIVE})))
         chunks: list[bytes] = []
         firsts: list[int] = []  # the first chunk of each experience
         for start in range(0, len(ids), BATCH):

@@ -1,7 +1,7 @@
 """Where `flex-mcp` and `python -m flex_mcp` begin: at the server's front, or in the terminal.
 
 A client starts the server anew in every session, so that start is told from its words alone;
-whatever else was asked for, and every mistake, is the terminal's.
+whatever else was asked for, what a person starts by hand, and every mistake, is the terminal's.
 """
 
 import sys
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def main() -> None:
     library = served(sys.argv[1:])
-    if library is None:
+    if library is None or fast_start.is_for_a_person():
         from flex_mcp.cli.main import main as terminal
 
-        terminal()
+        terminal(prog_name="flex-mcp")
     else:
         fast_start.serve(Process(library or None))
 

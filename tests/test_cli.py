@@ -406,8 +406,9 @@ Usage: flex-mcp [OPTIONS] [COMMAND] [ARGS]...
   An experience library for any assistant: lessons from earlier work, found when
   needed.
 
-  Without a command it serves MCP over stdio, which is what a client starts. Try
-  `flex-mcp demo` first; then `flex-mcp COMMAND --help`.
+  Without a command it serves MCP over stdio, which is what a client starts; at
+  a terminal it says what to do next. Try `flex-mcp demo` first; then `flex-mcp
+  COMMAND --help`.
 
   FLEX_MCP_LIBRARY        the library's file
   FLEX_MCP_EMBEDDER       ours (the default), static or fastembed:MODEL
@@ -423,32 +424,34 @@ Options:
   --help          Show this message and exit.
 
 Commands:
-  backup     Copy the library to FILE while others write.
-  curate     Approve, quarantine, retire, restore, edit or revert one...
-  demo       Watch the main job on real input: record, distil, and find the...
-  distill    Turn pending trajectories into lessons with the model of...
-  doctor     Check the installation, the library and the clients.
-  domains    List the domains and what stands under each, or rename one.
-  embedder   See what turns texts into vectors, and choose a model that...
-  export     Write the library to FILE, or to stdout.
-  forget     Delete trajectories (t_…) or experiences (e_…) for good, and...
-  import     Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`.
-  install    Put flex-mcp into the configuration of CLIENT.
-  list       List experiences, newest first.
-  log        Tell who wrote what, and when, newest first.
-  prompts    See what the models are asked.
-  record     Record trajectories from a JSON FILE, or stdin.
-  reindex    Make all vectors anew, for another embedder or a new version;...
-  restore    Go back to the backup FILE; what is there now is kept.
-  search     Find lessons for a task, in your own words.
-  serve      Serve MCP over stdio (what a client's configuration runs) or...
-  show       Show experiences whole: examples, evidence, counters, history.
-  stats      Count what the library holds.
-  uninstall  Take flex-mcp out of the configuration of CLIENT.
+  backup        Copy the library to FILE while others write.
+  completion    Print what lets SHELL complete commands, options, ids and...
+  curate        Approve, quarantine, retire, restore, edit or revert one...
+  demo          Watch the main job on real input: record, distil, and find...
+  distill       Turn pending trajectories into lessons with the model of...
+  doctor        Check the installation, the library and the clients.
+  embedder      See what turns texts into vectors, and choose a model that...
+  export        Write the library to FILE, or to stdout.
+  forget        Delete trajectories (t_…) or experiences (e_…) for good,...
+  import        Take in a library: FLEX's JSON, or a bundle of `flex-mcp...
+  install       Put flex-mcp into the configuration of CLIENT.
+  list          List experiences, newest first.
+  log           Tell who wrote what, and when, newest first.
+  prompts       See what the models are asked.
+  record        Record trajectories from a JSON FILE, or stdin.
+  reindex       Make all vectors anew, for another embedder or a new...
+  restore       Go back to the backup FILE; what is there now is kept.
+  search        Find lessons for a task, in your own words.
+  serve         Serve MCP over stdio (what a client's configuration runs)...
+  show          Show experiences or trajectories whole.
+  stats         Count what the library holds.
+  trajectories  List trajectories, what was tried, newest first; `flex-mcp...
+  uninstall     Take flex-mcp out of the configuration of CLIENT.
 """)
 
 
-COMMANDS = sorted(set(main.commands) - {"embedder", "prompts", "uninstall"})  # they need no library
+WITHOUT = {"completion", "embedder", "prompts", "uninstall"}  # they need no library
+COMMANDS = sorted(set(main.commands) - WITHOUT)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

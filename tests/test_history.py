@@ -23,6 +23,7 @@ from flex_mcp.models import (
     Curation,
     DecisionKind,
     Experience,
+    ExperienceFilter,
     Fields,
     Filter,
     Lesson,
@@ -94,7 +95,7 @@ def known(library: Library) -> tuple[list[str], list[str], list[str]]:
     """The ids of experiences, newest first, and of trajectories and retrievals, oldest first."""
     with library.reading() as reading:
         return (
-            reading.experiences.ids(Filter()),
+            reading.experiences.ids(ExperienceFilter()),
             reading.trajectories.ids(),
             reading.retrievals.ids(),
         )

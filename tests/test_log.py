@@ -49,7 +49,7 @@ async def test_every_write_over_mcp_names_the_client_its_process_and_what_it_did
     path = tmp_path / "library.db"
     async with connected(path) as client:
         id_ = await told(client)
-    writes = done_json("log", "--library", str(path))["writes"]
+    writes = done_json("log", "--searches", "--library", str(path))["writes"]
     verbs = [one["verb"] for one in writes if one["verb"] != "measure"]  # alone where it is slow
     assert verbs == ["curate retire", "report", "search", "save lessons", "brief", "record"]
     assert {one["client"] for one in writes} == {"mcp 0.1.0"}
@@ -96,7 +96,19 @@ def test_a_long_line_names_the_first_ids_and_counts_the_rest(tmp_path: Path) -> 
         library.apply([a_lesson(f"lesson number {number}") for number in range(25)])
         (line,) = log(library)
     assert (len(line.ids), line.touched) == (NAMED, 25)
-    assert "and 5 more" in done("log", "--library", str(path))
+    said = done("log", "--library", str(path))
+    assert f"{line.ids[0]} lesson number 0; {line.ids[1]} lesson number 1; " in said
+    assert said.endswith("and 22 more\n")
+
+
+def test_searches_are_left_out_of_the_log_unless_asked_for(tmp_path: Path) -> None:
+    at = ("--library", str(tmp_path / "library.db"))
+    with opened(Path(at[1])) as library:
+        library.apply([a_lesson("walk the dog")])
+        retrieval = library.search("walk the dog").retrieval_id or ""
+    assert retrieval not in done("log", *at)
+    assert f"{retrieval} walk the dog" in done("log", "--searches", *at)
+    assert retrieval in done("log", "--about", retrieval, *at)
 
 
 def test_the_log_of_one_id_shows_the_long_writes_that_may_have_touched_it(tmp_path: Path) -> None:

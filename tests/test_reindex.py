@@ -23,7 +23,16 @@ from support.fakes import (
 from flex_mcp import open_library
 from flex_mcp.errors import EmbedderError
 from flex_mcp.library.library import Library
-from flex_mcp.models import Action, Curation, DecisionKind, Fields, Filter, TrajectoryState, new_id
+from flex_mcp.models import (
+    Action,
+    Curation,
+    DecisionKind,
+    ExperienceFilter,
+    Fields,
+    Filter,
+    TrajectoryState,
+    new_id,
+)
 from flex_mcp.search.baseline import BACKGROUND
 from flex_mcp.search.embedder import StaticEmbedder
 from flex_mcp.search.text import learned_tokens
@@ -89,7 +98,7 @@ def test_vectors_of_another_version_of_the_default_leave_the_words(tmp_path: Pat
         assert found.notices == ()
         assert "beans" in found.hits[0].experience.lesson
         with library.reading() as reading:
-            both = reading.experiences.ids(Filter())
+            both = reading.experiences.ids(ExperienceFilter())
             assert all(chunks for chunks in reading.vectors.of(both).values())
             assert len(reading.vectors.of(both)) == 2
 

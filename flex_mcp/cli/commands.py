@@ -2,18 +2,21 @@
 
 import contextlib
 import functools
-import io
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from flex_mcp.app import App
+from flex_mcp.cli.identifiers import whole_ids
+from flex_mcp.cli.output import Page, legible, print_page
 from flex_mcp.errors import FlexError, InputError
 from flex_mcp.models import Projects, clean_project
 from flex_mcp.tools import tools
@@ -27,6 +30,17 @@ if TYPE_CHECKING:
 
 CALLER = tools.Caller("command line")
 LINE_SECONDS = 60
+UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+WELCOME = """\
+flex-mcp keeps lessons from earlier work, and finds them before the next task.
+
+Your assistant starts it by itself, once you have added it there: nothing waits here.
+
+  flex-mcp demo               watch it learn from two real pieces of work
+  flex-mcp install            see which assistants are here, and add it to one
+  flex-mcp search "the task"  find lessons yourself
+  flex-mcp list               see what your library holds
+  flex-mcp --help             all commands"""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -35,8 +49,7 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
+            legible(stream)
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -99,7 +112,7 @@ def projects_of(chosen: Mapping[str, Any], usual: Projects) -> Projects:
     Raises:
         InputError: two of them are given.
     """
-    if sum(map(bool, chosen.values())) > 1:
+    if sum(map(bool, map(chosen.get, ("project", "general", "all_projects")))) > 1:
         raise InputError("give --project, --general or --all-projects, only one of them")
     if chosen["all_projects"]:
         return None
@@ -114,6 +127,21 @@ def caller(app: App) -> tools.Caller:
     return CALLER._replace(project=app.project)
 
 
+def ago(text: str) -> datetime | None:
+    """The moment that is so long ago, such as 90d, 12w or 36h; None for anything else."""
+    found = re.fullmatch(r"(\d{1,5})([hdw])", text.strip())
+    return datetime.now(UTC) - int(found[1]) * UNITS[found[2]] if found else None
+
+
+def date_of(text: str) -> datetime | None:
+    """A date or a time, in UTC where it names no zone; None for anything else."""
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 
 
@@ -124,8 +152,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JS
 def main(ctx: click.Context, library: str | None) -> None:
     """An experience library for any assistant: lessons from earlier work, found when needed.
 
-    Without a command it serves MCP over stdio, which is what a client starts. Try `flex-mcp demo`
-    first; then `flex-mcp COMMAND --help`.
+    Without a command it serves MCP over stdio, which is what a client starts; at a terminal it says
+    what to do next. Try `flex-mcp demo` first; then `flex-mcp COMMAND --help`.
 
     \b
     FLEX_MCP_LIBRARY        the library's file
@@ -137,19 +165,27 @@ def main(ctx: click.Context, library: str | None) -> None:
     FLEX_MCP_PROMPTS        a folder with prompts of your own
     """  # noqa: D301  click's mark for lines to keep
     if ctx.invoked_subcommand is None:
-        fast_start.serve(Process(library))
+        if is_typed():
+            click.echo(WELCOME)
+        else:
+            fast_start.serve(Process(library))
+
+
+def is_typed() -> bool:
+    """Whether a person sits where a client's messages would come from."""
+    return sys.stdin is not None and sys.stdin.isatty()  # pyright: ignore[reportUnnecessaryComparison]
 
 
 class WorkFailedError(Exception):
     """The work ran and did not go well; its answer is printed all the same."""
 
-    def __init__(self, answer: Answer, sentence: str) -> None:
+    def __init__(self, answer: Page | Answer, sentence: str) -> None:
         super().__init__(sentence)
         self.answer = answer
 
 
-def answering(function: Callable[..., Answer | None]) -> Callable[..., None]:
-    """A command whose answer, if it gives one, is printed."""
+def answering(function: Callable[..., Page | Answer | None]) -> Callable[..., None]:
+    """A command whose answer, if it gives one, is printed: a page as the reader likes it."""
 
     @json_option
     @functools.wraps(function)
@@ -159,8 +195,12 @@ def answering(function: Callable[..., Answer | None]) -> Callable[..., None]:
             answer = function(*args, **kwargs)
         except WorkFailedError as failed:
             answer, failure = failed.answer, str(failed)
-        if answer is not None:
-            click.echo(_json(answer.content) if as_json else answer.text)
+        if answer is not None and as_json:
+            click.echo(_json(answer.content))
+        elif isinstance(answer, Page):
+            print_page(answer)
+        elif answer is not None:
+            click.echo(answer.text)
         if failure is not None:
             fail(failure, 1)
 
@@ -177,15 +217,39 @@ def _json(content: object) -> str:
     return text
 
 
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@answering
+def completion(shell: str) -> Answer:
+    """Print what lets SHELL complete commands, options, ids and domains.
+
+    \b
+    bash  eval "$(flex-mcp completion bash)"     in ~/.bashrc
+    zsh   eval "$(flex-mcp completion zsh)"      in ~/.zshrc
+    fish  flex-mcp completion fish | source      in ~/.config/fish/config.fish
+    """  # noqa: D301  click's mark for lines to keep
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    script = made(main, {}, "flex-mcp", "_FLEX_MCP_COMPLETE").source() if made else ""
+    return Answer({"shell": shell, "script": script}, script.rstrip())
+
+
 def with_library(
-    function: Callable[..., Answer | None], *, new: bool = False
+    function: Callable[..., Page | Answer | None], *, new: bool = False
 ) -> Callable[..., None]:
     """A command on a library that is there: it gets `app`, which opens it; its answer is printed.
 
+    Of its ids a person may have typed the beginning alone: it gets them whole.
     A misspelt path shall not show an empty library, nor undo that a server waits for one that was
     deleted. `new` is for a command that puts something in, also in a library that it makes.
     """
-    answered = answering(function)
+
+    @functools.wraps(function)
+    def with_whole_ids(*args: Any, app: App, **kwargs: Any) -> Page | Answer | None:
+        return function(*args, app=app, **whole_ids(lambda: app.library, kwargs))
+
+    answered = answering(with_whole_ids)
 
     @library_option()
     @functools.wraps(answered)

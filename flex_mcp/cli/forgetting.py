@@ -1,16 +1,26 @@
 """The command that makes a library forget."""
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.commands import CALLER, WorkFailedError, confirm, fail, main, say, with_library
+from flex_mcp.cli.commands import (
+    CALLER,
+    WorkFailedError,
+    ago,
+    confirm,
+    date_of,
+    fail,
+    main,
+    say,
+    with_library,
+)
+from flex_mcp.cli.identifiers import DOMAIN, ID
 from flex_mcp.errors import InputError
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.tools.answers import Answer
@@ -19,14 +29,16 @@ if TYPE_CHECKING:
     from flex_mcp.library.forgetting import Plan
     from flex_mcp.models.forgetting import Affected, Checked, Choice, Cleaned
 
-UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-
 LINE = 100  # characters of a task or title
 
 
 @main.command()
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--domain", help="Trajectories and experiences of this path and what lies below it.")
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=ID)
+@click.option(
+    "--domain",
+    type=DOMAIN,
+    help="Trajectories and experiences of this path and what lies below it.",
+)
 @click.option("--text", help="Whatever holds these words, exactly, in either case.")
 @click.option("--older-than", metavar="AGE", help="Recorded longer ago, such as 90d, 12w or 36h.")
 @click.option("--before", metavar="DATE", help="Recorded before, such as 2026-01-31 (UTC).")
@@ -126,20 +138,14 @@ def _time(age: str | None, before: str | None) -> datetime | None:
     Raises:
         InputError: it is no age, or no time.
     """
+    time = None
     if age is not None and before is not None:
         raise InputError("give --older-than or --before, not both")
-    if age is not None:
-        found = re.fullmatch(r"(\d{1,5})([hdw])", age.strip())
-        if found is None:
-            raise InputError(f"--older-than cannot be {age!r}: say 90d, 12w or 36h")
-        return datetime.now(UTC) - int(found[1]) * UNITS[found[2]]
-    if before is None:
-        return None
-    try:
-        time = datetime.fromisoformat(before.strip())
-    except ValueError as error:
-        raise InputError(f"--before cannot be {before!r}: say 2026-01-31") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    if age is not None and (time := ago(age)) is None:
+        raise InputError(f"--older-than cannot be {age!r}: say 90d, 12w or 36h")
+    if before is not None and (time := date_of(before)) is None:
+        raise InputError(f"--before cannot be {before!r}: say 2026-01-31")
+    return time
 
 
 def plan_answer(plan: "Plan", copies: Sequence[str] = ()) -> Answer:

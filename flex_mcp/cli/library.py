@@ -19,14 +19,14 @@ from flex_mcp.cli.commands import (
     with_library,
     with_library_or_new,
 )
+from flex_mcp.cli.identifiers import DOMAIN, ID
+from flex_mcp.cli.output import Page
 from flex_mcp.errors import InputError
-from flex_mcp.models import Curation, Fields, Filter, Level, Status, Write, Zone, with_general
-from flex_mcp.safety.quoting import one_line
+from flex_mcp.models import Curation, Fields, Level, Zone
 from flex_mcp.safety.redaction import redaction_note
 from flex_mcp.tools import tools
-from flex_mcp.tools.answers import Answer, plain
-from flex_mcp.tools.arguments import CurateArguments, GetArguments, SearchArguments
-from flex_mcp.tools.pages import statistics
+from flex_mcp.tools.answers import Answer
+from flex_mcp.tools.arguments import CurateArguments, SearchArguments
 from flex_mcp.validation import checked
 
 ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
@@ -34,7 +34,11 @@ ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 
 @main.command()
 @click.argument("query", nargs=-1, required=True)
-@click.option("--domain", help="Only this path and what lies below it, such as python/packaging.")
+@click.option(
+    "--domain",
+    type=DOMAIN,
+    help="Only this path and what lies below it, such as python/packaging.",
+)
 @click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
 @click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
 @click.option("--project", metavar="NAME", help="Instead of that of this folder.")
@@ -53,73 +57,25 @@ def search(
     limit: int,
     detailed: bool,
     app: App,
-) -> Answer:
+) -> Page:
     """Find lessons for a task, in your own words."""
     raw = {"query": " ".join(query), "domain": domain, "limit": limit}
     raw |= {"zones": zones or None, "levels": levels or None}
     raw |= {"project": project, "all_projects": all_projects}
     raw |= {"detail": "detailed" if detailed else "concise"}
-    return tools.search_experience(app, checked(SearchArguments, raw), caller(app))
+    return Page.of(tools.search_experience(app, checked(SearchArguments, raw), caller(app)))
 
 
 @main.command()
-@click.argument("ids", nargs=-1, required=True)
-@with_library
-def show(ids: Sequence[str], *, app: App) -> Answer:
-    """Show experiences whole: examples, evidence, counters, history."""
-    return tools.get_experience(app, checked(GetArguments, {"ids": ids}), CALLER)
-
-
-@main.command("list")
-@click.option("--domain", help="Only this path and what lies below it.")
-@click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
-@click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
-@click.option("--status", "statuses", multiple=True, type=click.Choice([*map(str, Status)]))
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
-@project_options
-@with_library
-def list_(
-    *,
-    domain: str | None,
-    zones: Sequence[str],
-    levels: Sequence[str],
-    statuses: Sequence[str],
-    limit: int,
-    app: App,
-    **projects: Any,
-) -> Answer:
-    """List experiences, newest first: general ones, and those of the project of this folder."""
-    chosen = projects_of(projects, with_general(app.project))
-    found = app.library.experiences(
-        levels=[*map(Level, levels)] or None,
-        zones=[*map(Zone, zones)] or None,
-        domain=domain,
-        projects=chosen,
-        statuses=[*map(Status, statuses)],
-        limit=limit,
-    )
-    names = ("id", "zone", "level", "status", "domain", "project", "title")
-    rows = [{name: getattr(one, name) for name in names} for one in found]
-    lines = [
-        f"{one.id}  {one.level:<9}  {one.zone:<7}  {one.status:<11}  {one_line(one.title)}"
-        for one in found
-    ]
-    wanted = Filter(domain=domain, projects=chosen)
-    if not found and (missing := app.library.catalogue.missing_domain(wanted)):
-        return Answer({"experiences": [], "notice": missing}, f"No experience fits: {missing}.")
-    return Answer({"experiences": rows}, "\n".join(lines) or "No experience fits.")
-
-
-@main.command()
-@click.argument("experience_id", metavar="ID")
+@click.argument("experience_id", metavar="ID", type=ID)
 @click.argument("action", type=click.Choice([*map(str, Curation)]))
 @click.option("--reason", default="by hand", show_default=True, help="Kept in the history.")
-@click.option("--into", help="For merge: the experience that stays.")
+@click.option("--into", type=ID, help="For merge: the experience that stays.")
 @click.option("--title", help="For edit and merge, as the next ones.")
 @click.option("--when")
 @click.option("--lesson")
 @click.option("--example", "examples", multiple=True, help="All that should stay.")
-@click.option("--domain")
+@click.option("--domain", type=DOMAIN)
 @click.option("--project", metavar="NAME", help="The project in which alone it holds.")
 @click.option("--general", is_flag=True, help="It holds in every project.")
 @click.option("--tag", "tags", multiple=True, help="All that should stay.")
@@ -139,7 +95,7 @@ def curate(
     general: bool,
     app: App,
     **fields: Any,
-) -> Answer:
+) -> Page:
     """Approve, quarantine, retire, restore, edit or revert one experience, or merge it."""
     if general and fields["project"]:
         raise InputError("give --project or --general, only one of them")
@@ -147,7 +103,7 @@ def curate(
     given = {name: value for name, value in fields.items() if value not in {None, ()}}
     asked = {"id": experience_id, "action": action, "into": into, "reason": reason}
     raw = {**asked, "fields": Fields(**given) if given else None}  # so an empty one empties
-    return tools.curate_experience(app, checked(CurateArguments, raw), caller(app))
+    return Page.of(tools.curate_experience(app, checked(CurateArguments, raw), caller(app)))
 
 
 @main.command("import")
@@ -233,36 +189,6 @@ def export(file: Path, *, form: str, force: bool, app: App, **projects: Any) -> 
         return None
     export_file(app.library, file, Format(form), chosen, force=force)
     return Answer({"file": file, "format": form}, f"Written: {file}")
-
-
-@main.command()
-@click.option("--about", metavar="ID", help="Only what touched this id.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
-@with_library
-def log(*, about: str | None, limit: int, app: App) -> Answer:
-    """Tell who wrote what, and when, newest first."""
-    writes = app.library.last_writes(limit, about)
-    # touched more than they name, and so maybe what is asked about
-    perhaps = [] if about is None else app.library.long_writes(limit, about)
-    none = "Nothing was written." if about is None else f"No write that is kept names {about}."
-    lines = [*map(_write, writes)] or [none]
-    if perhaps:
-        lines += ["These touched more than they name, perhaps it too:", *map(_write, perhaps)]
-    content = {"writes": [*map(plain, writes)], "perhaps": [*map(plain, perhaps)]}
-    return Answer(content, "\n".join(lines))
-
-
-def _write(one: Write) -> str:
-    more = f" and {one.touched - len(one.ids)} more" if one.touched > len(one.ids) else ""
-    who = f"{one_line(one.client)} ({one.process})"
-    return f"{one.at:%Y-%m-%d %H:%M:%S}  {one.verb:<12}  {who}  {', '.join(one.ids)}{more}".rstrip()
-
-
-@main.command()
-@with_library
-def stats(*, app: App) -> Answer:
-    """Count what the library holds."""
-    return statistics(app.library, 5, with_general(app.project))
 
 
 @main.command()

@@ -16,10 +16,11 @@ from flex_mcp.cli import (
     embedders,
     forgetting,
     library,
+    lists,
     prompts,
     trajectories,
 )
-from flex_mcp.cli.commands import fail, json_option, library_option, main
+from flex_mcp.cli.commands import fail, is_typed, json_option, library_option, main, say
 from flex_mcp.settings import HOST, PORT, Transport
 from flex_mcp.transports import fast_start
 from flex_mcp.transports.process import Process
@@ -32,6 +33,7 @@ __all__ = [
     "embedders",
     "forgetting",
     "library",
+    "lists",
     "prompts",
     "trajectories",
 ]
@@ -70,6 +72,11 @@ def serve(
     needs FLEX_MCP_TOKEN (reads and writes) or FLEX_MCP_READ_TOKEN, and --allowed-host.
     """
     if transport == Transport.STDIO:
+        if is_typed():
+            say(
+                "this waits for a client's messages on stdin, as a client starts it; "
+                "Ctrl-C stops it, `flex-mcp install` adds it to a client"
+            )
         fast_start.serve(Process(library))
         return
     from flex_mcp.transports.http import serve_http

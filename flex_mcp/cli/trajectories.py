@@ -22,6 +22,7 @@ from flex_mcp.cli.commands import (
     with_library,
     with_library_or_new,
 )
+from flex_mcp.cli.identifiers import ID
 from flex_mcp.errors import InputError
 from flex_mcp.models import TRAJECTORIES, Road
 from flex_mcp.tools import tools
@@ -47,19 +48,44 @@ def record(file: Path, *, app: App) -> Answer:
     items, is_list = _objects(file)
     given = [_named(number, items, item) for number, item in enumerate(items, start=1)]
     made: list[Answer] = []
-    for one in given:
-        try:
-            made.append(tools.record_trajectory(app, one, caller(app)))
-        except InputError as error:
-            if len(given) == 1:
-                raise
-            raise InputError(
-                f"object {len(made) + 1}: {error}; those before it were recorded, the rest not"
-            ) from error
+    with progress_bar("Recording") if is_list else contextlib.nullcontext(_silent) as progress:
+        for one in given:
+            try:
+                made.append(tools.record_trajectory(app, one, caller(app)))
+            except InputError as error:
+                if len(given) == 1:
+                    raise
+                raise InputError(
+                    f"object {len(made) + 1}: {error}; those before it were recorded, the rest not"
+                ) from error
+            progress(len(made), len(given))
     if not is_list:
         return made[0]
-    content = {"recorded": [one.content for one in made]}
-    return Answer(content, "\n\n".join(one.text for one in made) or "Nothing to record.")
+    recorded = [one.content for one in made]
+    return Answer({"recorded": recorded}, _summary(recorded))
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress of what is done at once."""
+
+
+def _summary(recorded: Sequence[Mapping[str, Any]]) -> str:
+    """What became of many trajectories, in one line."""
+    if not recorded:
+        return "Nothing to record."
+    new = sum(one["new"] for one in recorded)
+    states = Counter(one["state"] for one in recorded)
+    lessons = Counter(each["decision"] for one in recorded for each in one["decisions"])
+    redacted = sum(one.get("redacted", 0) for one in recorded)
+    unmatched = sum(len(one.get("unmatched", ())) for one in recorded)
+    parts = [
+        f"{len(recorded):,} trajectories: {new:,} new ({listed(states)})",
+        f"lessons: {listed(lessons)}" if lessons else "no lessons",
+        f"{redacted:,} secrets taken out" if redacted else "",
+        f"{unmatched:,} ids that no search served" if unmatched else "",
+        "--json says what became of each",
+    ]
+    return f"Recorded {'; '.join(filter(None, parts))}."
 
 
 def _named(number: int, items: Sequence[object], item: object) -> RecordArguments:
@@ -99,7 +125,7 @@ def _objects(file: Path) -> tuple[list[object], bool]:
 
 
 @main.command()
-@click.argument("trajectory_ids", metavar="[ID]...", nargs=-1)
+@click.argument("trajectory_ids", metavar="[ID]...", nargs=-1, type=ID)
 @click.option("--all", "everything", is_flag=True, help="All that is pending.")
 @click.option("--limit", type=click.IntRange(min=1), help="So many trajectories. Default: 5.")
 @click.option("--dry-run", is_flag=True, help="Ask, show the decisions, change nothing.")

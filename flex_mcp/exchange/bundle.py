@@ -19,7 +19,7 @@ from flex_mcp.library.library import Library
 from flex_mcp.models import (
     TRAJECTORY_LIMIT,
     Experience,
-    Filter,
+    ExperienceFilter,
     Projects,
     RecordedTrajectory,
     ReportedOutcome,
@@ -56,7 +56,7 @@ def export_bundle(library: Library, projects: Projects = None) -> Iterator[str]:
     with library.reading() as reading:
         head = {name: reading.settings.get(name) for name in ("library_id", "flex_document")}
         yield _line(NAME, {"format": FORMAT} | head)
-        ids = reading.experiences.ids(Filter(projects=projects))[::-1]
+        ids = reading.experiences.ids(ExperienceFilter(projects=projects), reverse=True)
         work = _work(reading, ids, projects)
         searches = reading.retrievals.ids() if projects is None else []
         for trajectory in _each(reading.trajectories.get, work):

@@ -21,7 +21,7 @@ from flex_mcp.models import (
     TITLE_LIMIT,
     TRAJECTORY_LIMIT,
     Experience,
-    Filter,
+    ExperienceFilter,
     Level,
     Projects,
     Snapshot,
@@ -258,7 +258,8 @@ def _exported(library: Library, projects: Projects) -> str:
         document: dict[str, Any] = lenient_json.read(reading.settings.get("flex_document") or "{}")[
             0
         ]
-        ids = reading.experiences.ids(Filter(projects=projects), statuses=[Status.ACTIVE])
+        wanted = ExperienceFilter(projects=projects, statuses=frozenset({Status.ACTIVE}))
+        ids = reading.experiences.ids(wanted)
         active = {one.id: one for one in reading.experiences.get(list(reversed(ids)))}
     zones: dict[str, list[dict[str, Any]]] = {str(zone): [] for zone in Zone}
     own = dict(active)

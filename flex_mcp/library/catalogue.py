@@ -1,5 +1,6 @@
 """The catalogue: what a library holds, page by page, and what has changed in it."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from flex_mcp.library import domains
@@ -27,7 +28,7 @@ class Catalogue:
     def complete(
         self, what: Completable, start: str, limit: int, projects: Projects = None
     ) -> list[str]:
-        """The first of these that begin so, of what is active or of trajectories."""
+        """The first of these that begin so: of what is active; `ids` are of all."""
         with self._store.reading() as reading:
             return reading.complete(what, start, limit, projects)
 
@@ -45,6 +46,11 @@ class Catalogue:
         """The domains of active experiences, those of the most first."""
         with self._store.reading() as reading:
             return reading.domains.most_used(Filter(projects=projects), limit)
+
+    def names(self, ids: Collection[str]) -> dict[str, str]:
+        """By what a person knows them: titles, tasks, and what was searched for."""
+        with self._store.reading() as reading:
+            return reading.log.names(ids)
 
     def approved(self, projects: Projects = None) -> list[Experience]:
         """The active golden experiences whose text is still the one that was approved."""

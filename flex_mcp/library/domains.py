@@ -10,6 +10,7 @@ from flex_mcp.library.quarantine import screened
 from flex_mcp.models import (
     DOMAIN_LIMIT,
     DomainCount,
+    ExperienceFilter,
     Filter,
     Renaming,
     RevisionKind,
@@ -75,10 +76,10 @@ def stray(reading: Transaction, experience_id: str) -> str | None:
     As docker does beside devops/docker, and the other way round; None where nothing is to be said.
     """
     (one,) = reading.experiences.get([experience_id])
-    path, active = one.domain, [Status.ACTIVE]
+    path, active = one.domain, frozenset({Status.ACTIVE})
     if path is None:
         return None
-    inside = reading.experiences.ids(Filter(domain=path), statuses=active, limit=2)
+    inside = reading.experiences.ids(ExperienceFilter(domain=path, statuses=active), limit=2)
     if inside != [experience_id]:
         return None
     around = frozenset({None, one.project})

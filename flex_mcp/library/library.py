@@ -11,13 +11,19 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar, Unpack
 
-from flex_mcp.errors import LibraryError, NotFoundError, SettingError
+from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingError
 from flex_mcp.library import briefs, curating, domains, recording
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.lessons import RawLesson, any_accepted, place, prepare
+from flex_mcp.library.lists import (
+    WantedExperiences,
+    WantedTrajectories,
+    experience_filter,
+    trajectory_filter,
+)
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.library.sessions import Sessions
 from flex_mcp.models import (
@@ -42,6 +48,7 @@ from flex_mcp.models import (
     Retrieval,
     Revision,
     Road,
+    Sort,
     Statistics,
     Status,
     Trajectory,
@@ -49,6 +56,7 @@ from flex_mcp.models import (
     Vectors,
     VerifiedBy,
     WholeExperience,
+    WholeTrajectory,
     Write,
     Zone,
     clean_domain,
@@ -71,6 +79,7 @@ if TYPE_CHECKING:
     from flex_mcp.library.importing import Bundle, Imported, Into, NewEntry
     from flex_mcp.models.forgetting import Choice, Cleaned  # late: few processes forget
 
+SEARCHES = ("search", "measure")  # verbs of the log
 REMEMBERED = 100  # backups whose paths are kept
 PATIENCE = 60.0  # seconds that other programs are waited for
 T = TypeVar("T")
@@ -313,30 +322,72 @@ class Library:
         with self._store.reading() as reading:
             return reading.history.of(experience_id)
 
-    def trajectories(self, ids: Sequence[str]) -> list[RecordedTrajectory]:
-        """Those of the trajectories that are here, in that order."""
-        with self._store.reading() as reading:
-            return reading.trajectories.get(ids)
-
     def experiences(
         self,
         *,
-        levels: Iterable[Level] | None = None,
-        zones: Iterable[Zone] | None = None,
-        domain: str | None = None,
-        projects: Projects = None,
-        statuses: Iterable[Status] = (),
+        sort: Sort = Sort.NEWEST,
+        reverse: bool = False,
+        after: str | None = None,
         limit: int | None = None,
+        **wanted: Unpack[WantedExperiences],
     ) -> list[Experience]:
-        """Experiences, newest first; no statuses means all, and so do no projects.
+        """Experiences, newest first unless `sort` says otherwise, all that are wanted or `limit`.
 
-        Among `projects`, None stands for what is general.
+        The next page begins `after` the id of the last one, where that stands then: nothing comes
+        twice while others write.
+
+        Raises:
+            InputError: the text is no valid Unicode.
+            NotFoundError: there is no experience `after`, so a page cannot begin there.
         """
         with self._store.reading() as reading:
-            wanted = _filter(levels, zones, domain, projects)
-            return reading.experiences.get(
-                reading.experiences.ids(wanted, statuses=statuses, limit=limit)
+            if after is not None:
+                _check_begins(after, reading.experiences.get([after]))
+            ids = reading.experiences.ids(
+                experience_filter(**wanted), sort=sort, reverse=reverse, after=after, limit=limit
             )
+            return reading.experiences.get(ids)
+
+    def count_experiences(self, **wanted: Unpack[WantedExperiences]) -> int:
+        """How many `experiences` gives without a limit."""
+        with self._store.reading() as reading:
+            return reading.experiences.count(experience_filter(**wanted))
+
+    def trajectories(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        **wanted: Unpack[WantedTrajectories],
+    ) -> list[RecordedTrajectory]:
+        """Those of the ids that are here, in that order; or those that are wanted, newest first.
+
+        Pages go on as those of `experiences`.
+
+        Raises:
+            InputError: ids stand beside what is wanted; or the text is no valid Unicode.
+            NotFoundError: there is no trajectory `after`.
+        """
+        if ids is not None and (wanted or after is not None or limit is not None):
+            raise InputError("give ids, or say which trajectories, not both")
+        with self._store.reading() as reading:
+            if ids is None:
+                if after is not None:
+                    _check_begins(after, reading.trajectories.get([after]))
+                filtered = trajectory_filter(**wanted)
+                ids = reading.trajectories.listed(filtered, after=after, limit=limit)
+            return reading.trajectories.get(ids)
+
+    def count_trajectories(self, **wanted: Unpack[WantedTrajectories]) -> int:
+        """How many `trajectories` gives without ids and limit."""
+        with self._store.reading() as reading:
+            return reading.trajectories.count(trajectory_filter(**wanted))
+
+    def whole_trajectories(self, ids: Sequence[str]) -> list[WholeTrajectory]:
+        """Those that are here with their searches, outcomes and lessons, in that order."""
+        with self._store.reading() as reading:
+            return [_whole(reading, one) for one in reading.trajectories.get(ids)]
 
     def domains(self) -> list[DomainCount]:
         """The domains that something has, each followed by what lies below it."""
@@ -353,14 +404,18 @@ class Library:
         with self._store.reading() as reading:
             return reading.history.last(limit, projects)
 
-    def last_writes(self, limit: int, about: str | None = None) -> list[Write]:
+    def last_writes(
+        self, limit: int, about: str | None = None, *, searches: bool = True
+    ) -> list[Write]:
         """Who wrote last, newest first; `about` keeps those that name this id.
+
+        Without `searches` those are left out that only keep a search, or what was measured for one.
 
         Raises:
             NotFoundError: no write names it, and the library holds nothing of that id.
         """
         with self._store.reading() as reading:
-            found = reading.log.last(limit, about)
+            found = reading.log.last(limit, about, () if searches else SEARCHES)
             if about is not None and not found and not reading.log.knows(about):
                 raise NotFoundError(
                     f"there is nothing here with the id {about!r}: a search, `flex-mcp list` and "
@@ -843,6 +898,21 @@ def _write_aside(writing: Transaction, waiting: Waiting, redactor: Redactor) -> 
         writing.log.sign("search", client)
     if waiting.measured:
         writing.settings.set(BACKGROUND, waiting.measured.as_json())
+
+
+def _check_begins(after: str, found: Sequence[object]) -> None:
+    if not found:
+        raise NotFoundError(f"no page begins after {after!r}, which is not here: list anew")
+
+
+def _whole(reading: Transaction, one: RecordedTrajectory) -> WholeTrajectory:
+    searches = filter(None, map(reading.retrievals.get, one.retrieval_ids))
+    return WholeTrajectory(
+        one,
+        sorted(searches, key=lambda search: search.at),
+        reading.outcomes.of(one.id),
+        reading.experiences.get(reading.experiences.evidenced_by([one.id])),
+    )
 
 
 def _filter(

@@ -29,6 +29,9 @@ from flex_mcp.models.history import Place as Place
 from flex_mcp.models.history import Spent as Spent
 from flex_mcp.models.history import Statistics as Statistics
 from flex_mcp.models.history import Write as Write
+from flex_mcp.models.lists import ExperienceFilter as ExperienceFilter
+from flex_mcp.models.lists import Sort as Sort
+from flex_mcp.models.lists import TrajectoryFilter as TrajectoryFilter
 from flex_mcp.models.outcomes import Reported as Reported
 from flex_mcp.models.outcomes import ReportedOutcome as ReportedOutcome
 from flex_mcp.models.searches import Counters as Counters
@@ -42,6 +45,7 @@ from flex_mcp.models.trajectories import Recorded as Recorded
 from flex_mcp.models.trajectories import RecordedTrajectory as RecordedTrajectory
 from flex_mcp.models.trajectories import Step as Step
 from flex_mcp.models.trajectories import Trajectory as Trajectory
+from flex_mcp.models.trajectories import WholeTrajectory as WholeTrajectory
 from flex_mcp.models.vocabulary import DOMAIN_LIMIT as DOMAIN_LIMIT
 from flex_mcp.models.vocabulary import LESSON_LIMIT as LESSON_LIMIT
 from flex_mcp.models.vocabulary import LESSONS_LIMIT as LESSONS_LIMIT

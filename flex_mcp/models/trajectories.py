@@ -1,13 +1,15 @@
 """Trajectories: what was done on a task and how it ended."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 from annotated_types import Interval, Len
 
-from flex_mcp.models.experiences import Decision
+from flex_mcp.models.experiences import Decision, Experience
+from flex_mcp.models.outcomes import ReportedOutcome
+from flex_mcp.models.searches import Retrieval
 from flex_mcp.models.vocabulary import (
     STEPS_LIMIT,
     TRAJECTORY_LIMIT,
@@ -107,6 +109,19 @@ class RecordedTrajectory(Trajectory):
     recorded_at: datetime
     retrieval_ids: tuple[str, ...] = ()
     block: str | None = None
+
+
+class WholeTrajectory(NamedTuple):
+    """A trajectory with what came before and after it, each in the order of time.
+
+    The searches that it worked with, how it ended as often as somebody said so later, and the
+    experiences that it is evidence for.
+    """
+
+    trajectory: RecordedTrajectory
+    searches: Sequence[Retrieval]
+    outcomes: Sequence[ReportedOutcome]
+    learnt: Sequence[Experience]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

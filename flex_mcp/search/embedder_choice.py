@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flex_mcp.errors import EmbedderError
-from flex_mcp.models import Filter, Vectors
+from flex_mcp.models import ExperienceFilter, Vectors
 from flex_mcp.search.embedder import BUILT_IN, DEFAULT, STATIC, Embedder
 from flex_mcp.search.text import indexed_text, texts_of
 from flex_mcp.settings import Settings
@@ -136,7 +136,7 @@ class Switching:
         check_sound(embedder)
         with self._store.reading() as reading:
             made_by = reading.vectors.made_by()
-            ids = reading.experiences.ids(Filter())
+            ids = reading.experiences.ids(ExperienceFilter())
             sample = reading.experiences.get(ids[:: max(len(ids) // SAMPLE, 1)][:SAMPLE])
             kept = reading.vectors.of([one.id for one in sample])
         started = time.perf_counter()
@@ -236,7 +236,7 @@ def _stage_all(
     store: Store, embedder: Embedder, client: str, progress: Callable[[int, int], None]
 ) -> None:
     with store.reading() as reading:
-        total = len(reading.experiences.ids(Filter()))
+        total = reading.experiences.count(ExperienceFilter())
     done: int | None = None
     last: str | None = None
     while True:

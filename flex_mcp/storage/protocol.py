@@ -18,6 +18,7 @@ from flex_mcp.models import (
     Decision,
     DomainCount,
     Experience,
+    ExperienceFilter,
     Filter,
     Outcome,
     Place,
@@ -27,8 +28,9 @@ from flex_mcp.models import (
     Retrieval,
     Revision,
     Road,
+    Sort,
     Statistics,
-    Status,
+    TrajectoryFilter,
     TrajectoryState,
     Vectors,
     Write,
@@ -49,7 +51,7 @@ FORGETTING = "forgetting"  # the setting that says that the file is not clean ye
 BACKUPS = "backups"  # the setting that says where backups went, as JSON
 
 
-Completable = Literal["experience_ids", "trajectory_ids", "domains"]
+Completable = Literal["experience_ids", "trajectory_ids", "ids", "domains"]
 
 
 class Scored(NamedTuple):
@@ -125,10 +127,21 @@ class Experiences(Protocol):
         ...
 
     def ids(
-        self, wanted: Filter, *, statuses: Iterable[Status] = (), limit: int | None = None
+        self,
+        wanted: ExperienceFilter,
+        *,
+        sort: Sort = Sort.NEWEST,
+        reverse: bool = False,
+        after: str | None = None,
+        limit: int | None = None,
     ) -> list[str]:
-        """Newest first; no statuses means all."""
+        """Those wanted, in that order or its reverse; `after` begins behind one of them.
+
+        Of those that are equal in it, the one that came in last is first, or in reverse last.
+        """
         ...
+
+    def count(self, wanted: ExperienceFilter) -> int: ...
 
     def newest(self, after: Place | None, limit: int, projects: Projects = None) -> list[str]:
         """The active experiences after a place in the order of their time, newest first."""
@@ -220,6 +233,14 @@ class Trajectories(Protocol):
     def ids(self, projects: Projects = None) -> list[str]:
         """Oldest first."""
         ...
+
+    def listed(
+        self, wanted: TrajectoryFilter, *, after: str | None = None, limit: int | None = None
+    ) -> list[str]:
+        """Those wanted, newest first; `after` begins behind one of them."""
+        ...
+
+    def count(self, wanted: TrajectoryFilter) -> int: ...
 
     def by_key(self, key: str) -> tuple[str, str] | None:
         """Id and content hash of the trajectory with this key."""
@@ -498,8 +519,13 @@ class Log(Protocol):
         """Log what was touched since the last signature; the end signs for the rest."""
         ...
 
-    def last(self, limit: int, about: str | None = None) -> list[Write]:
-        """Who wrote last, newest first; `about` keeps those that name an id."""
+    def last(
+        self, limit: int, about: str | None = None, without: Collection[str] = ()
+    ) -> list[Write]:
+        """Who wrote last, newest first; `about` keeps those that name an id.
+
+        Those whose verb is one of `without` are left out.
+        """
         ...
 
     def unnamed(self, limit: int, about: str) -> list[Write]:
@@ -508,6 +534,10 @@ class Log(Protocol):
 
     def knows(self, id_: str) -> bool:
         """Whether it is the id of an experience, trajectory, retrieval or brief."""
+        ...
+
+    def names(self, ids: Collection[str]) -> dict[str, str]:
+        """The title of an experience, the task of a trajectory, the query of a retrieval."""
         ...
 
 
@@ -535,7 +565,7 @@ class Transaction(Protocol):
     def complete(
         self, what: Completable, start: str, limit: int, projects: Projects = None
     ) -> list[str]:
-        """The first of what is active (or a trajectory's) and begins so, in order."""
+        """The first of what begins so, in order: of active experiences, but `ids` are of all."""
         ...
 
 

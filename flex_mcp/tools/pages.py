@@ -6,8 +6,7 @@ Text from outside is quoted, as in the tools' answers.
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flex_mcp.errors import NotFoundError
 from flex_mcp.learning.excerpts import shown, trajectory_text, whole_text
@@ -17,15 +16,22 @@ from flex_mcp.models import (
     Level,
     Projects,
     RecordedTrajectory,
-    Spent,
+    Revision,
+    Statistics,
     Status,
     Zone,
 )
-from flex_mcp.safety.quoting import NATURE, facts, named, one_line, quoted, quoted_lesson
-from flex_mcp.search.embedder_choice import advice
+from flex_mcp.safety.quoting import (
+    NATURE,
+    all_visible,
+    facts,
+    named,
+    one_line,
+    quoted,
+    quoted_lesson,
+)
 from flex_mcp.tools.answers import (
     WHOLE_LIMIT,
-    Answer,
     experience_answer,
     experience_text,
     fitting,
@@ -44,61 +50,36 @@ CHANGES = 10
 DOMAINS = 100  # the largest, on the library's page
 
 
-def statistics(library: "Library", changes: int, projects: Projects = None) -> Answer:
-    """The counts of a library and the last changes in these projects, of one moment."""
+class Counted(NamedTuple):
+    """The counts of a library and its last changes, of one moment; `content` has both as JSON."""
+
+    counts: Statistics
+    last: Sequence[Revision]
+    content: dict[str, Any]
+
+
+def statistics(library: "Library", changes: int, projects: Projects = None) -> Counted:
+    """The counts, and so many of the last changes in these projects, newest first."""
     with library.reading() as reading:
         counts, last = reading.statistics(), reading.history.last(changes, projects)
-    vectors = counts.vectors
-    embedder = f"{vectors.embedder}, version {vectors.version}" if vectors else "none yet"
-    lines = [
-        f"Library {library.name} ({counts.library_id}, schema {counts.schema_version})",
-        f"Experiences   {counts.experiences}  {listed(counts.by_status)}",
-        f"  by level    {listed(counts.by_level)}",
-        f"  by zone     {listed(counts.by_zone)}",
-        f"  by domain   {listed(counts.by_domain)}",
-        *(
-            [f"  by project  {listed(counts.by_project, 'general')}"]
-            if len(counts.by_project) > 1
-            else []
-        ),
-        f"Trajectories  {counts.trajectories}  {listed(counts.by_state)}",
-        f"Retrievals    {counts.retrievals}",
-        f"Revisions     {counts.revisions}",
-        f"Embedder      {embedder}",
-        *([f"  better      {more}"] if (more := advice(vectors, Path(library.name))) else []),
-        f"In memory     {counts.held / 1_000_000:.1f} MB in each process that searches",
-        *(f"Asked         {_spent(one)}" for one in counts.spent),
-    ]
-    listing = [
-        f"  {one.at:%Y-%m-%d %H:%M}  {one.kind:<10}  {one.experience_id}  "
-        + one_line(one.after.title)
-        for one in last
-    ]
     content = plain(counts) | {
         "library": library.name,
         "last_changes": [
             {"experience_id": one.experience_id} | plain(revision_answer(one)) for one in last
         ],
     }
-    return Answer(content, "\n".join([*lines, *(["Last changes", *listing] if listing else [])]))
+    return Counted(counts, last, all_visible(content))
 
 
 def library_page(library: "Library", projects: Projects = None) -> str:
     """Counts by zone, level, domain, project and state, and the last changes, as JSON."""
-    answer = statistics(library, CHANGES, projects)
-    content = {name: value for name, value in answer.content.items() if name != "library"}
+    counted = statistics(library, CHANGES, projects).content
+    content = {name: value for name, value in counted.items() if name != "library"}
     domains = Counter[str](content["by_domain"]).most_common()
     content["by_domain"] = dict(domains[:DOMAINS])
     if len(domains) > DOMAINS:
         content["more_domains"] = f"{len(domains) - DOMAINS:,} smaller ones: run flex-mcp stats"
     return json.dumps(content, ensure_ascii=False, indent=2)  # its path is nobody else's business
-
-
-def _spent(one: Spent) -> str:
-    cost = "tokens not counted"
-    if one.input_tokens is not None and one.output_tokens is not None:
-        cost = f"{one.input_tokens:,} tokens read, {one.output_tokens:,} written"
-    return f"{one_line(one.model)} by {one.road}: {one.questions} questions, {cost}"
 
 
 def listed(counts: Mapping[str, int], none: str = "(no domain)") -> str:

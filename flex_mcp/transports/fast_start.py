@@ -99,6 +99,11 @@ def serve(process: "Process") -> None:
     )
 
 
+def is_for_a_person() -> bool:
+    """Whether no client started us: somebody types at a terminal, or a shell completes words."""
+    return "_FLEX_MCP_COMPLETE" in os.environ or os.isatty(0)
+
+
 def _leave(process: "Process") -> None:
     """End the process: what was acknowledged is stored by then, unless others hold the file."""
     if threading.current_thread() is threading.main_thread() and sys.platform != "win32":

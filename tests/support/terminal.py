@@ -1,15 +1,22 @@
 """The command line as a user has it: in this process, or as a process of its own."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
 
 from flex_mcp.cli.main import main
+
+LOOKS = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TERM"}
 
 
 def run(*arguments: str | Path, stdin: str | None = None) -> Result:
@@ -51,3 +58,45 @@ def process(
         check=False,
         env=dict(os.environ) | variables,  # noqa: TID251  a child's
     )
+
+
+class Screen:
+    """The command at a terminal of its own, whose size and variables the test chooses."""
+
+    def __init__(self, *arguments: str | Path, columns: int = 80, **variables: str) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        known = dict(os.environ)  # noqa: TID251  a child's
+        chosen = {name: text for name, text in known.items() if name not in LOOKS}
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "flex_mcp", *map(str, arguments)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=chosen | {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"} | variables,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._shown = b""
+
+    def until(self, words: str) -> None:
+        """Wait until the screen shows these words."""
+        while words.encode() not in self._shown:
+            self._shown += os.read(self._ours, 65_536)
+
+    def end(self, encoding: str = "utf-8") -> str:
+        """All that it showed until the command ended."""
+        with contextlib.suppress(OSError):  # nobody holds the other end
+            while more := os.read(self._ours, 65_536):
+                self._shown += more
+        self.process.wait()
+        os.close(self._ours)
+        return self._shown.decode(encoding).replace("\r\n", "\n")
+
+
+def on_screen(*arguments: str | Path, encoding: str = "utf-8", **looks: Any) -> str:
+    """What a command shows at a terminal; it must go well."""
+    screen = Screen(*arguments, PYTHONIOENCODING=encoding, **looks)
+    shown = screen.end(encoding)
+    assert screen.process.returncode == 0, shown
+    return shown

@@ -19,7 +19,7 @@ from flex_mcp.app import App
 from flex_mcp.errors import FlexError
 from flex_mcp.library.library import Library
 from flex_mcp.maintenance.embedders import use
-from flex_mcp.models import Action, Filter, Lesson, Level, Outcome, Trajectory, Zone
+from flex_mcp.models import Action, ExperienceFilter, Lesson, Level, Outcome, Trajectory, Zone
 from flex_mcp.models.forgetting import Choice
 from flex_mcp.search.embedder import OurEmbedder
 from flex_mcp.search.text import indexed_text
@@ -154,7 +154,7 @@ def die_inside(path: Path) -> None:
     store = SqliteStore(path)
     with store.writing("test", "test") as writing:
         vectors = OurEmbedder().passages(["another text"])[0]
-        for experience in writing.experiences.get(writing.experiences.ids(Filter())):
+        for experience in writing.experiences.get(writing.experiences.ids(ExperienceFilter())):
             changed = replace(experience, lesson="another text")
             writing.experiences.put(changed, vectors, indexed_text(changed))
         writing.settings.set("half", "written")

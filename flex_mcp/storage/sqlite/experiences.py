@@ -1,10 +1,18 @@
 """Experiences: their rows, their evidence, and their places in both indexes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flex_mcp.models import Experience, Filter, Origin, Place, Projects, Status, identity
+from flex_mcp.models import (
+    Experience,
+    ExperienceFilter,
+    Origin,
+    Place,
+    Projects,
+    Sort,
+    identity,
+)
 from flex_mcp.storage.protocol import IndexedText
 from flex_mcp.storage.sqlite import search_index, words
 from flex_mcp.storage.sqlite.queries import (
@@ -16,9 +24,25 @@ from flex_mcp.storage.sqlite.queries import (
     filter_row,
     projects_json,
     sound,
+    text_row,
     value_of,
 )
 
+SORTED = {  # by column, and whether it rises; levels rise from the narrowest
+    Sort.NEWEST: ("e.number", False),
+    Sort.UPDATED: ("e.updated_at", False),
+    Sort.TITLE: ("lower(e.title)", True),
+    Sort.DOMAIN: ("coalesce(e.domain, '')", True),
+    Sort.ZONE: ("e.zone", True),
+    Sort.LEVEL: ("e.level", False),
+    Sort.STATUS: ("e.status", True),
+    Sort.PRIORITY: ("e.priority", False),
+    Sort.SERVED: ("e.served", False),
+    Sort.SUCCESSES: ("e.successes", False),
+    Sort.FAILURES: ("e.failures", False),
+    Sort.HELPFUL: ("e.helpful", False),
+    Sort.HARMFUL: ("e.harmful", False),
+}
 ORIGIN = "origin_"  # begins the names of the columns that hold where an experience comes from
 
 
@@ -32,15 +56,28 @@ class Experiences:
         return [experience(row) for row in self.queries.rows("experiences", ids=as_json(ids))]
 
     def ids(
-        self, wanted: Filter, *, statuses: Iterable[Status] = (), limit: int | None = None
+        self,
+        wanted: ExperienceFilter,
+        *,
+        sort: Sort = Sort.NEWEST,
+        reverse: bool = False,
+        after: str | None = None,
+        limit: int | None = None,
     ) -> list[str]:
-        chosen = sorted(statuses)
-        return self.queries.column(
-            "experience_ids",
-            **filter_row(wanted),
-            statuses=as_json(chosen) if chosen else None,
-            limit=-1 if limit is None else limit,
+        by, rises = SORTED[sort]
+        way, than = ("ASC", ">") if rises is not reverse else ("DESC", "<")
+        words = {"what": "id", "by": by, "way": way, "than": than}
+        most = -1 if limit is None else limit
+        return self.queries.listed(
+            "list_experiences", words, **_wanted_row(wanted), after=after, limit=most
         )
+
+    def count(self, wanted: ExperienceFilter) -> int:
+        words = {"what": "count(*)", "by": "number", "way": "ASC", "than": ">"}
+        (count,) = self.queries.listed(
+            "list_experiences", words, **_wanted_row(wanted), after=None, limit=-1
+        )
+        return count
 
     def newest(self, after: Place | None, limit: int, projects: Projects = None) -> list[str]:
         created_at = after and after.created_at.isoformat()
@@ -70,6 +107,14 @@ class Experiences:
             run("add_evidence", id=value.id, place=place, trajectory_id=trajectory_id)
         words.put(run, number, value.status, text)
         search_index.put(run, number, value, vectors)
+
+
+def _wanted_row(wanted: ExperienceFilter) -> dict[str, Any]:
+    chosen = {
+        "statuses": None if wanted.statuses is None else as_json(sorted(wanted.statuses)),
+        "since": wanted.since and wanted.since.isoformat(),
+    }
+    return filter_row(wanted) | chosen | text_row(wanted.text)
 
 
 @sound

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote
 
 import apsw
@@ -234,6 +234,7 @@ def _opened(name: str, flags: int, patience: Patience | None = None) -> apsw.Con
     connection = apsw.Connection(name, flags=flags)
     try:
         connection.set_busy_handler(patience or Patience())
+        connection.create_scalar_function("lowered", _lowered, 1, deterministic=True)
         connection.enable_load_extension(enable=True)
         connection.load_extension(EXTENSION)
         connection.enable_load_extension(enable=False)
@@ -249,6 +250,11 @@ def _opened(name: str, flags: int, patience: Patience | None = None) -> apsw.Con
         connection.close()  # and its -wal and -shm go
         raise
     return connection
+
+
+def _lowered(*given: Any) -> str:
+    """All letters of a text; SQLite's own `lower` knows ASCII alone."""
+    return str(given[0]).lower()
 
 
 def usual_schema(version: int) -> list[tuple[str, str, int, str]]:

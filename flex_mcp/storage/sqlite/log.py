@@ -1,6 +1,7 @@
 """The log: who wrote, when, by which verb, and what."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from flex_mcp.models import Write, utc_now
@@ -33,8 +34,11 @@ class Log:
         touched.clear()
         self.queries.changes = connection.total_changes()
 
-    def last(self, limit: int, about: str | None = None) -> list[Write]:
-        return [write(row) for row in self.queries.rows("last_writes", limit=limit, about=about)]
+    def last(
+        self, limit: int, about: str | None = None, without: Collection[str] = ()
+    ) -> list[Write]:
+        values = {"limit": limit, "about": about, "without": as_json(without)}
+        return [write(row) for row in self.queries.rows("last_writes", **values)]
 
     def unnamed(self, limit: int, about: str) -> list[Write]:
         if (since := self.queries.first("known_since", id=about)) is None:
@@ -44,6 +48,9 @@ class Log:
 
     def knows(self, id_: str) -> bool:
         return self.queries.first("known_since", id=id_) is not None
+
+    def names(self, ids: Collection[str]) -> dict[str, str]:
+        return {row["id"]: row["name"] for row in self.queries.rows("names", ids=as_json(ids))}
 
 
 @sound

@@ -2,12 +2,14 @@
 
 import functools
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from enum import Enum
 from importlib.resources import files
+from string import Template
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -17,6 +19,7 @@ from flex_mcp.models import Filter, Projects, values_of
 from flex_mcp.storage.sql_files import named_queries
 
 T = TypeVar("T")
+LONGEST_PATTERN = 20_000
 Row = Mapping[str, Any]
 Run = Callable[..., Iterator[tuple[Any, ...]]]  # a statement's name with its values
 
@@ -64,6 +67,11 @@ class Queries:
         """The first row, if there is one."""
         found = self.rows(query, **values)
         return found[0] if found else None
+
+    def listed(self, query: str, words: Mapping[str, str], /, **values: Any) -> list[Any]:
+        """The first value of each row of a statement that lacks words, which are ours, of SQL."""
+        made = Template(QUERIES[query]).substitute(words)
+        return [value for (value,) in self.connection.execute(made, values)]
 
     def first(self, query: str, /, **values: Any) -> Any:
         """The first value of the first row; None where there is none."""
@@ -140,6 +148,17 @@ def as_json(items: Iterable[object]) -> str:
 
 def texts(column: str) -> tuple[str, ...]:
     return () if column == "[]" else tuple(json.loads(column))  # most are empty, and many are read
+
+
+def text_row(text: str | None) -> dict[str, str | None]:
+    """A text that is looked for in either case: as a pattern of LIKE, or with all letters lowered.
+
+    LIKE knows ASCII's letters alone, and no pattern of over 50,000 bytes.
+    """
+    if text is None or (text.isascii() and len(text) < LONGEST_PATTERN):
+        escaped = text and re.sub(r"([\\%_])", r"\\\1", text)
+        return {"pattern": escaped and f"%{escaped}%", "lowered": None}
+    return {"pattern": None, "lowered": text.lower()}
 
 
 def filter_row(wanted: Filter) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from flex_mcp.models import (
     ReportedOutcome,
     Step,
     StepKind,
+    TrajectoryFilter,
     TrajectoryState,
 )
 from flex_mcp.storage.sqlite.queries import (
@@ -26,6 +27,7 @@ from flex_mcp.storage.sqlite.queries import (
     columns_of,
     projects_json,
     sound,
+    text_row,
     value_of,
 )
 
@@ -44,6 +46,18 @@ class Trajectories:
 
     def ids(self, projects: Projects = None) -> list[str]:
         return self.queries.column("trajectory_ids", projects=projects_json(projects))
+
+    def listed(
+        self, wanted: TrajectoryFilter, *, after: str | None = None, limit: int | None = None
+    ) -> list[str]:
+        most = -1 if limit is None else limit
+        words, row = {"what": "id"}, _wanted_row(wanted)
+        return self.queries.listed("list_trajectories", words, **row, after=after, limit=most)
+
+    def count(self, wanted: TrajectoryFilter) -> int:
+        words, row = {"what": "count(*)"}, _wanted_row(wanted)
+        (count,) = self.queries.listed("list_trajectories", words, **row, after=None, limit=-1)
+        return count
 
     def by_key(self, key: str) -> tuple[str, str] | None:
         found = self.queries.row("trajectory_by_key", key=key)
@@ -97,6 +111,11 @@ class Trajectories:
     def set_outcome(self, value: ReportedOutcome) -> None:
         self.queries.touch(value.trajectory_id or "")
         self.queries.rows("set_trajectory_outcome", **columns_of(value))
+
+
+def _wanted_row(wanted: TrajectoryFilter) -> dict[str, Any]:
+    row = columns_of(wanted, projects=projects_json(wanted.projects))
+    return row | text_row(wanted.text)
 
 
 @sound

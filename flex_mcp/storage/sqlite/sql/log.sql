@@ -2,7 +2,8 @@
 
 -- name: last_writes
 SELECT * FROM writes
-WHERE :about IS NULL OR :about IN (SELECT value FROM json_each(ids))
+WHERE (:about IS NULL OR :about IN (SELECT value FROM json_each(ids)))
+  AND verb NOT IN (SELECT value FROM json_each(:without))
 ORDER BY number DESC LIMIT :limit;
 
 -- name: long_writes
@@ -17,6 +18,12 @@ SELECT created_at AS since FROM experiences WHERE id = :id
 UNION ALL SELECT recorded_at FROM trajectories WHERE id = :id
 UNION ALL SELECT at FROM retrievals WHERE id = :id
 UNION ALL SELECT created_at FROM briefs WHERE id = :id;
+
+-- name: names
+-- What a person knows them by.
+SELECT id, title AS name FROM experiences WHERE id IN (SELECT value FROM json_each(:ids))
+UNION ALL SELECT id, task FROM trajectories WHERE id IN (SELECT value FROM json_each(:ids))
+UNION ALL SELECT id, query FROM retrievals WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- name: add_write
 INSERT INTO writes (at, client, process, verb, ids, touched)

@@ -30,6 +30,14 @@ SELECT id AS value FROM trajectories WHERE id >= :start AND id < :start || '~'
   AND (:projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects)))
 ORDER BY id LIMIT :limit;
 
+-- name: complete_ids
+-- Of all kinds, whatever became of them.
+SELECT id AS value FROM experiences WHERE id >= :start AND id < :start || '~'
+UNION ALL SELECT id FROM trajectories WHERE id >= :start AND id < :start || '~'
+UNION ALL SELECT id FROM retrievals WHERE id >= :start AND id < :start || '~'
+UNION ALL SELECT id FROM briefs WHERE id >= :start AND id < :start || '~'
+ORDER BY value LIMIT :limit;
+
 -- name: complete_domains
 -- substr, not LIKE: a domain may hold % and _.
 SELECT DISTINCT domain AS value FROM experiences

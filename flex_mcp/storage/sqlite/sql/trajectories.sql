@@ -12,6 +12,21 @@ SELECT id FROM trajectories
 WHERE :projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects))
 ORDER BY number;
 
+-- name: list_trajectories
+-- $what is the id or a count, of ours. Pages and texts as in `list_experiences`.
+SELECT $what FROM trajectories t
+WHERE (:state IS NULL OR t.state = :state)
+  AND (:outcome IS NULL OR t.outcome = :outcome)
+  AND (:domain IS NULL OR t.domain = :domain
+       OR (t.domain >= :domain || '/' AND t.domain < :domain || '0'))
+  AND (:projects IS NULL OR coalesce(t.project, '') IN (SELECT value FROM json_each(:projects)))
+  AND (:since IS NULL OR t.recorded_at >= :since)
+  AND (:pattern IS NULL OR t.task LIKE :pattern ESCAPE '\')
+  AND (:lowered IS NULL OR instr(lowered(t.task), :lowered))
+  AND (:after IS NULL OR t.number < (SELECT number FROM trajectories WHERE id = :after))
+ORDER BY t.number DESC
+LIMIT :limit;
+
 -- name: trajectory_by_key
 SELECT id, content_hash FROM trajectories WHERE key = :key;
 

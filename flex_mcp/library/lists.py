@@ -1,0 +1,85 @@
+"""Lists: which experiences and trajectories a caller wants, as it says that."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TypedDict, Unpack
+
+from flex_mcp.models import (
+    ExperienceFilter,
+    Level,
+    Outcome,
+    Projects,
+    Status,
+    TrajectoryFilter,
+    TrajectoryState,
+    Zone,
+    clean_domain,
+)
+from flex_mcp.validation import check_encodable
+
+
+class WantedExperiences(TypedDict, total=False):
+    """Which experiences; what is not said, or None, means all.
+
+    `domain` is a path with what lies below it, `projects` may hold None for general, `since` is the
+    time when the first of them was made (in UTC where it names no zone), `text` what title, when or
+    lesson holds, in either case.
+    """
+
+    levels: Iterable[Level] | None
+    zones: Iterable[Zone] | None
+    domain: str | None
+    projects: Projects
+    statuses: Iterable[Status] | None
+    since: datetime | None
+    text: str | None
+
+
+class WantedTrajectories(TypedDict, total=False):
+    """Which trajectories; what is not said, or None, means all.
+
+    `since` is the time when the first of them was recorded, `text` what the task holds.
+    """
+
+    state: TrajectoryState | None
+    outcome: Outcome | None
+    domain: str | None
+    projects: Projects
+    since: datetime | None
+    text: str | None
+
+
+def experience_filter(**wanted: Unpack[WantedExperiences]) -> ExperienceFilter:
+    levels, zones = wanted.get("levels"), wanted.get("zones")
+    return ExperienceFilter(
+        levels=None if levels is None else frozenset(levels),
+        zones=None if zones is None else frozenset(zones),
+        domain=clean_domain(wanted.get("domain")),
+        projects=wanted.get("projects"),
+        statuses=frozenset(wanted.get("statuses") or ()) or None,
+        since=_in_utc(wanted.get("since")),
+        text=_text(wanted.get("text")),
+    )
+
+
+def trajectory_filter(**wanted: Unpack[WantedTrajectories]) -> TrajectoryFilter:
+    return TrajectoryFilter(
+        state=wanted.get("state"),
+        outcome=wanted.get("outcome"),
+        domain=clean_domain(wanted.get("domain")),
+        projects=wanted.get("projects"),
+        since=_in_utc(wanted.get("since")),
+        text=_text(wanted.get("text")),
+    )
+
+
+def _in_utc(since: datetime | None) -> datetime | None:
+    """As the library writes times, so that they compare as texts."""
+    if since is None:
+        return None
+    return since.replace(tzinfo=UTC) if since.tzinfo is None else since.astimezone(UTC)
+
+
+def _text(text: str | None) -> str | None:
+    check_encodable(text)
+    return text or None
