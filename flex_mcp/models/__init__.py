@@ -39,6 +39,7 @@ from flex_mcp.models.trajectories import Recorded as Recorded
 from flex_mcp.models.trajectories import RecordedTrajectory as RecordedTrajectory
 from flex_mcp.models.trajectories import Step as Step
 from flex_mcp.models.trajectories import Trajectory as Trajectory
+from flex_mcp.models.trajectories import Work as Work
 from flex_mcp.models.vocabulary import DOMAIN_LIMIT as DOMAIN_LIMIT
 from flex_mcp.models.vocabulary import LESSON_LIMIT as LESSON_LIMIT
 from flex_mcp.models.vocabulary import LESSONS_LIMIT as LESSONS_LIMIT
@@ -57,6 +58,7 @@ from flex_mcp.models.vocabulary import DecisionKind as DecisionKind
 from flex_mcp.models.vocabulary import Domain as Domain
 from flex_mcp.models.vocabulary import Id as Id
 from flex_mcp.models.vocabulary import Level as Level
+from flex_mcp.models.vocabulary import Named as Named
 from flex_mcp.models.vocabulary import Outcome as Outcome
 from flex_mcp.models.vocabulary import Relation as Relation
 from flex_mcp.models.vocabulary import RevisionKind as RevisionKind
