@@ -70,6 +70,7 @@ from flex_mcp.models.vocabulary import Task as Task
 from flex_mcp.models.vocabulary import TrajectoryState as TrajectoryState
 from flex_mcp.models.vocabulary import VerifiedBy as VerifiedBy
 from flex_mcp.models.vocabulary import When as When
+from flex_mcp.models.vocabulary import Word as Word
 from flex_mcp.models.vocabulary import Zone as Zone
 from flex_mcp.models.vocabulary import about as about
 from flex_mcp.models.vocabulary import clean_domain as clean_domain

@@ -129,6 +129,7 @@ class Road(Word):
     ANTHROPIC = "anthropic"
     SAMPLING = "sampling"
     ASSISTANT = "assistant"
+    PYTHON = "python"  # a model that Python code brings
 
 
 class Curation(Word):

@@ -29,6 +29,7 @@ OURS, STATIC = "ours", "static"
 BUILT_IN = OURS, STATIC
 DEFAULT = OURS  # of a new library
 FASTEMBED = "fastembed:"
+PYTHON = "python:"  # an object that Python code brings (own_embedder.py)
 WINDOW = 180  # words of a chunk: they fit the 256 tokens of the smallest models
 
 
@@ -176,6 +177,11 @@ def check_name(name: str) -> None:
     Raises:
         EmbedderError: it cannot.
     """
+    if name.startswith(PYTHON):
+        raise EmbedderError(
+            f"{name.removeprefix(PYTHON)!r} is an embedder of Python code, which alone has it: "
+            "open the library there, or run `flex-mcp reindex --embedder ours`"
+        )
     kind, _, model = name.partition(":")
     if name not in BUILT_IN and not (f"{kind}:" == FASTEMBED and model):
         raise EmbedderError(
