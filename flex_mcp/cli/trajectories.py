@@ -22,9 +22,8 @@ from flex_mcp.cli.commands import (
     with_library_or_new,
 )
 from flex_mcp.errors import InputError
-from flex_mcp.models import TRAJECTORIES, Road
-from flex_mcp.tools import tools
-from flex_mcp.tools.answers import Answer, distill_answer, group_lines
+from flex_mcp.models import TRAJECTORIES, Recorded, Road
+from flex_mcp.tools.answers import Answer, distill_answer, group_lines, record_answer
 from flex_mcp.tools.arguments import RecordArguments
 from flex_mcp.tools.pages import listed
 from flex_mcp.validation import checked
@@ -45,16 +44,15 @@ def record(file: Path, *, app: App) -> Answer:
     """
     items, is_list = _objects(file)
     given = [_named(number, items, item) for number, item in enumerate(items, start=1)]
-    made: list[Answer] = []
-    for one in given:
-        try:
-            made.append(tools.record_trajectory(app, one, CALLER))
-        except InputError as error:
-            if len(given) == 1:
-                raise
-            raise InputError(
-                f"object {len(made) + 1}: {error}; those before it were recorded, the rest not"
-            ) from error
+    with progress_bar("Recording") as progress:
+        recorded = app.library.record_many(given, client=CALLER.name, progress=progress)
+    wrong = {n: one for n, one in enumerate(recorded, start=1) if isinstance(one, InputError)}
+    if len(recorded) == len(wrong) == 1:
+        raise wrong[1]
+    if wrong:
+        said = "; ".join(f"object {n}: {error}" for n, error in wrong.items())
+        raise InputError(f"{said}; the others were recorded")
+    made = [record_answer(one) for one in recorded if isinstance(one, Recorded)]
     if not is_list:
         return made[0]
     content = {"recorded": [one.content for one in made]}

@@ -38,8 +38,8 @@ class AsyncLibrary:
     """A library to be used in an `async with`; `open_async_library` makes it.
 
     Its verbs are those of `Library`, awaited. A callback such as `progress`, an embedder or a model
-    of your own is called in the worker thread. Whoever is cancelled while a verb runs waits for
-    it, in Trio and in AnyIO's scopes; a task that asyncio cancels goes at once, and the verb ends
+    of your own is called in the worker thread. Whoever is cancelled by a scope of AnyIO while a
+    verb runs waits for it; a task that asyncio itself cancels goes at once, and the verb ends
     behind it. The file is closed at the end of the `async with`, however that ends.
     """
 

@@ -87,7 +87,7 @@ class Library(core.Library):
         place = after and Place(after.created_at, after.id)
         return self.catalogue.page(place, limit)
 
-    def distill(  # noqa: PLR0913  each is one part of one job
+    def distill(
         self,
         trajectory_ids: Sequence[str] | None = None,
         *,
@@ -95,7 +95,6 @@ class Library(core.Library):
         limit: int | None = None,
         dry_run: bool = False,
         jobs: int = 1,
-        client: str = "python",
         progress: Progress = silent,
     ) -> "Report":
         """Turn trajectories into lessons, group after group; those of one task side by side.
@@ -106,7 +105,6 @@ class Library(core.Library):
             limit: so many trajectories at most.
             dry_run: the lessons are decided on, and nothing changes.
             jobs: how many groups at a time, each in a thread that asks the model.
-            client: who asks.
             progress: hears of every group.
 
         The report has what was `made` of each group (its `lessons` and `decisions`), the `failures`
@@ -131,7 +129,7 @@ class Library(core.Library):
                 "ANTHROPIC_API_KEY"
             )
         distiller = Distiller(self, Prompts(self._settings.prompts_folder), llm=llm)
-        job = Job(ids=trajectory_ids, limit=limit, dry_run=dry_run, at_once=jobs, client=client)
+        job = Job(ids=trajectory_ids, limit=limit, dry_run=dry_run, at_once=jobs)
         return work_through(self, distiller, llm, job, progress)
 
     def export(

@@ -52,7 +52,8 @@ class NamedEmbedder:
         (vector,) = self._sound([self._own.embed_query(text)], 1)
         return vector
 
-    def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:  # noqa: ARG002
+    def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:
+        _ = headings  # a text begins with its own, and has no vector of it beside
         chunked = [chunks(text) for text in texts]
         flat = [chunk for parts in chunked for chunk in parts]
         made = iter(self._sound(self._own.embed_documents(flat), len(flat)) if flat else ())
