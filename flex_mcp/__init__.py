@@ -1,7 +1,8 @@
 """flex-mcp: an experience library for any assistant.
 
-`open_library` opens one; its verbs are the methods of `Library`. What they take and give are the
-values of `flex_mcp.models`, and what they raise the errors of `flex_mcp.errors`.
+`open_library` opens one; its verbs are the methods of `Library`, and of `AsyncLibrary` for code
+that must not block. What they take and give are the values of `flex_mcp.models`, and what they
+raise the errors of `flex_mcp.errors`.
 """
 
 from importlib import import_module
@@ -10,13 +11,16 @@ from flex_mcp.version import __version__
 
 TYPE_CHECKING = False  # as `typing` has it, whose import every start would pay for
 if TYPE_CHECKING:
-    from flex_mcp.app import open_library
     from flex_mcp.errors import FlexError
-    from flex_mcp.library.library import Library
+    from flex_mcp.learning.own_model import OwnModel
     from flex_mcp.models import Curation, Experience, Fields, Lesson, Outcome, Trajectory
     from flex_mcp.models.forgetting import Choice
+    from flex_mcp.python.async_library import AsyncLibrary, open_async_library
+    from flex_mcp.python.library import Library, open_library
+    from flex_mcp.search.own_embedder import OwnEmbedder
 
 __all__ = [
+    "AsyncLibrary",
     "Choice",
     "Curation",
     "Experience",
@@ -25,16 +29,23 @@ __all__ = [
     "Lesson",
     "Library",
     "Outcome",
+    "OwnEmbedder",
+    "OwnModel",
     "Trajectory",
     "__version__",
+    "open_async_library",
     "open_library",
 ]
 
 _PLACES = {
+    "AsyncLibrary": "flex_mcp.python.async_library",
     "Choice": "flex_mcp.models.forgetting",
     "FlexError": "flex_mcp.errors",
-    "Library": "flex_mcp.library.library",
-    "open_library": "flex_mcp.app",
+    "Library": "flex_mcp.python.library",
+    "OwnEmbedder": "flex_mcp.search.own_embedder",
+    "OwnModel": "flex_mcp.learning.own_model",
+    "open_async_library": "flex_mcp.python.async_library",
+    "open_library": "flex_mcp.python.library",
 }
 
 

@@ -2,18 +2,20 @@
 
 import functools
 import threading
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from flex_mcp.errors import LibraryError, SettingError
-from flex_mcp.settings import Distilling, Settings, one_thread, path_of
+from flex_mcp.settings import Distilling, Settings, one_thread
 
 if TYPE_CHECKING:
     from flex_mcp.learning.distiller import Distiller
     from flex_mcp.learning.llm import AnthropicLLM
     from flex_mcp.learning.prompts import Prompts
     from flex_mcp.library.library import Library
+    from flex_mcp.safety.redaction import Redactor
+    from flex_mcp.search.embedder_choice import LoadEmbedder
+    from flex_mcp.search.own_embedder import OwnEmbedder
+    from flex_mcp.storage.protocol import Store
 
 
 class App:
@@ -137,6 +139,15 @@ class App:
             self._library = None
 
 
+class Parts(TypedDict):
+    """What a Library is made of."""
+
+    store: "Store"
+    load_embedder: "LoadEmbedder"
+    wanted: str | None
+    redactor: "Redactor"
+
+
 def build(settings: Settings, *, new: bool = True) -> "Library":
     """The library that the settings name, opened; `new` as in `App`.
 
@@ -144,6 +155,18 @@ def build(settings: Settings, *, new: bool = True) -> "Library":
         LibraryError: its file cannot be opened.
     """
     from flex_mcp.library.library import Library
+
+    return Library(**parts(settings, new=new))
+
+
+def parts(settings: Settings, *, new: bool = True, own: "OwnEmbedder | None" = None) -> Parts:
+    """The parts of the library that the settings name, its file opened.
+
+    `own` is an embedder of the caller's, which takes the place of the one that they name.
+
+    Raises:
+        LibraryError: its file cannot be opened.
+    """
     from flex_mcp.safety.redaction import Redactor
     from flex_mcp.search import embedder
     from flex_mcp.storage.sqlite.store import SqliteStore
@@ -154,12 +177,18 @@ def build(settings: Settings, *, new: bool = True) -> "Library":
         redactor = Redactor(refusal=str(error))  # whoever writes is told; the handshake goes on
 
     def load(name: str, fetch: bool) -> embedder.Embedder:  # noqa: FBT001  a seam of two words
+        if own is not None:
+            from flex_mcp.search import own_embedder
+
+            if name == own_embedder.named(own):
+                return own_embedder.NamedEmbedder(own)
         return embedder.load(
             name, cache=settings.models, folder=settings.embedder_path, fetch=fetch
         )
 
+    wanted = settings.embedder if own is None else f"{embedder.PYTHON}{own.name}"
     store = SqliteStore(settings.library, new=new)
-    return Library(store, load, wanted=settings.embedder, redactor=redactor)
+    return Parts(store=store, load_embedder=load, wanted=wanted, redactor=redactor)
 
 
 def own_llm(settings: Settings) -> "AnthropicLLM | None":
@@ -179,28 +208,3 @@ def own_llm(settings: Settings) -> "AnthropicLLM | None":
     if wanted not in {Distilling.AUTO, Distilling.ANTHROPIC} or not settings.api_key:
         return None
     return AnthropicLLM(settings.api_key, model=settings.model, base_url=settings.base_url)
-
-
-def open_library(
-    path: str | Path | None = None,
-    *,
-    embedder: str | None = None,
-    embedder_path: str | Path | None = None,
-) -> "Library":
-    """Open an experience library; a new file is made where there is none. Use it in a `with`.
-
-    Args:
-        path: its file; None takes FLEX_MCP_LIBRARY or the default place.
-        embedder: `ours`, `static` or `fastembed:MODEL`; None takes FLEX_MCP_EMBEDDER or the
-            library's own.
-        embedder_path: a folder with the model's files.
-
-    Raises:
-        LibraryError: the file cannot be opened, or is no library.
-    """
-    named = None if path is None else str(path)
-    found = Settings.from_environment(named, said_by="the library's path")
-    if embedder_path:
-        folder = path_of(str(embedder_path), "embedder_path", folder=True)
-        found = replace(found, embedder_path=folder)
-    return build(replace(found, embedder=embedder or found.embedder))

@@ -16,6 +16,10 @@ class NotFoundError(InputError):
     """An id that this library does not hold."""
 
 
+class WordError(InputError, ValueError):
+    """A word that is none of its closed set; Python, and Pydantic, know it as a ValueError."""
+
+
 class SettingError(FlexError):
     """An environment variable or option cannot be used."""
 

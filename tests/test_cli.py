@@ -1,6 +1,7 @@
 """The terminal's door: what it prints, where, and with which exit code; and what it refuses."""
 
 import json
+import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,6 +142,20 @@ def test_record_checks_all_before_any_is_recorded(tmp_path: Path) -> None:
         "nothing was recorded"
     )
     assert not (tmp_path / "library.db").exists()
+
+
+def test_what_is_wrong_with_one_only_when_it_is_recorded_is_not_the_others_loss(
+    tmp_path: Path,
+) -> None:
+    at = ("--library", str(tmp_path / "library.db"))
+    works = [{"task": f"Task {n}", "outcome": "failure", "key": str(n % 2)} for n in range(4)]
+    sentence = refused("record", *at, stdin=json.dumps(works))
+    assert re.sub(r"t_\w+", "t_…", sentence) == (
+        "object 3: the key '0' is taken by t_…, whose task differs: use another key, or leave it "
+        "out; object 4: the key '1' is taken by t_…, whose task differs: use another key, or leave "
+        "it out; the others were recorded"
+    )
+    assert done_json("stats", *at)["trajectories"] == 2
 
 
 def test_record_reads_what_models_write(tmp_path: Path) -> None:

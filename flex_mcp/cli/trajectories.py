@@ -15,7 +15,6 @@ from flex_mcp.app import App
 from flex_mcp.cli.commands import (
     CALLER,
     WorkFailedError,
-    caller,
     fail,
     main,
     progress_bar,
@@ -24,9 +23,9 @@ from flex_mcp.cli.commands import (
 )
 from flex_mcp.cli.identifiers import ID
 from flex_mcp.errors import InputError
-from flex_mcp.models import TRAJECTORIES, Road
-from flex_mcp.tools import tools
-from flex_mcp.tools.answers import Answer, distill_answer, group_lines
+from flex_mcp.library.library import silent
+from flex_mcp.models import TRAJECTORIES, Recorded, Road
+from flex_mcp.tools.answers import Answer, distill_answer, group_lines, record_answer
 from flex_mcp.tools.arguments import RecordArguments
 from flex_mcp.tools.pages import listed
 from flex_mcp.validation import checked
@@ -47,26 +46,20 @@ def record(file: Path, *, app: App) -> Answer:
     """
     items, is_list = _objects(file)
     given = [_named(number, items, item) for number, item in enumerate(items, start=1)]
-    made: list[Answer] = []
-    with progress_bar("Recording") if is_list else contextlib.nullcontext(_silent) as progress:
-        for one in given:
-            try:
-                made.append(tools.record_trajectory(app, one, caller(app)))
-            except InputError as error:
-                if len(given) == 1:
-                    raise
-                raise InputError(
-                    f"object {len(made) + 1}: {error}; those before it were recorded, the rest not"
-                ) from error
-            progress(len(made), len(given))
+    given = [dataclasses.replace(one, project=one.project or app.project) for one in given]
+    with progress_bar("Recording") if is_list else contextlib.nullcontext(silent) as progress:
+        found = app.library.record_many(given, client=CALLER.name, progress=progress)
+    wrong = {n: one for n, one in enumerate(found, start=1) if isinstance(one, InputError)}
+    if len(found) == len(wrong) == 1:
+        raise wrong[1]
+    if wrong:
+        said = "; ".join(f"object {n}: {error}" for n, error in wrong.items())
+        raise InputError(f"{said}; the others were recorded")
+    made = [record_answer(one) for one in found if isinstance(one, Recorded)]
     if not is_list:
         return made[0]
     recorded = [one.content for one in made]
     return Answer({"recorded": recorded}, _summary(recorded))
-
-
-def _silent(done: int, total: int) -> None:
-    """Progress of what is done at once."""
 
 
 def _summary(recorded: Sequence[Mapping[str, Any]]) -> str:

@@ -5,7 +5,6 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, cast
 
@@ -16,14 +15,14 @@ from flex_mcp.exchange.flex import export_flex, flex_entries
 from flex_mcp.exchange.markdown import HEADING, export_markdown
 from flex_mcp.library.importing import Imported, entry_in_project, in_project
 from flex_mcp.library.library import Library, Progress
-from flex_mcp.models import HereOrNamed, Projects, named_project
+from flex_mcp.models import HereOrNamed, Projects, Word, named_project
 
 IMPORT_LIMIT = 1024 * 1024 * 1024  # bytes: it is read whole, into about four times the memory
 EXPORTS = (b'{"flex-mcp"', HEADING.encode(), b'{\n  "version"')  # what ours begin with
 DATABASE = b"SQLite format 3"
 
 
-class Format(StrEnum):
+class Format(Word):
     JSONL = "jsonl"
     FLEX = "flex"
     MARKDOWN = "markdown"

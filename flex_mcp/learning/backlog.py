@@ -138,9 +138,9 @@ class _Run:
         with self._lock:
             self.report.stopped = self.report.stopped or why
 
-    def end(self) -> Report:
+    def end(self, road: Road) -> Report:
         self.report.remaining = self._library.briefs.remaining()
-        self.report.elsewhere, _ = self._library.briefs.in_work(Road.ANTHROPIC)
+        self.report.elsewhere, _ = self._library.briefs.in_work(road)
         return self.report
 
 
@@ -172,11 +172,11 @@ def work_through(
             except BaseException as error:
                 run.stop(str(error) or "stopped")  # those in work are ended first
                 raise
-        _, until = library.briefs.in_work(Road.ANTHROPIC)
+        _, until = library.briefs.in_work(llm.road)
         soon = library.briefs.now() + llm.claim
         chosen = job.limit is not None or job.ids is not None
         if run.report.stopped or chosen or until is None or until > soon:
-            return run.end()
+            return run.end(llm.road)
         time.sleep(1)  # the others show a sign of life, or die, soon
 
 
@@ -222,12 +222,12 @@ def work_in_batches(
                 while len(briefs) < ROUND and (brief := run.take(llm)):
                     briefs[brief.id] = brief
                 if not briefs:
-                    return run.end()
+                    return run.end(llm.road)
                 waiting = list(_asked(run, llm, briefs, progress))
                 llm.replies |= _answered(log, service, briefs, waiting)
         except ModelServiceError as error:
             run.stop(str(error))
-            return run.end()
+            return run.end(llm.road)
 
 
 def _left(library: Library, log: ConversationLog) -> list[Brief]:

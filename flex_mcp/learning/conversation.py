@@ -83,8 +83,13 @@ class Conversation:
     @property
     def _another(self) -> str:
         """How to have another model asked."""
-        lent = self._llm.road is Road.SAMPLING
-        return "choose another in your client" if lent else "set FLEX_MCP_MODEL to another model"
+        match self._llm.road:
+            case Road.SAMPLING:
+                return "choose another in your client"
+            case Road.PYTHON:
+                return "give distill another model"
+            case _:
+                return "set FLEX_MCP_MODEL to another model"
 
     def _next(self) -> Turn | None:
         """The next turn, where an earlier run put it."""

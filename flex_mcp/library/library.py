@@ -5,16 +5,17 @@ No model and no embedding runs inside a transaction.
 """
 
 import json
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, Unpack, overload
 
 from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingError
-from flex_mcp.library import briefs, curating, domains, recording
+from flex_mcp.library import asking, briefs, curating, domains, recording, works
+from flex_mcp.library.asking import Wished
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.lessons import RawLesson, any_accepted, place, prepare
@@ -26,11 +27,13 @@ from flex_mcp.library.lists import (
 )
 from flex_mcp.library.retrievals import RetrievalLog
 from flex_mcp.library.sessions import Sessions
+from flex_mcp.library.works import RawWork
 from flex_mcp.models import (
     Counters,
     Curated,
     Curation,
     Decision,
+    DecisionKind,
     DomainCount,
     Experience,
     Fields,
@@ -50,8 +53,6 @@ from flex_mcp.models import (
     Road,
     Sort,
     Statistics,
-    Status,
-    Trajectory,
     TrajectoryState,
     Vectors,
     VerifiedBy,
@@ -72,7 +73,7 @@ from flex_mcp.search.embedder_choice import Embedders, LoadEmbedder, Switching
 from flex_mcp.search.search import Searched, Searcher
 from flex_mcp.settings import path_of
 from flex_mcp.storage.protocol import BACKUPS, Store, Transaction
-from flex_mcp.validation import check_encodable
+from flex_mcp.validation import checked, glances
 
 if TYPE_CHECKING:
     from flex_mcp.library.forgetting import Forgotten, Plan
@@ -219,13 +220,13 @@ class Library:
         possible, `retrieval_id` is None and a notice says why.
 
         Raises:
-            InputError: the query is no valid Unicode.
+            InputError: the query is no valid Unicode, or a word none of its set.
             EmbedderError: the library's vectors need another embedder; it says what to do.
         """
-        check_encodable(query)
+        wanted = asking.asked(query=query, limit=limit, levels=levels, zones=zones, domain=domain)
         question = Search(
             text=query,
-            wanted=_filter(levels, zones, domain, None if all_projects else with_general(project)),
+            wanted=_filter(wanted, None if all_projects else with_general(project)),
             limit=limit,
             abstain=abstain,
             collapse=collapse,
@@ -298,14 +299,33 @@ class Library:
         """The active experiences nearest to any of some texts, best first: what an updater sees.
 
         Raises:
+            InputError: a level or zone is none.
             EmbedderError: as in `search`.
         """
-        return self._searcher.nearest(texts, limit, _filter(levels, zones, None, projects))
+        wanted = asking.asked(limit=limit, levels=levels, zones=zones)
+        return self._searcher.nearest(texts, limit, _filter(wanted, projects))
 
-    def get(self, ids: Sequence[str]) -> list[Experience]:
-        """Those of the experiences that are here, in that order."""
+    @overload
+    def get(self, ids: str) -> Experience:  # pyright: ignore[reportOverlappingOverload]  a text is a sequence of texts, too
+        ...
+
+    @overload
+    def get(self, ids: Sequence[str]) -> list[Experience]: ...
+
+    def get(self, ids: str | Sequence[str]) -> Experience | list[Experience]:
+        """The experience of an id; of several ids those that are here, in that order.
+
+        Raises:
+            NotFoundError: the one is not here.
+        """
+        several = [ids] if isinstance(ids, str) else ids
         with self._store.reading() as reading:
-            return reading.experiences.get(ids)
+            found = reading.experiences.get(several)
+        if not isinstance(ids, str):
+            return found
+        if not found:
+            raise NotFoundError(f"there is no experience {glances(several)}: a search gives ids")
+        return found[0]
 
     def whole(self, ids: Sequence[str]) -> list[WholeExperience]:
         """Those that are here with their history and how well they are founded, in that order."""
@@ -337,9 +357,10 @@ class Library:
         twice while others write.
 
         Raises:
-            InputError: the text is no valid Unicode.
+            InputError: a word is none of its set, or the text no valid Unicode.
             NotFoundError: there is no experience `after`, so a page cannot begin there.
         """
+        asking.asked(limit=limit)
         with self._store.reading() as reading:
             if after is not None:
                 _check_begins(after, reading.experiences.get([after]))
@@ -432,7 +453,7 @@ class Library:
 
     def record(  # noqa: PLR0913  each is one part of what was done
         self,
-        trajectory: Trajectory,
+        trajectory: RawWork,
         *,
         lessons: Sequence[RawLesson] = (),
         retrieval_ids: Sequence[str] = (),
@@ -450,7 +471,8 @@ class Library:
         later one. The searches named get its outcome.
 
         Args:
-            trajectory: what was tried, and how it ended.
+            trajectory: what was tried, and how it ended; a `Trajectory`, or a mapping with its
+                fields, which may hold those below up to the key, too.
             lessons: what it taught, where that is known.
             retrieval_ids: the searches that it used.
             helpful: experiences that helped, at each of these searches that served them; without
@@ -468,43 +490,72 @@ class Library:
             InputError: the trajectory is malformed, or the key is taken by other work. A lesson
                 that cannot be placed is refused alone.
         """
-        now = self._now()
-        block = self._sessions.block(session, now)
-        new = recording.recorded(trajectory, key, now, self._redactor, block)
-        used = recording.Used(
+        ready = self._ready(
+            trajectory,
+            session,
+            lessons=lessons,
             retrieval_ids=retrieval_ids,
-            recent=self._sessions.recent(session, now),
             helpful=helpful,
             harmful=harmful,
+            key=key,
         )
-        prepared = prepare(lessons, self._store, self._embedders, self._redactor)
+        prepared = prepare(ready.lessons, self._store, self._embedders, self._redactor)
+        replacing, now = replace_pending, self._now()
         with self._writing("record", client) as writing:
-            kept = recording.keep(writing, new, used, client, replacing=replace_pending)
-            id_, learnt = kept.id, writing.experiences.evidenced_by([kept.id])
-            found = writing.trajectories.get([id_])
-            origin = Origin(
-                kind="distilled",
-                by=client,
-                road=Road.AGENT,
-                model=new.trajectory.agent and new.trajectory.agent.model,
-            )
-            decisions = place(writing, prepared, found, origin=origin, now=self._now())
-            if any_accepted(decisions):
-                writing.trajectories.set_state([id_], TrajectoryState.DISTILLED)
-            state = writing.trajectories.get([id_])[0].state
-            placed = [one.experience_id for one in decisions if one.experience_id]
-            made = writing.experiences.get([*{*placed, *writing.experiences.evidenced_by([id_])}])
-        return Recorded(
-            trajectory_id=id_,
-            new=kept.new,
-            state=state,
-            decisions=tuple(decisions),
-            unmatched=tuple(kept.unmatched),
-            changed=kept.changed,
-            learnt=tuple(learnt) if kept.changed else (),
-            redacted=new.redacted + prepared.redacted or None,
-            held=sum(one.status is Status.QUARANTINED for one in made),
-        )
+            return works.kept(writing, ready, prepared, by=client, now=now, replacing=replacing)
+
+    def _ready(self, given: RawWork, session: str | None, **beside: Any) -> works.ReadyWork:
+        work, now = works.whole(given, **beside), self._now()
+        block, recent = self._sessions.block(session, now), self._sessions.recent(session, now)
+        return works.ready(work, now, self._redactor, block=block, recent=recent)
+
+    def record_many(
+        self,
+        trajectories: Iterable[RawWork],
+        *,
+        session: str | None = None,
+        client: str = "python",
+        progress: Progress = silent,
+    ) -> list[Recorded | InputError]:
+        """Keep many trajectories with their lessons, a hundred in one transaction.
+
+        Args:
+            trajectories: each as `record` takes it; they are read a hundred at a time.
+            session: as in `search`.
+            client: who did it.
+            progress: hears of every hundred; the total is 0 where nobody knows it.
+
+        For each, in their order, what `record` would give; or the error that it would raise: what
+        is wrong with one is never the others' loss. What is raised concerns them all; the hundreds
+        before stay recorded, and recording them again stores nothing twice.
+
+        Raises:
+            InputError: they are no list.
+        """
+        if isinstance(trajectories, str | Mapping):
+            raise InputError("record_many takes several trajectories: give a list, or call record")
+        total = len(trajectories) if isinstance(trajectories, Sized) else 0
+        made: list[Recorded | InputError] = []
+        for batch in works.batches(trajectories):
+            made += self._record_batch(batch, session, client)
+            progress(len(made), total)
+        return made
+
+    def _record_batch(
+        self, batch: Sequence[RawWork], session: str | None, client: str
+    ) -> list[Recorded | InputError]:
+        ready = [works.or_error(self._ready, one, session) for one in batch]
+        good = [one for one in ready if not isinstance(one, InputError)]
+        lessons = [lesson for one in good for lesson in one.lessons]
+        prepared = prepare(lessons, self._store, self._embedders, self._redactor)
+        parts, now = works.apart(prepared, good), self._now()
+        with self._writing("record", client) as writing:
+            return [
+                one
+                if isinstance(one, InputError)
+                else works.or_error(works.kept, writing, one, next(parts), by=client, now=now)
+                for one in ready
+            ]
 
     def report(
         self,
@@ -522,13 +573,15 @@ class Library:
         add nothing. Names are kept, and a later report without any keeps them.
 
         Raises:
-            InputError: the retrieval is not known, or did not serve an experience that is named.
+            InputError: the retrieval is not known, or did not serve an experience that is named;
+                or the outcome is none.
         """
+        told = asking.told(outcome=outcome, helpful=helpful, harmful=harmful)
         with self._writing("report", client) as writing:
             said = ReportedOutcome(
-                outcome=outcome, at=self._now(), by=client, retrieval_id=retrieval_id
+                outcome=told.outcome, at=self._now(), by=client, retrieval_id=retrieval_id
             )
-            return recording.report(writing, said, helpful, harmful)
+            return recording.report(writing, said, told.helpful, told.harmful)
 
     def report_trajectory(  # noqa: PLR0913  each is one part of an outcome
         self,
@@ -548,25 +601,55 @@ class Library:
         answer names the experiences that were learnt from it.
 
         Raises:
-            InputError: there is no such trajectory, or its searches did not serve what is named.
+            InputError: there is no such trajectory, or its searches did not serve what is named;
+                or a word is none of its set.
         """
+        told = asking.told(
+            outcome=outcome,
+            score=score,
+            feedback=feedback,
+            verified_by=verified_by,
+            helpful=helpful,
+            harmful=harmful,
+        )
         said, name = self._redactor.value(
             (
                 ReportedOutcome(
-                    outcome=outcome,
+                    outcome=told.outcome,
                     at=self._now(),
                     by=client,
-                    score=score,
-                    feedback=feedback,
-                    verified_by=verified_by,
+                    score=told.score,
+                    feedback=told.feedback,
+                    verified_by=told.verified_by,
                 ),
                 trajectory,
             )
         )
         with self._writing("report", client) as writing:
-            return recording.report_trajectory(writing, name, said, helpful, harmful)
+            return recording.report_trajectory(writing, name, said, told.helpful, told.harmful)
 
     # Lessons
+
+    def add(
+        self,
+        lesson: RawLesson,
+        *,
+        evidence: Sequence[str] = (),
+        typed: bool = False,
+        client: str = "python",
+    ) -> Decision:
+        """Place one lesson that is known without a model: `apply` for one, which raises.
+
+        The decision names the experience that it became, or the one that says it already.
+
+        Raises:
+            InputError: all that is wrong with the lesson, or why it cannot be placed.
+            NotFoundError: a trajectory is not here.
+        """
+        (decision,) = self.apply([lesson], evidence=evidence, typed=typed, client=client)
+        if decision.decision is DecisionKind.REFUSED:
+            raise InputError(decision.reason)
+        return decision
 
     def apply(
         self,
@@ -634,13 +717,15 @@ class Library:
             InputError: the action does not go with its status or with the fields.
             EmbedderError: its text changes and the embedder cannot be used.
         """
+        wished = Wished(action=action, fields=fields, reason=reason, into=into)
+        wished = checked(Wished, wished)
         change = curating.Change(
-            action=action,
-            fields=fields or Fields(),
-            reason=reason,
+            action=wished.action,
+            fields=wished.fields or Fields(),
+            reason=wished.reason,
             actor=client,
             now=self._now(),
-            into=into,
+            into=wished.into,
             seen=seen,
         )
         change, count = self._redactor.clean(change)
@@ -915,15 +1000,10 @@ def _whole(reading: Transaction, one: RecordedTrajectory) -> WholeTrajectory:
     )
 
 
-def _filter(
-    levels: Iterable[Level] | None,
-    zones: Iterable[Zone] | None,
-    domain: str | None,
-    projects: Projects = None,
-) -> Filter:
+def _filter(wanted: asking.Asked, projects: Projects = None) -> Filter:
     return Filter(
-        levels=None if levels is None else frozenset(levels),
-        zones=None if zones is None else frozenset(zones),
-        domain=clean_domain(domain),
+        levels=None if wanted.levels is None else frozenset(wanted.levels),
+        zones=None if wanted.zones is None else frozenset(wanted.zones),
+        domain=clean_domain(wanted.domain),
         projects=projects,
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 
+from flex_mcp.library.asking import asked
 from flex_mcp.models import (
     ExperienceFilter,
     Level,
@@ -50,13 +51,19 @@ class WantedTrajectories(TypedDict, total=False):
 
 
 def experience_filter(**wanted: Unpack[WantedExperiences]) -> ExperienceFilter:
-    levels, zones = wanted.get("levels"), wanted.get("zones")
+    """The filter that these say.
+
+    Raises:
+        InputError: a word is none of its set, or the text no valid Unicode.
+    """
+    said = asked(**{name: wanted.get(name) for name in ("levels", "zones", "domain")})
+    statuses = asked(statuses=wanted.get("statuses") or ()).statuses
     return ExperienceFilter(
-        levels=None if levels is None else frozenset(levels),
-        zones=None if zones is None else frozenset(zones),
-        domain=clean_domain(wanted.get("domain")),
+        levels=None if said.levels is None else frozenset(said.levels),
+        zones=None if said.zones is None else frozenset(said.zones),
+        domain=clean_domain(said.domain),
         projects=wanted.get("projects"),
-        statuses=frozenset(wanted.get("statuses") or ()) or None,
+        statuses=frozenset(statuses) or None,
         since=_in_utc(wanted.get("since")),
         text=_text(wanted.get("text")),
     )

@@ -23,7 +23,6 @@ from flex_mcp.models import (
 )
 from flex_mcp.safety.redaction import Redactor, spread_private
 from flex_mcp.storage.protocol import Transaction
-from flex_mcp.validation import checked
 
 HASHED = "hash:"  # begins the key of a trajectory to which the caller gave none
 
@@ -47,13 +46,12 @@ def recorded(
     redactor: Redactor,
     block: str | None = None,
 ) -> NewTrajectory:
-    """The trajectory, checked, without secrets.
+    """A trajectory that was checked, without secrets.
 
     Raises:
-        InputError: it is malformed.
         SettingError: see `Redactor.clean`.
     """
-    given = checked(Trajectory, Trajectory(**values_of(trajectory, Trajectory)))
+    given = Trajectory(**values_of(trajectory, Trajectory))
     if given.steps:
         contents = spread_private([step.content for step in given.steps])
         steps = zip(given.steps, contents, strict=True)
@@ -120,7 +118,7 @@ def keep(
     `replacing` puts other work under its key in the place of what is pending and in no open brief.
 
     Raises:
-        InputError: its key is taken by other work.
+        InputError: its key is taken by other work; nothing is written then.
     """
     trajectory = new.trajectory
     known = writing.trajectories.by_key(trajectory.key)

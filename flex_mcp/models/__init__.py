@@ -46,6 +46,7 @@ from flex_mcp.models.trajectories import RecordedTrajectory as RecordedTrajector
 from flex_mcp.models.trajectories import Step as Step
 from flex_mcp.models.trajectories import Trajectory as Trajectory
 from flex_mcp.models.trajectories import WholeTrajectory as WholeTrajectory
+from flex_mcp.models.trajectories import Work as Work
 from flex_mcp.models.vocabulary import DOMAIN_LIMIT as DOMAIN_LIMIT
 from flex_mcp.models.vocabulary import LESSON_LIMIT as LESSON_LIMIT
 from flex_mcp.models.vocabulary import LESSONS_LIMIT as LESSONS_LIMIT
@@ -65,6 +66,7 @@ from flex_mcp.models.vocabulary import Domain as Domain
 from flex_mcp.models.vocabulary import HereOrNamed as HereOrNamed
 from flex_mcp.models.vocabulary import Id as Id
 from flex_mcp.models.vocabulary import Level as Level
+from flex_mcp.models.vocabulary import Named as Named
 from flex_mcp.models.vocabulary import Outcome as Outcome
 from flex_mcp.models.vocabulary import Project as Project
 from flex_mcp.models.vocabulary import Projects as Projects
@@ -78,6 +80,7 @@ from flex_mcp.models.vocabulary import Task as Task
 from flex_mcp.models.vocabulary import TrajectoryState as TrajectoryState
 from flex_mcp.models.vocabulary import VerifiedBy as VerifiedBy
 from flex_mcp.models.vocabulary import When as When
+from flex_mcp.models.vocabulary import Word as Word
 from flex_mcp.models.vocabulary import Zone as Zone
 from flex_mcp.models.vocabulary import about as about
 from flex_mcp.models.vocabulary import clean_domain as clean_domain

@@ -11,12 +11,15 @@ from flex_mcp.models.experiences import Decision, Experience
 from flex_mcp.models.outcomes import ReportedOutcome
 from flex_mcp.models.searches import Retrieval
 from flex_mcp.models.vocabulary import (
+    LESSONS_LIMIT,
     STEPS_LIMIT,
     TRAJECTORY_LIMIT,
     Body,
     CleanDomain,
     CleanProject,
     Domain,
+    Id,
+    Named,
     OurId,
     Outcome,
     Project,
@@ -88,6 +91,22 @@ class Trajectory(Strict):
                 f"the trajectory has {size:,} bytes; the limit is {TRAJECTORY_LIMIT:,} (5 MiB): "
                 "leave out long outputs that taught nothing"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work(Trajectory):
+    """A trajectory with what belongs to it: what it used, what helped, what it taught, its key."""
+
+    retrieval_ids: Annotated[tuple[Id, ...], Len(0, 100)] | None = field(
+        default=None, metadata=about("The searches that this work used.")
+    )
+    helpful: Named | None = field(default=None, metadata=about("Experiences that helped."))
+    harmful: Named | None = field(default=None, metadata=about("Those that misled."))
+    # each is checked by itself: one bad lesson never refuses the others
+    lessons: Annotated[tuple[Any, ...], Len(0, LESSONS_LIMIT)] | None = None
+    key: Annotated[str, Len(1, 200)] | None = field(
+        default=None, metadata=about("Your own name for it; the same key is stored once.")
+    )
 
 
 def _of(step: object, name: str) -> object:

@@ -17,6 +17,8 @@ from typing import Annotated, Any, ClassVar
 
 from annotated_types import Interval, Len, Predicate
 
+from flex_mcp.errors import WordError
+
 TASK_LIMIT = 20_000  # characters of a task, and of a query
 TRAJECTORY_LIMIT = 5 * 1024 * 1024  # bytes of one trajectory
 STEPS_LIMIT = 10_000  # of one trajectory; each is a value of its own, whatever it holds
@@ -34,7 +36,15 @@ TAG_LIMIT = 60
 TAGS_LIMIT = 20
 
 
-class Zone(StrEnum):
+class Word(StrEnum):
+    """A word of a closed set; one that is not in it is refused in our own words."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise WordError(f"{cls.__name__} cannot be {value!r}; it is one of: {', '.join(cls)}")
+
+
+class Zone(Word):
     """Where the lesson comes from: success, failure, or failure turned into success."""
 
     GOLDEN = "golden"
@@ -42,7 +52,7 @@ class Zone(StrEnum):
     MIXED = "mixed"
 
 
-class Level(StrEnum):
+class Level(Word):
     """How general it is, most general first (FLEX §3: strategies, patterns, cases)."""
 
     PRINCIPLE = "principle"
@@ -50,14 +60,14 @@ class Level(StrEnum):
     INSTANCE = "instance"
 
 
-class Outcome(StrEnum):
+class Outcome(Word):
     SUCCESS = "success"
     FAILURE = "failure"
     PARTIAL = "partial"
     UNKNOWN = "unknown"
 
 
-class VerifiedBy(StrEnum):
+class VerifiedBy(Word):
     TESTS = "tests"
     ENVIRONMENT = "environment"
     USER = "user"
@@ -66,7 +76,7 @@ class VerifiedBy(StrEnum):
     NONE = "none"
 
 
-class StepKind(StrEnum):
+class StepKind(Word):
     THOUGHT = "thought"
     ACTION = "action"
     OBSERVATION = "observation"
@@ -74,13 +84,13 @@ class StepKind(StrEnum):
     FEEDBACK = "feedback"
 
 
-class TrajectoryState(StrEnum):
+class TrajectoryState(Word):
     PENDING = "pending"
     DISTILLED = "distilled"
     SKIPPED = "skipped"
 
 
-class Status(StrEnum):
+class Status(Word):
     """Only active experiences are served."""
 
     ACTIVE = "active"
@@ -88,7 +98,7 @@ class Status(StrEnum):
     RETIRED = "retired"
 
 
-class Action(StrEnum):
+class Action(Word):
     """What a lesson asks for; the Library's decision answers it."""
 
     ADD = "add"
@@ -97,7 +107,7 @@ class Action(StrEnum):
     SUPERSEDE = "supersede"
 
 
-class DecisionKind(StrEnum):
+class DecisionKind(Word):
     ADD = "add"
     MERGE = "merge"
     DISCARD = "discard"
@@ -105,7 +115,7 @@ class DecisionKind(StrEnum):
     REFUSED = "refused"
 
 
-class Relation(StrEnum):
+class Relation(Word):
     """What two lessons are to each other, where they have something in common."""
 
     SAME = "same"
@@ -113,16 +123,17 @@ class Relation(StrEnum):
     CONTRADICTS = "contradicts"
 
 
-class Road(StrEnum):
+class Road(Word):
     """Who wrote the lessons: they came with the trajectory, or somebody was asked."""
 
     AGENT = "agent"
     ANTHROPIC = "anthropic"
     SAMPLING = "sampling"
     ASSISTANT = "assistant"
+    PYTHON = "python"  # a model that Python code brings
 
 
-class Curation(StrEnum):
+class Curation(Word):
     """What a person or agent may do to one experience."""
 
     APPROVE = "approve"
@@ -134,7 +145,7 @@ class Curation(StrEnum):
     MERGE = "merge"
 
 
-class RevisionKind(StrEnum):
+class RevisionKind(Word):
     """What a revision changed. A revert is written as the change that it makes."""
 
     ADD = "add"
@@ -216,6 +227,7 @@ def _is_id(text: str) -> bool:
 
 NOT_BLANK = Predicate(_is_said)
 Id = Annotated[str, Len(0, 100)]
+Named = Annotated[tuple[Id, ...], Len(0, 20)]  # experiences that helped, or that misled
 Task = Annotated[str, Len(1, TASK_LIMIT), NOT_BLANK]
 Title = Annotated[str, Len(1, TITLE_LIMIT), NOT_BLANK]
 When = Annotated[str, Len(0, WHEN_LIMIT)]

@@ -9,9 +9,9 @@ import contextlib
 import platform
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from flex_mcp.errors import EmbedderError
 from flex_mcp.models import Vectors
@@ -21,14 +21,12 @@ from flex_mcp.search.model_files import Model
 from flex_mcp.search.token_match import tokens
 from flex_mcp.settings import no_telemetry
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 OURS, STATIC = "ours", "static"
 BUILT_IN = OURS, STATIC
 DEFAULT = OURS  # of a new library
 FASTEMBED = "fastembed:"
+PYTHON = "python:"  # an object that Python code brings (own_embedder.py)
+TOGETHER = 32  # chunks that the encoder reads side by side
 WINDOW = 180  # words of a chunk: they fit the 256 tokens of the smallest models
 
 
@@ -76,18 +74,24 @@ class OurEmbedder:
         return self._encoder.encode(self._tokens.of(text)).tobytes()
 
     def passages(self, texts: Sequence[str], headings: Sequence[str] = ()) -> list[list[bytes]]:
-        found = [[chunk.tobytes() for chunk in self._chunks(text)] for text in texts]
-        for vectors, heading in zip(found, headings, strict=False):
-            vectors.append(self.query(heading))
-        return found
+        cut = [self._chunks(text) for text in texts]
+        for chunks_, heading in zip(cut, headings, strict=False):
+            chunks_.append(self._tokens.of(heading))
+        made = iter(self._encoded([chunk for chunks_ in cut for chunk in chunks_]))
+        return [[next(made) for _ in chunks_] for chunks_ in cut]
 
-    def _chunks(self, text: str) -> "list[NDArray[np.float32]]":
-        """The vectors of a text, in equal parts of at most the encoder's window."""
+    def _chunks(self, text: str) -> list[Sequence[int]]:
+        """The tokens of a text, in equal parts of at most the encoder's window."""
         found = self._tokens.of(text)
         parts = -(-len(found) // self._encoder.window) or 1
         length = -(-len(found) // parts)
         starts = range(0, max(len(found), 1), max(length, 1))
-        return [self._encoder.encode(found[start : start + length]) for start in starts]
+        return [found[start : start + length] for start in starts]
+
+    def _encoded(self, chunks_: Sequence[Sequence[int]]) -> Iterator[bytes]:
+        for start in range(0, len(chunks_), TOGETHER):
+            for vector in self._encoder.encode_all(chunks_[start : start + TOGETHER]):
+                yield vector.tobytes()
 
 
 class StaticEmbedder:
@@ -176,6 +180,11 @@ def check_name(name: str) -> None:
     Raises:
         EmbedderError: it cannot.
     """
+    if name.startswith(PYTHON):
+        raise EmbedderError(
+            f"{name.removeprefix(PYTHON)!r} is an embedder of Python code, which alone has it: "
+            "open the library there, or run `flex-mcp reindex --embedder ours`"
+        )
     kind, _, model = name.partition(":")
     if name not in BUILT_IN and not (f"{kind}:" == FASTEMBED and model):
         raise EmbedderError(

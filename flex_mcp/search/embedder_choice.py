@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flex_mcp.errors import EmbedderError
 from flex_mcp.models import ExperienceFilter, Vectors
-from flex_mcp.search.embedder import BUILT_IN, DEFAULT, STATIC, Embedder
+from flex_mcp.search.embedder import BUILT_IN, DEFAULT, PYTHON, STATIC, Embedder
 from flex_mcp.search.text import indexed_text, texts_of
 from flex_mcp.settings import Settings
 from flex_mcp.storage.protocol import Store
@@ -43,10 +43,9 @@ class Embedders:
             EmbedderError: the user asks for another one, or its model cannot be loaded.
         """
         name = made_by.embedder if made_by else self._wanted or DEFAULT
-        if made_by and self._wanted not in {None, name}:
+        if self._wanted is not None and self._wanted != name:
             raise EmbedderError(
-                f"this library's vectors were made by {name!r} and FLEX_MCP_EMBEDDER asks for "
-                f"{self._wanted!r}: run `flex-mcp reindex` to make them anew, or unset it"
+                f"this library's vectors were made by {name!r} and {_asked_by(self._wanted)}"
             )
         embedder = self.named(name)
         if made_by in {None, embedder.vectors}:
@@ -71,6 +70,16 @@ class Embedders:
         """The embedder that a reindex goes to; its model may be fetched."""
         own = made_by.embedder if made_by else DEFAULT
         return self.named(name or self._wanted or own, fetch=True)
+
+
+def _asked_by(name: str) -> str:
+    """Who asks for another embedder, and what makes the vectors anew."""
+    if name.startswith(PYTHON):
+        return f"this one is {name!r}: call `reindex()` to make them anew, or open it without"
+    return (
+        f"FLEX_MCP_EMBEDDER asks for {name!r}: run `flex-mcp reindex` to make them anew, or unset "
+        "it"
+    )
 
 
 def advice(made_by: Vectors | None, library: Path) -> str | None:

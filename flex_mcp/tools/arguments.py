@@ -14,19 +14,19 @@ from flex_mcp.models import (
     Fields,
     Id,
     Level,
+    Named,
     Outcome,
     Project,
     Strict,
     Task,
-    Trajectory,
     VerifiedBy,
+    Work,
     Zone,
     about,
 )
 
 Detail = Literal["concise", "detailed"]
 Ids = tuple[Id, ...]
-Named = Annotated[Ids, Len(0, 20)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +53,9 @@ class GetArguments(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordArguments(Trajectory):
-    retrieval_ids: Annotated[Ids, Len(0, 100)] | None = field(
-        default=None, metadata=about("The searches that this work used.")
-    )
-    helpful: Named | None = field(default=None, metadata=about("Experiences that helped."))
-    harmful: Named | None = field(default=None, metadata=about("Those that misled."))
+class RecordArguments(Work):
     lessons: Lessons | None = field(
         default=None, metadata=about("What it taught: few, each for other tasks of its kind.")
-    )
-    key: Annotated[str, Len(1, 200)] | None = field(
-        default=None, metadata=about("Your own name for it; the same key is stored once.")
     )
 
 
