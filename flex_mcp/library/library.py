@@ -73,7 +73,7 @@ from flex_mcp.search.embedder_choice import Embedders, LoadEmbedder, Switching
 from flex_mcp.search.search import Searched, Searcher
 from flex_mcp.settings import path_of
 from flex_mcp.storage.protocol import BACKUPS, Store, Transaction
-from flex_mcp.validation import checked, glances
+from flex_mcp.validation import check_encodable, checked, glances
 
 if TYPE_CHECKING:
     from flex_mcp.library.forgetting import Forgotten, Plan
