@@ -70,6 +70,12 @@ class App:
         return self.settings.project
 
     @property
+    def is_placed(self) -> bool:
+        """Whether it is known, or was said, where the work is: then no client is asked for it."""
+        settings = self.settings
+        return bool(self.project or settings.project_name or settings.project_folder)
+
+    @property
     def publishes_skills(self) -> bool:
         """Whether approved experiences are published as skills."""
         try:

@@ -430,6 +430,7 @@ Usage: flex-mcp [OPTIONS] [COMMAND] [ARGS]...
   FLEX_MCP_EMBEDDER_PATH  a folder with that model's files
   FLEX_MCP_DISTILLER      who writes lessons: auto, anthropic, sampling, assistant
   FLEX_MCP_MODEL          the model asked with ANTHROPIC_API_KEY, at ANTHROPIC_BASE_URL
+  FLEX_MCP_PROJECT        the project that you work on, instead of the git repository's name
   FLEX_MCP_PROMPTS        a folder with prompts of your own
 
 Options:
@@ -445,6 +446,7 @@ Commands:
   demo          Watch the main job on real input: record, distil, and find...
   distill       Turn pending trajectories into lessons with the model of...
   doctor        Check the installation, the library and the clients.
+  domains       List the domains and what stands under each, or rename one.
   embedder      See what turns texts into vectors, and choose a model that...
   export        Write the library to FILE, or to stdout.
   forget        Delete trajectories (t_…) or experiences (e_…) for good,...
@@ -569,7 +571,7 @@ LONG = "x" * 20_001
 FULL = {"task": "x", "outcome": "success"}
 RECORD = (
     "it takes task, outcome, steps, transcript, answer, feedback, score, verified_by, "
-    "domain, agent, retrieval_ids, helpful, harmful, lessons, key"
+    "domain, project, agent, retrieval_ids, helpful, harmful, lessons, key"
 )
 CASES = {
     "an empty query": Case(
@@ -595,7 +597,7 @@ CASES = {
     "an unknown argument": Case(
         "search_experience",
         {"query": "x", "color": "red"},
-        "there is no argument 'color'; it takes query, domain, zones, levels, limit, detail",
+        "there is no argument 'color'; it takes query, domain, project, all_projects, zones, levels, limit, detail",
     ),
     "an unknown experience": Case(
         "get_experience",

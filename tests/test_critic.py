@@ -279,7 +279,7 @@ def test_what_is_wrong_with_an_answer_is_said_in_one_sentence_that_names_it() ->
             "lessons are text": "lessons cannot be 'Pin the compiler.'; it must be a list",
             "a lesson is text": "lessons[1] cannot be 'Pin the compiler.'; it must be an object",
             "another field": "there is no argument 'confidence'; it takes lessons",
-            "another field of a lesson": "there is no argument 'lessons[0].confidence'; it takes zone, level, title, when, lesson, examples, domain, project, tags, trajectory_ids",
+            "another field of a lesson": "there is no argument 'lessons[0].confidence'; it takes zone, level, title, when, lesson, examples, domain, tags, trajectory_ids, project",
             "a field is missing": "lessons[1].zone is missing: give it too",
             "zone": "lessons[1].zone cannot be 'grey'; it is one of: golden, warning, mixed",
             "level": "lessons[0].level cannot be 'rule'; it is one of: principle, pattern, instance",
@@ -309,5 +309,5 @@ def test_fifty_lessons_are_not_too_many() -> None:
 def test_the_schema_asks_for_every_field_of_a_lesson() -> None:
     prompt = asked(a_trajectory())
     asks = prompt.schema["properties"]["lessons"]["items"]
-    assert set(asks["required"]) == set(asks["properties"]) == set(lesson())
+    assert {*asks["required"], "project"} == set(asks["properties"]) == set(lesson())
     assert json.dumps(prompt.schema, separators=(",", ":")) in prompt.shape

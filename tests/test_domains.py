@@ -109,7 +109,7 @@ def test_the_command_line_says_so_too(at: tuple[str, str]) -> None:
     )
     assert done("list", "--domain", "Frontend/CSS", *at) == f"No experience fits: {said}.\n"
     listed = done_json("list", "--domain", "frontend/css", *at)
-    assert listed == {"experiences": [], "notice": said}
+    assert listed == {"experiences": [], "total": 0, "notice": said}
 
 
 def test_a_handful_is_named_and_of_those_that_are_near_none_is_far(quick: Library) -> None:

@@ -470,12 +470,14 @@ def test_a_bundle_brings_projects_along_or_is_of_some(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-def test_over_http_a_header_names_the_project_and_the_servers_folder_none(tmp_path: Path) -> None:
+def test_over_http_a_header_names_the_project_and_the_servers_setting_none(tmp_path: Path) -> None:
     with open_library(tmp_path / "library.db") as library:
         made = stock(library)
     params = {"name": "search_experience", "arguments": {"query": TASK}, "_meta": MODERN}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    with served_over_http(tmp_path, settings={"FLEX_MCP_PROJECT": "shop"}) as server:
+    with served_over_http(
+        tmp_path, settings={"CLAUDE_PROJECT_DIR": str(repository(tmp_path / "shop", ""))}
+    ) as server:
         found: dict[str, str] = {}
         for project in (None, "Shop", "billing"):
             with server.asked(
@@ -495,7 +497,11 @@ def test_over_http_a_header_names_the_project_and_the_servers_folder_none(tmp_pa
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("era", ERAS)
-async def test_where_our_folder_says_nothing_the_clients_roots_do(tmp_path: Path, era: Era) -> None:
+async def test_where_our_folder_says_nothing_the_clients_roots_do(
+    tmp_path: Path, era: Era, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLAUDE_PROJECT_DIR")
+    monkeypatch.chdir(tmp_path)
     with open_library(tmp_path / "library.db") as library:
         made = stock(library)
     asked: list[str] = []

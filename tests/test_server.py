@@ -228,7 +228,7 @@ async def test_a_malformed_lesson_never_refuses_the_others(tmp_path: Path) -> No
             ("refused", "zone cannot be 'gold'; it is one of: golden, warning, mixed"),
             (
                 "refused",
-                "there is no argument 'titel' (did you mean 'title'?); it takes zone, level, title, when, lesson, examples, domain, tags, action, into, reason, trajectory_ids",
+                "there is no argument 'titel' (did you mean 'title'?); it takes zone, level, title, when, lesson, examples, domain, project, tags, action, into, reason, trajectory_ids",
             ),
             ("add", None),
         ]
@@ -349,7 +349,7 @@ async def test_a_refusal_is_one_sentence_that_names_the_argument(tmp_path: Path)
         [
             "query is empty: say it in words",
             "limit is too large; it must be at most 20",
-            "there is no argument 'zone' (did you mean 'zones'?); it takes query, domain, zones, levels, limit, detail",
+            "there is no argument 'zone' (did you mean 'zones'?); it takes query, domain, project, all_projects, zones, levels, limit, detail",
             "there is no experience e_aaaaaaaaaaaa: a search gives ids",
             "outcome is missing: give it too",
             "outcome cannot be 'won'; it is one of: success, failure, partial, unknown",
@@ -362,7 +362,7 @@ async def test_a_refusal_is_one_sentence_that_names_the_argument(tmp_path: Path)
             "feedback, score and verified_by go with a trajectory, not a search",
             "there is no trajectory 'nightly 7', by id or key: record_trajectory gives ids",
             "there is no experience 'e_x': a search gives ids",
-            "there is no argument 'fields.x'; it takes zone, level, title, when, lesson, examples, domain, tags, priority, revision",
+            "there is no argument 'fields.x'; it takes zone, level, title, when, lesson, examples, domain, project, tags, priority, revision",
         ]
     )
 

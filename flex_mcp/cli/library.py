@@ -178,7 +178,10 @@ def import_(file: Path, *, trust: bool, project: str | None, general: bool, app:
 @project_options
 @with_library
 def export(file: Path, *, form: str, force: bool, app: App, **projects: Any) -> Answer | None:
-    """Write the library to FILE, or to stdout: all of it, unless a project is named."""
+    """Write the library to FILE, or to stdout.
+
+    All of it, unless a project is named.
+    """
     chosen = projects_of(projects, None)
     from flex_mcp.exchange.files import Format, export_file, export_library
 

@@ -182,7 +182,10 @@ def list_(
     app: App,
     **shown: Any,
 ) -> Page:
-    """List experiences, newest first: general ones, and those of the project of this folder."""
+    """List experiences, newest first.
+
+    General ones, and those of the project of this folder, unless another is named.
+    """
     projects = projects_of(shown, with_general(app.project))
     wanted: WantedExperiences = {
         "levels": [*map(Level, levels)] or None,

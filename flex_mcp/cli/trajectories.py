@@ -42,7 +42,8 @@ def record(file: Path, *, app: App) -> Answer:
 
     FILE holds one object, an array of them, or one a line. An object has task and outcome (success,
     failure, partial, unknown), and may have steps [{kind, content, name}] or transcript, answer,
-    feedback, score, verified_by, domain, agent, retrieval_ids, helpful, harmful, lessons, key.
+    feedback, score, verified_by, domain, project, agent, retrieval_ids, helpful, harmful, lessons,
+    key.
     """
     items, is_list = _objects(file)
     given = [_named(number, items, item) for number, item in enumerate(items, start=1)]

@@ -47,9 +47,9 @@ class AnsweredLesson(Strict):
     lesson: str
     examples: tuple[str, ...]
     domain: str
-    project: bool
     tags: tuple[str, ...]
     trajectory_ids: tuple[str, ...]
+    project: bool = False  # a model that does not know of it says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from flex_mcp.library.asking import asked
 from flex_mcp.models import (
@@ -56,14 +56,14 @@ def experience_filter(**wanted: Unpack[WantedExperiences]) -> ExperienceFilter:
     Raises:
         InputError: a word is none of its set, or the text no valid Unicode.
     """
-    said = asked(**{name: wanted.get(name) for name in ("levels", "zones", "domain")})
-    statuses = asked(statuses=wanted.get("statuses") or ()).statuses
+    words: dict[str, Any] = {name: wanted.get(name) for name in ("levels", "zones", "domain")}
+    said = asked(**words, statuses=wanted.get("statuses") or ())
     return ExperienceFilter(
         levels=None if said.levels is None else frozenset(said.levels),
         zones=None if said.zones is None else frozenset(said.zones),
         domain=clean_domain(said.domain),
         projects=wanted.get("projects"),
-        statuses=frozenset(statuses) or None,
+        statuses=frozenset(said.statuses) or None,
         since=_in_utc(wanted.get("since")),
         text=_text(wanted.get("text")),
     )

@@ -186,7 +186,12 @@ def _settings(settings: Settings) -> list[Check]:
     if settings.base_url is not None and not _host(settings.base_url):
         faults.append(("ANTHROPIC_BASE_URL is no address", "begin it with https:// or http://"))
     checks += [Check("settings", State.FAULT, says, mend) for says, mend in faults]
-    return checks or [Check("settings", State.OK, "all can be used")]
+    here = ""
+    try:
+        here = f"; the project here is {settings.project}" if settings.project else ""
+    except SettingError as error:
+        checks.append(_problem("settings", error))
+    return checks or [Check("settings", State.OK, f"all can be used{here}")]
 
 
 def _host(url: str) -> str | None:

@@ -61,7 +61,7 @@ class Workplace:
         """What to ask a client that may know what our folder does not say."""
         offered = context.client_capabilities and context.client_capabilities.roots
         local = not isinstance(context.request_context.request, Request)
-        if self._asked or not (offered and local and can_be_asked(context)) or self._app.project:
+        if self._asked or not (offered and local and can_be_asked(context)) or self._app.is_placed:
             return None
         return Question(ROOTS, ListRootsRequest(), ListRootsResult, PATIENCE)
 

@@ -35,7 +35,7 @@ def answered(
     if type(limit) is not int or not 1 <= limit <= MOST:
         return None
     try:
-        if roots and app.project is None:
+        if roots and not app.is_placed:
             return None
         given = SearchArguments(**arguments)
         name = caller_name(f"{name} {version}")

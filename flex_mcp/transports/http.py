@@ -50,6 +50,10 @@ def serve_http(
         SettingError: the address cannot be listened on, or must not be without a token.
     """
     log_to_stderr()
+    if app.settings.project_name:
+        logging.getLogger("flex_mcp").warning(
+            "FLEX_MCP_PROJECT is not used over HTTP: clients send the header Flex-MCP-Project"
+        )
     rules = rules_for(host, app.settings, allowed_hosts)
     with _bound(host, port) as bound:
         try:
