@@ -361,6 +361,7 @@ async def test_a_brief_is_about_the_work_of_one_project(
         briefs = [await answer(client, "distill") for _ in range(3)]
     about = [[one.get("project") for one in brief["trajectories"]] for brief in briefs]
     assert about == [[None], ["shop", "shop"], []]
+    assert [brief["remaining"] for brief in briefs] == [2, 0, 0]  # what is another's is not counted
 
 
 def test_a_model_says_which_lesson_holds_in_the_project_alone(
@@ -433,9 +434,12 @@ def test_the_terminal_shows_what_is_of_the_folders_project_and_the_others_on_dem
         assert {one["id"] for one in listed} == ids, chosen
     found = command("search", TASK, "--all-projects", "--json", path=path)
     assert made["billing"] in found
+    nothing = CliRunner().invoke(main, ["curate", made["shop"], "--library", str(path)])
+    assert nothing.exit_code == 2
+    assert "say what to do: one of approve, quarantine" in nothing.stderr
     moved = command("curate", made["billing"], "edit", "--general", "--json", path=path)
     assert "project" not in json.loads(moved)["experience"]
-    command("curate", made["billing"], "edit", "--project", "shop", path=path)
+    command("curate", made["billing"], "--project", "shop", path=path)
     assert made["billing"] in command("list", path=path)
 
 

@@ -68,7 +68,7 @@ def search(
 
 @main.command()
 @click.argument("experience_id", metavar="ID", type=ID)
-@click.argument("action", type=click.Choice([*map(str, Curation)]))
+@click.argument("action", required=False, type=click.Choice([*map(str, Curation)]))
 @click.option("--reason", default="by hand", show_default=True, help="Kept in the history.")
 @click.option("--into", type=ID, help="For merge: the experience that stays.")
 @click.option("--title", help="For edit and merge, as the next ones.")
@@ -88,7 +88,7 @@ def search(
 @with_library
 def curate(
     experience_id: str,
-    action: str,
+    action: str | None,
     *,
     reason: str,
     into: str | None,
@@ -96,11 +96,17 @@ def curate(
     app: App,
     **fields: Any,
 ) -> Page:
-    """Approve, quarantine, retire, restore, edit or revert one experience, or merge it."""
+    """Approve, quarantine, retire, restore, edit or revert one experience, or merge it.
+
+    With new values and no ACTION it is edited.
+    """
     if general and fields["project"]:
         raise InputError("give --project or --general, only one of them")
     fields["project"] = False if general else fields["project"]
     given = {name: value for name, value in fields.items() if value not in {None, ()}}
+    if action is None and not given:
+        raise InputError(f"say what to do: one of {', '.join(Curation)}, or new values")
+    action = action or Curation.EDIT
     asked = {"id": experience_id, "action": action, "into": into, "reason": reason}
     raw = {**asked, "fields": Fields(**given) if given else None}  # so an empty one empties
     return Page.of(tools.curate_experience(app, checked(CurateArguments, raw), caller(app)))

@@ -126,6 +126,7 @@ def distill(app: App, arguments: DistillArguments, caller: Caller) -> Answer:
         made = distiller.resume(lent.brief_id, lent, wanted, client=caller.name)
     else:
         made = distiller.distill(wanted, client=caller.name, lent=lent)
+    made = replace(made, remaining=app.library.briefs.remaining(projects))
     unlent = lent is None and app.settings.road is Distilling.SAMPLING
     if unlent and made.brief_id is not None:
         made = replace(made, notice="your client does not lend its model, so this is a brief")

@@ -40,6 +40,7 @@ class Matrix:
         self._owners = np.zeros(0, np.int64)
         self._places = np.zeros(0, np.int32)  # by their codes
         self._codes: dict[Place, int] = {(None, None): 0}
+        self._has_projects = False
 
     def take(self, rows: Sequence[Row]) -> None:
         """Add or replace rows, in the order of their changes."""
@@ -56,6 +57,7 @@ class Matrix:
         codes = [
             self._codes.setdefault(place, len(self._codes)) for place in zip(*where, strict=True)
         ]
+        self._has_projects |= any(project is not None for project in where[1])
         self._lengthen(int(places.max()) + 1)
         self._owners[places] = owners
         self._places[places] = codes
@@ -99,7 +101,8 @@ class Matrix:
         parts = [block[: max(0, rows - n * BLOCK)] @ query for n, block in enumerate(self._blocks)]
         scores: NDArray[np.float32] = np.concatenate([*parts, np.zeros(0, np.float32)])
         wanted_rows = _kinds(wanted)[kinds[:rows]]
-        if wanted.domain is not None or wanted.projects is not None:
+        apart = wanted.projects is not None and (self._has_projects or None not in wanted.projects)
+        if wanted.domain is not None or apart:
             codes = self._places[:rows].copy()  # a thread may add some
             wanted_rows &= self._allowed(wanted)[codes]
         if without:
