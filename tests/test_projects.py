@@ -305,6 +305,16 @@ async def test_work_is_of_the_project_that_is_named_else_of_the_folder_else_of_n
     assert "Told." in json.dumps(shown)
 
 
+def test_the_same_work_in_two_projects_is_two(quick: Library) -> None:
+    works = [
+        Trajectory(task=TASK, outcome=Outcome.SUCCESS, project=name) for name in ("a", "b", "A")
+    ]
+    made = [quick.record(work, lessons=[a_lesson("x", project=True)]) for work in works]
+    assert [one.new for one in made] == [True, True, False]
+    ids = [decision.experience_id or "" for one in made for decision in one.decisions]
+    assert [one.project for one in quick.get(ids)] == ["a", "b", "a"]
+
+
 def test_a_lesson_of_this_project_needs_one(quick: Library) -> None:
     (decision,) = quick.apply([a_lesson("x", project=True)])
     assert decision.decision is DecisionKind.REFUSED

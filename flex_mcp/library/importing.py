@@ -9,7 +9,7 @@ from datetime import datetime
 from flex_mcp.library.lessons import name_embedder
 from flex_mcp.library.placing import begun, revision_of
 from flex_mcp.library.quarantine import quarantine_reason, screened_snapshot
-from flex_mcp.library.recording import content_hash
+from flex_mcp.library.recording import HASHED, content_hash, own_key
 from flex_mcp.models import (
     Experience,
     Origin,
@@ -239,7 +239,8 @@ def _clean(bundle: Bundle, redactor: Redactor) -> tuple[Bundle, int]:
 
 def _hashed(trajectory: RecordedTrajectory) -> tuple[RecordedTrajectory, str]:
     hashed = content_hash(trajectory)
-    key = f"hash:{hashed}" if trajectory.key.startswith("hash:") else trajectory.key
+    unnamed = trajectory.key.startswith(HASHED)
+    key = own_key(hashed, trajectory.project) if unnamed else trajectory.key
     return replace(trajectory, key=key), hashed
 
 

@@ -65,7 +65,7 @@ def recorded(
         RecordedTrajectory(
             **values,
             id=new_id("t"),
-            key=f"key:{key}" if key else f"{HASHED}{hashed}",
+            key=f"key:{key}" if key else own_key(hashed, values["project"]),
             state=TrajectoryState.PENDING,
             recorded_at=now,
             block=block,
@@ -73,6 +73,11 @@ def recorded(
         hashed,
         redacted,
     )
+
+
+def own_key(hashed: str, project: str | None) -> str:
+    """The key of a trajectory to which the caller gave none: the same in two projects is two."""
+    return f"{HASHED}{fingerprint(hashed, project) if project else hashed}"
 
 
 def content_hash(trajectory: Trajectory) -> str:
