@@ -406,8 +406,10 @@ def test_others_who_have_the_library_open_see_it(tmp_path: Path) -> None:
 
 def as_older_libraries_have_it(path: Path, domain: str, older: str) -> None:
     with apsw.Connection(str(path)) as connection:
-        for table in ("experiences", "trajectories"):
-            change = f"UPDATE {table} SET domain = ? WHERE domain = ?"  # noqa: S608  our own names
+        for change in (
+            "UPDATE experiences SET domain = ? WHERE domain = ?",
+            "UPDATE trajectories SET domain = ? WHERE domain = ?",
+        ):
             connection.execute(change, (older, domain))
     connection.close()
 

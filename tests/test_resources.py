@@ -38,6 +38,7 @@ from flex_mcp.models.forgetting import Choice
 from flex_mcp.server import sdk
 from flex_mcp.server.change_feed import ChangeFeed
 from flex_mcp.server.server import build_server
+from flex_mcp.server.workplace import Workplace
 from flex_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -466,7 +467,6 @@ async def test_only_what_a_person_approved_is_a_skill(library: Library, path: Pa
 
 async def test_a_skill_is_listed_with_the_digest_of_its_file(library: Library, path: Path) -> None:
     from flex_mcp.server.skills import GetSkillParams, Skills  # noqa: PLC0415
-    from flex_mcp.server.workplace import Workplace  # noqa: PLC0415
 
     app = App(Settings(library=path, skills=True))
     try:
