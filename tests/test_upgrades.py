@@ -641,7 +641,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int]
 
 def _unpacked(version: int, folder: Path) -> Path:
     next_one = f":(glob)flex_mcp/**/{version + 1:04}_*.sql"  # wherever it lay then
-    added = git("log", "--diff-filter=A", "--format=%H", "--", next_one).decode().split()
+    main_line = "-s", "--first-parent", "--diff-merges=first-parent"  # a branch may skip one
+    added = (
+        git("log", *main_line, "--diff-filter=A", "--format=%H", "--", next_one).decode().split()
+    )
     if not added:
         pytest.skip(f"the history of the repository does not say when schema {version + 1} came")
     archive = git("archive", f"{added[-1]}^", "flex_mcp", "prompts")

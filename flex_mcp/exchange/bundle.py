@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, cast
 
-from pydantic import ValidationError
-
 from flex_mcp.errors import InputError
 from flex_mcp.library.importing import Bundle
 from flex_mcp.library.library import Library
@@ -196,6 +194,8 @@ def _document(head: Mapping[str, Any]) -> str | None:
 
 def _value(kind: str, content: Mapping[str, Any], where: str) -> Any:
     """Types as we write them: no text for a number, no true for 1."""
+    from pydantic import ValidationError  # late: who searches needs none
+
     known = {name: value for name, value in content.items() if name in NAMES[kind]}
     try:
         value = _validated(kind, known)
@@ -210,6 +210,8 @@ def _value(kind: str, content: Mapping[str, Any], where: str) -> Any:
 
 def _validated(kind: str, content: dict[str, Any]) -> Any:
     """A text that is too long is cut: earlier versions let a redaction lengthen it."""
+    from pydantic import ValidationError  # late: as above
+
     validate = functools.partial(adapter(KINDS[kind]).validate_json, strict=True)
     try:
         return validate(json.dumps(content))
