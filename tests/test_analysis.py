@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.fakes import LESSONS, a_lesson, add, ids, one
 
@@ -146,6 +146,7 @@ def test_a_word_that_no_lesson_holds_finds_nothing(forms: Library, word: str) ->
 
 
 @given(SCRIPTS)
+@example("\uff21\u0301")
 def test_folding_again_changes_nothing(text: str) -> None:
     assert folded(folded(text)) == folded(text)
 

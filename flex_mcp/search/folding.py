@@ -48,10 +48,11 @@ _SPELT_OUT = str.maketrans(SPELT_OUT)
 
 def folded(text: str) -> str:
     """A text with its words in one form; folding it again changes nothing."""
-    if text.isascii():
-        return text
-    plain = unicodedata.normalize("NFC", UNSEEN.sub("", text)).translate(_FORMS)
-    return unicodedata.normalize("NFC", plain)
+    was = ""
+    while text != was and not text.isascii():  # signs that are folded may join with the next ones
+        was, plain = text, unicodedata.normalize("NFC", UNSEEN.sub("", text)).translate(_FORMS)
+        text = unicodedata.normalize("NFC", plain)
+    return text
 
 
 def emoji_words(text: str) -> list[str]:
