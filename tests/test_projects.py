@@ -431,7 +431,10 @@ def test_the_terminal_shows_what_is_of_the_folders_project_and_the_others_on_dem
     path = tmp_path / "library.db"
     with open_library(path) as library:
         made = stock(library)
-        for said in (("list",), ("search", TASK), ("stats",)):
+        assert leaked(command("log", "--all-projects", path=path), library)
+        logged = leaked(command("log", path=path), library)
+        assert logged == [made["billing"]]  # the id without its title
+        for said in (("list",), ("search", TASK), ("stats",), ("trajectories",)):
             assert not leaked(command(*said, path=path), library), said
     by = {
         (): {made[None], made["shop"]},

@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from flex_mcp.errors import FlexError, InputError
+from flex_mcp.models import Projects, with_general
 from flex_mcp.safety.quoting import one_line, shortened
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ class Held(click.ParamType[str]):
     ) -> list[CompletionItem]:
         what = "trajectory_ids" if param.name == "trajectory_ids" else self.what
 
-        def offered(library: "Library") -> list[CompletionItem]:
-            found = library.catalogue.complete(what, incomplete, OFFERED)
-            names = library.catalogue.names(found)
+        def offered(library: "Library", projects: Projects) -> list[CompletionItem]:
+            found = library.catalogue.complete(what, incomplete, OFFERED, projects)
+            names = library.catalogue.names(found, projects)
             return [CompletionItem(one, help=short(names.get(one, ""))) for one in found]
 
         return _of_library(ctx, offered)
@@ -47,7 +48,7 @@ DOMAIN = Held("domains")
 
 
 def _of_library(
-    ctx: click.Context, offered: Callable[["Library"], list[CompletionItem]]
+    ctx: click.Context, offered: Callable[["Library", Projects], list[CompletionItem]]
 ) -> list[CompletionItem]:
     """What is offered out of the library; nothing, and no change, where that does not go well."""
     from flex_mcp.app import App
@@ -58,7 +59,7 @@ def _of_library(
     with contextlib.suppress(FlexError, OSError), contextlib.closing(app):
         seen = look(app.settings.library)
         if seen.version == seen.newest:  # opening an older one would bring it up to date
-            return offered(app.library)
+            return offered(app.library, with_general(app.project))
     return []
 
 

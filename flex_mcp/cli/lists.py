@@ -422,16 +422,18 @@ def _ended(one: RecordedTrajectory | ReportedOutcome) -> str:
 @main.command()
 @click.option("--about", metavar="ID", type=ID, help="Only what touched this id.")
 @click.option("--searches", is_flag=True, help="Also the writes that only keep a search.")
+@click.option("--all-projects", is_flag=True, help="Titles and tasks of every project.")
 @click.option("--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True)
 @with_library
-def log(*, about: str | None, searches: bool, limit: int, app: App) -> Page:
+def log(*, about: str | None, searches: bool, all_projects: bool, limit: int, app: App) -> Page:
     """Tell who wrote what, and when, newest first."""
     library, searches = app.library, searches or about is not None
     writes = library.last_writes(limit, about, searches=searches)
     # touched more than they name, and so maybe what is asked about
     perhaps = [] if about is None else library.long_writes(limit, about)
     shown = [id_ for one in (*writes, *perhaps) for id_ in one.ids]
-    names = {id_: short(name) for id_, name in library.catalogue.names(shown).items()}
+    projects = None if all_projects else with_general(app.project)
+    names = {id_: short(name) for id_, name in library.catalogue.names(shown, projects).items()}
     none = "Nothing was written." if about is None else f"No write that is kept names {about}."
     parts: list[Part] = [_writes(writes, names) if writes else none]
     if perhaps:

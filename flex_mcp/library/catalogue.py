@@ -47,10 +47,10 @@ class Catalogue:
         with self._store.reading() as reading:
             return reading.domains.most_used(Filter(projects=projects), limit)
 
-    def names(self, ids: Collection[str]) -> dict[str, str]:
-        """By what a person knows them: titles, tasks, and what was searched for."""
+    def names(self, ids: Collection[str], projects: Projects = None) -> dict[str, str]:
+        """By what a person knows them: titles and tasks of these projects, and searches."""
         with self._store.reading() as reading:
-            return reading.log.names(ids)
+            return reading.log.names(ids, projects)
 
     def approved(self, projects: Projects = None) -> list[Experience]:
         """The active golden experiences whose text is still the one that was approved."""

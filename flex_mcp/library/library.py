@@ -635,6 +635,7 @@ class Library:
         lesson: RawLesson,
         *,
         evidence: Sequence[str] = (),
+        project: str | None = None,
         typed: bool = False,
         client: str = "python",
     ) -> Decision:
@@ -646,7 +647,9 @@ class Library:
             InputError: all that is wrong with the lesson, or why it cannot be placed.
             NotFoundError: a trajectory is not here.
         """
-        (decision,) = self.apply([lesson], evidence=evidence, typed=typed, client=client)
+        (decision,) = self.apply(
+            [lesson], evidence=evidence, project=project, typed=typed, client=client
+        )
         if decision.decision is DecisionKind.REFUSED:
             raise InputError(decision.reason)
         return decision

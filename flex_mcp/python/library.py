@@ -12,7 +12,15 @@ from flex_mcp.exchange import files
 from flex_mcp.exchange.files import Format
 from flex_mcp.library import library as core
 from flex_mcp.library.library import Progress, silent
-from flex_mcp.models import Experience, Found, Place, Status, values_of
+from flex_mcp.models import (
+    Experience,
+    Found,
+    HereOrNamed,
+    Place,
+    Projects,
+    Status,
+    values_of,
+)
 from flex_mcp.settings import Settings, path_of
 from flex_mcp.tools.answers import search_answer
 from flex_mcp.tools.arguments import Detail
@@ -137,6 +145,7 @@ class Library(core.Library):
         path: str | Path,
         form: Format | Literal["jsonl", "flex", "markdown"] = Format.JSONL,
         *,
+        projects: Projects = None,
         force: bool = False,
     ) -> Path:
         """Write the library to a file, whole or not at all, which is returned.
@@ -145,6 +154,7 @@ class Library(core.Library):
             path: where; only an earlier export is written over.
             form: `jsonl` has everything and can be imported; `flex` is the texts of what is active
                 in FLEX's form; `markdown` is for reading.
+            projects: only what is of these, None among them for general; without searches.
             force: any ordinary file but a database is written over.
 
         Raises:
@@ -152,13 +162,14 @@ class Library(core.Library):
             SettingError: the path cannot be one.
         """
         target = path_of(str(path), "the export's path")
-        files.export_file(self, target, Format(form), force=force)
+        files.export_file(self, target, Format(form), projects, force=force)
         return target
 
     def import_file(
         self,
         path: str | Path,
         *,
+        project: HereOrNamed | None = None,
         trust: bool = False,
         client: str = "python",
         progress: Progress = silent,
@@ -166,7 +177,7 @@ class Library(core.Library):
         """Take in a FLEX library or an export, told apart by content; all of it or nothing.
 
         What reads like orders to a model is held back as quarantined, unless `trust` skips the
-        screening. Twice adds nothing.
+        screening. Twice adds nothing. `project` puts all of it into one, False into none.
 
         Raises:
             InputError: the file cannot be read, or is neither.
@@ -174,7 +185,9 @@ class Library(core.Library):
             EmbedderError: as in `search`.
         """
         source = path_of(str(path), "the path of the import")
-        return files.import_file(self, source, client=client, trust=trust, progress=progress)
+        return files.import_file(
+            self, source, project=project, client=client, trust=trust, progress=progress
+        )
 
 
 def open_library(

@@ -536,7 +536,7 @@ class Log(Protocol):
         """Whether it is the id of an experience, trajectory, retrieval or brief."""
         ...
 
-    def names(self, ids: Collection[str]) -> dict[str, str]:
+    def names(self, ids: Collection[str], projects: Projects = None) -> dict[str, str]:
         """The title of an experience, the task of a trajectory, the query of a retrieval."""
         ...
 

@@ -4,8 +4,8 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from flex_mcp.models import Write, utc_now
-from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, sound, value_of
+from flex_mcp.models import Projects, Write, utc_now
+from flex_mcp.storage.sqlite.queries import Queries, Row, as_json, projects_json, sound, value_of
 
 KEPT = 100_000  # signatures; older ones go
 NAMED = 20  # ids of what it touched that a write names
@@ -49,8 +49,9 @@ class Log:
     def knows(self, id_: str) -> bool:
         return self.queries.first("known_since", id=id_) is not None
 
-    def names(self, ids: Collection[str]) -> dict[str, str]:
-        return {row["id"]: row["name"] for row in self.queries.rows("names", ids=as_json(ids))}
+    def names(self, ids: Collection[str], projects: Projects = None) -> dict[str, str]:
+        values = {"ids": as_json(ids), "projects": projects_json(projects)}
+        return {row["id"]: row["name"] for row in self.queries.rows("names", **values)}
 
 
 @sound

@@ -22,7 +22,9 @@ UNION ALL SELECT created_at FROM briefs WHERE id = :id;
 -- name: names
 -- What a person knows them by.
 SELECT id, title AS name FROM experiences WHERE id IN (SELECT value FROM json_each(:ids))
+  AND (:projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects)))
 UNION ALL SELECT id, task FROM trajectories WHERE id IN (SELECT value FROM json_each(:ids))
+  AND (:projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects)))
 UNION ALL SELECT id, query FROM retrievals WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- name: add_write
