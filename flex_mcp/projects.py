@@ -11,7 +11,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 LONGEST = 1 << 20  # bytes of a config that is read; git's own are a few hundred
-SECTION = re.compile(r'\[\s*remote\s+"((?:[^"\\]|\\.)*)"\s*\]|\[[^\]]*\]')
+SECTION = re.compile(r'\[\s*remote\s+"((?:[^"\\]|\\.)*)"\s*\]|\[[^\]]*\]', re.IGNORECASE)
+COMMENT = re.compile(r'("[^"]*")|\s[#;].*')
 URL = re.compile(r"\s*url\s*=\s*(.*)", re.IGNORECASE)
 
 
@@ -24,8 +25,8 @@ def project_of(folder: Path) -> str | None:
     with contextlib.suppress(OSError, RuntimeError, ValueError):  # what cannot be read names none
         if root := _root(folder.absolute()):
             git = _shared(root / ".git")
-            own = git.parent if git.name == ".git" else root
-            return _name_of(_remote(git / "config")) or own.name or None
+            own = git.parent if git.name == ".git" else git if git.suffix == ".git" else root
+            return _name_of(_remote(git / "config")) or own.name.removesuffix(".git") or None
     return None
 
 
@@ -43,7 +44,7 @@ def _root(folder: Path) -> Path | None:
     for each in (folder, *folder.parents):
         if each == home:
             return None
-        if (each / ".git").exists():
+        if (each / ".git").is_file() or (each / ".git" / "HEAD").is_file():
             return each
     return None
 
@@ -73,8 +74,8 @@ def _remote(config: Path) -> str:
 
 def _remotes(config: str) -> Iterator[tuple[str, str]]:
     remote: str | None = None
-    for line in config.splitlines():
-        text = line.strip()
+    for line in config.replace("\\\n", "").splitlines():
+        text = COMMENT.sub(r"\1", line.strip())
         if section := SECTION.match(text):
             remote = section[1]
             text = text[section.end() :]
@@ -85,4 +86,4 @@ def _remotes(config: str) -> Iterator[tuple[str, str]]:
 def _name_of(address: str) -> str | None:
     """`shop` of `git@host:team/shop.git`, `https://host/team/shop` or `../shop.git/`."""
     path = address.replace("\\", "/").rstrip("/").removesuffix("/.git")
-    return re.split(r"[/:]", path)[-1].removesuffix(".git").strip() or None
+    return re.split(r"[/:]", path)[-1].removesuffix(".git").strip(" .") or None

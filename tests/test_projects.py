@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def leaked(text: str, library: Library) -> list[str]:
 def repository(folder: Path, config: str | None = None) -> Path:
     git = folder / ".git"
     git.mkdir(parents=True)
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
     if config is not None:
         (git / "config").write_text(config)
     return folder
@@ -84,6 +86,10 @@ REMOTES = {
     "url = /srv/shop/.git": "shop",
     "pushurl = x/other.git\n\turl = x/shop.git": "shop",
     "# url = x/other\n\turl = x/shop": "shop",
+    "url = x/shop.git # ours": "shop",
+    'url = "x/shop.git" ; ours': "shop",
+    "url = https://host.example/team/\\\nshop.git": "shop",
+    "url = ..": "clone",
 }
 
 
@@ -338,6 +344,29 @@ def test_what_holds_in_one_project_takes_no_general_lessons_place(quick: Library
     assert f"{general} holds elsewhere too, and this lesson only in shop" in (decision.reason or "")
 
 
+@pytest.mark.parametrize("action", ["merge", "discard"])
+def test_no_text_or_evidence_goes_to_another_project(quick: Library, action: str) -> None:
+    ids = {
+        project: add(quick, a_lesson(f"Of {project}.", project=project))[0]
+        for project in (None, "shop", "billing")
+    }
+    into = {"shop": ("billing",) if action == "discard" else (None, "billing"), None: ("shop",)}
+    for project, others in into.items():
+        for other in others:
+            text = a_lesson("Mine alone.", project=project, action=action, into=ids[other])
+            (decision,) = quick.apply([text], project=project)
+            assert decision.decision is DecisionKind.REFUSED, (project, other)
+            assert "add it by itself" in (decision.reason or "")
+    mine = a_lesson("Ours.", action=action, into=ids["shop"])
+    (decision,) = quick.apply([mine], project="shop")
+    assert decision.decision is not DecisionKind.REFUSED
+    for gone, stays in (("shop", "billing"), (None, "shop")):
+        with pytest.raises(InputError, match="are not of one project"):
+            quick.merge(ids[gone], ids[stays], reason="so")
+    with pytest.raises(InputError, match="are not of one project"):
+        quick.merge(ids["shop"], ids[None], reason="so", fields=Fields(lesson="Of shop."))
+
+
 def test_curating_moves_a_lesson_and_a_revert_takes_it_back(quick: Library) -> None:
     (id_,) = add(quick, a_lesson("Mine."))
     edits: list[str | bool] = ["Web Shop", False]
@@ -454,6 +483,21 @@ def test_the_terminal_shows_what_is_of_the_folders_project_and_the_others_on_dem
     assert "project" not in json.loads(moved)["experience"]
     command("curate", made["billing"], "--project", "shop", path=path)
     assert made["billing"] in command("list", path=path)
+
+
+def test_a_list_refuses_what_it_does_not_know(quick: Library) -> None:
+    add(quick, a_lesson("Mine.", project="web shop"))
+    assert len(quick.experiences(projects=["Web  Shop"])) == 1
+    wrong: dict[str, Any] = {"project": "shop"}
+    for verb in (quick.experiences, quick.count_experiences, quick.trajectories):
+        with pytest.raises(
+            InputError, match=r"there is no argument 'project'; it takes .*projects"
+        ):
+            verb(**wrong)
+    with pytest.raises(InputError, match="projects is a list of names"):
+        quick.experiences(projects="shop")
+    with pytest.raises(InputError, match="beyond the years"):
+        quick.experiences(since=datetime.fromisoformat("9999-12-31T23:59:59-12:00"))
 
 
 def test_a_bundle_brings_projects_along_or_is_of_some(tmp_path: Path) -> None:

@@ -246,6 +246,12 @@ def _merging(gone: Experience, stays: Experience, change: Change) -> list[Changi
     """What stays has the fields and both evidences; what goes is retired, superseded by it."""
     for each in (gone, stays):
         _check_status(each, change.action, Status.ACTIVE)
+    widened = gone.project != stays.project and change.fields.lesson is not None
+    if stays.project not in {None, gone.project} or widened:
+        raise InputError(
+            f"{gone.id} and {stays.id} are not of one project: move one of them first "
+            "(edit, project)"
+        )
     after, kind = curated(snapshot_of(stays), change.action, change.fields, ())
     after = replace(after, evidence=tuple(dict.fromkeys((*stays.evidence, *gone.evidence))))
     retired = replace(snapshot_of(gone), status=Status.RETIRED, superseded_by=stays.id)

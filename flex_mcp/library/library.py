@@ -410,10 +410,10 @@ class Library:
         with self._store.reading() as reading:
             return [_whole(reading, one) for one in reading.trajectories.get(ids)]
 
-    def domains(self) -> list[DomainCount]:
-        """The domains that something has, each followed by what lies below it."""
+    def domains(self, projects: Projects = None) -> list[DomainCount]:
+        """The domains that something of these projects has, each followed by what lies below it."""
         with self._store.reading() as reading:
-            return reading.domains.counts(Filter())
+            return reading.domains.counts(Filter(projects=projects))
 
     def statistics(self) -> Statistics:
         """Counts over the whole library."""

@@ -1,9 +1,10 @@
 """Lists: which experiences and trajectories a caller wants, as it says that."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypedDict, Unpack
 
+from flex_mcp.errors import InputError
 from flex_mcp.library.asking import asked
 from flex_mcp.models import (
     ExperienceFilter,
@@ -15,6 +16,7 @@ from flex_mcp.models import (
     TrajectoryState,
     Zone,
     clean_domain,
+    clean_project,
 )
 from flex_mcp.validation import check_encodable
 
@@ -30,7 +32,7 @@ class WantedExperiences(TypedDict, total=False):
     levels: Iterable[Level] | None
     zones: Iterable[Zone] | None
     domain: str | None
-    projects: Projects
+    projects: Iterable[str | None] | None
     statuses: Iterable[Status] | None
     since: datetime | None
     text: str | None
@@ -45,9 +47,15 @@ class WantedTrajectories(TypedDict, total=False):
     state: TrajectoryState | None
     outcome: Outcome | None
     domain: str | None
-    projects: Projects
+    projects: Iterable[str | None] | None
     since: datetime | None
     text: str | None
+
+
+def _check_names(wanted: Mapping[str, object], kind: type) -> None:
+    known = kind.__annotations__
+    if strange := sorted(wanted.keys() - known):
+        raise InputError(f"there is no argument {strange[0]!r}; it takes {', '.join(known)}")
 
 
 def experience_filter(**wanted: Unpack[WantedExperiences]) -> ExperienceFilter:
@@ -56,13 +64,14 @@ def experience_filter(**wanted: Unpack[WantedExperiences]) -> ExperienceFilter:
     Raises:
         InputError: a word is none of its set, or the text no valid Unicode.
     """
+    _check_names(wanted, WantedExperiences)
     words: dict[str, Any] = {name: wanted.get(name) for name in ("levels", "zones", "domain")}
     said = asked(**words, statuses=wanted.get("statuses") or ())
     return ExperienceFilter(
         levels=None if said.levels is None else frozenset(said.levels),
         zones=None if said.zones is None else frozenset(said.zones),
         domain=clean_domain(said.domain),
-        projects=wanted.get("projects"),
+        projects=_projects(wanted.get("projects")),
         statuses=frozenset(said.statuses) or None,
         since=_in_utc(wanted.get("since")),
         text=_text(wanted.get("text")),
@@ -70,21 +79,36 @@ def experience_filter(**wanted: Unpack[WantedExperiences]) -> ExperienceFilter:
 
 
 def trajectory_filter(**wanted: Unpack[WantedTrajectories]) -> TrajectoryFilter:
+    """The filter that these say.
+
+    Raises:
+        InputError: a word is none of its set, or the text no valid Unicode.
+    """
+    _check_names(wanted, WantedTrajectories)
     return TrajectoryFilter(
-        state=wanted.get("state"),
-        outcome=wanted.get("outcome"),
+        state=None if (state := wanted.get("state")) is None else TrajectoryState(state),
+        outcome=None if (outcome := wanted.get("outcome")) is None else Outcome(outcome),
         domain=clean_domain(wanted.get("domain")),
-        projects=wanted.get("projects"),
+        projects=_projects(wanted.get("projects")),
         since=_in_utc(wanted.get("since")),
         text=_text(wanted.get("text")),
     )
+
+
+def _projects(names: Iterable[str | None] | None) -> Projects:
+    if isinstance(names, str):
+        raise InputError(f"projects is a list of names, and {names!r} is one: put it into a list")
+    return None if names is None else frozenset(map(clean_project, names))
 
 
 def _in_utc(since: datetime | None) -> datetime | None:
     """As the library writes times, so that they compare as texts."""
     if since is None:
         return None
-    return since.replace(tzinfo=UTC) if since.tzinfo is None else since.astimezone(UTC)
+    try:
+        return since.replace(tzinfo=UTC) if since.tzinfo is None else since.astimezone(UTC)
+    except OverflowError as error:
+        raise InputError(f"since cannot be {since}: that is beyond the years 1 to 9999") from error
 
 
 def _text(text: str | None) -> str | None:

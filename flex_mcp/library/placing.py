@@ -110,7 +110,8 @@ class Placing:
             case Action.MERGE:
                 return self._merge(proposal, self._target(lesson))
             case Action.DISCARD:
-                return self._discard(proposal, self._target(lesson), lesson.reason)
+                self._check_project(proposal, target := self._target(lesson))
+                return self._discard(proposal, target, lesson.reason)
             case Action.SUPERSEDE:
                 return self._supersede(proposal, self._target(lesson))
             case _:
@@ -208,7 +209,19 @@ class Placing:
         self._revise(RevisionKind.ADD, None, added, proposal)
         return added
 
+    def _check_project(self, proposal: Proposal, target: Experience) -> None:
+        """Let no text or evidence go to where the lesson was not written for."""
+        mine = {proposal.project} if proposal.project else {None, self.here}
+        if target.project not in (
+            mine if proposal.lesson.action is Action.MERGE else {*mine, None}
+        ):
+            raise InputError(
+                f"{target.id} holds {_where(target.project)}, and this lesson "
+                f"{_where(proposal.project)}: add it by itself"
+            )
+
     def _merge(self, proposal: Proposal, target: Experience) -> Decision:
+        self._check_project(proposal, target)
         new = _snapshot(proposal)
         if target.when and not new.when:
             raise InputError(f"the merged lesson has no `when`, and {target.id} has: keep it")
@@ -297,6 +310,10 @@ class Placing:
                 origin=self.origin,
             )
         )
+
+
+def _where(project: str | None) -> str:
+    return f"only in {project}" if project else "everywhere"
 
 
 def _holds_where(other: Snapshot | Proposal, new: Snapshot) -> bool:

@@ -75,6 +75,14 @@ def library_page(library: "Library", projects: Projects = None) -> str:
     """Counts by zone, level, domain, project and state, and the last changes, as JSON."""
     counted = statistics(library, CHANGES, projects).content
     content = {name: value for name, value in counted.items() if name != "library"}
+    if projects is not None and content["by_project"].keys() - {""}:
+        seen = {one.domain: one.active for one in library.domains(projects) if one.active}
+        content["by_domain"] = seen
+        content["by_project"] = {
+            name: count
+            for name, count in content["by_project"].items()
+            if (name or None) in projects
+        }
     domains = Counter[str](content["by_domain"]).most_common()
     content["by_domain"] = dict(domains[:DOMAINS])
     if len(domains) > DOMAINS:
