@@ -69,7 +69,7 @@ class App:
         """
         return self.settings.project
 
-    @property
+    @functools.cached_property  # every call asks, and reading the settings takes its time
     def is_placed(self) -> bool:
         """Whether it is known, or was said, where the work is: then no client is asked for it."""
         settings = self.settings
