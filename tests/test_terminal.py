@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from support.fakes import a_lesson, a_trajectory, add
-from support.terminal import Screen, done, done_json, on_screen, process, refused, run
+from support.terminal import ESCAPES, Screen, done, done_json, on_screen, process, refused, run
 
 from flex_mcp import open_library
 from flex_mcp.cli.main import main
 from flex_mcp.models import Agent, Curation, Fields, Outcome, Step, StepKind, Zone, new_id
 
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 TITLE = "Pin the compiler version in the build image → before any release of the product"
 LESSON = "Pin the **compiler**. Use `make`.\n- an item <!-- hidden --> [here](http://there)"
 TASK = "Release the compiler, and do not break the build of the others while you do"

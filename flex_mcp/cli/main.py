@@ -18,6 +18,7 @@ from flex_mcp.cli import (
     library,
     lists,
     prompts,
+    review,
     trajectories,
 )
 from flex_mcp.cli.commands import fail, is_typed, json_option, library_option, main, say
@@ -35,6 +36,7 @@ __all__ = [
     "library",
     "lists",
     "prompts",
+    "review",
     "trajectories",
 ]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, Unpack, overload
 
 from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingError
-from flex_mcp.library import asking, briefs, curating, domains, recording, works
+from flex_mcp.library import asking, briefs, curating, domains, recording, suggestions, works
 from flex_mcp.library.asking import Wished
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.conversations import ConversationLog
@@ -53,6 +53,8 @@ from flex_mcp.models import (
     Road,
     Sort,
     Statistics,
+    Suggestion,
+    Suggestions,
     TrajectoryState,
     Vectors,
     VerifiedBy,
@@ -80,7 +82,8 @@ if TYPE_CHECKING:
     from flex_mcp.library.importing import Bundle, Imported, Into, NewEntry
     from flex_mcp.models.forgetting import Choice, Cleaned  # late: few processes forget
 
-SEARCHES = ("search", "measure")  # verbs of the log
+COMPARE = "compare"
+SEARCHES = ("search", "measure", COMPARE)  # verbs of the log that change nothing that one reads
 REMEMBERED = 100  # backups whose paths are kept
 PATIENCE = 60.0  # seconds that other programs are waited for
 T = TypeVar("T")
@@ -797,6 +800,65 @@ class Library:
             plan = domains.planned(writing, *names)
             domains.rename(writing, plan, now=self._now(), actor=client)
         return plan
+
+    # Reviewing
+
+    def suggestions(
+        self,
+        *,
+        levels: Iterable[Level] | None = None,
+        zones: Iterable[Zone] | None = None,
+        domain: str | None = None,
+        projects: Projects = None,
+    ) -> Suggestions:
+        """What is worth a person's look, the most urgent first, and how much was not compared yet.
+
+        Of a pair one has to be of these levels, zones, domain and projects. Nothing is compared
+        here: `find_pairs` does that.
+
+        Raises:
+            InputError: a word is none of its set.
+        """
+        wanted = asking.asked(levels=levels, zones=zones, domain=domain)
+        with self._store.reading() as reading:
+            return suggestions.suggestions(reading, _filter(wanted, projects), self._now())
+
+    def find_pairs(
+        self,
+        limit: int | None = None,
+        *,
+        client: str = "python",
+        progress: Progress = silent,
+    ) -> int:
+        """Find the experiences that say the same or the opposite, and keep them as suggestions.
+
+        Each that came or changed since the last time is compared with what is nearest to it, some
+        milliseconds each; `limit` of them. Returns how many are left. A run that was stopped goes
+        on where it was.
+        """
+        if self._store.read_only:
+            return self.suggestions().uncompared
+        return suggestions.find_pairs(
+            self._store, lambda: self._writing(COMPARE, client), limit, progress
+        )
+
+    def dismiss(
+        self, suggestion: Suggestion, *, undo: bool = False, client: str = "python"
+    ) -> None:
+        """Leave what was suggested as it is: it comes again when one of its texts has changed.
+
+        `undo` takes that back.
+
+        Raises:
+            NotFoundError: an experience of it is not here.
+        """
+        with self._writing("dismiss", client) as writing:
+            if lost := suggestions.check(writing, suggestion):
+                raise NotFoundError(f"there is no experience {glances(lost)}: look again")
+            if undo:
+                writing.suggestions.take_up(suggestion)
+            else:
+                writing.suggestions.dismiss(suggestion)
 
     # Forgetting
 

@@ -40,6 +40,9 @@ from flex_mcp.models.searches import Found as Found
 from flex_mcp.models.searches import Hit as Hit
 from flex_mcp.models.searches import Retrieval as Retrieval
 from flex_mcp.models.searches import Vectors as Vectors
+from flex_mcp.models.suggestions import Concern as Concern
+from flex_mcp.models.suggestions import Suggestion as Suggestion
+from flex_mcp.models.suggestions import Suggestions as Suggestions
 from flex_mcp.models.trajectories import Agent as Agent
 from flex_mcp.models.trajectories import Recorded as Recorded
 from flex_mcp.models.trajectories import RecordedTrajectory as RecordedTrajectory

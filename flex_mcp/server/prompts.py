@@ -45,9 +45,10 @@ def add_prompts(server: MCPServer[Any], app: App, workplace: Workplace) -> None:
         return _messages(lambda: prompts.reflect(app, task))
 
     @server.prompt(title="Review the library")
-    def review_library(domain: Domain = None) -> list[Message]:
+    def review_library(ctx: Context[Any, Any], domain: Domain = None) -> list[Message]:
         """Find duplicates, contradictions and stale lessons, and mend them with the user."""
-        return _messages(lambda: prompts.review(app, domain, workplace.projects))
+        caller = Caller(client_name(ctx))
+        return _messages(lambda: prompts.review(app, domain, caller, workplace.projects))
 
     async def check(ctx: sdk.RequestContext, call_next: CallNext) -> HandlerResult:
         if ctx.method == "prompts/get":

@@ -24,12 +24,14 @@ from flex_mcp.models import (
     Place,
     Projects,
     RecordedTrajectory,
+    Relation,
     ReportedOutcome,
     Retrieval,
     Revision,
     Road,
     Sort,
     Statistics,
+    Suggestion,
     TrajectoryFilter,
     TrajectoryState,
     Vectors,
@@ -190,6 +192,38 @@ class Domains(Protocol):
 
     def move_trajectories(self, paths: Mapping[str, str]) -> None:
         """Give the trajectories of exactly these paths the ones that belong to them."""
+        ...
+
+
+class Suggestions(Protocol):
+    """What is worth a look: pairs that were found, and what was dismissed."""
+
+    def all(
+        self, wanted: Filter, *, before: datetime, searches: int, often: int
+    ) -> list[Suggestion]:
+        """Those not dismissed while their texts were these, the newest experiences first.
+
+        Never served is what was there `before`, and as the last `searches` searches came; served
+        and never helpful counts from `often` on.
+        """
+        ...
+
+    def uncompared(self, limit: int) -> list[str]:
+        """Active experiences that came or changed since they were compared, oldest first."""
+        ...
+
+    def count_uncompared(self) -> int: ...
+
+    def put_pairs(self, seen: Experience, relations: Mapping[str, Relation]) -> None:
+        """Keep what an experience is to others, in the place of what it was; unless it changed."""
+        ...
+
+    def dismiss(self, suggestion: Suggestion) -> None:
+        """Suggest it no more while its texts stay as they are."""
+        ...
+
+    def take_up(self, suggestion: Suggestion) -> None:
+        """Take a dismissal back."""
         ...
 
 
@@ -547,6 +581,7 @@ class Transaction(Protocol):
     settings: Settings
     experiences: Experiences
     domains: Domains
+    suggestions: Suggestions
     history: History
     trajectories: Trajectories
     outcomes: Outcomes

@@ -173,13 +173,14 @@ def domain_page(library: "Library", path: str, projects: Projects = None) -> str
 
 def _list(heading: str, found: Sequence[Experience]) -> str:
     listed = sorted(found[:LISTED], key=lambda one: [*Level].index(one.level))
-    texts = fitting(map(_entry, listed)) if found else ["Nothing yet."]
+    texts = fitting(map(entry, listed)) if found else ["Nothing yet."]
     if len(texts) < len(found):
         texts.append("There are more: search_experience finds them, the list of resources has all.")
     return "\n\n".join([f"# {heading}", NATURE, *texts])
 
 
-def _entry(one: Experience) -> str:
+def entry(one: Experience) -> str:
+    """One experience among others."""
     about = facts(f"{one.zone} {one.level}", one.domain, only_in(one.project))
     heading = f"**{one_line(one.title)}** ({one.id}) · {about}"
     return quoted_lesson(heading, origin_text(one.origin), when=one.when, lesson=one.lesson)

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from flex_mcp.cli.main import main
 
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LOOKS = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TERM"}
 
 
@@ -83,6 +85,13 @@ class Screen:
         """Wait until the screen shows these words."""
         while words.encode() not in self._shown:
             self._shown += os.read(self._ours, 65_536)
+
+    def type(self, line: str, until: str) -> str:
+        """Type a line, and wait until these words are shown after it; what was shown since."""
+        self._shown = b""
+        os.write(self._ours, f"{line}\n".encode())
+        self.until(until)
+        return ESCAPES.sub("", self._shown.decode().replace("\r\n", "\n"))
 
     def end(self, encoding: str = "utf-8") -> str:
         """All that it showed until the command ended."""

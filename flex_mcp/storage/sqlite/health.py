@@ -21,7 +21,7 @@ from flex_mcp.storage.sqlite.history import revision
 from flex_mcp.storage.sqlite.queries import as_mappings, runner
 from flex_mcp.storage.sqlite.trajectories import trajectory
 
-DERIVED = {"chunks", "tokens", "staged"}  # tables made of the others
+DERIVED = {"chunks", "tokens", "staged", "pairs"}  # tables made of the others
 NONE = {"evidence": "[]", "retrieval_ids": "[]", "trajectory_ids": "[]"}  # kept in other tables
 SHADOWS = ("words_", "sqlite_")  # tables that SQLite makes for its own ones
 FIRST = 3  # of SQLite's complaints that are shown

@@ -82,6 +82,7 @@ def rescue(path: Path, new: apsw.Connection) -> Rescued:
             read = tables[name].rows(damaged, most)
             lost[name] += len({hash(row) for row in read if not tables[name].take(row)})
     new.execute(QUERIES["clear_background"])
+    new.execute(QUERIES["uncompare"])
     for name in tables:
         lost[name] += _drop_unreadable(new, name)
     _take_vectors(path, new)  # before there are new numbers

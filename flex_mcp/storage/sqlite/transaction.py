@@ -21,6 +21,7 @@ from flex_mcp.storage.sqlite.reindexing import Reindexing
 from flex_mcp.storage.sqlite.retrievals import Retrievals
 from flex_mcp.storage.sqlite.search_index import OwnChanges, SearchIndex, VectorIndex
 from flex_mcp.storage.sqlite.settings import Settings
+from flex_mcp.storage.sqlite.suggestions import Suggestions
 from flex_mcp.storage.sqlite.trajectories import Trajectories
 from flex_mcp.storage.sqlite.words import Words
 
@@ -39,6 +40,7 @@ class SqliteTransaction(Transaction):
         self.settings = Settings(queries)
         self.experiences = Experiences(queries)
         self.domains = Domains(queries)
+        self.suggestions = Suggestions(queries)
         self.history = History(queries)
         self.trajectories = Trajectories(queries)
         self.outcomes = Outcomes(queries)

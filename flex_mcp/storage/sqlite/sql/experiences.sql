@@ -59,7 +59,8 @@ WHERE r.kind = 'approve' AND e.status = 'active' AND e.zone = 'golden'
 ORDER BY e.id;
 
 -- name: put_experience
--- Counters are left alone: they belong to retrievals, not to the text.
+-- Counters are left alone: they belong to retrievals, not to the text. Another text, status or
+-- project is compared anew.
 INSERT INTO experiences (id, zone, level, title, "when", lesson, examples, domain, project,
     tags, priority, status, superseded_by, fingerprint, origin_kind, origin_by, origin_road, origin_model,
     origin_prompts, origin_tokens, revision, created_at, updated_at, served, successes, failures,
@@ -73,7 +74,9 @@ ON CONFLICT (id) DO UPDATE SET zone = excluded.zone, level = excluded.level,
     examples = excluded.examples, domain = excluded.domain, project = excluded.project, tags = excluded.tags,
     priority = excluded.priority, status = excluded.status,
     superseded_by = excluded.superseded_by, fingerprint = excluded.fingerprint,
-    revision = excluded.revision, updated_at = excluded.updated_at
+    revision = excluded.revision, updated_at = excluded.updated_at,
+    compared = compared AND fingerprint = excluded.fingerprint AND status = excluded.status
+        AND project IS excluded.project
 RETURNING number;
 
 -- name: clear_evidence

@@ -1,0 +1,252 @@
+"""The command that goes through what is worth a look, one thing at a time."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import click
+
+from flex_mcp.app import App
+from flex_mcp.cli.commands import (
+    CALLER,
+    is_typed,
+    main,
+    progress_bar,
+    project_options,
+    projects_of,
+    say,
+    with_library,
+)
+from flex_mcp.cli.identifiers import DOMAIN, short
+from flex_mcp.cli.output import Page, Part, Table, is_terminal, print_page
+from flex_mcp.errors import FlexError, InputError
+from flex_mcp.models import (
+    Concern,
+    Curation,
+    Experience,
+    Fields,
+    Revision,
+    Status,
+    Suggestion,
+    Suggestions,
+    WholeExperience,
+    with_general,
+)
+from flex_mcp.safety.quoting import facts, one_line, quoted
+from flex_mcp.tools.answers import counted, only_in, quoted_whole
+from flex_mcp.tools.suggestions import WORDS, uncompared_note
+
+REASON = "by hand, in a review"
+CHANGES = {"a": Curation.APPROVE, "m": Curation.MERGE, "r": Curation.RETIRE}  # by key
+
+
+class Done(NamedTuple):
+    """What was done at a place, nothing where it was skipped, and what takes it back."""
+
+    place: int
+    what: str
+    undo: Callable[[], object]
+
+
+@main.command()
+@click.option("--domain", type=DOMAIN, help="Only this path and what lies below it.")
+@click.option(
+    "--concern",
+    "concerns",
+    multiple=True,
+    type=click.Choice([*map(str, Concern)]),
+    help="Only these; repeatable.",
+)
+@click.option("--list", "listed", is_flag=True, help="List them, and ask nothing.")
+@project_options
+@with_library
+def review(
+    *, domain: str | None, concerns: Sequence[str], listed: bool, app: App, **projects: Any
+) -> Page:
+    """Go through what is worth a look, one thing at a time.
+
+    Lessons that are held back; two that say the opposite, the same, or nearly the same; what was
+    named harmful, is served and never helps, or is never served. At a terminal it asks what to do
+    with each; elsewhere it lists them.
+    """
+    chosen = projects_of(projects, with_general(app.project))
+    with progress_bar("Comparing") as progress:
+        app.library.find_pairs(client=CALLER.name, progress=progress)
+    found = app.library.suggestions(domain=domain, projects=chosen)
+    kept = [one for one in found.found if not concerns or one.concern in concerns]
+    as_json = click.get_current_context().params["as_json"]
+    if kept and not listed and not as_json and is_typed() and is_terminal():
+        return _Review(app, kept).run()
+    return _listed(app, kept, found)
+
+
+def _listed(app: App, kept: Sequence[Suggestion], found: Suggestions) -> Page:
+    names = app.library.catalogue.names({id_ for one in kept for id_ in one.ids})
+    titles = [[names.get(id_, "") for id_ in one.ids] for one in kept]
+    content = {
+        "suggestions": [
+            {
+                "concern": str(one.concern),
+                "experiences": [
+                    {"id": id_, "title": title} for id_, title in zip(one.ids, told, strict=True)
+                ],
+            }
+            for one, told in zip(kept, titles, strict=True)
+        ],
+        "total": len(kept),
+        "uncompared": found.uncompared,
+    }
+    rows = [
+        (
+            str(one.concern).replace("_", " "),
+            one.ids,
+            tuple(map(short, told)),
+        )
+        for one, told in zip(kept, titles, strict=True)
+    ]
+    table = Table(("why", "id", "title"), rows)
+    note = uncompared_note(found.uncompared)
+    return Page(content, [table if rows else "Nothing needs a look."], note)
+
+
+@dataclass(slots=True)
+class _Review:
+    """A review at a terminal: where it stands, and how what was done is taken back."""
+
+    app: App
+    items: list[Suggestion]
+    place: int = 0
+    done: list[Done] = field(default_factory=list[Done])
+
+    def run(self) -> Page:
+        """Ask about each, until all were seen or the person has enough."""
+        while self.place < len(self.items):
+            if (whole := self._whole()) is None:
+                self.place += 1  # it was settled with another one, or by somebody else
+                continue
+            print_page(Page({}, [*_shown(self._where(), self.items[self.place], whole)]))
+            if not self._answer([one.experience for one in whole]):
+                break
+        settled = [one.what for one in self.done if one.what]
+        left = len(self.items) - self.place
+        said = f"{len(settled)} settled" + (f", {left} left" if left else ", and that was all")
+        return Page({"settled": settled, "left": left}, ["", f"{said}."])
+
+    def _where(self) -> str:
+        return f"{self.place + 1} of {len(self.items)}"
+
+    def _whole(self) -> list[WholeExperience] | None:
+        """What the suggestion is about; None where it no longer stands so."""
+        item = self.items[self.place]
+        whole = self.app.library.whole(item.ids)
+        held = item.concern is Concern.QUARANTINED
+        wanted = Status.QUARANTINED if held else Status.ACTIVE
+        stands = all(one.experience.status is wanted for one in whole)
+        return whole if len(whole) == len(item.ids) and stands else None
+
+    def _answer(self, ones: Sequence[Experience]) -> bool:
+        """Do what a key says; False ends the review."""
+        known = _keys(self.items[self.place])
+        while (key := _key(known)) not in known:
+            say(f"type one of {', '.join(known)}, and Enter")
+        try:
+            self._do(key, ones)
+        except FlexError as error:
+            say(str(error))
+        return key != "q"
+
+    def _do(self, key: str, ones: Sequence[Experience]) -> None:
+        match key:
+            case "x":
+                item = self.items[self.place]
+                self.items[self.place] = replace(item, ids=item.ids[::-1])
+            case "s":
+                self._next("", lambda: None)
+            case "z":
+                self._undo()
+            case "k":
+                self._dismiss(self.items[self.place])
+            case "q":
+                pass
+            case _:
+                self._curate(CHANGES[key], ones[-1], ones[0])
+
+    def _dismiss(self, item: Suggestion) -> None:
+        dismiss = functools.partial(self.app.library.dismiss, item, client=CALLER.name)
+        dismiss()
+        self._next(f"{' and '.join(item.ids)} left as they are", lambda: dismiss(undo=True))
+
+    def _curate(self, action: Curation, one: Experience, other: Experience) -> None:
+        curate = functools.partial(self.app.library.curate, reason=REASON, client=CALLER.name)
+        into = other.id if action is Curation.MERGE else None
+        made = curate(one.id, action, into=into, seen=one.revision)
+        changed, revision = made.experience.id, Fields(revision=made.revision.revision)
+        self._next(
+            f"{action} {one.id}" + (f" into {into}" if into else ""),
+            lambda: curate(changed, Curation.REVERT, fields=revision),
+        )
+
+    def _next(self, what: str, undo: Callable[[], object]) -> None:
+        if what:
+            say(f"{what}: `z` takes it back")
+        self.done.append(Done(self.place, what, undo))
+        self.place += 1
+
+    def _undo(self) -> None:
+        if not self.done:
+            raise InputError("nothing was done yet that could be taken back")
+        last = self.done.pop()
+        last.undo()
+        self.place = last.place
+        if last.what:
+            say(f"taken back: {last.what}")
+
+
+def _key(known: Iterable[str]) -> str:
+    """A letter and Enter: so what was typed too early is not lost."""
+    try:
+        return click.prompt(f"[{','.join(known)}]", default="", show_default=False).strip().lower()
+    except click.Abort:
+        return "q"
+
+
+def _keys(item: Suggestion) -> dict[str, str]:
+    """What each key does here; where there are two, they are about the second."""
+    both = len(item.ids) > 1
+    second = " 2" if both else ""
+    keys: dict[str, str] = {}
+    if item.concern is Concern.QUARANTINED:
+        keys["a"] = "approve: serve it"
+    if both:
+        keys |= {"m": "merge 2 into 1", "x": "exchange 1 and 2"}
+    keys["r"] = f"retire{second}"
+    if item.concern is not Concern.QUARANTINED:
+        keys["k"] = "keep both" if both else "keep it so"
+    return keys | {"s": "skip", "z": "undo", "q": "quit"}
+
+
+def _shown(where: str, item: Suggestion, whole: Sequence[WholeExperience]) -> Iterator[Part]:
+    heading = f"{'They' if len(whole) > 1 else 'It'} {WORDS[item.concern]}"
+    yield ""
+    yield f"**{where}** {heading}"
+    for number, one in enumerate(whole, start=1):
+        yield ""
+        yield from _experience(one, f"**{number}** " if len(whole) > 1 else "")
+    yield ""
+    yield " · ".join(f"`{key}` {what}" for key, what in _keys(item).items())
+
+
+def _experience(found: WholeExperience, number: str) -> Iterator[Part]:
+    one = found.experience
+    yield quoted_whole(f"{number}**{one_line(one.title)}** ({one.id})", one)
+    yield facts(f"{one.zone} {one.level}", one.domain, only_in(one.project))
+    yield counted(one)
+    if one.status is Status.QUARANTINED:
+        reasons = [each.reason or "nobody said" for each in found.history if _withheld(each)]
+        yield quoted("Why it is held back:", *reasons)
+
+
+def _withheld(one: Revision) -> bool:
+    was = one.before and one.before.status
+    return one.after.status is Status.QUARANTINED and was is not Status.QUARANTINED
