@@ -17,12 +17,13 @@ class Suggestions:
     def all(
         self, wanted: Filter, *, before: datetime, searches: int, often: int
     ) -> list[Suggestion]:
+        chosen = filter_row(wanted)
         values = {"before": before.isoformat(), "searches": searches - 1, "often": often}
-        rows = self.queries.tuples("suggestions", **filter_row(wanted), **values)
-        return [
-            Suggestion(Concern(concern), (one,) if one == other else (one, other))
-            for concern, one, other in rows
+        rows = [
+            *self.queries.tuples("concerns", **chosen, **values),
+            *self.queries.tuples("pairs", **chosen),
         ]
+        return [Suggestion(Concern(concern), tuple(ids)) for concern, *ids in rows]
 
     def uncompared(self, limit: int) -> list[str]:
         return self.queries.column("uncompared", limit=limit)
