@@ -20,6 +20,7 @@ from flex_mcp.cli import (
     prompts,
     review,
     trajectories,
+    web,
 )
 from flex_mcp.cli.commands import fail, is_typed, json_option, library_option, main, say
 from flex_mcp.settings import HOST, PORT, Transport
@@ -38,6 +39,7 @@ __all__ = [
     "prompts",
     "review",
     "trajectories",
+    "web",
 ]
 
 

@@ -39,6 +39,7 @@ from flex_mcp.models import (
     Fields,
     Filter,
     Found,
+    Hit,
     Level,
     Origin,
     Outcome,
@@ -72,6 +73,7 @@ from flex_mcp.search import embedder_choice
 from flex_mcp.search.baseline import BACKGROUND, KeptBaseline
 from flex_mcp.search.candidates import Search
 from flex_mcp.search.embedder_choice import Embedders, LoadEmbedder, Switching
+from flex_mcp.search.reasons import Reason
 from flex_mcp.search.search import Searched, Searcher
 from flex_mcp.settings import path_of
 from flex_mcp.storage.protocol import BACKUPS, Store, Transaction
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
 
 COMPARE = "compare"
 SEARCHES = ("search", "measure", COMPARE)  # verbs of the log that change nothing that one reads
+BELOW = 5  # hits that are explained beside those served
 REMEMBERED = 100  # backups whose paths are kept
 PATIENCE = 60.0  # seconds that other programs are waited for
 T = TypeVar("T")
@@ -244,6 +247,48 @@ class Library:
             hits=tuple(found.hits),
             relevance=found.relevance,
             notices=tuple(note for note in (found.notice, missing, refusal) if note),
+        )
+
+    def explain(
+        self,
+        query: str,
+        *,
+        limit: int = 5,
+        levels: Iterable[Level] | None = None,
+        zones: Iterable[Zone] | None = None,
+        domain: str | None = None,
+        project: str | None = None,
+        all_projects: bool = False,
+    ) -> "Explained":
+        """What `search` would serve, what comes just below, and what speaks for each.
+
+        Nothing is recorded, and nothing counts as served.
+
+        Raises:
+            InputError: as in `search`.
+            EmbedderError: as in `search`.
+        """
+        wanted = asking.asked(query=query, limit=limit, levels=levels, zones=zones, domain=domain)
+        question = Search(
+            text=query,
+            wanted=_filter(wanted, None if all_projects else with_general(project)),
+            limit=limit,
+            prior=self._now(),
+        )
+        found = self._searcher.search(question)
+        all_ = self._searcher.search(replace(question, abstain=False, limit=limit + BELOW))
+        served = {hit.experience.id for hit in found.hits}
+        below = [hit for hit in all_.hits if hit.experience.id not in served][:BELOW]
+        shown = [hit.experience for hit in (*found.hits, *below)]
+        return Explained(
+            found=Found(
+                retrieval_id=None,
+                hits=tuple(found.hits),
+                relevance=found.relevance,
+                notices=(found.notice,) if found.notice else (),
+            ),
+            below=tuple(below),
+            why=self._searcher.reasons(query, shown),
         )
 
     def waiting(self, session: str, projects: Projects = None) -> int:
@@ -1032,6 +1077,14 @@ class Library:
         self._searcher.calibrate(embedder)
         self._write_waiting()
         return vectors
+
+
+class Explained(NamedTuple):
+    """What a search would serve, what comes just below, and what speaks for each, by id."""
+
+    found: Found
+    below: tuple[Hit, ...]
+    why: dict[str, Reason]
 
 
 class Waiting(NamedTuple):

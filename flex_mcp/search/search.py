@@ -13,6 +13,7 @@ from flex_mcp.search.candidates import Search, by_words, candidates
 from flex_mcp.search.embedder import Embedder
 from flex_mcp.search.embedder_choice import Embedders
 from flex_mcp.search.hits import answer
+from flex_mcp.search.reasons import Reason, reasons
 from flex_mcp.storage.protocol import EPOCH, Store, Transaction
 
 LATER = 1.0  # seconds until a background is measured aside: the search that asks has ended then
@@ -81,6 +82,13 @@ class Searcher:
                         found, notice = answer(reading, by_words(asked), None), str(damage)
                     return Searched(*found, now.experiences, notice)
             seen = now
+
+    def reasons(self, text: str, experiences: Sequence[Experience]) -> dict[str, Reason]:
+        """What speaks for each of these at a query, by id."""
+        embedder = self._serving()
+        vector = embedder.query(ranking.ends(text)) if embedder else None
+        with self._store.reading() as reading:
+            return reasons(reading, text, vector, experiences)
 
     def _look(self) -> "Seen":
         with self._store.reading() as reading:

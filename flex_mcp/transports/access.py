@@ -26,10 +26,19 @@ USUAL_PORTS = (80, 443)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Which names and tokens are let in; without any token everybody may write."""
+    """Which names and tokens are let in; without any token everybody may write.
+
+    `open_paths` begin what no token is asked for: whoever serves there asks for something else.
+    """
 
     hosts: frozenset[str]
     tokens: tuple[Token, ...] = ()
+    open_paths: tuple[str, ...] = (HEALTH,)
+
+    def asks_token(self, path: str) -> bool:
+        """Whether a bearer token is wanted at a path."""
+        open_ = any(path == one or path.startswith(f"{one}/") for one in self.open_paths)
+        return bool(self.tokens) and not open_
 
     def token(self, given: bytes) -> Token | None:
         """Which token this is; it is compared with all of them, in constant time."""
@@ -93,7 +102,7 @@ class AccessControl:
         if not ours.issuperset(map(_authority, headers.getlist("origin"))):
             return PlainTextResponse("A page of another origin cannot call this server", 403)
         token: Token | None = None
-        if self._rules.tokens and scope["path"] != HEALTH:
+        if self._rules.asks_token(scope["path"]):
             token = self._rules.token(_bearer(headers.getlist("authorization")))
             if token is None:
                 said = "Send the token of FLEX_MCP_TOKEN as Authorization: Bearer TOKEN"

@@ -1,10 +1,11 @@
-"""Serving over HTTP: Streamable HTTP at /mcp, SSE at /sse (deprecated by the spec), /health."""
+"""Serving over HTTP: Streamable HTTP at /mcp, SSE at /sse (deprecated), /health, and the page."""
 
 import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -20,13 +21,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from flex_mcp.app import App
 from flex_mcp.errors import SettingError
 from flex_mcp.server.server import build_server
-from flex_mcp.settings import Transport
-from flex_mcp.transports.access import HEALTH, AccessControl, Rules, rules_for
+from flex_mcp.settings import HOST, Access, Transport
+from flex_mcp.transports.access import HEALTH, LOOPBACK, AccessControl, Rules, rules_for
 from flex_mcp.transports.connections import KEPT_ALIVE, MAX_HEAD, Connection
 from flex_mcp.transports.exchanges import MESSAGES, Exchanges
 from flex_mcp.transports.logs import log_to_stderr
 from flex_mcp.transports.message_limits import MAX_MESSAGE
 from flex_mcp.transports.stdio import stop_on_signal
+from flex_mcp.web import app as web
+from flex_mcp.web.sessions import Sessions
 
 LAST_ANSWERS = 1  # seconds for answers under way once the end was asked for
 MAX_SESSIONS = 1_000  # of the handshake era; more are refused until some end
@@ -56,15 +59,64 @@ def serve_http(
         )
     rules = rules_for(host, app.settings, allowed_hosts)
     with _bound(host, port) as bound:
+        sessions = Sessions(by_token=rules.token if rules.tokens else None)
+        page = _Page(bound, sessions)
+        pages = web.routes(app, sessions, page.say) if transport is Transport.HTTP else []
+        served = application(build_server(app), transport, rules, pages)
         try:
-            anyio.run(_serve, application(build_server(app), transport, rules), bound)
+            anyio.run(_serve, served, bound, page.say if pages else None)
         finally:
             app.close()
 
 
-def application(server: MCPServer[Any], transport: Transport, rules: Rules) -> ASGIApp:
-    """The ASGI application: what is served at which path, behind the gate."""
-    routes: list[BaseRoute] = [Route(HEALTH, _health)]
+def serve_web(app: App, *, port: int, opened: Callable[[str], object]) -> None:
+    """Serve the page alone, on loopback, until SIGTERM or SIGINT; its address goes to stderr.
+
+    Args:
+        app: whose library is shown.
+        port: 0 takes a free one.
+        opened: is given the address with its key, once.
+
+    Raises:
+        SettingError: the port cannot be listened on.
+    """
+    log_to_stderr()
+    rules = Rules(hosts=frozenset(LOOPBACK))
+    with _bound(HOST, port) as bound:
+        sessions = Sessions(access=Access.CURATE)
+        page = _Page(bound, sessions)
+        served = _guarded(Starlette(routes=web.routes(app, sessions, page.say)), rules)
+        try:
+            anyio.run(_serve, served, bound, lambda: opened(page.say()))
+        finally:
+            app.close()
+
+
+class _Page:
+    """Where a person opens the page, said with a key that opens it once."""
+
+    def __init__(self, bound: socket.socket, sessions: Sessions) -> None:
+        self._bound = bound
+        self._sessions = sessions
+
+    def say(self) -> str:
+        (address,) = _addresses([self._bound])
+        if not self._sessions.takes_tokens:
+            address = f"{address}/login?key={self._sessions.new_key()}"
+        sys.stderr.write(f"the page: {address}\n")
+        sys.stderr.flush()
+        return address
+
+
+def application(
+    server: MCPServer[Any], transport: Transport, rules: Rules, pages: Sequence[BaseRoute] = ()
+) -> ASGIApp:
+    """The ASGI application: what is served at which path, behind the gate.
+
+    Pages ask for a session of their own, and no bearer token opens them.
+    """
+    routes: list[BaseRoute] = [Route(HEALTH, _health), *pages]
+    rules = replace(rules, open_paths=(HEALTH, *_beginnings(pages)))
     if transport in {Transport.HTTP, Transport.SSE}:
         sse = server.sse_app(max_request_body_size=MAX_MESSAGE, transport_security=OURS)
         for route in sse.routes:
@@ -97,20 +149,34 @@ def _guarded(app: ASGIApp, rules: Rules) -> ASGIApp:
     return served
 
 
+def _beginnings(pages: Sequence[BaseRoute]) -> set[str]:
+    """The addresses under which pages lie."""
+    return {f"/{one.path.split('/')[1]}" for one in pages if isinstance(one, Route)}
+
+
 async def _health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"})
 
 
+def _addresses(sockets: Iterable[socket.socket]) -> Generator[str]:
+    for one in sockets:
+        host, port, *_ = one.getsockname()
+        name = f"[{host}]" if ":" in host else host
+        yield f"http://{name}:{port}"
+
+
 class Served(uvicorn.Server):
-    """Says where it listens, and leaves the signals to us."""
+    """Says where it listens, and leaves the signals to us; `say` tells more once it does."""
+
+    say: Callable[[], object] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        for one in sockets or ():
-            host, port, *_ = one.getsockname()
-            name = f"[{host}]" if ":" in host else host
-            sys.stderr.write(f"listening on http://{name}:{port}\n")
+        for address in _addresses(sockets or ()):
+            sys.stderr.write(f"listening on {address}\n")
         sys.stderr.flush()
+        if self.say:
+            self.say()
 
     if sys.platform != "win32":
 
@@ -123,7 +189,9 @@ class Served(uvicorn.Server):
         self.should_exit = True
 
 
-async def _serve(application: ASGIApp, bound: socket.socket) -> None:
+async def _serve(
+    application: ASGIApp, bound: socket.socket, say: Callable[[], object] | None
+) -> None:
     config = uvicorn.Config(
         application,
         http=Connection,
@@ -136,6 +204,7 @@ async def _serve(application: ASGIApp, bound: socket.socket) -> None:
         timeout_graceful_shutdown=LAST_ANSWERS,
     )
     server = Served(config)
+    server.say = say
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stop_on_signal, server.stop)
         await server.serve(sockets=[bound])

@@ -1,0 +1,1 @@
+"""The page for people: a library seen, searched and curated in a browser."""
