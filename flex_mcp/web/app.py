@@ -23,7 +23,7 @@ HOME = "/experiences"
 
 
 def routes(
-    app: App, sessions: Sessions, say_address: Callable[[], None] = lambda: None
+    app: App, sessions: Sessions, say_address: Callable[[], object] = lambda: None
 ) -> list[BaseRoute]:
     """All routes of the page.
 
@@ -58,7 +58,7 @@ def cookie_name(request: Request) -> str:
 class _Door:
     """The way in and out."""
 
-    def __init__(self, pages: Pages, sessions: Sessions, say_address: Callable[[], None]) -> None:
+    def __init__(self, pages: Pages, sessions: Sessions, say_address: Callable[[], object]) -> None:
         self._pages = pages
         self._sessions = sessions
         self._say_address = say_address

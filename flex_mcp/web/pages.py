@@ -77,7 +77,7 @@ def seen(value: object) -> object:
 
 @functools.cache
 def templates() -> Environment:
-    made = Environment(
+    return Environment(
         loader=PackageLoader("flex_mcp.web"),
         autoescape=True,
         finalize=seen,
@@ -85,8 +85,6 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["with_query"] = with_query
-    return made
 
 
 def with_query(query: QueryParams, /, **changes: str | None) -> str:
@@ -96,7 +94,11 @@ def with_query(query: QueryParams, /, **changes: str | None) -> str:
 
 
 def render(shown: Shown, **values: object) -> Response:
-    text = templates().get_template(shown.template).render({**shown.values, **values})
+    text = (
+        templates()
+        .get_template(shown.template)
+        .render({**shown.values, **values, "with_query": with_query})
+    )
     return HTMLResponse(text, shown.status, HEADERS)
 
 
