@@ -122,6 +122,19 @@ def test_everything_works_without_script_too(chromium: Any, page: PageProcess) -
     expect(tab.locator("h1")).to_have_text("Open the library")
 
 
+def test_what_another_process_changes_is_said_and_not_reloaded(
+    chromium: Any, page: PageProcess, path: Path
+) -> None:
+    tab = opened(chromium, page)
+    expect(tab.get_by_text("The library changed")).to_be_hidden()
+    with open_library(path) as library:
+        add(library, a_lesson("Water the plants."))
+    expect(tab.get_by_text("The library changed")).to_be_visible()
+    tab.click("text=Load anew")
+    expect(tab.locator(".sentence")).to_contain_text("4 active lessons")
+    expect(tab.get_by_text("The library changed")).to_be_hidden()
+
+
 def test_a_second_browser_gets_in_by_the_next_address(chromium: Any, page: PageProcess) -> None:
     opened(chromium, page)
     page.address = page.next_address()

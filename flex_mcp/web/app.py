@@ -45,6 +45,7 @@ def routes(
         Route("/", pages.endpoint(lambda _: experiences.home()), methods=["GET"]),
         Route("/login", door.login, methods=["GET", "POST"]),
         Route("/logout", door.logout, methods=["POST"]),
+        Route("/changes", pages.changes, methods=["GET"]),
         Route("/static/{name}", _static, methods=["GET"]),
         *(Route(path, pages.endpoint(view), methods=[*methods]) for path, view, methods in shown),
     ]

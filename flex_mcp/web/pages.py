@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.datastructures import FormData, ImmutableMultiDict, QueryParams
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from flex_mcp.app import App
 from flex_mcp.errors import FlexError, InputError, LibraryError, NotFoundError
@@ -140,6 +140,13 @@ class Pages:
 
         return shown
 
+    async def changes(self, request: Request) -> Response:
+        """The number of the last change, for a tab that looks whether something is new."""
+        if self.session(request) is None:
+            return JSONResponse({}, 401, HEADERS)
+        last = await anyio.to_thread.run_sync(self._app.library.catalogue.last_change)
+        return JSONResponse({"last": last.number}, headers=HEADERS)
+
 
 def is_foreign(request: Request) -> bool:
     """Whether another page made the browser send this; its Origin was looked at before."""
@@ -158,7 +165,9 @@ def _refused(session: Session) -> Response:
 
 
 def _answered(view: View, asked: Asked, path: str) -> Response:
+    change = 0
     try:
+        change = asked.app.library.catalogue.last_change().number  # before what is shown
         made = view(asked)
     except FlexError as error:
         made = Shown("error.html", {"title": "That did not go", "text": str(error)}, _status(error))
@@ -166,7 +175,14 @@ def _answered(view: View, asked: Asked, path: str) -> Response:
         return moved(made.to)
     notices = tuple(asked.session.notices)
     asked.session.notices.clear()
-    return render(made, session=asked.session, path=path, address=asked.query, notices=notices)
+    return render(
+        made,
+        session=asked.session,
+        path=path,
+        address=asked.query,
+        notices=notices,
+        change=change,
+    )
 
 
 def _status(error: FlexError) -> int:

@@ -28,3 +28,15 @@ for (const form of document.querySelectorAll("form[data-guard]")) {
   form.addEventListener("submit", () => { changed = false; });
   addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
 }
+
+// Whether something changed since the page was loaded: said, never reloaded under somebody's hands.
+const main = document.querySelector("main[data-change]");
+const news = document.querySelector("#news");
+const look = async () => {
+  if (document.hidden || !news.hidden) return;
+  try {
+    const answer = await fetch("/changes");
+    if (answer.ok) news.hidden = (await answer.json()).last === Number(main.dataset.change);
+  } catch { /* it ended: the next click says so */ }
+};
+if (main) setInterval(look, 1500);
