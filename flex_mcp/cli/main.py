@@ -11,13 +11,15 @@ import click
 from flex_mcp.app import App
 from flex_mcp.cli import (
     backups,
+    by_hand,
     clients,
-    domains,
+    curating,
     embedders,
     forgetting,
     library,
     lists,
     prompts,
+    renaming,
     trajectories,
 )
 from flex_mcp.cli.commands import fail, is_typed, json_option, library_option, main, say
@@ -28,13 +30,15 @@ from flex_mcp.transports.process import Process
 # They add their commands.
 __all__ = [
     "backups",
+    "by_hand",
     "clients",
-    "domains",
+    "curating",
     "embedders",
     "forgetting",
     "library",
     "lists",
     "prompts",
+    "renaming",
     "trajectories",
 ]
 

@@ -88,12 +88,13 @@ def _check_status(now: Snapshot, action: Curation) -> None:
     allowed = ALLOWED.get(action, Status)
     if now.status not in allowed:
         raise InputError(
-            f"an experience that is {now.status} cannot be {_done(action)}: "
+            f"an experience that is {now.status} cannot be {past(action)}: "
             f"only one that is {' or '.join(allowed)}"
         )
 
 
-def _done(action: Curation) -> str:
+def past(action: Curation) -> str:
+    """What an action has done: approved, retired."""
     return f"{action}d" if action.endswith("e") else f"{action}ed"
 
 

@@ -27,8 +27,8 @@ def names(old: str, new: str) -> tuple[str, str]:
         raise InputError("a project's name cannot be empty: say one such as web-shop")
     if target in NO_NAMES:
         raise InputError(
-            f"'{target}' cannot be a project's name: say another one. To make its lessons general, "
-            "edit their project"
+            f"'{target}' cannot be a project's name: say another one; to make its lessons general: "
+            f"`flex-mcp curate --where 'project={named(source)}' edit --general`"
         )
     if len(target) > PROJECT_LIMIT:
         raise InputError(
