@@ -88,6 +88,18 @@ def _complete(ctx: click.Context, param: click.Parameter, start: str) -> list[Co
     return [*ID.shell_complete(ctx, param, start), *actions]
 
 
+def _check_words(ctx: click.Context, _: click.Parameter, words: Sequence[str]) -> Sequence[str]:
+    """Refuse what is neither an id nor an action in its place, before any library is opened."""
+    ids, _action = _ids_and_action(words)
+    if strange := [word for word in ids if "_" not in word]:
+        raise click.UsageError(
+            f"{strange[0]!r} is no id, and no action at the end: ids come first, then one of "
+            f"{', '.join(Curation)}",
+            ctx,
+        )
+    return words
+
+
 @main.command()
 @click.argument(
     "words",
@@ -95,6 +107,7 @@ def _complete(ctx: click.Context, param: click.Parameter, start: str) -> list[Co
     nargs=-1,
     type=ID,
     shell_complete=_complete,
+    callback=_check_words,
 )
 @click.option(
     "--where",
@@ -181,15 +194,8 @@ def merge(
 
 def _ids_and_action(words: Sequence[str]) -> tuple[list[str], Curation | None]:
     """The ids, each once, and the action, which is the last word where it is one."""
-    last = words[-1] if words else ""
-    action = Curation(last) if last in {*Curation} else None
-    ids = list(dict.fromkeys(words[:-1] if action else words))
-    if strange := [word for word in ids if "_" not in word]:
-        raise InputError(
-            f"{strange[0]!r} is no id, and no action at the end: ids come first, then one of "
-            f"{', '.join(Curation)}"
-        )
-    return ids, action
+    action = Curation(words[-1]) if words and words[-1] in {*Curation} else None
+    return list(dict.fromkeys(words[:-1] if action else words)), action
 
 
 def asked_for(

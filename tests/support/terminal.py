@@ -60,6 +60,16 @@ def process(
     )
 
 
+def completed(words: str, *, by: str = "bash") -> list[str]:
+    """What the shell offers at the end of these words."""
+    variables = {
+        "_FLEX_MCP_COMPLETE": f"{by}_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")) if by != "fish" else words.rsplit(" ", maxsplit=1)[-1],
+    }
+    return CliRunner().invoke(main, [], env=variables, prog_name="flex-mcp").stdout.split()
+
+
 class Screen:
     """The command at a terminal of its own, whose size and variables the test chooses."""
 
@@ -83,6 +93,9 @@ class Screen:
         """Wait until the screen shows these words."""
         while words.encode() not in self._shown:
             self._shown += os.read(self._ours, 65_536)
+
+    def type(self, keys: str) -> None:
+        os.write(self._ours, keys.encode())
 
     def end(self, encoding: str = "utf-8") -> str:
         """All that it showed until the command ended."""
