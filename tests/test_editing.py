@@ -174,6 +174,8 @@ def test_a_text_that_is_no_text_is_kept(
     assert [file.read_bytes() for file in kept(tmp_path)] == [b"\xe9"]
     editor(': > "$1"')
     assert done("edit", ids[0], *at) == "Nothing was changed.\n"
+    editor('rm "$1"')
+    assert "cannot be read: No such file" in refused("edit", ids[0], *at)
 
 
 def test_at_a_terminal_a_text_that_was_refused_is_offered_again(

@@ -102,7 +102,9 @@ def add(*, file: Path | None, app: App, **options: Any) -> Page:
     """
     given = given_fields(options)
     priority = given.pop("priority", None)
-    if given:
+    if file and (given or priority):
+        raise InputError("give --file, or the lesson by options, only one of them")
+    if given or priority:
         return _added(app, checked(Lesson, {"when": ""} | given), priority)
     start = form(TO_ADD, EMPTY)
     take = partial(_added_by_form, app, start)

@@ -11,7 +11,7 @@ import click
 
 from flex_mcp.cli.commands import say
 from flex_mcp.cli.revisions import command
-from flex_mcp.errors import FlexError, InputError
+from flex_mcp.errors import ChangedError, FlexError, InputError
 from flex_mcp.settings import environment
 
 T = TypeVar("T")
@@ -36,15 +36,15 @@ def written(start: str, take: Callable[[str], T], *, again: Sequence[str], inste
     try:
         made = _edited(path, take)
     except FlexError as error:
-        if _is_untouched(path, start):
+        if not _keeps(path, start):
             raise
         taking = command(*again, "--file", name)
         raise InputError(f"{error}; {kept}: {taking} takes it from there") from error
     except BaseException:
-        if not _is_untouched(path, start):
+        if _keeps(path, start):
             say(kept)
         raise
-    path.unlink()
+    path.unlink(missing_ok=True)
     return made
 
 
@@ -58,6 +58,8 @@ def _edited(path: Path, take: Callable[[str], T]) -> T:
             ) from error
         try:
             return take(read(path))
+        except ChangedError:
+            raise  # the same text would be refused again
         except InputError as error:
             if not sys.stdin.isatty():
                 raise
@@ -86,9 +88,8 @@ def _check_editor(instead: str) -> None:
         raise InputError(f"there is no terminal for an editor: {instead}, or set EDITOR")
 
 
-def _is_untouched(path: Path, start: str) -> bool:
-    """Whether nothing was written; then nothing is kept."""
-    if path.read_bytes() != start.encode():
-        return False
-    path.unlink()
-    return True
+def _keeps(path: Path, start: str) -> bool:
+    """Keep a text that somebody wrote; drop the one that it began with."""
+    if path.exists() and path.read_bytes() == start.encode():
+        path.unlink()
+    return path.exists()

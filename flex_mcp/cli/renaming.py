@@ -18,6 +18,7 @@ from flex_mcp.cli.commands import (
 )
 from flex_mcp.cli.identifiers import DOMAIN
 from flex_mcp.cli.output import Page
+from flex_mcp.errors import InputError
 from flex_mcp.models import DomainCount, ProjectCount, Renaming, clean_domain, with_general
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.tools.answers import Answer
@@ -37,6 +38,8 @@ def domains(ctx: click.Context, *, app: App, **shown: Any) -> Page | None:
     lessons are served; others are retired or held back.
     """
     if ctx.invoked_subcommand is not None:
+        if any(shown.values()):
+            raise InputError("a domain is renamed in every project: leave the project out")
         return None
     chosen = projects_of(shown, with_general(app.project))
     found = app.library.domains(chosen)

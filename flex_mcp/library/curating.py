@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import starmap
 from typing import assert_never
 
-from flex_mcp.errors import AnswerError, InputError, NotFoundError
+from flex_mcp.errors import AnswerError, ChangedError, InputError, NotFoundError
 from flex_mcp.library.lessons import name_embedder
 from flex_mcp.library.placing import revision_of, snapshot_of
 from flex_mcp.library.quarantine import (
@@ -211,7 +211,7 @@ def prepare(
         made_by = reading.vectors.made_by()
         before = one(reading, experience_id)
         if change.seen is not None and change.seen != before.revision:
-            raise InputError(f"{before.id} was changed since it was shown: look at it again")
+            raise ChangedError(f"{before.id} was changed since it was shown: look at it again")
         _check_into(change, experience_id)
         if change.action is Curation.MERGE:
             changes = _merging(before, one(reading, change.into or ""), change)
@@ -415,7 +415,7 @@ def changed(writing: Transaction, prepared: Sequence[PreparedChange]) -> Curated
     """Store the changes of experiences as they were seen, and their revisions.
 
     Raises:
-        InputError: another process changed one of them since.
+        ChangedError: another process changed one of them since.
     """
     return _curated([_stored(writing, each) for each in prepared])
 
@@ -436,7 +436,7 @@ def _stored(writing: Transaction, prepared: PreparedChange) -> tuple[Experience,
         name_embedder(writing, prepared.embedder)
     before = one(writing, seen.id)
     if before.revision != seen.revision:
-        raise InputError(f"{seen.id} was changed by another just now: look at it again")
+        raise ChangedError(f"{seen.id} was changed by another just now: look at it again")
     now, revision = _made(prepared, before)
     writing.experiences.put(now, prepared.vectors, prepared.text)
     writing.history.add(revision)
