@@ -12,12 +12,14 @@ from flex_mcp.app import App
 from flex_mcp.cli import (
     backups,
     clients,
-    domains,
+    curating,
     embedders,
     forgetting,
+    lessons,
     library,
     lists,
     prompts,
+    renaming,
     review,
     trajectories,
 )
@@ -30,12 +32,14 @@ from flex_mcp.transports.process import Process
 __all__ = [
     "backups",
     "clients",
-    "domains",
+    "curating",
     "embedders",
     "forgetting",
+    "lessons",
     "library",
     "lists",
     "prompts",
+    "renaming",
     "review",
     "trajectories",
 ]
