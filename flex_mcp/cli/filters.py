@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from flex_mcp.cli.commands import ago, date_of
 from flex_mcp.errors import InputError
-from flex_mcp.models import Level, Status, Zone, with_general
+from flex_mcp.models import Level, Status, Zone, clean_project, with_general
 
 if TYPE_CHECKING:
     from flex_mcp.library.lists import WantedExperiences
@@ -33,7 +33,8 @@ def filter_of(where: Sequence[str], here: str | None) -> "WantedExperiences":
     )
     if wrong:
         raise InputError(f"--where: {'; '.join(wrong)}")
-    projects = [None if one.casefold() == "general" else one for one in said.get("project", ())]
+    names = map(clean_project, said.get("project", ()))
+    projects = [None if name == "general" else name for name in names]
     return {
         "text": text or None,
         "domain": domain or None,
