@@ -307,6 +307,23 @@ def test_a_person_goes_through_it_and_takes_a_step_back(path: Path, full: dict[s
 
 
 @pytest.mark.process
+def test_the_second_of_a_pair_is_edited_in_the_editor_and_put_back(
+    path: Path, full: dict[str, str], tmp_path: Path
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(
+        '#!/bin/sh\nsed -i "s/^--- when ---/&\\nAfterwards/" "$1"\n', encoding="utf-8"
+    )
+    editor.chmod(0o700)
+    looks = {"NO_COLOR": "1", "EDITOR": str(editor)}
+    screen = Screen("review", "--concern", "contradicts", "--library", path, **looks)
+    screen.until("q]: ")
+    assert f"edit {full[AFTER]}" in screen.after("e", "all.")
+    screen.end()
+    assert now(path, full[AFTER]).when == "Afterwards"
+
+
+@pytest.mark.process
 def test_what_a_person_leaves_as_it_is_is_asked_no_more(path: Path, full: dict[str, str]) -> None:
     screen = Screen("review", "--concern", "contradicts", "--library", path, NO_COLOR="1")
     screen.until("q]: ")
