@@ -16,6 +16,10 @@ class NotFoundError(InputError):
     """An id that this library does not hold."""
 
 
+class ChangedError(InputError):
+    """An experience was changed by another since it was shown; look at it again."""
+
+
 class WordError(InputError, ValueError):
     """A word that is none of its closed set; Python, and Pydantic, know it as a ValueError."""
 

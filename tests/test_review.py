@@ -289,28 +289,45 @@ def test_a_pipe_gets_a_list_and_json(path: Path, full: dict[str, str]) -> None:
 def test_a_person_goes_through_it_and_takes_a_step_back(path: Path, full: dict[str, str]) -> None:
     screen = Screen("review", "--library", path, NO_COLOR="1")
     screen.until("q]: ")
-    assert "type one of a, r, s, z, q" in screen.type("m", "q]: ")
-    assert "nothing was done yet" in screen.type("z", "q]: ")
-    shown = screen.type("a", "q]: ")
+    assert "type one of a, r, e, s, z, q" in screen.after("m", "q]: ")
+    assert "nothing was done yet" in screen.after("z", "q]: ")
+    shown = screen.after("a", "q]: ")
     assert f"approve {full[CHECK]}" in shown
     assert "2 of 2 They say the opposite of each other" in shown
     assert now(path, full[CHECK]).status is Status.ACTIVE
-    shown = screen.type("z", "q]: ")
+    shown = screen.after("z", "q]: ")
     assert "1 of 2 It is held back until a person approves it" in shown
     assert "who wrote this?" in shown
     assert now(path, full[CHECK]).status is Status.QUARANTINED
-    screen.type("s", "q]: ")
-    screen.type("x", "q]: ")
-    assert "1 settled, and that was all." in screen.type("m", "all.")
+    screen.after("s", "q]: ")
+    screen.after("x", "q]: ")
+    assert "1 settled, and that was all." in screen.after("m", "all.")
     screen.end()
     assert now(path, full[BEFORE]).superseded_by == full[AFTER]
+
+
+@pytest.mark.process
+def test_the_second_of_a_pair_is_edited_in_the_editor_and_put_back(
+    path: Path, full: dict[str, str], tmp_path: Path
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(
+        '#!/bin/sh\nsed -i "s/^--- when ---/&\\nAfterwards/" "$1"\n', encoding="utf-8"
+    )
+    editor.chmod(0o700)
+    looks = {"NO_COLOR": "1", "EDITOR": str(editor)}
+    screen = Screen("review", "--concern", "contradicts", "--library", path, **looks)
+    screen.until("q]: ")
+    assert f"edit {full[AFTER]}" in screen.after("e", "all.")
+    screen.end()
+    assert now(path, full[AFTER]).when == "Afterwards"
 
 
 @pytest.mark.process
 def test_what_a_person_leaves_as_it_is_is_asked_no_more(path: Path, full: dict[str, str]) -> None:
     screen = Screen("review", "--concern", "contradicts", "--library", path, NO_COLOR="1")
     screen.until("q]: ")
-    assert "left as they are" in screen.type("k", "all.")
+    assert "left as they are" in screen.after("k", "all.")
     screen.end()
     assert full[AFTER] not in done("review", "--library", path)
 
@@ -321,10 +338,10 @@ def test_what_another_changed_meanwhile_is_shown_anew(path: Path, full: dict[str
     screen.until("q]: ")
     with open_library(path) as library:
         library.curate(full[CHECK], Curation.EDIT, reason="x", fields=Fields(when="unpacking"))
-    shown = screen.type("a", "q]: ")
+    shown = screen.after("a", "q]: ")
     assert "was changed since it was shown" in shown
     assert "unpacking" in shown
-    screen.type("q", "1 left.")
+    screen.after("q", "1 left.")
     screen.end()
     assert now(path, full[CHECK]).status is Status.QUARANTINED
 

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from support.fakes import a_lesson, a_trajectory, add
-from support.terminal import ESCAPES, Screen, done, done_json, on_screen, process, refused, run
+from support.terminal import (
+    ESCAPES,
+    Screen,
+    completed,
+    done,
+    done_json,
+    on_screen,
+    process,
+    refused,
+    run,
+)
 
 from flex_mcp import open_library
 from flex_mcp.cli.main import main
@@ -234,15 +244,6 @@ def test_the_counts_show_the_largest_domains_a_line_each(tmp_path: Path) -> None
 
 
 # What a shell asks
-
-
-def completed(words: str, *, by: str = "bash") -> list[str]:
-    variables = {
-        "_FLEX_MCP_COMPLETE": f"{by}_complete",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(words.count(" ")) if by != "fish" else words.rsplit(" ", maxsplit=1)[-1],
-    }
-    return CliRunner().invoke(main, [], env=variables, prog_name="flex-mcp").stdout.split()
 
 
 def test_a_shell_completes_commands_options_ids_and_domains(

@@ -81,18 +81,19 @@ def fail(sentence: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _or_before(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
+    """What an option says, or what it said before the command."""
+    above = ctx.parent
+    while not value and above is not None:
+        value, above = above.params.get(option.name or "", value), above.parent
+    return value
+
+
 def library_option(
     text: str = "The library's file. Default: FLEX_MCP_LIBRARY, or library.db in your data folder.",
 ) -> Callable[[F], F]:
     """--library, which may also stand before the command."""
-
-    def or_before(ctx: click.Context, _: click.Parameter, library: str | None) -> str | None:
-        above = ctx.parent
-        while library is None and above is not None:
-            library, above = above.params.get("library"), above.parent
-        return library
-
-    return click.option("--library", metavar="PATH", help=text, callback=or_before)
+    return click.option("--library", metavar="PATH", help=text, callback=_or_before)
 
 
 def project_options(function: F) -> F:
@@ -142,7 +143,9 @@ def date_of(text: str) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Answer as JSON.", callback=_or_before
+)
 
 
 @click.group(cls=Commands, invoke_without_command=True)
@@ -267,6 +270,12 @@ def with_library(
 
 
 with_library_or_new = functools.partial(with_library, new=True)
+
+
+def asking_options(function: F) -> F:
+    """--yes and --dry-run, for what is asked first."""
+    dry = click.option("--dry-run", is_flag=True, help="Show what would change, change nothing.")
+    return click.option("--yes", is_flag=True, help="Do not ask.")(dry(function))
 
 
 def confirm(shown: str, question: str, *, because: str, undone: str) -> None:

@@ -19,14 +19,14 @@ from flex_mcp.cli.commands import (
     with_library,
     with_library_or_new,
 )
-from flex_mcp.cli.identifiers import DOMAIN, ID
+from flex_mcp.cli.identifiers import DOMAIN
 from flex_mcp.cli.output import Page
 from flex_mcp.errors import InputError
-from flex_mcp.models import Curation, Fields, Level, Zone
+from flex_mcp.models import Level, Zone
 from flex_mcp.safety.redaction import redaction_note
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import Answer
-from flex_mcp.tools.arguments import CurateArguments, SearchArguments
+from flex_mcp.tools.arguments import SearchArguments
 from flex_mcp.validation import checked
 
 ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
@@ -64,52 +64,6 @@ def search(
     raw |= {"project": project, "all_projects": all_projects}
     raw |= {"detail": "detailed" if detailed else "concise"}
     return Page.of(tools.search_experience(app, checked(SearchArguments, raw), caller(app)))
-
-
-@main.command()
-@click.argument("experience_id", metavar="ID", type=ID)
-@click.argument("action", required=False, type=click.Choice([*map(str, Curation)]))
-@click.option("--reason", default="by hand", show_default=True, help="Kept in the history.")
-@click.option("--into", type=ID, help="For merge: the experience that stays.")
-@click.option("--title", help="For edit and merge, as the next ones.")
-@click.option("--when")
-@click.option("--lesson")
-@click.option("--example", "examples", multiple=True, help="All that should stay.")
-@click.option("--domain", type=DOMAIN)
-@click.option("--project", metavar="NAME", help="The project in which alone it holds.")
-@click.option("--general", is_flag=True, help="It holds in every project.")
-@click.option("--tag", "tags", multiple=True, help="All that should stay.")
-@click.option("--priority", type=int)
-@click.option("--zone", type=click.Choice(ZONES))
-@click.option("--level", type=click.Choice(LEVELS))
-@click.option(
-    "--revision", type=int, help="For revert: back to before this one (default the last)."
-)
-@with_library
-def curate(
-    experience_id: str,
-    action: str | None,
-    *,
-    reason: str,
-    into: str | None,
-    general: bool,
-    app: App,
-    **fields: Any,
-) -> Page:
-    """Approve, quarantine, retire, restore, edit or revert one experience, or merge it.
-
-    With new values and no ACTION it is edited.
-    """
-    if general and fields["project"]:
-        raise InputError("give --project or --general, only one of them")
-    fields["project"] = False if general else fields["project"]
-    given = {name: value for name, value in fields.items() if value not in {None, ()}}
-    if action is None and not given:
-        raise InputError(f"say what to do: one of {', '.join(Curation)}, or new values")
-    action = action or Curation.EDIT
-    asked = {"id": experience_id, "action": action, "into": into, "reason": reason}
-    raw = {**asked, "fields": Fields(**given) if given else None}  # so an empty one empties
-    return Page.of(tools.curate_experience(app, checked(CurateArguments, raw), caller(app)))
 
 
 @main.command("import")

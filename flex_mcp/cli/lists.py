@@ -20,9 +20,7 @@ from flex_mcp.cli.commands import (
 )
 from flex_mcp.cli.identifiers import DOMAIN, ID, short
 from flex_mcp.cli.output import (
-    ADDED,
     HEAD,
-    REMOVED,
     Line,
     Page,
     Part,
@@ -31,6 +29,7 @@ from flex_mcp.cli.output import (
     as_cell,
     moment,
 )
+from flex_mcp.cli.revisions import revision_lines, undo, with_name
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.learning.excerpts import cut
 from flex_mcp.models import (
@@ -40,7 +39,6 @@ from flex_mcp.models import (
     Outcome,
     RecordedTrajectory,
     ReportedOutcome,
-    Revision,
     Sort,
     Spent,
     Statistics,
@@ -57,7 +55,6 @@ from flex_mcp.search.embedder_choice import advice
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import counted, of_project, only_in, plain, quoted_whole
 from flex_mcp.tools.arguments import GetArguments
-from flex_mcp.tools.changes import Change, changes
 from flex_mcp.tools.pages import listed, statistics
 from flex_mcp.validation import checked, glances
 
@@ -73,7 +70,7 @@ NAMED = 3  # ids of a write with their names
 EVIDENCE = 20  # trajectories of an experience
 STEP = 1_000  # characters of a step
 DOMAINS, CHANGES = 10, 5  # of the statistics
-LONG = 60  # characters of a value, from which on it gets a line of its own
+LONG = 60  # characters of a cell, where two of them make it too long
 
 EXPERIENCE: dict[str, Callable[[Experience], object]] = {  # by column
     "id": lambda one: one.id,
@@ -338,37 +335,13 @@ def _experience(found: WholeExperience, app: App) -> Iterator[Part]:
     yield counted(one)
     yield f"Made {moment(one.created_at)}, revision {one.revision}, {moment(one.updated_at)}"
     many = f", {found.independent} of them independent" if found.independent > 1 else ""
-    lines = [Line(_with_name(id_, names)) for id_ in one.evidence[-EVIDENCE:]]
+    lines = [Line(with_name(id_, names)) for id_ in one.evidence[-EVIDENCE:]]
     if (more := len(one.evidence) - len(lines)) > 0:
         lines.insert(0, Line(f"{more:,} earlier ones: --json has more of them"))
     yield Quote(f"Evidence{many}:" if lines else "Evidence: none", lines)
-    yield Quote("History:", [line for change in found.history for line in _revision(change, names)])
-
-
-def _with_name(id_: str, names: Mapping[str, str]) -> str:
-    return f"{id_} {short(names[id_])}" if id_ in names else id_
-
-
-def _revision(one: Revision, names: Mapping[str, str]) -> Iterator[Line]:
-    """What a revision changed, as lines: before, and after."""
-    reason = f": {one_line(one.reason)}" if one.reason else ""
-    source = f" (from {_with_name(one.trajectory_id, names)})" if one.trajectory_id else ""
-    who = f"{one.revision} {one.kind} by {named(one.actor)}, {moment(one.at)}"
-    yield Line(f"- {who}{source}{reason}")
-    for change in changes(one):
-        yield from _change(change)
-
-
-def _change(one: Change) -> Iterator[Line]:
-    removed, added = (one.removed or ("none",)), (one.added or ("none",))
-    if not one.removed and not one.added:
-        yield Line(f"    {one.field}: in another order, or with other spaces")
-    elif len(removed) == len(added) == 1 and len(removed[0] + added[0]) < LONG:
-        yield Line(f"    {one.field}: {one_line(removed[0])} → {one_line(added[0])}")
-    else:
-        yield Line(f"    {one.field}:")
-        yield from (Line(f"    - {one_line(text)}", REMOVED) for text in one.removed)
-        yield from (Line(f"    + {one_line(text)}", ADDED) for text in one.added)
+    told = [line for change in found.history for line in revision_lines(change, names)]
+    yield Quote("History:", told)
+    yield f"{undo([one.id])} takes the last change back, --revision N that one and all after it."
 
 
 def _content(one: WholeTrajectory) -> dict[str, Any]:

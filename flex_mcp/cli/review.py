@@ -19,10 +19,12 @@ from flex_mcp.cli.commands import (
     with_library,
 )
 from flex_mcp.cli.identifiers import DOMAIN, short
+from flex_mcp.cli.lessons import edited
 from flex_mcp.cli.output import Page, Part, Table, is_terminal, print_page
 from flex_mcp.errors import FlexError, InputError
 from flex_mcp.models import (
     Concern,
+    Curated,
     Curation,
     Experience,
     Fields,
@@ -170,22 +172,29 @@ class _Review:
             case "q":
                 pass
             case _:
-                self._curate(CHANGES[key], ones[-1], ones[0])
+                self._change(key, ones[-1], ones[0])
 
     def _dismiss(self, item: Suggestion) -> None:
         dismiss = functools.partial(self.app.library.dismiss, item, client=CALLER.name)
         dismiss()
         self._next(f"{' and '.join(item.ids)} left as they are", lambda: dismiss(undo=True))
 
-    def _curate(self, action: Curation, one: Experience, other: Experience) -> None:
-        curate = functools.partial(self.app.library.curate, reason=REASON, client=CALLER.name)
-        into = other.id if action is Curation.MERGE else None
-        made = curate(one.id, action, into=into, seen=one.revision)
-        changed, revision = made.experience.id, Fields(revision=made.revision.revision)
-        self._next(
-            f"{action} {one.id}" + (f" into {into}" if into else ""),
-            lambda: curate(changed, Curation.REVERT, fields=revision),
-        )
+    def _change(self, key: str, one: Experience, other: Experience) -> None:
+        if key == "e":
+            made = edited(self.app, one.id, REASON)
+            done = f"edit {one.id}"
+        else:
+            action = CHANGES[key]
+            into = other.id if action is Curation.MERGE else None
+            made = self._curate(one.id, action, into=into, seen=one.revision)
+            done = f"{action} {one.id}" + (f" into {into}" if into else "")
+        if made is not None:
+            changed, revision = made.experience.id, Fields(revision=made.revision.revision)
+            self._next(done, lambda: self._curate(changed, Curation.REVERT, fields=revision))
+
+    def _curate(self, id_: str, action: Curation, **more: Any) -> Curated:
+        library = self.app.library
+        return library.curate(id_, action, reason=REASON, client=CALLER.name, **more)
 
     def _next(self, what: str, undo: Callable[[], object]) -> None:
         if what:
@@ -220,7 +229,7 @@ def _keys(item: Suggestion) -> dict[str, str]:
         keys["a"] = "approve: serve it"
     if both:
         keys |= {"m": "merge 2 into 1", "x": "exchange 1 and 2"}
-    keys["r"] = f"retire{second}"
+    keys |= {"r": f"retire{second}", "e": f"edit{second}"}
     if item.concern is not Concern.QUARANTINED:
         keys["k"] = "keep both" if both else "keep it so"
     return keys | {"s": "skip", "z": "undo", "q": "quit"}

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import starmap
 from typing import assert_never
 
-from flex_mcp.errors import AnswerError, InputError, NotFoundError
+from flex_mcp.errors import AnswerError, ChangedError, InputError, NotFoundError
 from flex_mcp.library.lessons import name_embedder
 from flex_mcp.library.placing import revision_of, snapshot_of
 from flex_mcp.library.quarantine import (
@@ -38,6 +39,15 @@ EDITABLE = (
     *("zone", "level", "title", "when", "lesson", "examples"),
     *("domain", "project", "tags", "priority"),
 )
+OWN = {"title", "when", "lesson", "examples"}  # that no two experiences have in common
+ALLOWED = {  # the status that an experience must have, where an action needs one
+    Curation.APPROVE: (Status.ACTIVE, Status.QUARANTINED),
+    Curation.QUARANTINE: (Status.ACTIVE,),
+    Curation.RETIRE: (Status.ACTIVE, Status.QUARANTINED),
+    Curation.RESTORE: (Status.RETIRED,),
+    Curation.MERGE: (Status.ACTIVE,),
+}
+NAMED = 20  # ids of one refusal
 
 
 def curated(
@@ -49,18 +59,15 @@ def curated(
         InputError: the action does not go with the experience's status or with the fields.
     """
     _check_fields(action, fields)
+    _check_status(now, action)
     match action:
         case Curation.APPROVE:
-            _check_status(now, action, Status.ACTIVE, Status.QUARANTINED)
             return replace(now, status=Status.ACTIVE), RevisionKind.APPROVE
         case Curation.QUARANTINE:
-            _check_status(now, action, Status.ACTIVE)
             return replace(now, status=Status.QUARANTINED), RevisionKind.QUARANTINE
         case Curation.RETIRE:
-            _check_status(now, action, Status.ACTIVE, Status.QUARANTINED)
             return replace(now, status=Status.RETIRED), RevisionKind.RETIRE
         case Curation.RESTORE:
-            _check_status(now, action, Status.RETIRED)
             return replace(now, status=Status.ACTIVE, superseded_by=None), RevisionKind.RESTORE
         case Curation.EDIT | Curation.MERGE:
             return edited(now, fields), RevisionKind(action)
@@ -70,15 +77,24 @@ def curated(
             assert_never(action)
 
 
-def _check_status(now: Snapshot, action: Curation, *allowed: Status) -> None:
+def applies(now: Snapshot, action: Curation, fields: Fields) -> bool:
+    """Whether an action can be done to an experience as it is, and would change it."""
+    if action is Curation.EDIT:
+        return edited(now, fields) != now
+    return now.status in ALLOWED.get(action, Status)
+
+
+def _check_status(now: Snapshot, action: Curation) -> None:
+    allowed = ALLOWED.get(action, Status)
     if now.status not in allowed:
         raise InputError(
-            f"an experience that is {now.status} cannot be {_done(action)}: "
+            f"an experience that is {now.status} cannot be {past(action)}: "
             f"only one that is {' or '.join(allowed)}"
         )
 
 
-def _done(action: Curation) -> str:
+def past(action: Curation) -> str:
+    """What an action has done: approved, retired."""
     return f"{action}d" if action.endswith("e") else f"{action}ed"
 
 
@@ -195,7 +211,7 @@ def prepare(
         made_by = reading.vectors.made_by()
         before = one(reading, experience_id)
         if change.seen is not None and change.seen != before.revision:
-            raise InputError(f"{before.id} was changed since it was shown: look at it again")
+            raise ChangedError(f"{before.id} was changed since it was shown: look at it again")
         _check_into(change, experience_id)
         if change.action is Curation.MERGE:
             changes = _merging(before, one(reading, change.into or ""), change)
@@ -228,6 +244,64 @@ def prepare(
     return prepared
 
 
+def prepare_all(
+    store: Store,
+    embedders: Embedders,
+    ids: Sequence[str],
+    change: Change,
+    seen: Mapping[str, int],
+) -> list[list[PreparedChange]]:
+    """Prepare the same change of several; `seen` has the revisions that somebody was shown.
+
+    What one change takes along, as the revert of a merge does, is not changed once more.
+
+    Raises:
+        InputError: all that cannot be done, of every experience.
+        EmbedderError: a text changes and the embedder cannot be used.
+    """
+    _check_common(change, ids)
+    prepared: list[list[PreparedChange]] = []
+    touched: set[str] = set()
+    refused: dict[str, list[str]] = {}  # ids by reason
+    for id_ in ids:
+        if id_ in touched:
+            continue
+        try:
+            one_change = prepare(store, embedders, id_, replace(change, seen=seen.get(id_)))
+        except (InputError, NotFoundError) as error:
+            refused.setdefault(str(error), []).append(id_)
+        else:
+            touched |= {each.seen.id for each in one_change}
+            prepared.append(one_change)
+    if refused:
+        raise InputError("; ".join(starmap(_refusal, refused.items())))
+    return prepared
+
+
+def _check_common(change: Change, ids: Sequence[str]) -> None:
+    """Refuse what cannot be the same for several."""
+    _check_fields(change.action, change.fields)
+    if change.action is Curation.MERGE:
+        raise InputError("merge takes one experience into one: name one id")
+    own = [name for name in _given(change.fields) if name in OWN]
+    if len(ids) > 1 and own:
+        common = ", ".join(name for name in EDITABLE if name not in OWN)
+        raise InputError(
+            f"several cannot have the same {', '.join(own)}: edit one at a time, or give {common}"
+        )
+    if len(ids) > 1 and change.fields.revision is not None:
+        raise InputError(
+            "several have no revision in common: without one each goes back before its last"
+        )
+
+
+def _refusal(reason: str, ids: Sequence[str]) -> str:
+    if len(ids) == 1 and ids[0] in reason:
+        return reason
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return f"{', '.join(ids[:NAMED])}{more}: {reason}"
+
+
 Changing = tuple[Experience, Snapshot, RevisionKind, str]  # with the reason
 TEXTUAL = {RevisionKind.EDIT, RevisionKind.MERGE}
 
@@ -245,7 +319,7 @@ def _check_into(change: Change, experience_id: str) -> None:
 def _merging(gone: Experience, stays: Experience, change: Change) -> list[Changing]:
     """What stays has the fields and both evidences; what goes is retired, superseded by it."""
     for each in (gone, stays):
-        _check_status(each, change.action, Status.ACTIVE)
+        _check_status(each, change.action)
     widened = gone.project != stays.project and change.fields.lesson is not None
     if stays.project not in {None, gone.project} or widened:
         raise InputError(
@@ -341,27 +415,40 @@ def changed(writing: Transaction, prepared: Sequence[PreparedChange]) -> Curated
     """Store the changes of experiences as they were seen, and their revisions.
 
     Raises:
-        InputError: another process changed one of them since.
+        ChangedError: another process changed one of them since.
     """
-    made = [_stored(writing, each) for each in prepared]
+    return _curated([_stored(writing, each) for each in prepared])
+
+
+def planned(prepared: Sequence[PreparedChange]) -> Curated:
+    """What `changed` would make of them, as they were seen."""
+    return _curated([_made(each, each.seen) for each in prepared])
+
+
+def _curated(made: Sequence[tuple[Experience, Revision]]) -> Curated:
     now, revision = made[0]
     return Curated(now, revision, made[1][1] if len(made) > 1 else None)
 
 
 def _stored(writing: Transaction, prepared: PreparedChange) -> tuple[Experience, Revision]:
-    seen, change = prepared.seen, prepared.change
+    seen = prepared.seen
     if prepared.embedder:
         name_embedder(writing, prepared.embedder)
     before = one(writing, seen.id)
     if before.revision != seen.revision:
-        raise InputError(f"{seen.id} was changed by another just now: look at it again")
-    after = values_of(prepared.after, Snapshot)
-    now = replace(before, **after, revision=before.revision + 1, updated_at=change.now)
+        raise ChangedError(f"{seen.id} was changed by another just now: look at it again")
+    now, revision = _made(prepared, before)
     writing.experiences.put(now, prepared.vectors, prepared.text)
-    revision = revision_of(prepared.kind, before, now, change.actor, prepared.reason)
-    revision = replace(revision, origin=change.origin)
     writing.history.add(revision)
     return now, revision
+
+
+def _made(prepared: PreparedChange, before: Experience) -> tuple[Experience, Revision]:
+    """The experience after its change, and the revision that says so."""
+    change, after = prepared.change, values_of(prepared.after, Snapshot)
+    now = replace(before, **after, revision=before.revision + 1, updated_at=change.now)
+    revision = revision_of(prepared.kind, before, now, change.actor, prepared.reason)
+    return now, replace(revision, origin=change.origin)
 
 
 def narrowed(writing: Transaction, prepared: PreparedChange, seen: Mapping[str, str]) -> None:

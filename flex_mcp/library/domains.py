@@ -5,22 +5,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from flex_mcp.errors import InputError, NotFoundError
-from flex_mcp.library.placing import revision_of
-from flex_mcp.library.quarantine import screened
+from flex_mcp.library.renaming import check_harmless, rename_experiences
 from flex_mcp.models import (
     DOMAIN_LIMIT,
     DomainCount,
     ExperienceFilter,
     Filter,
     Renaming,
-    RevisionKind,
     Status,
     clean_domain,
 )
 from flex_mcp.safety.quoting import named
-from flex_mcp.search.text import indexed_text
-from flex_mcp.search.token_match import tokens
-from flex_mcp.storage.protocol import IndexedText, Transaction
+from flex_mcp.storage.protocol import Transaction
 from flex_mcp.validation import ALIKE
 
 NAMED = 5  # domains named in the place of one that is not here
@@ -111,8 +107,7 @@ def names(old: str, new: str) -> tuple[str, str]:
         raise InputError("a domain's name cannot be empty: say a path such as python/packaging")
     if target != source and _is_inside(target, source):
         raise InputError(f"'{named(target)}' lies below '{named(source)}': say a name beside it")
-    if why := screened(target).held(outside=True):
-        raise InputError(f"that name would be held back ({why}): say another one")
+    check_harmless(target)
     return source, target
 
 
@@ -152,17 +147,6 @@ def planned(reading: Transaction, source: str, target: str) -> Renaming:
 
 def rename(writing: Transaction, plan: Renaming, *, now: datetime, actor: str) -> None:
     """Rename a domain and what lies below it; every experience, served or not, gets a revision."""
-    ids, layout = writing.domains.experiences(plan.paths), tokens().layout
-    kept = writing.words.tokens(ids, layout)
-    reason = f"the domain '{plan.old}' was renamed to '{plan.new}'"
-    for before in writing.experiences.get(ids):
-        after = replace(
-            before,
-            domain=plan.paths[before.domain or ""],
-            revision=before.revision + 1,
-            updated_at=now,
-        )
-        known = IndexedText({}, kept[before.id], layout) if before.id in kept else None
-        writing.experiences.put(after, None, indexed_text(after, known))
-        writing.history.add(revision_of(RevisionKind.EDIT, before, after, actor, reason))
+    ids = writing.domains.experiences(plan.paths)
+    rename_experiences(writing, ids, "domain", plan, now=now, actor=actor)
     writing.domains.move_trajectories(plan.paths)

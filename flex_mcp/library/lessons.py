@@ -90,12 +90,13 @@ def place(  # noqa: PLR0913  each is one part of what they share
     seen: Mapping[str, str] | None = None,
     here: str | None = None,
     strictly: bool = False,
+    priority: int | None = None,
 ) -> list[Decision]:
     """Decide on every lesson of these trajectories; a malformed one is refused alone.
 
     `seen` is what `Placing` knows by that name, `here` the project of the call where none of the
     trajectories has one. `strictly` screens them as from outside, whatever
-    their trajectories hold.
+    their trajectories hold. They begin with `priority`, or with the one that their evidence gives.
     """
     embedder = prepared.embedder
     if embedder is not None and any(isinstance(one, Proposal) for one in prepared.lessons):
@@ -112,6 +113,7 @@ def place(  # noqa: PLR0913  each is one part of what they share
             if isinstance(one, FlexError):
                 raise one
             completed = _completed(index, one, known, origin, here, strictly=strictly)
+            completed = replace(completed, priority=priority or completed.priority)
             decided = placing.decide(completed)
             notes = [redaction_note(one.redacted)] if one.redacted else []
             if decided.decision is DecisionKind.ADD and decided.experience_id:

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, Unpack, overload
 
 from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingError
-from flex_mcp.library import asking, briefs, curating, domains, recording, suggestions, works
+from flex_mcp.library import (
+    asking,
+    briefs,
+    curating,
+    domains,
+    projects,
+    recording,
+    suggestions,
+    works,
+)
 from flex_mcp.library.asking import Wished
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.conversations import ConversationLog
@@ -43,6 +52,7 @@ from flex_mcp.models import (
     Level,
     Origin,
     Outcome,
+    ProjectCount,
     Projects,
     Recorded,
     RecordedTrajectory,
@@ -463,6 +473,11 @@ class Library:
         with self._store.reading() as reading:
             return reading.domains.counts(Filter(projects=projects))
 
+    def projects(self) -> list[ProjectCount]:
+        """The projects that something is of, by name; what is general, None, comes first."""
+        with self._store.reading() as reading:
+            return reading.projects.counts()
+
     def statistics(self) -> Statistics:
         """Counts over the whole library."""
         with self._store.reading() as reading:
@@ -685,6 +700,7 @@ class Library:
         evidence: Sequence[str] = (),
         project: str | None = None,
         typed: bool = False,
+        priority: int | None = None,
         client: str = "python",
     ) -> Decision:
         """Place one lesson that is known without a model: `apply` for one, which raises.
@@ -696,7 +712,12 @@ class Library:
             NotFoundError: a trajectory is not here.
         """
         (decision,) = self.apply(
-            [lesson], evidence=evidence, project=project, typed=typed, client=client
+            [lesson],
+            evidence=evidence,
+            project=project,
+            typed=typed,
+            priority=priority,
+            client=client,
         )
         if decision.decision is DecisionKind.REFUSED:
             raise InputError(decision.reason)
@@ -709,6 +730,7 @@ class Library:
         evidence: Sequence[str] = (),
         project: str | None = None,
         typed: bool = False,
+        priority: int | None = None,
         client: str = "python",
     ) -> list[Decision]:
         """Place lessons, all in one transaction; one that cannot be placed is refused alone.
@@ -720,12 +742,14 @@ class Library:
             project: where they are told; None: nobody knows.
             typed: a person wrote them. What a program tells is screened as strictly as what comes
                 from outside.
+            priority: with which they begin, 1 to 5; None: as their evidence says.
             client: who wrote them.
 
         Raises:
             NotFoundError: a trajectory is not here.
-            InputError: a brief claims one of them.
+            InputError: a brief claims one of them, or the priority is none.
         """
+        checked(Fields, Fields(priority=priority))
         prepared = prepare(lessons, self._store, self._embedders, self._redactor)
         evidence = list(dict.fromkeys(evidence))
         told = not evidence
@@ -737,7 +761,14 @@ class Library:
             briefs.check_free(writing, evidence, now)
             strictly = told and not typed
             decisions = place(
-                writing, prepared, found, origin=origin, now=now, here=project, strictly=strictly
+                writing,
+                prepared,
+                found,
+                origin=origin,
+                now=now,
+                here=project,
+                strictly=strictly,
+                priority=priority,
             )
             if any_accepted(decisions):
                 writing.trajectories.set_state(evidence, TrajectoryState.DISTILLED)
@@ -754,6 +785,7 @@ class Library:
         fields: Fields | None = None,
         into: str | None = None,
         seen: int | None = None,
+        dry_run: bool = False,
         client: str = "python",
     ) -> Curated:
         """Approve, quarantine, retire, restore, edit, revert or merge one experience.
@@ -761,13 +793,56 @@ class Library:
         Returns it as it is now, and the revision that says what changed. An edit that reads like
         orders to a model makes it quarantined. A merge goes `into` another, as `merge` says; its
         revert takes back what it did to both, unless one was changed since. `seen` is the revision
-        that somebody decided on.
+        that somebody decided on. A dry run says what would become of it, and changes nothing.
 
         Raises:
             NotFoundError: there is no such experience.
             InputError: the action does not go with its status or with the fields.
             EmbedderError: its text changes and the embedder cannot be used.
         """
+        change = self._change(action, reason, fields, into, client)
+        change = replace(change, seen=seen)
+        prepared = curating.prepare(self._store, self._embedders, experience_id, change)
+        if dry_run:
+            return curating.planned(prepared)
+        with self._writing(f"curate {action}", client) as writing:
+            return curating.changed(writing, prepared)
+
+    def curate_all(  # noqa: PLR0913  each is one part of one change
+        self,
+        ids: Sequence[str],
+        action: Curation,
+        *,
+        reason: str,
+        fields: Fields | None = None,
+        seen: Mapping[str, int] | None = None,
+        dry_run: bool = False,
+        client: str = "python",
+    ) -> list[Curated]:
+        """Do the same to several experiences, all of them or none; in the order of their ids.
+
+        An edit of several takes what they may have in common (domain, project, tags, priority,
+        zone, level), a revert goes back before the last revision of each, and a merge is of one.
+        What a revert takes along with one is not reverted once more. `seen` has by id the revision
+        that somebody decided on. A dry run says what would become of them.
+
+        Raises:
+            InputError: all that is wrong, of every experience: it is not here, the action does not
+                go with its status or with the fields, or it was changed since it was seen.
+            EmbedderError: a text changes and the embedder cannot be used.
+        """
+        change = self._change(action, reason, fields, None, client)
+        unique = list(dict.fromkeys(ids))
+        prepared = curating.prepare_all(self._store, self._embedders, unique, change, seen or {})
+        if dry_run:
+            return [*map(curating.planned, prepared)]
+        with self._writing(f"curate {action}", client) as writing:
+            return [curating.changed(writing, one) for one in prepared]
+
+    def _change(
+        self, action: Curation, reason: str, fields: Fields | None, into: str | None, client: str
+    ) -> curating.Change:
+        """What is wished, checked and without secrets."""
         wished = Wished(action=action, fields=fields, reason=reason, into=into)
         wished = checked(Wished, wished)
         change = curating.Change(
@@ -777,14 +852,11 @@ class Library:
             actor=client,
             now=self._now(),
             into=wished.into,
-            seen=seen,
         )
         change, count = self._redactor.clean(change)
         if count:
             change = replace(change, reason=f"{change.reason} ({redaction_note(count)})")
-        prepared = curating.prepare(self._store, self._embedders, experience_id, change)
-        with self._writing(f"curate {action}", client) as writing:
-            return curating.changed(writing, prepared)
+        return change
 
     def merge(
         self,
@@ -844,6 +916,29 @@ class Library:
         with self._writing("rename domain", client) as writing:
             plan = domains.planned(writing, *names)
             domains.rename(writing, plan, now=self._now(), actor=client)
+        return plan
+
+    def rename_project(
+        self, old: str, new: str, *, dry_run: bool = False, client: str = "python"
+    ) -> Renaming:
+        """Rename a project: experiences, served or not, and trajectories.
+
+        Where something is of the new name already, both become one. Each experience gets a
+        revision, which `curate` can revert. A dry run says what would change.
+
+        Raises:
+            NotFoundError: nothing is of the old name.
+            InputError: a name is empty, or the new one is the same, too long, a word for no
+                project, or reads like orders to a model.
+        """
+        check_encodable((old, new))
+        names = projects.names(old, self._redactor.value(new))
+        if dry_run:
+            with self._store.reading() as reading:
+                return projects.planned(reading, *names)
+        with self._writing("rename project", client) as writing:
+            plan = projects.planned(writing, *names)
+            projects.rename(writing, plan, now=self._now(), actor=client)
         return plan
 
     # Reviewing

@@ -8,8 +8,6 @@ from flex_mcp.models.briefs import Shown as Shown
 from flex_mcp.models.briefs import Stop as Stop
 from flex_mcp.models.briefs import Turn as Turn
 from flex_mcp.models.briefs import Wanted as Wanted
-from flex_mcp.models.domains import DomainCount as DomainCount
-from flex_mcp.models.domains import Renaming as Renaming
 from flex_mcp.models.experiences import Candidate as Candidate
 from flex_mcp.models.experiences import Curated as Curated
 from flex_mcp.models.experiences import Decision as Decision
@@ -32,6 +30,9 @@ from flex_mcp.models.history import Write as Write
 from flex_mcp.models.lists import ExperienceFilter as ExperienceFilter
 from flex_mcp.models.lists import Sort as Sort
 from flex_mcp.models.lists import TrajectoryFilter as TrajectoryFilter
+from flex_mcp.models.names import DomainCount as DomainCount
+from flex_mcp.models.names import ProjectCount as ProjectCount
+from flex_mcp.models.names import Renaming as Renaming
 from flex_mcp.models.outcomes import Reported as Reported
 from flex_mcp.models.outcomes import ReportedOutcome as ReportedOutcome
 from flex_mcp.models.searches import Counters as Counters
@@ -55,6 +56,7 @@ from flex_mcp.models.vocabulary import LESSON_LIMIT as LESSON_LIMIT
 from flex_mcp.models.vocabulary import LESSONS_LIMIT as LESSONS_LIMIT
 from flex_mcp.models.vocabulary import MERGED_EXAMPLES_LIMIT as MERGED_EXAMPLES_LIMIT
 from flex_mcp.models.vocabulary import MERGED_LESSON_LIMIT as MERGED_LESSON_LIMIT
+from flex_mcp.models.vocabulary import PROJECT_LIMIT as PROJECT_LIMIT
 from flex_mcp.models.vocabulary import STEPS_LIMIT as STEPS_LIMIT
 from flex_mcp.models.vocabulary import TAGS_LIMIT as TAGS_LIMIT
 from flex_mcp.models.vocabulary import TITLE_LIMIT as TITLE_LIMIT

@@ -22,6 +22,7 @@ from flex_mcp.models import (
     Filter,
     Outcome,
     Place,
+    ProjectCount,
     Projects,
     RecordedTrajectory,
     Relation,
@@ -224,6 +225,26 @@ class Suggestions(Protocol):
 
     def take_up(self, suggestion: Suggestion) -> None:
         """Take a dismissal back."""
+        ...
+
+
+class ProjectNames(Protocol):
+    """The projects that experiences and trajectories are of."""
+
+    def counts(self) -> list[ProjectCount]:
+        """Every project that something is of, by name; what is general comes first."""
+        ...
+
+    def experiences(self, project: str) -> list[str]:
+        """The experiences of this project, whatever their status."""
+        ...
+
+    def keys(self, project: str) -> list[tuple[str, str, str]]:
+        """The id, key and content hash of each trajectory of this project."""
+        ...
+
+    def move_trajectories(self, old: str, new: str, keys: Mapping[str, str]) -> None:
+        """Give the trajectories of a project to another, by id with a key that nobody has."""
         ...
 
 
@@ -582,6 +603,7 @@ class Transaction(Protocol):
     experiences: Experiences
     domains: Domains
     suggestions: Suggestions
+    projects: ProjectNames
     history: History
     trajectories: Trajectories
     outcomes: Outcomes

@@ -6,13 +6,13 @@ The docstrings are what a model reads.
 import shlex
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from flex_mcp.app import App
 from flex_mcp.errors import NotFoundError
 from flex_mcp.learning.briefing import SaveArguments
 from flex_mcp.learning.llm import LLM
-from flex_mcp.models import VerifiedBy, Wanted, with_general
+from flex_mcp.models import Curated, VerifiedBy, Wanted, with_general
 from flex_mcp.safety.quoting import one_line
 from flex_mcp.safety.redaction import redact
 from flex_mcp.settings import Distilling, Settings
@@ -28,6 +28,9 @@ from flex_mcp.tools.arguments import (
 )
 from flex_mcp.tools.consent import Person
 from flex_mcp.validation import glances
+
+if TYPE_CHECKING:
+    from flex_mcp.library.library import Library
 
 STDIO = "stdio"  # the session of a process that one client started
 MAX_NAME = 200  # characters of a client's name: each write is logged with it
@@ -200,6 +203,11 @@ def curate_experience(app: App, arguments: CurateArguments, caller: Caller) -> A
         seen=seen,
         client=caller.name,
     )
+    return curated(library, made)
+
+
+def curated(library: "Library", made: Curated) -> Answer:
+    """What became of an experience, as it is now."""
     (now,) = library.whole([made.experience.id])
     shown = answers.experience_answer(now, answers.DETAILED_LIMIT // 2, answers.length)
     return answers.curate_answer(shown, made.revision, made.also)

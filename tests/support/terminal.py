@@ -62,6 +62,16 @@ def process(
     )
 
 
+def completed(words: str, *, by: str = "bash") -> list[str]:
+    """What the shell offers at the end of these words."""
+    variables = {
+        "_FLEX_MCP_COMPLETE": f"{by}_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")) if by != "fish" else words.rsplit(" ", maxsplit=1)[-1],
+    }
+    return CliRunner().invoke(main, [], env=variables, prog_name="flex-mcp").stdout.split()
+
+
 class Screen:
     """The command at a terminal of its own, whose size and variables the test chooses."""
 
@@ -86,10 +96,13 @@ class Screen:
         while words.encode() not in self._shown:
             self._shown += os.read(self._ours, 65_536)
 
-    def type(self, line: str, until: str) -> str:
-        """Type a line, and wait until these words are shown after it; what was shown since."""
+    def type(self, keys: str) -> None:
+        os.write(self._ours, keys.encode())
+
+    def after(self, line: str, until: str) -> str:
+        """What is shown after a line was typed, once it shows these words."""
         self._shown = b""
-        os.write(self._ours, f"{line}\n".encode())
+        self.type(f"{line}\n")
         self.until(until)
         return ESCAPES.sub("", self._shown.decode().replace("\r\n", "\n"))
 

@@ -16,6 +16,7 @@ from flex_mcp.storage.sqlite.history import History
 from flex_mcp.storage.sqlite.imports import Imports
 from flex_mcp.storage.sqlite.log import Log
 from flex_mcp.storage.sqlite.outcomes import Outcomes
+from flex_mcp.storage.sqlite.projects import ProjectNames
 from flex_mcp.storage.sqlite.queries import Queries, projects_json
 from flex_mcp.storage.sqlite.reindexing import Reindexing
 from flex_mcp.storage.sqlite.retrievals import Retrievals
@@ -41,6 +42,7 @@ class SqliteTransaction(Transaction):
         self.experiences = Experiences(queries)
         self.domains = Domains(queries)
         self.suggestions = Suggestions(queries)
+        self.projects = ProjectNames(queries)
         self.history = History(queries)
         self.trajectories = Trajectories(queries)
         self.outcomes = Outcomes(queries)

@@ -1,0 +1,52 @@
+"""Revisions at the terminal: who changed what, before and after, and how to take it back."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+import click
+
+from flex_mcp.cli.identifiers import short
+from flex_mcp.cli.output import ADDED, REMOVED, Line, moment
+from flex_mcp.models import Revision
+from flex_mcp.safety.quoting import named, one_line
+from flex_mcp.tools.changes import Change, changes
+
+LONG = 60  # characters of a value, from which on it gets a line of its own
+
+
+def with_name(id_: str, names: Mapping[str, str]) -> str:
+    return f"{id_} {short(names[id_])}" if id_ in names else id_
+
+
+def revision_lines(one: Revision, names: Mapping[str, str]) -> Iterator[Line]:
+    """What a revision changed, as lines: before, and after."""
+    reason = f": {one_line(one.reason)}" if one.reason else ""
+    source = f" (from {with_name(one.trajectory_id, names)})" if one.trajectory_id else ""
+    who = f"{one.revision} {one.kind} by {named(one.actor)}, {moment(one.at)}"
+    yield Line(f"- {who}{source}{reason}")
+    for change in changes(one):
+        yield from _change(change)
+
+
+def _change(one: Change) -> Iterator[Line]:
+    removed, added = (one.removed or ("none",)), (one.added or ("none",))
+    if not one.removed and not one.added:
+        yield Line(f"    {one.field}: in another order, or with other spaces")
+    elif len(removed) == len(added) == 1 and len(removed[0] + added[0]) < LONG:
+        yield Line(f"    {one.field}: {one_line(removed[0])} → {one_line(added[0])}")
+    else:
+        yield Line(f"    {one.field}:")
+        yield from (Line(f"    - {one_line(text)}", REMOVED) for text in one.removed)
+        yield from (Line(f"    + {one_line(text)}", ADDED) for text in one.added)
+
+
+def command(*words: str) -> str:
+    """A command on the library at hand, to be typed as it stands."""
+    library = click.get_current_context().params.get("library")
+    at = ("--library", library) if library else ()
+    return f"`{shlex.join(('flex-mcp', *words, *at))}`"
+
+
+def undo(ids: Sequence[str]) -> str:
+    """How the last change of each is taken back."""
+    return f"Undo: {command('curate', *ids, 'revert')}"
