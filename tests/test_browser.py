@@ -66,7 +66,7 @@ def addresses(tab: Any, url: str) -> Generator[str]:
     """Every page, with each of its forms open."""
     tab.goto(f"{url}/experiences")
     lesson = tab.locator("td.title a").first.get_attribute("href")
-    for address in ("/experiences", lesson, f"{lesson}?edit=1", "/search"):
+    for address in ("/experiences", lesson, f"{lesson}?edit=1", "/search", "/review"):
         yield f"{url}{address}"
     yield f"{url}/search?query={BEFORE}&project=all"
     yield f"{url}/experiences?text=nowhere"

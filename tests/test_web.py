@@ -66,7 +66,7 @@ class Browser:
         assert answer.status_code == status, answer.text
         return answer.text
 
-    def post(self, address: str, status: int = 303, **form: Any) -> Any:
+    def post(self, address: str, status: int = 303, /, **form: Any) -> Any:
         form.setdefault("csrf", csrf_in(self.page("/experiences")))
         answer = self.client.post(address, data=form)
         assert answer.status_code == status, answer.text
@@ -337,6 +337,34 @@ def test_neighbours_are_merged_and_what_is_held_back_is_approved_by_who_may(
     library.curate(other, Curation.QUARANTINE, reason="who?")
     browser.post(f"/experiences/{other}", action="approve")
     assert library.get(other).status is Status.ACTIVE
+
+
+def test_a_review_settles_one_thing_after_the_other(browser: Browser, library: Library) -> None:
+    one, other = add(
+        library,
+        a_lesson(BEFORE, title=BEFORE, when=""),
+        a_lesson(AFTER, title=AFTER, when="", action=Action.ADD, zone=Zone.WARNING),
+    )
+    (held,) = add(library, a_lesson("Water the plants."))
+    library.curate(held, Curation.QUARANTINE, reason="who wrote this?")
+    page = browser.page("/review")
+    assert "1 of 1" in page
+    assert "2 lessons came or changed" in page
+    assert "Held back: who wrote this?" in page
+    browser.post("/review", action="compare")
+    page = browser.page("/review?place=1")
+    assert "All are compared" in page
+    assert "<strong>2 of 2</strong>: they say the opposite of each other." in page
+    settled = {"of": "contradicts", "id": [one, other]}
+    browser.post("/review?place=1", action="keep", **settled)
+    page = browser.page("/review")
+    assert "1 of 1" in page
+    assert "Left as it is" in page
+    browser.post("/review", action="take up", **settled)
+    browser.post("/review?place=1", action="merge", **settled)
+    assert library.get(other).superseded_by == one
+    browser.post("/review", action="approve", of="quarantined", id=[held])
+    assert "Nothing needs a look." in browser.page("/review")
 
 
 def test_several_are_changed_at_once_and_what_is_refused_is_said(

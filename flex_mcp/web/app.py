@@ -12,7 +12,7 @@ from flex_mcp.app import App
 from flex_mcp.errors import InputError
 from flex_mcp.web.pages import HEADERS, Pages, Shown, View, is_foreign, moved, render
 from flex_mcp.web.sessions import Sessions
-from flex_mcp.web.views import experience, experiences, search
+from flex_mcp.web.views import experience, experiences, review, search
 
 STATIC = {
     "icon.svg": "image/svg+xml",
@@ -40,6 +40,8 @@ def routes(
         ("/experiences", experiences.change, ["POST"]),
         ("/experiences/{id}", experience.show, ["GET"]),
         ("/experiences/{id}", experience.change, ["POST"]),
+        ("/review", review.show, ["GET"]),
+        ("/review", review.change, ["POST"]),
     ]
     return [
         Route("/", pages.endpoint(lambda _: experiences.home()), methods=["GET"]),

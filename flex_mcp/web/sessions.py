@@ -4,7 +4,7 @@ import hmac
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from flex_mcp.errors import InputError
@@ -43,11 +43,11 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What was done, in a sentence; `undo` is the address that takes it back, with its revision."""
+    """What was done, in a sentence; the form `undo`, sent to an address, takes it back."""
 
     text: str
-    undo: str | None = None
-    revision: int | None = None
+    to: str = ""
+    undo: Mapping[str, object] | None = None
     is_error: bool = False
 
 

@@ -8,6 +8,12 @@ const typing = (target) => target.closest("input, select, textarea, button, summ
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  const named = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (named) {
+    event.preventDefault();
+    named.click();
+    return;
+  }
   const links = [...document.querySelectorAll("td.title a, .hits h2 a, .hits h3 a")];
   const at = links.indexOf(document.activeElement);
   if (event.key === "j" || event.key === "k") {

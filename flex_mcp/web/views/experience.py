@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.models import (
+    Curated,
     Curation,
     Experience,
     Fields,
@@ -100,7 +101,7 @@ def change(asked: Asked) -> Shown | Moved:
             reason=asked.text("reason") or "by hand, on the page",
             fields=fields,
             into=asked.text("into"),
-            seen=_number(asked.text("seen")),
+            seen=number(asked.text("seen")),
             client=asked.session.name,
         )
     except InputError as error:
@@ -108,10 +109,15 @@ def change(asked: Asked) -> Shown | Moved:
             raise
         asked.tell(Notice(f"Nothing was saved: {error}", is_error=True))
         return _page(asked, _whole(asked), draft, 409)
-    done = f"{made.experience.id}: {made.revision.kind}"
-    undo = f"/experiences/{made.experience.id}"
-    asked.tell(Notice(done, undo=undo, revision=made.revision.revision))
-    return Moved(undo)
+    asked.tell(done(made))
+    return Moved(f"/experiences/{made.experience.id}")
+
+
+def done(made: Curated) -> Notice:
+    """What was done, and the way back."""
+    id_, revision = made.experience.id, made.revision
+    undo = {"action": Curation.REVERT, "revision": revision.revision}
+    return Notice(f"{revision.kind}: {made.experience.title}", f"/experiences/{id_}", undo)
 
 
 def _edited(draft: Mapping[str, str]) -> Fields:
@@ -126,7 +132,7 @@ def _edited(draft: Mapping[str, str]) -> Fields:
         domain=draft["domain"].strip(),
         project=draft["project"].strip() or False,
         tags=_lines(draft["tags"]),
-        priority=_number(draft["priority"]),
+        priority=number(draft["priority"]),
     )
 
 
@@ -135,11 +141,12 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def _revision(asked: Asked) -> Fields | None:
-    number = _number(asked.text("revision"))
-    return None if number is None else Fields(revision=number)
+    revision = number(asked.text("revision"))
+    return None if revision is None else Fields(revision=revision)
 
 
-def _number(text: str | None) -> int | None:
+def number(text: str | None) -> int | None:
+    """A number of a form; None where there is none."""
     if text is None:
         return None
     if not text.isdecimal():
