@@ -19,6 +19,7 @@ from flex_mcp.cli.identifiers import whole_ids
 from flex_mcp.cli.output import Page, legible, print_page
 from flex_mcp.errors import FlexError, InputError
 from flex_mcp.models import Projects, clean_project
+from flex_mcp.tolerance import date_of
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import Answer
 from flex_mcp.transports import fast_start
@@ -133,13 +134,17 @@ def ago(text: str) -> datetime | None:
     return datetime.now(UTC) - int(found[1]) * UNITS[found[2]] if found else None
 
 
-def date_of(text: str) -> datetime | None:
-    """A date or a time, in UTC where it names no zone; None for anything else."""
-    try:
-        time = datetime.fromisoformat(text.strip())
-    except ValueError:
+def since_of(text: str | None) -> datetime | None:
+    """The time that --since names.
+
+    Raises:
+        InputError: it names none.
+    """
+    if text is None:
         return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    if (time := ago(text) or date_of(text)) is None:
+        raise InputError(f"--since cannot be {text!r}: say 2026-01-31, 36h, 7d or 2w")
+    return time
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")

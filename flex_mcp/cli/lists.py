@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,11 +10,10 @@ import click
 from flex_mcp.app import App
 from flex_mcp.cli.commands import (
     CALLER,
-    ago,
-    date_of,
     main,
     project_options,
     projects_of,
+    since_of,
     with_library,
 )
 from flex_mcp.cli.identifiers import DOMAIN, ID, short
@@ -31,7 +29,7 @@ from flex_mcp.cli.output import (
     as_cell,
     moment,
 )
-from flex_mcp.errors import InputError, NotFoundError
+from flex_mcp.errors import NotFoundError
 from flex_mcp.learning.excerpts import cut
 from flex_mcp.models import (
     Experience,
@@ -143,14 +141,6 @@ def since_option(what: str) -> Callable[[C], C]:
     return click.option("--since", metavar="WHEN", help=f"{what} since a date, or 7d.")
 
 
-def _since(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    if (time := ago(text) or date_of(text)) is None:
-        raise InputError(f"--since cannot be {text!r}: say 2026-01-31, 36h, 7d or 2w")
-    return time
-
-
 @main.command("list")
 @click.option("--text", help="Only those whose title, when or lesson holds it, in either case.")
 @click.option("--domain", type=DOMAIN, help="Only this path and what lies below it.")
@@ -193,7 +183,7 @@ def list_(
         "statuses": [*map(Status, statuses)],
         "domain": domain,
         "projects": projects,
-        "since": _since(since),
+        "since": since_of(since),
         "text": text,
     }
 
@@ -238,7 +228,7 @@ def trajectories(
         "outcome": Outcome(outcome) if outcome else None,
         "domain": domain,
         "projects": projects,
-        "since": _since(since),
+        "since": since_of(since),
         "text": text,
     }
 
