@@ -100,7 +100,7 @@ def test_list_is_newest_first_and_narrows(at: tuple[str, str]) -> None:
     assert titles("--status", "retired") == []
     assert len(done("list", *at).splitlines()) == 2
     assert titles("--domain", "cooking") == []
-    assert done("list", "--zone", "mixed", *at) == "No experience fits.\n"
+    assert done("list", "--zone", "mixed", *at) == "Nothing fits.\n"
 
 
 def as_an_array(items: list[Any]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.identifiers import whole_ids
+from flex_mcp.cli.identifiers import PROJECT, whole_ids
 from flex_mcp.cli.output import Page, legible, print_page
 from flex_mcp.errors import FlexError, InputError
 from flex_mcp.models import Projects, clean_project
@@ -96,15 +96,34 @@ def library_option(
     return click.option("--library", metavar="PATH", help=text, callback=or_before)
 
 
-def project_options(function: F) -> F:
-    """--project, --general and --all-projects: whose lessons, of those that `projects_of` gives."""
-    for option in (
-        click.option("--all-projects", is_flag=True, help="Those of every project."),
-        click.option("--general", is_flag=True, help="Only those of no project."),
-        click.option("--project", metavar="NAME", help="Only those of this project."),
-    ):
-        function = option(function)
-    return function
+def options_of_projects(named: str) -> Callable[[F], F]:
+    """--project, --general and --all-projects: whose lessons; `named` says what the first means."""
+
+    def decorated(function: F) -> F:
+        for option in (
+            click.option("--all-projects", is_flag=True, help="Those of every project."),
+            click.option("--general", is_flag=True, help="Only those of no project."),
+            click.option("--project", metavar="NAME", type=PROJECT, help=named),
+        ):
+            function = option(function)
+        return function
+
+    return decorated
+
+
+project_options = options_of_projects("Only those of this project.")
+
+
+def is_project_chosen(chosen: Mapping[str, Any]) -> bool:
+    """Whether one of `project_options` is given.
+
+    Raises:
+        InputError: two of them are.
+    """
+    given = sum(map(bool, map(chosen.get, ("project", "general", "all_projects"))))
+    if given > 1:
+        raise InputError("give --project, --general or --all-projects, only one of them")
+    return given == 1
 
 
 def projects_of(chosen: Mapping[str, Any], usual: Projects) -> Projects:
@@ -113,8 +132,8 @@ def projects_of(chosen: Mapping[str, Any], usual: Projects) -> Projects:
     Raises:
         InputError: two of them are given.
     """
-    if sum(map(bool, map(chosen.get, ("project", "general", "all_projects")))) > 1:
-        raise InputError("give --project, --general or --all-projects, only one of them")
+    if not is_project_chosen(chosen):
+        return usual
     if chosen["all_projects"]:
         return None
     if chosen["general"]:

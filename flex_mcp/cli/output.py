@@ -10,7 +10,7 @@ import io
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,14 @@ class Page:
     def of(cls, answer: Answer) -> "Page":
         """A tool's answer, whose text has our marks."""
         return cls(answer.content, [answer.text])
+
+    def noting(self, sentence: str | None) -> "Page":
+        """The same with one more notice."""
+        if sentence is None:
+            return self
+        notice = "; ".join(filter(None, (self.content.get("notice"), sentence)))
+        note = "; ".join(filter(None, (self.note, sentence)))
+        return replace(self, content=self.content | {"notice": notice}, note=note)
 
     @property
     def text(self) -> str:
