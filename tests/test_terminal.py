@@ -425,6 +425,25 @@ def test_a_terminal_of_any_width_shows_all_words(
 
 
 @pytest.mark.process
+def test_words_of_a_table_stay_whole_where_there_is_little_room(at: tuple[str, str]) -> None:
+    with open_library(at[1]) as library:
+        (id_,) = ids(at, "--text", "beans")
+        library.curate(id_, Curation.QUARANTINE, reason="doubtful")
+    shown = ESCAPES.sub("", on_screen("list", *at, columns=60))
+    assert widest(shown) <= 60
+    for word in (*ids(at), "pattern", "golden", "active", "quarantined"):
+        assert word in shown
+    many = ("--columns", "id,level,zone,status,domain,served,created,title")
+    shown = ESCAPES.sub("", on_screen("list", *many, *at, columns=60))
+    assert widest(shown) <= 60
+    assert re.search(
+        rf"^id +{id_} *\nlevel +pattern *\n(.*\n)+created +20\d\d.*\ntitle +Soak",
+        shown,
+        re.MULTILINE,
+    )
+
+
+@pytest.mark.process
 def test_a_terminal_shows_what_markdown_would_hide(at: tuple[str, str]) -> None:
     (id_,) = ids(at, "--text", "compiler")
     shown = on_screen("show", id_, *at, columns=160)

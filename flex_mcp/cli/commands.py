@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from flex_mcp.library.library import Progress
 
 CALLER = tools.Caller("command line")
-LINE_SECONDS = 60
+WHOLE = 1_000  # characters: no help is cut
+LINE_SECONDS, QUIET_SECONDS = 60, 5.0  # between lines of progress, and before the first
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 WELCOME = """\
 flex-mcp keeps lessons from earlier work, and finds them before the next task.
@@ -45,8 +46,30 @@ Your assistant starts it by itself, once you have added it there: nothing waits 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+GROUPS = {  # of commands, in the order in which a person needs them
+    "To begin": ("demo", "install"),
+    "Look": ("search", "list", "show", "trajectories", "domains", "projects", "stats", "log"),
+    "Learn": ("record", "distill", "add"),
+    "Curate": ("review", "curate", "edit", "merge", "forget"),
+    "In and out": ("import", "export", "backup", "restore"),
+    "Care": ("doctor", "embedder", "reindex", "prompts"),
+    "Clients": ("serve", "uninstall", "completion"),
+}
+
+
 class Commands(click.Group):
-    """Shows our errors as one sentence on stderr, with exit code 2."""
+    """Shows our errors as one sentence on stderr, with exit code 2, and commands in groups."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = self.list_commands(ctx)
+        known = {name for group in GROUPS.values() for name in group}
+        left = tuple(name for name in names if name not in known)
+        width = max(map(len, names))
+        for heading, group in {**GROUPS, "More": left}.items():
+            if here := [name for name in group if name in names]:
+                helps = {name: self.commands[name].get_short_help_str(WHOLE) for name in here}
+                with formatter.section(heading):
+                    formatter.write_dl([(name.ljust(width), says) for name, says in helps.items()])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
@@ -245,7 +268,9 @@ def _json(content: object) -> str:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @answering
 def completion(shell: str) -> Answer:
-    """Print what lets SHELL complete commands, options, ids and domains.
+    """Print what lets SHELL complete what you type.
+
+    That is commands, options, ids, domains and projects.
 
     \b
     bash  eval "$(flex-mcp completion bash)"     in ~/.bashrc
@@ -319,10 +344,10 @@ def say(sentence: str) -> None:
 
 
 @contextlib.contextmanager
-def progress_lines(what: str) -> "Generator[Progress]":
-    """A bar where a person watches; elsewhere a line at each tenth, and at least every minute."""
+def progress_bar(what: str) -> "Generator[Progress]":
+    """A bar on stderr where a person watches; elsewhere lines, where the work takes long."""
     with contextlib.ExitStack() as stack:
-        bar = functools.cache(lambda: stack.enter_context(progress_bar(what)))
+        bar = functools.cache(lambda: _bar(what, stack))
 
         def step(done: int, total: int) -> None:
             bar()(done, total)  # it begins only now: until then others may write
@@ -330,25 +355,26 @@ def progress_lines(what: str) -> "Generator[Progress]":
         yield step if sys.stderr.isatty() else _lines(what)
 
 
-def _lines(what: str) -> "Progress":
-    last, told = -1, time.monotonic()
-
-    def step(done: int, total: int) -> None:
-        nonlocal last, told
-        tenth = 10 * done // max(total, 1)
-        if total and (tenth != last or time.monotonic() - told > LINE_SECONDS):
-            last, told = tenth, time.monotonic()
-            click.echo(f"{what} {done:,} of {total:,}", err=True)
-
-    return step
-
-
-@contextlib.contextmanager
-def progress_bar(what: str) -> "Generator[Progress]":
-    """A bar on stderr, where a person watches."""
+def _bar(what: str, stack: contextlib.ExitStack) -> "Progress":
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = stack.enter_context(Progress(console=Console(stderr=True)))
+    task = bar.add_task(what, total=None)
+    return lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(what: str) -> "Progress":
+    """A line at each tenth, and at least every minute; none in the first seconds."""
+    last, told = -1, time.monotonic()
+    began = told
+
+    def step(done: int, total: int) -> None:
+        nonlocal last, told
+        tenth, now = 10 * done // max(total, 1), time.monotonic()
+        is_due = tenth != last or now - told > LINE_SECONDS
+        if total and is_due and now - began >= QUIET_SECONDS:
+            last, told = tenth, now
+            click.echo(f"{what} {done:,} of {total:,}", err=True)
+
+    return step

@@ -71,7 +71,7 @@ def search(
     return Page.of(found).noting(app.library.catalogue.missing_project(projects["project"]))
 
 
-@main.command()
+@main.command(short_help="Approve, retire, restore, edit, revert or merge one experience.")
 @click.argument("experience_id", metavar="ID", type=ID)
 @click.argument("action", required=False, type=click.Choice([*map(str, Curation)]))
 @click.option("--reason", default="by hand", show_default=True, help="Kept in the history.")
@@ -124,9 +124,10 @@ def curate(
 @click.option("--general", is_flag=True, help="What comes in is of no project.")
 @with_library_or_new
 def import_(file: Path, *, trust: bool, project: str | None, general: bool, app: App) -> Answer:
-    """Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`. Twice adds nothing.
+    """Take in a library: FLEX's JSON, or what `export` has written.
 
-    What reads like orders to a model is held back as quarantined until you approve it.
+    Twice adds nothing. What reads like orders to a model is held back as quarantined until you
+    approve it.
     """
     from flex_mcp.exchange.files import import_file
 
@@ -221,10 +222,10 @@ def export(
 )
 @with_library
 def reindex(*, embedder: str | None, app: App) -> Answer:
-    """Make all vectors anew, for another embedder or a new version; resumes where it was stopped.
+    """Make all vectors anew, for another embedder or version.
 
-    Searches go on with the old ones until it is done. A model that is not on this machine is
-    fetched, unless FLEX_MCP_EMBEDDER_PATH names a folder with its files.
+    It resumes where it was stopped. Searches go on with the old ones until it is done. A model that
+    is not on this machine is fetched, unless FLEX_MCP_EMBEDDER_PATH names a folder with its files.
     """
     with progress_bar("Embedding") as progress:
         vectors = app.library.reindex(embedder, client=CALLER.name, progress=progress)

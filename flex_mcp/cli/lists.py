@@ -221,7 +221,11 @@ def trajectories(
     app: App,
     **shown: Any,
 ) -> Page:
-    """List trajectories, what was tried, newest first; `flex-mcp show` shows one whole."""
+    """List trajectories, what was tried, newest first.
+
+    `flex-mcp show` shows one whole. General ones, and those of the project of this folder, unless
+    another is named.
+    """
     wanted: WantedTrajectories = {
         "state": TrajectoryState(state) if state else None,
         "outcome": Outcome(outcome) if outcome else None,
