@@ -20,6 +20,7 @@ from support.client import connected, text_of
 from support.fakes import LESSONS, a_lesson, a_trajectory, add, record
 from support.messages_api import Json, decision, lesson
 from support.patience import PATIENCE
+from support.terminal import done, done_json
 
 from flex_mcp import AsyncLibrary, Choice, Library, Outcome, open_async_library, open_library
 from flex_mcp.errors import (
@@ -539,11 +540,27 @@ def test_its_library_opens_with_it_alone_until_it_is_reindexed(tmp_path: Path) -
             library.search("beans")
         assert library.reindex().embedder == "python:letters"
         assert library.search(LESSONS[5]).hits[0].experience.lesson == LESSONS[5]
-    with (
-        open_library(tmp_path / "library.db") as library,
-        pytest.raises(EmbedderError, match="'letters' is an embedder of Python code"),
-    ):
-        library.search("beans")
+
+
+def test_without_it_its_library_is_searched_by_words_and_takes_no_lessons(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    with open_library(path, embedder=Letters()) as library:
+        add(library, *map(a_lesson, LESSONS))
+    what = (
+        "'letters' is an embedder of Python code, which alone has it: open the library there, or "
+        "run `flex-mcp reindex --embedder ours`"
+    )
+    with open_library(path) as library:
+        found = library.search(LESSONS[5])
+        assert found.hits[0].experience.lesson == LESSONS[5]
+        assert found.notices == (f"search goes by words alone: {what}",)
+        with pytest.raises(InputError) as refused:
+            library.add(LESSON)
+        assert str(refused.value) == what
+    told = done_json("search", LESSONS[5], "--library", path)
+    assert told["notice"] == f"Search goes by words alone: {what}."
+    done("reindex", "--embedder", "ours", "--library", path)
+    assert "notice" not in done_json("search", LESSONS[5], "--library", path)
 
 
 @pytest.mark.parametrize(
