@@ -54,7 +54,7 @@ FORGETTING = "forgetting"  # the setting that says that the file is not clean ye
 BACKUPS = "backups"  # the setting that says where backups went, as JSON
 
 
-Completable = Literal["experience_ids", "trajectory_ids", "ids", "domains"]
+Completable = Literal["experience_ids", "trajectory_ids", "ids", "domains", "projects"]
 
 
 class Scored(NamedTuple):
@@ -622,7 +622,7 @@ class Transaction(Protocol):
     def complete(
         self, what: Completable, start: str, limit: int, projects: Projects = None
     ) -> list[str]:
-        """The first of what begins so, in order: of active experiences, but `ids` are of all."""
+        """The first of what begins so, in order: of what is active; `ids` and `projects` of all."""
         ...
 
 

@@ -44,3 +44,13 @@ SELECT DISTINCT domain AS value FROM experiences
 WHERE status = 'active' AND substr(domain, 1, length(:start)) = :start
   AND (:projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects)))
 ORDER BY domain LIMIT :limit;
+
+-- name: complete_projects
+SELECT project FROM experiences
+WHERE project >= :start AND substr(project, 1, length(:start)) = :start
+  AND (:projects IS NULL OR project IN (SELECT value FROM json_each(:projects)))
+UNION
+SELECT project FROM trajectories
+WHERE project >= :start AND substr(project, 1, length(:start)) = :start
+  AND (:projects IS NULL OR project IN (SELECT value FROM json_each(:projects)))
+ORDER BY project LIMIT :limit;
