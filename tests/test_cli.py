@@ -458,10 +458,11 @@ Commands:
   record        Record trajectories from a JSON FILE, or stdin.
   reindex       Make all vectors anew, for another embedder or a new...
   restore       Go back to the backup FILE; what is there now is kept.
+  review        Go through what is worth a look, one thing at a time.
   search        Find lessons for a task, in your own words.
   serve         Serve MCP over stdio (what a client's configuration runs)...
   show          Show experiences or trajectories whole.
-  stats         Count what the library holds.
+  stats         Count what the library holds, or what happened week by week.
   trajectories  List trajectories, what was tried, newest first; `flex-mcp...
   uninstall     Take flex-mcp out of the configuration of CLIENT.
 """)

@@ -19,6 +19,7 @@ from flex_mcp.cli import (
     lists,
     prompts,
     review,
+    statistics,
     trajectories,
 )
 from flex_mcp.cli.commands import fail, is_typed, json_option, library_option, main, say
@@ -37,6 +38,7 @@ __all__ = [
     "lists",
     "prompts",
     "review",
+    "statistics",
     "trajectories",
 ]
 

@@ -112,6 +112,7 @@ class AsyncLibrary:
     domains = _awaited(Library.domains)
     page = _awaited(Library.page)
     statistics = _awaited(Library.statistics)
+    weeks = _awaited(Library.weeks)
     last_revisions = _awaited(Library.last_revisions)
     last_writes = _awaited(Library.last_writes)
     long_writes = _awaited(Library.long_writes)
