@@ -450,7 +450,7 @@ Look:
   trajectories  List trajectories, what was tried, newest first.
   domains       List the domains and what stands under each, or rename one.
   projects      List the projects and what is of each, or rename one.
-  stats         Count what the library holds.
+  stats         Count what the library holds, or what happened week by week.
   log           Tell who wrote what, and when, newest first.
 
 Learn:

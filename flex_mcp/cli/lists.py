@@ -1,9 +1,8 @@
-"""Commands that show what a library holds: lists, one thing whole, the log, the counts."""
+"""Commands that show what a library holds: lists, one thing whole, the log."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -40,8 +39,6 @@ from flex_mcp.models import (
     RecordedTrajectory,
     ReportedOutcome,
     Sort,
-    Spent,
-    Statistics,
     Status,
     TrajectoryState,
     WholeExperience,
@@ -51,11 +48,9 @@ from flex_mcp.models import (
     with_general,
 )
 from flex_mcp.safety.quoting import NATURE, facts, named, one_line, tags_line
-from flex_mcp.search.embedder_choice import advice
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import counted, of_project, only_in, plain, quoted_whole
 from flex_mcp.tools.arguments import GetArguments
-from flex_mcp.tools.pages import listed, statistics
 from flex_mcp.validation import checked, glances
 
 if TYPE_CHECKING:
@@ -69,7 +64,6 @@ AT_ONCE = 500  # rows that are read together
 NAMED = 3  # ids of a write with their names
 EVIDENCE = 20  # trajectories of an experience
 STEP = 1_000  # characters of a step
-DOMAINS, CHANGES = 10, 5  # of the statistics
 LONG = 60  # characters of a cell, where two of them make it too long
 
 EXPERIENCE: dict[str, Callable[[Experience], object]] = {  # by column
@@ -463,61 +457,3 @@ def _touched(one: Write, names: Mapping[str, str]) -> tuple[str, ...]:
     told = [f"{id_} {names.get(id_, '')}".rstrip() for id_ in one.ids[:NAMED]]
     more = one.touched - len(told)
     return (*told, f"and {more} more") if more > 0 else tuple(told)
-
-
-@main.command()
-@with_library
-def stats(*, app: App) -> Page:
-    """Count what the library holds."""
-    counts, last, content = statistics(app.library, CHANGES, with_general(app.project))
-    of_projects = listed(counts.by_project, "general")
-    by_project = [("by project", "", of_projects)] if len(counts.by_project) > 1 else []
-    rows = [
-        ("Experiences", f"{counts.experiences:,}", listed(counts.by_status)),
-        ("by level", "", listed(counts.by_level)),
-        ("by zone", "", listed(counts.by_zone)),
-        *by_project,
-        ("Trajectories", f"{counts.trajectories:,}", listed(counts.by_state)),
-        ("Searches", f"{counts.retrievals:,}", ""),
-        ("Revisions", f"{counts.revisions:,}", ""),
-    ]
-    parts: list[Part] = [
-        f"Library {app.library.name} ({counts.library_id}, schema {counts.schema_version})",
-        Table(("", "", ""), rows),
-        *_embedder(counts, app.library.name),
-        *(f"Asked {_spent(one)}" for one in counts.spent),
-        *_domains(counts.by_domain),
-    ]
-    changed = [
-        (moment(one.at), one.kind, one.experience_id, one_line(one.after.title)) for one in last
-    ]
-    if changed:
-        parts += ["Last changes", Table(("when", "what", "id", "title"), changed)]
-    return Page(content, parts)
-
-
-def _embedder(counts: Statistics, library: str) -> Iterator[str]:
-    vectors = counts.vectors
-    embedder = f"{vectors.embedder}, version {vectors.version}" if vectors else "none yet"
-    yield f"Embedder: {embedder}"
-    if better := advice(vectors, Path(library)):
-        yield f"  better: {better}"
-    yield f"In memory: {counts.held / 1_000_000:.1f} MB in each process that searches"
-
-
-def _spent(one: Spent) -> str:
-    cost = "tokens not counted"
-    if one.input_tokens is not None and one.output_tokens is not None:
-        cost = f"{one.input_tokens:,} tokens read, {one.output_tokens:,} written"
-    return f"{one_line(one.model)} by {one.road}: {one.questions} questions, {cost}"
-
-
-def _domains(counts: Mapping[str, int]) -> Iterator[Part]:
-    """The largest."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    if ordered:
-        rows = [(f"{count:,}", name or "(no domain)") for name, count in ordered[:DOMAINS]]
-        yield "Domains"
-        yield Table(("", ""), rows)
-    if len(ordered) > DOMAINS:
-        yield f"and {len(ordered) - DOMAINS:,} smaller ones: --json has all"

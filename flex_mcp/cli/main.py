@@ -21,6 +21,7 @@ from flex_mcp.cli import (
     prompts,
     renaming,
     review,
+    statistics,
     trajectories,
 )
 from flex_mcp.cli.commands import fail, is_typed, json_option, library_option, main, say
@@ -41,6 +42,7 @@ __all__ = [
     "prompts",
     "renaming",
     "review",
+    "statistics",
     "trajectories",
 ]
 

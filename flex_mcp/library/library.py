@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, Unpack, cast, overload
@@ -70,6 +70,7 @@ from flex_mcp.models import (
     TrajectoryState,
     Vectors,
     VerifiedBy,
+    Week,
     WholeExperience,
     WholeTrajectory,
     Write,
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
 
 COMPARE = "compare"
 SEARCHES = ("search", "measure", COMPARE)  # verbs of the log that change nothing that one reads
+WEEKS = 1_000  # that are counted together
 REMEMBERED = 100  # backups whose paths are kept
 PATIENCE = 60.0  # seconds that other programs are waited for
 T = TypeVar("T")
@@ -450,10 +452,25 @@ class Library:
         with self._store.reading() as reading:
             return reading.projects.counts()
 
-    def statistics(self) -> Statistics:
-        """Counts over the whole library."""
+    def statistics(self, projects: Projects = None) -> Statistics:
+        """Counts of the library, or of these projects."""
         with self._store.reading() as reading:
-            return reading.statistics()
+            return reading.statistics(projects)
+
+    def weeks(self, count: int = 12, projects: Projects = None) -> list[Week]:
+        """What happened in the last weeks, of these projects; the present week is the last one.
+
+        A week begins on Monday, by UTC. Searches are those of all projects: they have none.
+
+        Raises:
+            InputError: the count is not 1 to 1,000.
+        """
+        if count not in range(1, WEEKS + 1):
+            raise InputError(f"count cannot be {count!r}: say 1 to {WEEKS:,} weeks")
+        today = self._now().date()
+        first = today - timedelta(days=today.weekday(), weeks=count - 1)
+        with self._store.reading() as reading:
+            return reading.weeks(first, count, projects)
 
     def last_revisions(self, limit: int, projects: Projects = None) -> list[Revision]:
         """The last changes of the library, newest first: of lessons of these projects."""

@@ -125,6 +125,7 @@ class AsyncLibrary:
     domains = _awaited(Library.domains)
     projects = _awaited(Library.projects)
     statistics = _awaited(Library.statistics)
+    weeks = _awaited(Library.weeks)
     last_revisions = _awaited(Library.last_revisions)
     last_writes = _awaited(Library.last_writes)
     long_writes = _awaited(Library.long_writes)

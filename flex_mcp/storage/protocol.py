@@ -8,7 +8,7 @@ ids are text everywhere. `SqliteStore` implements it; a test suite states the co
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -36,6 +36,7 @@ from flex_mcp.models import (
     TrajectoryFilter,
     TrajectoryState,
     Vectors,
+    Week,
     Write,
 )
 from flex_mcp.models.briefs import Turn
@@ -617,7 +618,11 @@ class Transaction(Protocol):
     forgetting: Forgetting
     log: Log
 
-    def statistics(self) -> Statistics: ...
+    def statistics(self, projects: Projects = None) -> Statistics: ...
+
+    def weeks(self, first: date, count: int, projects: Projects = None) -> list[Week]:
+        """So many weeks from this Monday on, oldest first; searches are those of all projects."""
+        ...
 
     def complete(
         self, what: Completable, start: str, limit: int, projects: Projects = None
