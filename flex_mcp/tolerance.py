@@ -8,6 +8,7 @@ it is right is checked afterwards, by `validation`.
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 Schema = Mapping[str, Any]
@@ -118,3 +119,12 @@ def _whole(value: object) -> str:
         if text.isascii()
         else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     )
+
+
+def date_of(text: str) -> datetime | None:
+    """A date or a time, in UTC where it names no zone; None for anything else."""
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -206,7 +206,7 @@ def _sentence(kind: type, error: "ErrorDetails") -> str:
     where, context, given = _where(kind, error["loc"]), error.get("ctx", {}), error["input"]
     match error["type"]:
         case "unexpected_keyword_argument" | "extra_forbidden":
-            return f"there is no argument {where!r}{_known(kind, error['loc'])}"
+            return no_argument(where, _known(kind, error["loc"]), str(error["loc"][-1]))
         case "string_unicode":
             return NO_UNICODE
         case "enum" | "literal_error":
@@ -234,21 +234,28 @@ PROBLEMS = {
 }
 
 
-def _known(kind: type, location: tuple[int | str, ...]) -> str:
-    """The arguments that there are in the place of one that there is not, the nearest first."""
+def no_argument(name: str, known: Sequence[str], last: str | None = None) -> str:
+    """What to say of an argument that there is not; `last` is the last part of its name."""
     from difflib import get_close_matches
 
+    near = get_close_matches((last or name).lower()[:60], known, 1, ALIKE)
+    perhaps = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"there is no argument {name!r}{perhaps}; it takes {', '.join(known)}"
+
+
+def _known(kind: type, location: tuple[int | str, ...]) -> list[str]:
+    """The arguments that there are in the place of one that there is not."""
     schema: dict[str, Any] = schema_of(kind)
     for part in location[:-1]:
         inner = schema["items"] if isinstance(part, int) else schema["properties"][part]
         schema = inner.get("anyOf", [inner])[0]  # it, or null
-    names = [*schema.get("properties", ())]
-    near = get_close_matches(str(location[-1]).lower()[:60], names, 1, ALIKE)
-    return f"{f' (did you mean {near[0]!r}?)' if near else ''}; it takes {', '.join(names)}"
+    return [*schema.get("properties", ())]
 
 
 FAMILIES = {  # how a type begins, which an error begins with, in words
     "string": "text",
+    "path": "a path",
+    "datetime": "a date or a time such as 2026-01-31",
     "int": "a whole number",
     "float": "a number",
     "tuple": "a list",

@@ -100,7 +100,7 @@ def test_list_is_newest_first_and_narrows(at: tuple[str, str]) -> None:
     assert titles("--status", "retired") == []
     assert len(done("list", *at).splitlines()) == 2
     assert titles("--domain", "cooking") == []
-    assert done("list", "--zone", "mixed", *at) == "No experience fits.\n"
+    assert done("list", "--zone", "mixed", *at) == "Nothing fits.\n"
 
 
 def as_an_array(items: list[Any]) -> str:
@@ -439,36 +439,62 @@ Options:
                   in your data folder.
   --help          Show this message and exit.
 
-Commands:
-  add           Add a lesson that you know, by options or in your editor...
-  backup        Copy the library to FILE while others write.
-  completion    Print what lets SHELL complete commands, options, ids and...
-  curate        Approve, quarantine, retire, restore, edit or revert...
-  demo          Watch the main job on real input: record, distil, and find...
-  distill       Turn pending trajectories into lessons with the model of...
-  doctor        Check the installation, the library and the clients.
-  domains       List the domains and what stands under each, or rename one.
-  edit          Edit an experience in your editor ($VISUAL, $EDITOR), with...
-  embedder      See what turns texts into vectors, and choose a model that...
-  export        Write the library to FILE, or to stdout.
-  forget        Delete trajectories (t_…) or experiences (e_…) for good,...
-  import        Take in a library: FLEX's JSON, or a bundle of `flex-mcp...
+To begin:
+  demo          Watch it learn from two real pieces of work.
   install       Put flex-mcp into the configuration of CLIENT.
-  list          List experiences, newest first.
-  log           Tell who wrote what, and when, newest first.
-  merge         Merge the experience ID into another, INTO, which gets its...
-  projects      List the projects and what is of each, or rename one.
-  prompts       See what the models are asked.
-  record        Record trajectories from a JSON FILE, or stdin.
-  reindex       Make all vectors anew, for another embedder or a new...
-  restore       Go back to the backup FILE; what is there now is kept.
+
+Look:
   search        Find lessons for a task, in your own words.
-  serve         Serve MCP over stdio (what a client's configuration runs)...
+  list          List experiences, newest first.
   show          Show experiences or trajectories whole.
-  stats         Count what the library holds.
-  trajectories  List trajectories, what was tried, newest first; `flex-mcp...
+  trajectories  List trajectories, what was tried, newest first.
+  domains       List the domains and what stands under each, or rename one.
+  projects      List the projects and what is of each, or rename one.
+  stats         Count what the library holds, or what happened week by week.
+  log           Tell who wrote what, and when, newest first.
+
+Learn:
+  record        Record trajectories from a JSON FILE, or stdin.
+  distill       Turn pending trajectories into lessons by a model.
+  add           Add a lesson that you know.
+
+Curate:
+  review        Go through what is worth a look, one thing at a time.
+  curate        Approve, retire, restore, edit or revert lessons, one or many.
+  edit          Edit a lesson in your editor.
+  merge         Merge one lesson into another.
+  forget        Delete trajectories or experiences, and what stems from them.
+
+In and out:
+  import        Take in a library: FLEX's JSON, or what `export` has written.
+  export        Write the library to FILE, or to stdout.
+  backup        Copy the library to FILE while others write.
+  restore       Go back to the backup FILE; what is there now is kept.
+
+Care:
+  doctor        Check the installation, the library and the clients.
+  embedder      See what turns texts into vectors, and choose a better model.
+  reindex       Make all vectors anew, for another embedder or version.
+  prompts       See what the models are asked.
+
+Clients:
+  serve         Serve MCP over stdio, as a client starts it, or over HTTP.
   uninstall     Take flex-mcp out of the configuration of CLIENT.
+  completion    Print what lets SHELL complete what you type.
 """)
+
+
+def test_every_command_stands_in_the_help_in_one_whole_line() -> None:
+    commands = done("--help").partition("\nTo begin:")[2]
+    lines = {line.split()[0]: line for line in commands.splitlines() if line.startswith("  ")}
+    assert lines.keys() == main.commands.keys()
+    assert max(map(len, lines.values())) <= 80
+    assert not [line for line in lines.values() if line.endswith("...")]
+
+
+def test_a_command_of_no_group_stands_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(main.commands, "odd", click.Command("odd", help="Do it."))
+    assert done("--help").endswith("\n\nMore:\n  odd           Do it.\n")
 
 
 WITHOUT = {"completion", "embedder", "prompts", "uninstall"}  # they need no library

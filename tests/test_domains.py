@@ -107,15 +107,15 @@ def test_the_command_line_says_so_too(at: tuple[str, str]) -> None:
     assert "There is" + said.removeprefix("there is") in done(
         "search", "--domain", "frontend/css", "Lesson", *at
     )
-    assert done("list", "--domain", "Frontend/CSS", *at) == f"No experience fits: {said}.\n"
+    assert done("list", "--domain", "Frontend/CSS", *at) == f"Nothing fits: {said}.\n"
     listed = done_json("list", "--domain", "frontend/css", *at)
-    assert listed == {"experiences": [], "total": 0, "notice": said}
+    assert listed == {"experiences": [], "total": 0, "after": None, "notice": said}
 
 
 def test_a_handful_is_named_and_of_those_that_are_near_none_is_far(quick: Library) -> None:
     lessons(quick, *MANY, MANY[7], "ours/field")
     (far,) = quick.search("lesson", domain="nosuch").notices
-    assert far.startswith(f"there is no domain 'nosuch': the most used are {MANY[7]}, ")
+    assert far.startswith(f"there is no domain 'nosuch': there are {MANY[7]}, ")
     assert far.endswith(" (of 66); take one of them, or none")
     assert far.count(", ") == 5
     (near,) = quick.search("lesson", domain="field").notices
@@ -127,9 +127,18 @@ def test_a_domain_of_which_nothing_is_served_is_told_from_none(quick: Library) -
     assert quick.search("nothing like this at all", domain="docker").notices == ()
     quick.curate(id_, Curation.RETIRE, reason="outdated")
     (said,) = quick.search("lesson", domain="docker").notices
-    assert said == "nothing active is in the domain 'docker': no lesson here has one"
+    assert said == "nothing active is in the domain 'docker': no active lesson here has a domain"
     quick.record(a_trajectory(domain="ci"))
     assert quick.search("lesson", domain="ci").notices[0].startswith("nothing active is in")
+
+
+def test_a_domain_of_another_project_alone_is_told_from_none(at: tuple[str, str]) -> None:
+    with open_library(at[1]) as library:
+        add(library, a_lesson("Pay at once.", domain="pay/cards", project="shop"))
+    said = "the domain 'pay' is of other projects alone: ask for all of them, or leave it out"
+    assert done("list", "--domain", "pay", *at) == f"Nothing fits: {said}.\n"
+    assert done_json("search", "--domain", "pay", "Pay", *at)["notice"] == f"T{said[1:]}."
+    assert len(done_json("list", "--domain", "pay", "--all-projects", *at)["experiences"]) == 1
 
 
 def test_names_of_domains_that_are_not_served_are_not_shown(quick: Library) -> None:
@@ -245,7 +254,7 @@ def test_a_library_without_domains_says_so(tmp_path: Path) -> None:
     at = ("--library", str(tmp_path / "library.db"))
     assert done("domains", *at) == "Nothing here has a domain.\n"
     assert refused("domains", "rename", "a", "b", "--yes", *at) == (
-        "there is no domain 'a': no lesson here has one"
+        "there is no domain 'a': no active lesson here has a domain"
     )
 
 

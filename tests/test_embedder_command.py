@@ -19,6 +19,7 @@ from test_cli import locked
 
 from flex_mcp import open_library
 from flex_mcp.app import App
+from flex_mcp.cli import commands
 from flex_mcp.models import Action
 from flex_mcp.server.server import build_server
 
@@ -258,8 +259,9 @@ def test_a_model_is_known_by_its_name_or_the_last_part_of_it(
 
 
 def test_progress_goes_to_stderr_and_the_time_is_said_before(
-    at: tuple[str, str], folder: str
+    at: tuple[str, str], folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(commands, "QUIET_SECONDS", 0)
     result = run("embedder", "use", SMALL, "--path", folder, *at)
     loading, works, *lines = result.stderr.splitlines()
     assert loading == f"flex-mcp: loading fastembed:{SMALL}"
@@ -439,8 +441,13 @@ def test_without_a_network_it_says_how_to_do_without(at: tuple[str, str], path: 
 
 @pytest.mark.process
 def test_killed_in_the_middle_the_old_one_serves_and_the_next_run_goes_on(
-    at: tuple[str, str], path: Path, folder: str, begin: Callable[..., Worker]
+    at: tuple[str, str],
+    path: Path,
+    folder: str,
+    begin: Callable[..., Worker],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(commands, "QUIET_SECONDS", 0)
     worker = begin("go-over", path, WIDE, str(write_model(Path(folder), WIDE)))
     until(worker, 64)
     worker.process.kill()

@@ -1,6 +1,8 @@
 """Lists of experiences and trajectories: what is wanted, in which order, page by page."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -173,6 +175,58 @@ def test_trajectories_are_listed_newest_first_page_by_page(
     while page := full.trajectories(limit=size, after=found[-1].id if found else None, **wanted):
         found += page
     assert found == expected
+
+
+ODD = "iİıIſµμΜσςΣkK\u212aåÅ\u212bßẞωΩ\u2126θϴǆǅǄжЖ\u0307éÉ*?[]^-\\%_ s"
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """A library of texts in which case is not simple, and of all that has a case."""
+    library = fake_library(tmp_path_factory.mktemp("odd"), FakeEmbedder())
+    chance = Random(1)
+    texts = ["".join(chance.choices(ODD, k=12)) for _ in range(200)]
+    cased = "".join(one for one in map(chr, range(0x1E944)) if one.lower() != one)
+    library.record_many(a_trajectory(text) for text in [*texts, cased])
+    return library
+
+
+@pytest.fixture(scope="module")
+def odd_tasks(odd: Library) -> list[str]:
+    return [one.task for one in odd.trajectories()]
+
+
+def lowered(task: str, text: str) -> str:
+    """A task as a text is looked for in it: one of ASCII knows the case of ASCII alone."""
+    return "".join(ascii_lower(one) for one in task) if text.isascii() else task.lower()
+
+
+def ascii_lower(one: str) -> str:
+    return one.lower() if one.isascii() else one
+
+
+def check_found(library: Library, tasks: Sequence[str], text: str) -> None:
+    found = [one for one in tasks if text.lower() in lowered(one, text)]
+    assert [one.task for one in library.trajectories(text=text)] == found
+
+
+@given(st.data())
+def test_a_text_is_found_in_either_case_of_its_letters(
+    odd: Library, odd_tasks: list[str], data: st.DataObject
+) -> None:
+    task = data.draw(st.sampled_from(odd_tasks[1:]))
+    start, length = data.draw(st.integers(0, 11)), data.draw(st.integers(1, 4))
+    change = data.draw(st.sampled_from([str, str.lower, str.upper, str.swapcase, str.title]))
+    check_found(odd, odd_tasks, change(task[start : start + length]))
+
+
+def test_every_letter_is_found_in_either_case(odd: Library, odd_tasks: list[str]) -> None:
+    for letter in ODD:
+        for around in ("", "i", "é"):
+            check_found(odd, odd_tasks, letter + around)
+            check_found(odd, odd_tasks, around + letter)
+    for letter in odd_tasks[0]:
+        assert odd.count_trajectories(text=letter.lower()) > 0
 
 
 def test_what_others_write_between_two_pages_moves_nothing(quick: Library) -> None:

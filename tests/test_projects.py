@@ -491,10 +491,11 @@ def test_a_list_refuses_what_it_does_not_know(quick: Library) -> None:
     wrong: dict[str, Any] = {"project": "shop"}
     for verb in (quick.experiences, quick.count_experiences, quick.trajectories):
         with pytest.raises(
-            InputError, match=r"there is no argument 'project'; it takes .*projects"
+            InputError,
+            match=r"no argument 'project' \(did you mean 'projects'\?\); it takes .*since",
         ):
             verb(**wrong)
-    with pytest.raises(InputError, match="projects is a list of names"):
+    with pytest.raises(InputError, match="projects cannot be 'shop'; it must be a list"):
         quick.experiences(projects="shop")
     with pytest.raises(InputError, match="beyond the years"):
         quick.experiences(since=datetime.fromisoformat("9999-12-31T23:59:59-12:00"))

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,8 +20,9 @@ from support.client import connected, text_of
 from support.fakes import LESSONS, a_lesson, a_trajectory, add, record
 from support.messages_api import Json, decision, lesson
 from support.patience import PATIENCE
+from support.terminal import done, done_json
 
-from flex_mcp import AsyncLibrary, Library, Outcome, open_async_library, open_library
+from flex_mcp import AsyncLibrary, Choice, Library, Outcome, open_async_library, open_library
 from flex_mcp.errors import (
     EmbedderError,
     FlexError,
@@ -30,7 +32,9 @@ from flex_mcp.errors import (
     SettingError,
 )
 from flex_mcp.models import Curation, DecisionKind, Fields, Prompt, Recorded, Reply, Zone
+from flex_mcp.models.briefs import Stop
 from flex_mcp.models.vocabulary import Word
+from flex_mcp.python.async_library import BLOCKING
 from flex_mcp.python.library import PAGE
 
 WORK: Json = {"task": "Ship the release", "outcome": "success"}
@@ -52,6 +56,13 @@ def library(tmp_path: Path) -> Iterator[Library]:
 
 
 # What is given
+
+
+@pytest.mark.parametrize("since", ["2026-01-31", "2026-01-31T00:00:00Z", date(2026, 1, 31)])
+def test_a_time_may_be_a_text_a_date_or_a_time(library: Library, since: Any) -> None:
+    add(library, a_lesson())
+    assert library.count_experiences(since=since) == 1
+    assert library.experiences(since="9999-01-01") == []
 
 
 def test_one_id_gives_the_experience_and_several_a_list(library: Library) -> None:
@@ -127,8 +138,78 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "an action": (
         "curate",
-        {"experience_id": "e_1", "action": "explode", "reason": "x"},
-        "action cannot be 'explode'; it is one of: approve, quarantine",
+        {"experience_id": 5, "action": "explode", "reason": "x"},
+        (
+            "experience_id cannot be 5; it must be text; "
+            "action cannot be 'explode'; it is one of: approve, quarantine"
+        ),
+    ),
+    "a search in a project": ("search", {"query": "x", "project": 5}, "project cannot be 5; it"),
+    "a list in an order": (
+        "experiences",
+        {"sort": "tit", "since": "soon", "text": 5, "projects": "x", "after": 5, "zone": "x"},
+        (
+            "projects cannot be 'x'; it must be a list; since cannot be 'soon'; it must be a date or "
+            "a time such as 2026-01-31; text cannot be 5; it must be text; after cannot be 5; it must "
+            "be text; sort cannot be 'tit'; it is one of: newest, updated, title, domain, zone, level, "
+            "status, priority, served, successes, failures, helpful, harmful; there is no argument "
+            "'zone' (did you mean 'zones'?); it takes levels, zones, domain, projects, statuses, since"
+        ),
+    ),
+    "a time that is a number": (
+        "experiences",
+        {"since": 5},
+        "since cannot be 5; it must be a date",
+    ),
+    "trajectories": (
+        "trajectories",
+        {"limit": "x", "state": "done", "outcome": 4},
+        (
+            "limit cannot be 'x'; it must be a whole number; state cannot be 'done'; it is one of: "
+            "pending, distilled, skipped; outcome cannot be 4; it is one of: success, failure"
+        ),
+    ),
+    "a count with a page": ("count_trajectories", {"limit": 3}, "there is no argument 'limit'"),
+    "no id": ("get", {"ids": None}, "ids cannot be None; it must be a list"),
+    "one id for several": ("whole", {"ids": "e_1"}, "ids cannot be 'e_1'; it must be a list"),
+    "what is nearest": (
+        "neighbours",
+        {"texts": "x", "limit": -1, "projects": "x"},
+        (
+            "texts cannot be 'x'; it must be a list; limit is too small; it must be at least 0; "
+            "projects cannot be 'x'; it must be a list"
+        ),
+    ),
+    "domains": ("domains", {"projects": [5]}, "projects[0] cannot be 5; it must be text"),
+    "a domain's name": (
+        "rename_domain",
+        {"old": 5, "new": None},
+        "old cannot be 5; it must be text; new cannot be None; it must be text",
+    ),
+    "the log": (
+        "last_writes",
+        {"limit": "x", "about": 5},
+        "limit cannot be 'x'; it must be a whole",
+    ),
+    "one lesson for a list": (
+        "apply",
+        {"lessons": a_lesson(), "evidence": "t_1"},
+        "evidence cannot be 't_1'; it must be a list; lessons cannot be Lesson(",
+    ),
+    "what is forgotten": (
+        "forget",
+        {"choice": Choice(ids="t_1", text=5)},  # pyright: ignore[reportArgumentType]
+        "ids cannot be 't_1'; it must be a list; text cannot be 5; it must be text",
+    ),
+    "a model's work": (
+        "distill",
+        {"trajectory_ids": "t_1", "limit": "x"},
+        "trajectory_ids cannot be 't_1'; it must be a list; limit cannot be 'x'; it must be a whole",
+    ),
+    "no path": (
+        "export",
+        {"path": None, "projects": "x"},
+        "path cannot be None; it must be a path; projects cannot be 'x'; it must be a list",
     ),
     "an export": (
         "export",
@@ -267,6 +348,25 @@ def test_a_library_has_the_length_and_the_items_of_what_it_serves(library: Libra
     assert "e_nobody" not in library
 
 
+def test_what_is_forgotten_or_retired_in_a_loop_does_not_end_it(library: Library) -> None:
+    made = add(library, *(a_lesson(f"Rule {n} of {n + 7} is {n * 3}.") for n in range(PAGE + 5)))
+    seen: list[str] = []
+    for experience in library:
+        if not seen:
+            library.curate(made[0], Curation.RETIRE, reason="old")
+        seen.append(experience.id)
+        if len(seen) == PAGE:
+            library.forget(Choice(ids=(experience.id,)))
+    assert sorted(seen) == sorted(made[1:])
+
+
+def test_a_collection_is_of_all_projects_and_a_search_is_not(library: Library) -> None:
+    add(library, a_lesson(LESSONS[0]), a_lesson(LESSONS[1], project="shop"))
+    assert (len(library), len([*library])) == (2, 2)
+    assert len(library.experiences(projects={None})) == 1
+    assert library.search(LESSONS[1]).nothing_relevant
+
+
 def test_what_others_add_between_two_pages_moves_nothing(library: Library) -> None:
     made = add(library, *(a_lesson(f"Rule {n} of {n + 7} is {n * 3}.") for n in range(PAGE + 5)))
     seen: list[str] = []
@@ -314,6 +414,10 @@ def test_an_export_comes_back_whole(library: Library, tmp_path: Path) -> None:
 # A model of one's own
 
 
+CUT = Reply(text="", model="critic", stop=Stop.LENGTH)
+CUT_OFF = "its answer's length; the trajectories stay pending: give distill another model"
+
+
 class Critic:
     """A model that gives these lessons, and adds each."""
 
@@ -357,9 +461,15 @@ def test_a_reply_says_what_it_cost(library: Library) -> None:
 
 def test_what_is_no_answer_stays_pending_and_is_told(library: Library) -> None:
     record(library)
-    for reply, sentence in ((7, "answered with int"), ("no JSON", "answered twice")):
+    twice = "try again, or give distill another model"
+    for reply, sentence in (
+        (7, "let it give a text or a Reply"),
+        ("no JSON", twice),
+        (CUT, CUT_OFF),
+    ):
         report = library.distill(model=Critic(reply=reply))
-        assert sentence in report.failures[0].reason
+        assert report.failures[0].reason.endswith(sentence)
+        assert "FLEX_MCP" not in report.failures[0].reason
         assert library.briefs.remaining() == 1
     with pytest.raises(SettingError, match="give distill a model of your own, or set ANTHROPIC"):
         library.distill()
@@ -430,11 +540,27 @@ def test_its_library_opens_with_it_alone_until_it_is_reindexed(tmp_path: Path) -
             library.search("beans")
         assert library.reindex().embedder == "python:letters"
         assert library.search(LESSONS[5]).hits[0].experience.lesson == LESSONS[5]
-    with (
-        open_library(tmp_path / "library.db") as library,
-        pytest.raises(EmbedderError, match="'letters' is an embedder of Python code"),
-    ):
-        library.search("beans")
+
+
+def test_without_it_its_library_is_searched_by_words_and_takes_no_lessons(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    with open_library(path, embedder=Letters()) as library:
+        add(library, *map(a_lesson, LESSONS))
+    what = (
+        "'letters' is an embedder of Python code, which alone has it: open the library there, or "
+        "run `flex-mcp reindex --embedder ours`"
+    )
+    with open_library(path) as library:
+        found = library.search(LESSONS[5])
+        assert found.hits[0].experience.lesson == LESSONS[5]
+        assert found.notices == (f"search goes by words alone: {what}",)
+        with pytest.raises(InputError) as refused:
+            library.add(LESSON)
+        assert str(refused.value) == what
+    told = done_json("search", LESSONS[5], "--library", path)
+    assert told["notice"] == f"Search goes by words alone: {what}."
+    done("reindex", "--embedder", "ours", "--library", path)
+    assert "notice" not in done_json("search", LESSONS[5], "--library", path)
 
 
 @pytest.mark.parametrize(
@@ -455,10 +581,9 @@ def test_what_is_no_vector_is_refused_and_nothing_is_kept(tmp_path: Path, made: 
 
 
 def test_every_verb_can_be_awaited() -> None:
-    others = {"reading", "import_bundle", "import_entries", "close", "name"}  # of `library.library`
-    verbs = {name for name in dir(Library) if not name.startswith("_")} - others
-    assert {name for name in verbs if not hasattr(AsyncLibrary, name)} == set()
-    for verb in verbs:
+    public = {name for name in dir(Library) if not name.startswith("_")}
+    assert public - {*dir(AsyncLibrary)} == {*BLOCKING}
+    for verb in public - BLOCKING.keys() - {"name"}:
         blocking, awaited = getattr(Library, verb), getattr(AsyncLibrary, verb)
         assert inspect.signature(awaited) == inspect.signature(blocking)
         assert inspect.iscoroutinefunction(awaited)

@@ -562,7 +562,7 @@ def test_a_person_at_the_terminal_sees_why_and_approves(tmp_path: Path) -> None:
     assert "held back: It is worded like orders" in done("show", row["id"], *at)
     assert '"quarantined": 1' in done("stats", "--json", *at)
     done("curate", row["id"], "approve", *at)
-    assert "No experience fits." in done("list", "--status", "quarantined", *at)
+    assert "Nothing fits." in done("list", "--status", "quarantined", *at)
 
 
 def test_recording_says_how_many_lessons_are_not_served(tmp_path: Path) -> None:

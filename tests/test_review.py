@@ -129,10 +129,12 @@ def test_what_is_no_longer_served_is_no_pair_until_it_is_restored(library: Libra
 def test_lessons_of_two_projects_are_no_pair_and_general_ones_are_with_each(
     library: Library,
 ) -> None:
-    mine, _ = add(library, told(BEFORE, project="shop"), told(AFTER, project="billing"))
+    mine, theirs = add(library, told(BEFORE, project="shop"), told(AFTER, project="billing"))
     (general,) = add(library, told(AFTER, level=Level.PRINCIPLE))
-    found = concerns(library, projects={"shop"})
-    assert found == [(Concern.CONTRADICTS, (mine, general))]
+    assert concerns(library, projects={"shop", None}) == [(Concern.CONTRADICTS, (mine, general))]
+    assert concerns(library, projects={"shop"}) == []
+    both = [(Concern.SAME, (theirs, general)), (Concern.CONTRADICTS, (mine, general))]
+    assert sorted(concerns(library)) == sorted(both)
 
 
 def test_what_is_held_back_comes_first_and_what_is_retired_never(library: Library) -> None:
@@ -315,8 +317,8 @@ def test_the_second_of_a_pair_is_edited_in_the_editor_and_put_back(
         '#!/bin/sh\nsed -i "s/^--- when ---/&\\nAfterwards/" "$1"\n', encoding="utf-8"
     )
     editor.chmod(0o700)
-    looks = {"NO_COLOR": "1", "EDITOR": str(editor)}
-    screen = Screen("review", "--concern", "contradicts", "--library", path, **looks)
+    which = "review", "--concern", "contradicts", "--library", path
+    screen = Screen(*which, NO_COLOR="1", EDITOR=str(editor))
     screen.until("q]: ")
     assert f"edit {full[AFTER]}" in screen.after("e", "all.")
     screen.end()

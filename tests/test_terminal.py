@@ -92,8 +92,10 @@ def test_a_list_that_was_cut_says_so_and_goes_on(at: tuple[str, str], command: s
     assert [line.split()[0] for line in (cut.stdout + rest).splitlines()] == [
         line.split()[0] for line in everything.splitlines()
     ]
-    told = done_json(command, "--limit", "2", *at)
-    assert told["total"] == 3
+    told = json.loads(run(command, "--limit", "2", "--json", *at).stdout)
+    assert (told["total"], told["after"]) == (3, last)
+    told = done_json(command, "--after", last, *at)
+    assert (told["total"], told["after"]) == (3, None)
 
 
 def test_trajectories_are_listed_by_what_became_of_them(at: tuple[str, str]) -> None:
@@ -109,12 +111,86 @@ def test_trajectories_are_listed_by_what_became_of_them(at: tuple[str, str]) -> 
     ):
         found = done_json("trajectories", *options, *at)["trajectories"]
         assert [one["task"] for one in found] == tasks
-    assert done("trajectories", "--text", "nothing", *at) == "No trajectory fits.\n"
+    assert done("trajectories", "--text", "nothing", *at) == "Nothing fits.\n"
     assert f"{the_first(at)}  " in done("trajectories", *at)
 
 
 def the_first(at: tuple[str, str]) -> str:
     return done_json("trajectories", *at)["trajectories"][0]["id"]
+
+
+# Projects
+
+
+@pytest.fixture
+def of_projects(at: tuple[str, str]) -> tuple[str, str]:
+    """The same library, with a lesson and a work of the project shop, and two of the project web."""
+    with open_library(at[1]) as library:
+        for project, thing in (("shop", "till"), ("web", "page"), ("web", "form")):
+            library.record(
+                a_trajectory(f"Mend the {thing}", project=project),
+                lessons=[a_lesson(f"The {thing} has a key.", domain=thing, project=project)],
+            )
+    return at
+
+
+@pytest.mark.parametrize("command", ["list", "trajectories"])
+def test_what_is_of_other_projects_is_counted(of_projects: tuple[str, str], command: str) -> None:
+    shown = run(command, *of_projects)
+    assert shown.stderr == "flex-mcp: 3 more are of other projects: --all-projects\n"
+    assert run(command, "--text", "till", *of_projects).stdout == (
+        "Nothing fits: 1 is of another project: --all-projects.\n"
+    )
+    told = json.loads(run(command, "--json", *of_projects).stdout)
+    assert told["notice"] == "3 more are of other projects: --all-projects"
+    cut = run(command, "--limit", "1", *of_projects)
+    assert cut.stderr.count("\n") == 1
+    for option in (("--all-projects",), ("--general",), ("--project", "web")):
+        assert "notice" not in done_json(command, *option, *of_projects)
+
+
+def test_a_project_that_is_not_here_is_said_with_those_that_are_near(
+    of_projects: tuple[str, str], tmp_path: Path
+) -> None:
+    said = "nothing here is of project 'shp': near are shop"
+    shp = ("--project", "Shp", *of_projects)
+    for command in ("list", "trajectories"):
+        assert done(command, *shp) == f"Nothing fits: {said}.\n"
+        assert done_json(command, *shp)["notice"] == said
+    assert said in run("search", "a till", *shp).stderr
+    written = run("export", tmp_path / "shp.jsonl", *shp)
+    assert (written.exit_code, written.stderr) == (0, f"flex-mcp: {said}\n")
+    assert run("export", *shp).stderr == f"flex-mcp: {said}\n"
+    assert "nothing here is of project 'x': there are shop, web" in done(
+        "list", "--project", "x", *of_projects
+    )
+
+
+def test_no_project_is_named_where_there_is_none(at: tuple[str, str]) -> None:
+    none = "nothing here is of project 'shop': nothing here is of any project"
+    assert done("list", "--project", "shop", *at) == f"Nothing fits: {none}.\n"
+
+
+def test_a_search_is_for_one_project_for_none_or_for_all(
+    of_projects: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEX_MCP_PROJECT", "web")
+    for options, found in (
+        ((), 1),
+        (("--general",), 0),
+        (("--project", "shop"), 0),
+        (("--all-projects",), 1),
+    ):
+        hits = done_json("search", "the page has a key", *options, *of_projects)["hits"]
+        assert sum(hit["domain"] == "page" for hit in hits) == found
+    said = refused("search", "x", "--project", "shop", "--all-projects", *of_projects)
+    assert said == "give --project, --general or --all-projects, only one of them"
+
+
+def test_an_export_to_stdout_is_no_json_answer(at: tuple[str, str], tmp_path: Path) -> None:
+    said = "to stdout goes the export itself: leave out --json, or name a FILE"
+    assert refused("export", "--json", *at) == said
+    assert done_json("export", tmp_path / "x.jsonl", *at)["format"] == "jsonl"
 
 
 # Ids
@@ -155,6 +231,11 @@ def test_what_begins_no_id_is_said_to_be_not_here(at: tuple[str, str]) -> None:
     assert "there is no experience e_zzzz" in refused("show", "e_zzzz", *at)
     assert "`flex-mcp trajectories` lists them" in refused("show", "t_zzzz", *at)
     assert "Not here: t_zzzz." in done("show", ids(at)[0], "t_zzzz", *at)
+    assert "Not here: e_zzzz, t_zzzz." in done("show", "e_zzzz", the_work(at), "t_zzzz", *at)
+    assert refused("show", "t_zzzz", "e_zzzz", "e_yyyy", *at) == (
+        "there is no experience e_zzzz, e_yyyy and no trajectory t_zzzz: "
+        "a search gives ids; `flex-mcp trajectories` lists them"
+    )
 
 
 # One thing whole
@@ -259,6 +340,17 @@ def test_a_shell_completes_commands_options_ids_and_domains(
     assert "compiler," in completed("flex-mcp show t_", by="fish")
 
 
+def test_a_shell_completes_what_is_of_the_projects_on_the_line(
+    of_projects: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEX_MCP_LIBRARY", of_projects[1])
+    assert completed("flex-mcp list --domain t") == []
+    assert completed("flex-mcp list --all-projects --domain t") == ["plain,till"]
+    assert completed("flex-mcp list --project shop --domain ") == ["plain,till"]
+    assert completed("flex-mcp search --project ") == ["plain,shop", "plain,web"]
+    assert "plain,kitchen" in completed("flex-mcp curate e_zzzz --project shop --domain ")
+
+
 def test_completing_begins_no_library_and_complains_of_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +422,25 @@ def test_a_terminal_of_any_width_shows_all_words(
         plain = ESCAPES.sub("", shown).replace("│", " ").replace("|", " ")
         for word in TITLE.replace("→", " ").split() if words[0] != "stats" else ():
             assert word in plain
+
+
+@pytest.mark.process
+def test_words_of_a_table_stay_whole_where_there_is_little_room(at: tuple[str, str]) -> None:
+    with open_library(at[1]) as library:
+        (id_,) = ids(at, "--text", "beans")
+        library.curate(id_, Curation.QUARANTINE, reason="doubtful")
+    shown = ESCAPES.sub("", on_screen("list", *at, columns=60))
+    assert widest(shown) <= 60
+    for word in (*ids(at), "pattern", "golden", "active", "quarantined"):
+        assert word in shown
+    many = ("--columns", "id,level,zone,status,domain,served,created,title")
+    shown = ESCAPES.sub("", on_screen("list", *many, *at, columns=60))
+    assert widest(shown) <= 60
+    assert re.search(
+        rf"^id +{id_} *\nlevel +pattern *\n(.*\n)+created +20\d\d.*\ntitle +Soak",
+        shown,
+        re.MULTILINE,
+    )
 
 
 @pytest.mark.process

@@ -367,13 +367,14 @@ def test_a_review_settles_one_thing_after_the_other(browser: Browser, library: L
     assert "Nothing needs a look." in browser.page("/review")
 
 
-def test_several_are_changed_at_once_and_what_is_refused_is_said(
+def test_several_are_changed_at_once_or_none_where_one_is_refused(
     browser: Browser, library: Library
 ) -> None:
     ids = add(library, a_lesson(BEFORE), a_lesson("Water the plants."))
     library.curate(ids[1], Curation.RETIRE, reason="x")
-    browser.post("/experiences?status=all", action="retire", id=ids)
-    page = browser.page("/experiences?status=all")
-    assert "retire: 1 done" in page
-    assert f"{ids[1]}: an experience that is retired cannot be retired" in page
+    answer = browser.post("/experiences?status=all", 400, action="retire", id=ids)
+    assert f"{ids[1]}: an experience that is retired cannot be retired" in answer.text
+    assert library.get(ids[0]).status is Status.ACTIVE
+    browser.post("/experiences", action="retire", id=ids[:1])
+    assert "retired: 1" in browser.page("/experiences?status=all")
     assert "no lesson is chosen" in browser.post("/experiences", 400, action="retire").text

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from flex_mcp.app import App
-from flex_mcp.cli.identifiers import whole_ids
+from flex_mcp.cli.identifiers import PROJECT, whole_ids
 from flex_mcp.cli.output import Page, legible, print_page
 from flex_mcp.errors import FlexError, InputError
 from flex_mcp.models import Projects, clean_project
+from flex_mcp.tolerance import date_of
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import Answer
 from flex_mcp.transports import fast_start
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from flex_mcp.library.library import Progress
 
 CALLER = tools.Caller("command line")
-LINE_SECONDS = 60
+WHOLE = 1_000  # characters: no help is cut
+LINE_SECONDS, QUIET_SECONDS = 60, 5.0  # between lines of progress, and before the first
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 WELCOME = """\
 flex-mcp keeps lessons from earlier work, and finds them before the next task.
@@ -44,8 +46,30 @@ Your assistant starts it by itself, once you have added it there: nothing waits 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+GROUPS = {  # of commands, in the order in which a person needs them
+    "To begin": ("demo", "install"),
+    "Look": ("search", "list", "show", "trajectories", "domains", "projects", "stats", "log"),
+    "Learn": ("record", "distill", "add"),
+    "Curate": ("review", "curate", "edit", "merge", "forget"),
+    "In and out": ("import", "export", "backup", "restore"),
+    "Care": ("doctor", "embedder", "reindex", "prompts"),
+    "Clients": ("serve", "uninstall", "completion"),
+}
+
+
 class Commands(click.Group):
-    """Shows our errors as one sentence on stderr, with exit code 2."""
+    """Shows our errors as one sentence on stderr, with exit code 2, and commands in groups."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = self.list_commands(ctx)
+        known = {name for group in GROUPS.values() for name in group}
+        left = tuple(name for name in names if name not in known)
+        width = max(map(len, names))
+        for heading, group in {**GROUPS, "More": left}.items():
+            if here := [name for name in group if name in names]:
+                helps = {name: self.commands[name].get_short_help_str(WHOLE) for name in here}
+                with formatter.section(heading):
+                    formatter.write_dl([(name.ljust(width), says) for name, says in helps.items()])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
@@ -96,15 +120,34 @@ def library_option(
     return click.option("--library", metavar="PATH", help=text, callback=_or_before)
 
 
-def project_options(function: F) -> F:
-    """--project, --general and --all-projects: whose lessons, of those that `projects_of` gives."""
-    for option in (
-        click.option("--all-projects", is_flag=True, help="Those of every project."),
-        click.option("--general", is_flag=True, help="Only those of no project."),
-        click.option("--project", metavar="NAME", help="Only those of this project."),
-    ):
-        function = option(function)
-    return function
+def options_of_projects(named: str) -> Callable[[F], F]:
+    """--project, --general and --all-projects: whose lessons; `named` says what the first means."""
+
+    def decorated(function: F) -> F:
+        for option in (
+            click.option("--all-projects", is_flag=True, help="Those of every project."),
+            click.option("--general", is_flag=True, help="Only those of no project."),
+            click.option("--project", metavar="NAME", type=PROJECT, help=named),
+        ):
+            function = option(function)
+        return function
+
+    return decorated
+
+
+project_options = options_of_projects("Only those of this project.")
+
+
+def is_project_chosen(chosen: Mapping[str, Any]) -> bool:
+    """Whether one of `project_options` is given.
+
+    Raises:
+        InputError: two of them are.
+    """
+    given = sum(map(bool, map(chosen.get, ("project", "general", "all_projects"))))
+    if given > 1:
+        raise InputError("give --project, --general or --all-projects, only one of them")
+    return given == 1
 
 
 def projects_of(chosen: Mapping[str, Any], usual: Projects) -> Projects:
@@ -113,8 +156,8 @@ def projects_of(chosen: Mapping[str, Any], usual: Projects) -> Projects:
     Raises:
         InputError: two of them are given.
     """
-    if sum(map(bool, map(chosen.get, ("project", "general", "all_projects")))) > 1:
-        raise InputError("give --project, --general or --all-projects, only one of them")
+    if not is_project_chosen(chosen):
+        return usual
     if chosen["all_projects"]:
         return None
     if chosen["general"]:
@@ -134,13 +177,17 @@ def ago(text: str) -> datetime | None:
     return datetime.now(UTC) - int(found[1]) * UNITS[found[2]] if found else None
 
 
-def date_of(text: str) -> datetime | None:
-    """A date or a time, in UTC where it names no zone; None for anything else."""
-    try:
-        time = datetime.fromisoformat(text.strip())
-    except ValueError:
+def since_of(text: str | None) -> datetime | None:
+    """The time that --since names.
+
+    Raises:
+        InputError: it names none.
+    """
+    if text is None:
         return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    if (time := ago(text) or date_of(text)) is None:
+        raise InputError(f"--since cannot be {text!r}: say 2026-01-31, 36h, 7d or 2w")
+    return time
 
 
 json_option = click.option(
@@ -224,7 +271,9 @@ def _json(content: object) -> str:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @answering
 def completion(shell: str) -> Answer:
-    """Print what lets SHELL complete commands, options, ids and domains.
+    """Print what lets SHELL complete what you type.
+
+    That is commands, options, ids, domains and projects.
 
     \b
     bash  eval "$(flex-mcp completion bash)"     in ~/.bashrc
@@ -304,10 +353,10 @@ def say(sentence: str) -> None:
 
 
 @contextlib.contextmanager
-def progress_lines(what: str) -> "Generator[Progress]":
-    """A bar where a person watches; elsewhere a line at each tenth, and at least every minute."""
+def progress_bar(what: str) -> "Generator[Progress]":
+    """A bar on stderr where a person watches; elsewhere lines, where the work takes long."""
     with contextlib.ExitStack() as stack:
-        bar = functools.cache(lambda: stack.enter_context(progress_bar(what)))
+        bar = functools.cache(lambda: _bar(what, stack))
 
         def step(done: int, total: int) -> None:
             bar()(done, total)  # it begins only now: until then others may write
@@ -315,25 +364,26 @@ def progress_lines(what: str) -> "Generator[Progress]":
         yield step if sys.stderr.isatty() else _lines(what)
 
 
-def _lines(what: str) -> "Progress":
-    last, told = -1, time.monotonic()
-
-    def step(done: int, total: int) -> None:
-        nonlocal last, told
-        tenth = 10 * done // max(total, 1)
-        if total and (tenth != last or time.monotonic() - told > LINE_SECONDS):
-            last, told = tenth, time.monotonic()
-            click.echo(f"{what} {done:,} of {total:,}", err=True)
-
-    return step
-
-
-@contextlib.contextmanager
-def progress_bar(what: str) -> "Generator[Progress]":
-    """A bar on stderr, where a person watches."""
+def _bar(what: str, stack: contextlib.ExitStack) -> "Progress":
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = stack.enter_context(Progress(console=Console(stderr=True)))
+    task = bar.add_task(what, total=None)
+    return lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(what: str) -> "Progress":
+    """A line at each tenth, and at least every minute; none in the first seconds."""
+    last, told = -1, time.monotonic()
+    began = told
+
+    def step(done: int, total: int) -> None:
+        nonlocal last, told
+        tenth, now = 10 * done // max(total, 1), time.monotonic()
+        is_due = tenth != last or now - told > LINE_SECONDS
+        if total and is_due and now - began >= QUIET_SECONDS:
+            last, told = tenth, now
+            click.echo(f"{what} {done:,} of {total:,}", err=True)
+
+    return step

@@ -100,7 +100,7 @@ def _check_words(ctx: click.Context, _: click.Parameter, words: Sequence[str]) -
     return words
 
 
-@main.command()
+@main.command(short_help="Approve, retire, restore, edit or revert lessons, one or many.")
 @click.argument(
     "words",
     metavar=f"[ID]... [{'|'.join(Curation)}]",
@@ -166,7 +166,7 @@ def curate(
     return _several(app, asked, ids, left_out=left_out, yes=yes, dry_run=dry_run)
 
 
-@main.command()
+@main.command(short_help="Merge one lesson into another.")
 @click.argument("experience_id", metavar="ID", type=ID)
 @click.argument("into", metavar="INTO", type=ID)
 @reason_option

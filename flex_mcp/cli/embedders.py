@@ -9,7 +9,7 @@ from flex_mcp.app import App
 from flex_mcp.cli.commands import (
     CALLER,
     main,
-    progress_lines,
+    progress_bar,
     say,
     with_library,
     with_library_or_new,
@@ -25,7 +25,7 @@ HEADS = "  embedder", "where", "disk", "dimensions", "query", "load", "nDCG@10"
 @main.group(invoke_without_command=True)
 @click.pass_context
 def embedder(ctx: click.Context) -> None:
-    """See what turns texts into vectors, and choose a model that does it better."""
+    """See what turns texts into vectors, and choose a better model."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -76,7 +76,7 @@ def use_embedder(model: str, *, path: str | None, app: App) -> Answer:
     """
     from flex_mcp.maintenance.embedders import use
 
-    with progress_lines("Embedding") as progress:
+    with progress_bar("Embedding") as progress:
         switched = use(app, model, path, say, progress, CALLER.name)
     vectors = switched.vectors
     about = f"{vectors.embedder} (version {vectors.version}, {vectors.dimension} dimensions)"

@@ -68,7 +68,9 @@ def forget(
     wait: float,
     app: App,
 ) -> Answer:
-    """Delete trajectories (t_…) or experiences (e_…) for good, and check that they are gone.
+    """Delete trajectories or experiences, and what stems from them.
+
+    For good: trajectories (t_…) or experiences (e_…); it checks that they are gone.
 
     With a trajectory goes all that stems from it: experiences, their history, searches, briefs.
     Ids stand alone; of the options all that are given must fit. An experience takes no trajectory

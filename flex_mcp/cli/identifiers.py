@@ -1,4 +1,4 @@
-"""Ids and domains as a person types them: the beginning is enough, and the shell completes them."""
+"""Ids, domains, projects as a person types them: the beginning will do, and shells complete it."""
 
 import contextlib
 import re
@@ -23,7 +23,7 @@ NAME = 60  # characters of a title or a task
 
 
 class Held(click.ParamType[str]):
-    """What a library holds, ids or domains: the shell completes it."""
+    """What a library holds, ids, domains or projects: the shell completes it."""
 
     name = "text"
 
@@ -36,7 +36,8 @@ class Held(click.ParamType[str]):
         what = "trajectory_ids" if param.name == "trajectory_ids" else self.what
 
         def offered(library: "Library", projects: Projects) -> list[CompletionItem]:
-            found = library.catalogue.complete(what, incomplete, OFFERED, projects)
+            of = None if what == "projects" else projects
+            found = library.catalogue.complete(what, incomplete, OFFERED, of)
             names = library.catalogue.names(found, projects)
             return [CompletionItem(one, help=short(names.get(one, ""))) for one in found]
 
@@ -45,6 +46,7 @@ class Held(click.ParamType[str]):
 
 ID = Held("ids")  # or the beginning of one: `whole_ids` finds which
 DOMAIN = Held("domains")
+PROJECT = Held("projects")
 
 
 def _of_library(
@@ -52,6 +54,7 @@ def _of_library(
 ) -> list[CompletionItem]:
     """What is offered out of the library; nothing, and no change, where that does not go well."""
     from flex_mcp.app import App
+    from flex_mcp.cli.commands import projects_of
     from flex_mcp.storage.sqlite.store import look
 
     chosen = ctx.params.get("library") or ctx.find_root().params.get("library")
@@ -59,7 +62,10 @@ def _of_library(
     with contextlib.suppress(FlexError, OSError), contextlib.closing(app):
         seen = look(app.settings.library)
         if seen.version == seen.newest:  # opening an older one would bring it up to date
-            return offered(app.library, with_general(app.project))
+            projects = with_general(app.project)
+            if "all_projects" in ctx.params:  # what stands on the line already
+                projects = projects_of(ctx.params, projects)
+            return offered(app.library, projects)
     return []
 
 

@@ -49,7 +49,7 @@ file_option = click.option(
 )
 
 
-@main.command()
+@main.command(short_help="Edit a lesson in your editor.")
 @click.argument("experience_id", metavar="ID", type=ID)
 @reason_option
 @file_option
@@ -99,7 +99,7 @@ def _taken(
     )
 
 
-@main.command()
+@main.command(short_help="Add a lesson that you know.")
 @field_options("In a few words. Without any of these it is written in your editor.", "Repeatable.")
 @file_option
 @with_library_or_new

@@ -12,10 +12,13 @@ from flex_mcp.app import App
 from flex_mcp.cli.commands import (
     CALLER,
     caller,
+    is_project_chosen,
     main,
+    options_of_projects,
     progress_bar,
     project_options,
     projects_of,
+    say,
     with_library,
     with_library_or_new,
 )
@@ -41,8 +44,7 @@ ZONES, LEVELS = [*map(str, Zone)], [*map(str, Level)]
 )
 @click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES))
 @click.option("--level", "levels", multiple=True, type=click.Choice(LEVELS))
-@click.option("--project", metavar="NAME", help="Instead of that of this folder.")
-@click.option("--all-projects", is_flag=True, help="Lessons of every project, too.")
+@options_of_projects("General ones and those of this project, instead of this folder's.")
 @click.option("--limit", type=int, default=5, show_default=True, help="Hits, at most 20.")
 @click.option("--detailed", is_flag=True, help="Whole lessons.")
 @with_library
@@ -52,18 +54,21 @@ def search(
     domain: str | None,
     zones: Sequence[str],
     levels: Sequence[str],
-    project: str | None,
-    all_projects: bool,
     limit: int,
     detailed: bool,
     app: App,
+    **projects: Any,
 ) -> Page:
     """Find lessons for a task, in your own words."""
+    asks = caller(app)
+    if is_project_chosen(projects) and projects["general"]:
+        asks = asks._replace(project=None)
     raw = {"query": " ".join(query), "domain": domain, "limit": limit}
     raw |= {"zones": zones or None, "levels": levels or None}
-    raw |= {"project": project, "all_projects": all_projects}
+    raw |= {"project": projects["project"], "all_projects": projects["all_projects"]}
     raw |= {"detail": "detailed" if detailed else "concise"}
-    return Page.of(tools.search_experience(app, checked(SearchArguments, raw), caller(app)))
+    found = tools.search_experience(app, checked(SearchArguments, raw), asks)
+    return Page.of(found).noting(app.library.catalogue.missing_project(projects["project"]))
 
 
 @main.command("import")
@@ -73,9 +78,10 @@ def search(
 @click.option("--general", is_flag=True, help="What comes in is of no project.")
 @with_library_or_new
 def import_(file: Path, *, trust: bool, project: str | None, general: bool, app: App) -> Answer:
-    """Take in a library: FLEX's JSON, or a bundle of `flex-mcp export`. Twice adds nothing.
+    """Take in a library: FLEX's JSON, or what `export` has written.
 
-    What reads like orders to a model is held back as quarantined until you approve it.
+    Twice adds nothing. What reads like orders to a model is held back as quarantined until you
+    approve it.
     """
     from flex_mcp.exchange.files import import_file
 
@@ -137,7 +143,10 @@ def import_(file: Path, *, trust: bool, project: str | None, general: bool, app:
 @click.option("--force", is_flag=True, help="Also over a file that is no earlier export.")
 @project_options
 @with_library
-def export(file: Path, *, form: str, force: bool, app: App, **projects: Any) -> Answer | None:
+@click.pass_context
+def export(
+    ctx: click.Context, /, file: Path, *, form: str, force: bool, app: App, **projects: Any
+) -> Page | None:
     """Write the library to FILE, or to stdout.
 
     All of it, unless a project is named.
@@ -145,13 +154,18 @@ def export(file: Path, *, form: str, force: bool, app: App, **projects: Any) -> 
     chosen = projects_of(projects, None)
     from flex_mcp.exchange.files import Format, export_file, export_library
 
-    if str(file) == "-":
-        for piece in export_library(app.library, Format(form), chosen):
-            # whatever the terminal's encoding: redirected, it is a file for import
-            click.echo(piece if sys.stdout.isatty() else piece.encode(), nl=False)
-        return None
-    export_file(app.library, file, Format(form), chosen, force=force)
-    return Answer({"file": file, "format": form}, f"Written: {file}")
+    missing = app.library.catalogue.missing_project(projects["project"])
+    if str(file) != "-":
+        export_file(app.library, file, Format(form), chosen, force=force)
+        return Page({"file": file, "format": form}, [f"Written: {file}"]).noting(missing)
+    if ctx.params["as_json"]:
+        raise InputError("to stdout goes the export itself: leave out --json, or name a FILE")
+    for piece in export_library(app.library, Format(form), chosen):
+        # whatever the terminal's encoding: redirected, it is a file for import
+        click.echo(piece if sys.stdout.isatty() else piece.encode(), nl=False)
+    if missing:
+        say(missing)
+    return None
 
 
 @main.command()
@@ -162,10 +176,10 @@ def export(file: Path, *, form: str, force: bool, app: App, **projects: Any) -> 
 )
 @with_library
 def reindex(*, embedder: str | None, app: App) -> Answer:
-    """Make all vectors anew, for another embedder or a new version; resumes where it was stopped.
+    """Make all vectors anew, for another embedder or version.
 
-    Searches go on with the old ones until it is done. A model that is not on this machine is
-    fetched, unless FLEX_MCP_EMBEDDER_PATH names a folder with its files.
+    It resumes where it was stopped. Searches go on with the old ones until it is done. A model that
+    is not on this machine is fetched, unless FLEX_MCP_EMBEDDER_PATH names a folder with its files.
     """
     with progress_bar("Embedding") as progress:
         vectors = app.library.reindex(embedder, client=CALLER.name, progress=progress)

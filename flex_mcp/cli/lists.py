@@ -1,9 +1,8 @@
-"""Commands that show what a library holds: lists, one thing whole, the log, the counts."""
+"""Commands that show what a library holds: lists, one thing whole, the log."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,11 +10,11 @@ import click
 from flex_mcp.app import App
 from flex_mcp.cli.commands import (
     CALLER,
-    ago,
-    date_of,
+    is_project_chosen,
     main,
     project_options,
     projects_of,
+    since_of,
     with_library,
 )
 from flex_mcp.cli.identifiers import DOMAIN, ID, short
@@ -30,7 +29,7 @@ from flex_mcp.cli.output import (
     moment,
 )
 from flex_mcp.cli.revisions import revision_lines, undo, with_name
-from flex_mcp.errors import InputError, NotFoundError
+from flex_mcp.errors import NotFoundError
 from flex_mcp.learning.excerpts import cut
 from flex_mcp.models import (
     Experience,
@@ -40,8 +39,6 @@ from flex_mcp.models import (
     RecordedTrajectory,
     ReportedOutcome,
     Sort,
-    Spent,
-    Statistics,
     Status,
     TrajectoryState,
     WholeExperience,
@@ -51,11 +48,9 @@ from flex_mcp.models import (
     with_general,
 )
 from flex_mcp.safety.quoting import NATURE, facts, named, one_line, tags_line
-from flex_mcp.search.embedder_choice import advice
 from flex_mcp.tools import tools
 from flex_mcp.tools.answers import counted, of_project, only_in, plain, quoted_whole
 from flex_mcp.tools.arguments import GetArguments
-from flex_mcp.tools.pages import listed, statistics
 from flex_mcp.validation import checked, glances
 
 if TYPE_CHECKING:
@@ -69,7 +64,6 @@ AT_ONCE = 500  # rows that are read together
 NAMED = 3  # ids of a write with their names
 EVIDENCE = 20  # trajectories of an experience
 STEP = 1_000  # characters of a step
-DOMAINS, CHANGES = 10, 5  # of the statistics
 LONG = 60  # characters of a cell, where two of them make it too long
 
 EXPERIENCE: dict[str, Callable[[Experience], object]] = {  # by column
@@ -140,14 +134,6 @@ def since_option(what: str) -> Callable[[C], C]:
     return click.option("--since", metavar="WHEN", help=f"{what} since a date, or 7d.")
 
 
-def _since(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    if (time := ago(text) or date_of(text)) is None:
-        raise InputError(f"--since cannot be {text!r}: say 2026-01-31, 36h, 7d or 2w")
-    return time
-
-
 @main.command("list")
 @click.option("--text", help="Only those whose title, when or lesson holds it, in either case.")
 @click.option("--domain", type=DOMAIN, help="Only this path and what lies below it.")
@@ -190,23 +176,21 @@ def list_(
         "statuses": [*map(Status, statuses)],
         "domain": domain,
         "projects": projects,
-        "since": _since(since),
+        "since": since_of(since),
         "text": text,
     }
-
-    def page(after: str | None, limit: int) -> list[Experience]:
-        return app.library.experiences(
-            sort=Sort(sort), reverse=reverse, after=after, limit=limit, **wanted
-        )
-
+    library = app.library
+    page = partial(library.experiences, sort=Sort(sort), reverse=reverse, **wanted)
     found, more = _read(page, **_part(shown))
-    total = app.library.count_experiences(**wanted)
-    missing = None
-    if not found:
-        missing = app.library.catalogue.missing_domain(Filter(domain=domain, projects=projects))
-    empty = f"No experience fits: {missing}." if missing else "No experience fits."
-    made = _listed("experiences", found, EXPERIENCE, shown["columns"], total, empty, more=more)
-    return replace(made, content=made.content | {"notice": missing}) if missing else made
+    total = library.count_experiences(**wanted)
+    missing = library.catalogue.missing_project(shown["project"])
+    if not found and not missing:
+        missing = library.catalogue.missing_domain(Filter(domain=domain, projects=projects))
+    elsewhere = _elsewhere(
+        shown, lambda: library.count_experiences(**{**wanted, "projects": None}) - total
+    )
+    told = Told(total, elsewhere, missing, more=more)
+    return _listed("experiences", found, EXPERIENCE, shown["columns"], told)
 
 
 @main.command()
@@ -228,24 +212,33 @@ def trajectories(
     app: App,
     **shown: Any,
 ) -> Page:
-    """List trajectories, what was tried, newest first; `flex-mcp show` shows one whole."""
-    projects = projects_of(shown, with_general(app.project))
+    """List trajectories, what was tried, newest first.
+
+    `flex-mcp show` shows one whole. General ones, and those of the project of this folder, unless
+    another is named.
+    """
     wanted: WantedTrajectories = {
         "state": TrajectoryState(state) if state else None,
         "outcome": Outcome(outcome) if outcome else None,
         "domain": domain,
-        "projects": projects,
-        "since": _since(since),
+        "projects": projects_of(shown, with_general(app.project)),
+        "since": since_of(since),
         "text": text,
     }
+    library = app.library
+    found, more = _read(partial(library.trajectories, **wanted), **_part(shown))
+    total = library.count_trajectories(**wanted)
+    missing = library.catalogue.missing_project(shown["project"])
+    elsewhere = _elsewhere(
+        shown, lambda: library.count_trajectories(**{**wanted, "projects": None}) - total
+    )
+    told = Told(total, elsewhere, missing, more=more)
+    return _listed("trajectories", found, TRAJECTORY, shown["columns"], told)
 
-    def page(after: str | None, limit: int) -> list[RecordedTrajectory]:
-        return app.library.trajectories(after=after, limit=limit, **wanted)
 
-    found, more = _read(page, **_part(shown))
-    total = app.library.count_trajectories(**wanted)
-    empty = "No trajectory fits."
-    return _listed("trajectories", found, TRAJECTORY, shown["columns"], total, empty, more=more)
+def _elsewhere(shown: Mapping[str, Any], count: Callable[[], int]) -> int:
+    """How many are of projects that nobody named, where nobody named any."""
+    return 0 if is_project_chosen(shown) else count()
 
 
 def _part(shown: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,16 +247,42 @@ def _part(shown: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(
-    page: Callable[[str | None, int], list[T]], *, after: str | None, limit: int | None
+    page: Callable[..., list[T]], *, after: str | None, limit: int | None
 ) -> tuple[list[T], bool]:
     """The rows, read page by page, and whether there are more."""
     found: list[T] = []
     while limit is None or len(found) <= limit:
         wanted = AT_ONCE if limit is None else min(limit + 1 - len(found), AT_ONCE)
-        found += (read := page(found[-1].id if found else after, wanted))
+        found += (read := page(after=found[-1].id if found else after, limit=wanted))
         if len(read) < wanted:
             return found, False
     return found[:limit], True
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said beside a list's rows: how many fit, here and in projects that nobody named.
+
+    `missing` says of a project or a domain that it is not here.
+    """
+
+    total: int
+    elsewhere: int
+    missing: str | None
+    more: bool = field(kw_only=True)
+
+    @property
+    def notice(self) -> str | None:
+        """What explains rows that are not there."""
+        if self.missing or self.elsewhere < 1:
+            return self.missing
+        if self.elsewhere == 1:
+            return f"1{self._more} is of another project: --all-projects"
+        return f"{self.elsewhere:,}{self._more} are of other projects: --all-projects"
+
+    @property
+    def _more(self) -> str:
+        return " more" if self.total else ""
 
 
 def _listed(
@@ -271,18 +290,17 @@ def _listed(
     found: Sequence[T],
     known: Mapping[str, Callable[[T], object]],
     columns: Sequence[str],
-    total: int,
-    empty: str,
-    *,
-    more: bool,
+    told: Told,
 ) -> Page:
     rows = [{name: read(one) for name, read in known.items()} for one in found]
     table = Table(columns, [[_first_line(as_cell(row[name])) for name in columns] for row in rows])
-    note = ""
-    if more:
-        note = f"{len(found):,} of {total:,}: --all, or --after {found[-1].id} for the next ones"
-    content = {what: [*map(plain, rows)], "total": total}
-    return Page(content, [table if rows else empty], note)
+    after = found[-1].id if told.more else None
+    content = {what: [*map(plain, rows)], "total": told.total, "after": after}
+    cut = f"{len(found):,} of {told.total:,}: --all, or --after {after} for the next ones"
+    if rows:
+        return Page(content, [table], cut if after else "").noting(told.notice)
+    content |= {"notice": told.notice} if told.notice else {}
+    return Page(content, [f"Nothing fits{f': {told.notice}' if told.notice else ''}."])
 
 
 def _first_line(text: str) -> str:
@@ -299,29 +317,41 @@ def show(ids: Sequence[str], *, app: App) -> Page:
     Of an experience: examples, evidence, counters, and what each revision changed. Of a trajectory:
     its searches, steps and outcomes in order, and what was learnt from it.
     """
-    ids = list(dict.fromkeys(ids))
-    works = app.library.whole_trajectories([id_ for id_ in ids if id_.startswith("t_")])
-    there = {one.trajectory.id for one in works}
-    lost = [id_ for id_ in ids if id_.startswith("t_") and id_ not in there]
+    ids, library = list(dict.fromkeys(ids)), app.library
+    works = library.whole_trajectories([id_ for id_ in ids if id_.startswith("t_")])
     others = [id_ for id_ in ids if not id_.startswith("t_")]
-    if lost and not works and not others:
-        raise NotFoundError(
-            f"there is no trajectory {glances(lost)}: `flex-mcp trajectories` lists them"
-        )
+    lessons = library.whole(checked(GetArguments, {"ids": others}).ids) if others else []
+    here = [one.experience.id for one in lessons]
+    there = {*here, *(one.trajectory.id for one in works)}
+    missing = [id_ for id_ in ids if id_ not in there]
+    if not there:
+        raise NotFoundError(_none_of(missing))
     content: dict[str, Any] = {}
     parts: list[Part] = [NATURE]
-    if others:
-        content = tools.get_experience(app, checked(GetArguments, {"ids": others}), CALLER).content
-        for one in app.library.whole(others):
+    if lessons:
+        content = tools.get_experience(app, GetArguments(ids=(*here,)), CALLER).content
+        for one in lessons:
             parts += ["", *_experience(one, app)]
     if works:
         content["trajectories"] = [_content(one) for one in works]
         for work in works:
             parts += ["", *_trajectory(work)]
-    content["missing"] = missing = [*content.get("missing", []), *lost]
+    content["missing"] = missing
     if missing:
-        parts += ["", f"Not here: {', '.join(missing)}."]
+        parts += ["", f"Not here: {glances(missing)}."]
     return Page(content, parts)
+
+
+def _none_of(ids: Sequence[str]) -> str:
+    """What to say where none of some ids is here."""
+    works = [id_ for id_ in ids if id_.startswith("t_")]
+    others = [id_ for id_ in ids if id_ not in works]
+    said = {
+        "experience": (others, "a search gives ids"),
+        "trajectory": (works, "`flex-mcp trajectories` lists them"),
+    }
+    none = " and ".join(f"no {kind} {glances(each)}" for kind, (each, _) in said.items() if each)
+    return f"there is {none}: {'; '.join(what for each, what in said.values() if each)}"
 
 
 def _experience(found: WholeExperience, app: App) -> Iterator[Part]:
@@ -427,61 +457,3 @@ def _touched(one: Write, names: Mapping[str, str]) -> tuple[str, ...]:
     told = [f"{id_} {names.get(id_, '')}".rstrip() for id_ in one.ids[:NAMED]]
     more = one.touched - len(told)
     return (*told, f"and {more} more") if more > 0 else tuple(told)
-
-
-@main.command()
-@with_library
-def stats(*, app: App) -> Page:
-    """Count what the library holds."""
-    counts, last, content = statistics(app.library, CHANGES, with_general(app.project))
-    of_projects = listed(counts.by_project, "general")
-    by_project = [("by project", "", of_projects)] if len(counts.by_project) > 1 else []
-    rows = [
-        ("Experiences", f"{counts.experiences:,}", listed(counts.by_status)),
-        ("by level", "", listed(counts.by_level)),
-        ("by zone", "", listed(counts.by_zone)),
-        *by_project,
-        ("Trajectories", f"{counts.trajectories:,}", listed(counts.by_state)),
-        ("Searches", f"{counts.retrievals:,}", ""),
-        ("Revisions", f"{counts.revisions:,}", ""),
-    ]
-    parts: list[Part] = [
-        f"Library {app.library.name} ({counts.library_id}, schema {counts.schema_version})",
-        Table(("", "", ""), rows),
-        *_embedder(counts, app.library.name),
-        *(f"Asked {_spent(one)}" for one in counts.spent),
-        *_domains(counts.by_domain),
-    ]
-    changed = [
-        (moment(one.at), one.kind, one.experience_id, one_line(one.after.title)) for one in last
-    ]
-    if changed:
-        parts += ["Last changes", Table(("when", "what", "id", "title"), changed)]
-    return Page(content, parts)
-
-
-def _embedder(counts: Statistics, library: str) -> Iterator[str]:
-    vectors = counts.vectors
-    embedder = f"{vectors.embedder}, version {vectors.version}" if vectors else "none yet"
-    yield f"Embedder: {embedder}"
-    if better := advice(vectors, Path(library)):
-        yield f"  better: {better}"
-    yield f"In memory: {counts.held / 1_000_000:.1f} MB in each process that searches"
-
-
-def _spent(one: Spent) -> str:
-    cost = "tokens not counted"
-    if one.input_tokens is not None and one.output_tokens is not None:
-        cost = f"{one.input_tokens:,} tokens read, {one.output_tokens:,} written"
-    return f"{one_line(one.model)} by {one.road}: {one.questions} questions, {cost}"
-
-
-def _domains(counts: Mapping[str, int]) -> Iterator[Part]:
-    """The largest."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    if ordered:
-        rows = [(f"{count:,}", name or "(no domain)") for name, count in ordered[:DOMAINS]]
-        yield "Domains"
-        yield Table(("", ""), rows)
-    if len(ordered) > DOMAINS:
-        yield f"and {len(ordered) - DOMAINS:,} smaller ones: --json has all"

@@ -21,6 +21,7 @@ from flex_mcp.cli import (
     prompts,
     renaming,
     review,
+    statistics,
     trajectories,
     web,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "prompts",
     "renaming",
     "review",
+    "statistics",
     "trajectories",
     "web",
 ]
@@ -74,7 +76,7 @@ __all__ = [
 def serve(
     *, transport: str, host: str, port: int, allowed_hosts: Sequence[str], library: str | None
 ) -> None:
-    """Serve MCP over stdio (what a client's configuration runs) or HTTP.
+    """Serve MCP over stdio, as a client starts it, or over HTTP.
 
     Over HTTP it says on stderr where it listens. Anywhere but on this machine's own address it
     needs FLEX_MCP_TOKEN (reads and writes) or FLEX_MCP_READ_TOKEN, and --allowed-host.
@@ -97,7 +99,10 @@ def serve(
 @library_option("Keep the demonstration's library in this new file.")
 @json_option
 def demo(*, library: str | None, as_json: bool) -> None:
-    """Watch the main job on real input: record, distil, and find the lessons in a new session."""
+    """Watch it learn from two real pieces of work.
+
+    They are recorded and distilled, and a new session finds the lessons for another task.
+    """
     from flex_mcp.demo.demo import run_demo
 
     if failure := run_demo(library, as_json=as_json):

@@ -10,7 +10,7 @@ import io
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,8 @@ WORDS = {
 }
 ASCII = "flex_mcp_ascii"
 REMOVED, ADDED, HEAD = "red", "green", "bold"
-IDS = {"id"}
+WORD, READABLE = 20, 10  # characters: of a word that is not broken, and of a narrow text
+GAP = 2  # between columns
 MARKED = re.compile(r"\*\*(.+?)\*\*|`([^`\n]+)`")
 HANGING = re.compile(r"\s*(?:[-+*] |\d+[.)] )?")  # what the lines after a wrapped one stand behind
 PLAINER = {
@@ -105,6 +106,14 @@ class Page:
         """A tool's answer, whose text has our marks."""
         return cls(answer.content, [answer.text])
 
+    def noting(self, sentence: str | None) -> "Page":
+        """The same with one more notice."""
+        if sentence is None:
+            return self
+        notice = "; ".join(filter(None, (self.content.get("notice"), sentence)))
+        note = "; ".join(filter(None, (self.note, sentence)))
+        return replace(self, content=self.content | {"notice": notice}, note=note)
+
     @property
     def text(self) -> str:
         """The whole, plain."""
@@ -169,18 +178,44 @@ def _written(text: str) -> str:
 
 
 def _print_table(console: "Console", table: Table) -> None:
+    """A table; where its words do not stand side by side, each row as a table of its own."""
+    if any(table.columns) and sum(map(_least, *_columns(table))) > console.width:
+        for row in table.rows:
+            _print_grid(console, Table(("", ""), [*zip(table.columns, row, strict=True)]))
+            console.print()
+    else:
+        _print_grid(console, table)
+
+
+def _print_grid(console: "Console", table: Table) -> None:
     from rich import table as tables
     from rich.text import Text
 
-    grid = tables.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=HEAD)
+    grid = tables.Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style=HEAD)
     grid.show_header = any(table.columns)
-    for name in table.columns:
-        grid.add_column(name, no_wrap=name in IDS, overflow="fold")
+    for name, cells in zip(*_columns(table), strict=True):
+        grid.add_column(name, no_wrap=all(map(_is_word, cells)), overflow="fold")
     for row in table.rows:
         cells = ((cell,) if isinstance(cell, str) else cell for cell in row)
         lines = ("\n".join(_written(one_line(each)) for each in cell) for cell in cells)
         grid.add_row(*(Text(line, WORDS.get(line, "")) for line in lines))
     console.print(grid)
+
+
+def _columns(table: Table) -> tuple[Sequence[str], Sequence[Sequence[Cell]]]:
+    """The names of the columns, and their cells."""
+    return table.columns, [*zip(*table.rows, strict=True)] or [()] * len(table.columns)
+
+
+def _least(name: str, cells: Sequence[Cell]) -> int:
+    """The least width with which a column can be read."""
+    width = max(map(len, cells), default=0) if all(map(_is_word, cells)) else READABLE
+    return max(width, len(name)) + GAP
+
+
+def _is_word(cell: Cell) -> bool:
+    """Whether it stays in one piece: the columns of texts get the room that these leave."""
+    return isinstance(cell, str) and " " not in cell and len(cell) <= WORD
 
 
 def _print_text(console: "Console", text: str) -> None:

@@ -142,10 +142,10 @@ def distill(
     jobs: int,
     app: App,
 ) -> Answer:
-    """Turn pending trajectories into lessons with the model of ANTHROPIC_API_KEY.
+    """Turn pending trajectories into lessons by a model.
 
-    Trajectories of one task are distilled side by side. It can be stopped and run again at any
-    moment.
+    It is that of ANTHROPIC_API_KEY. Trajectories of one task are distilled side by side. It can be
+    stopped and run again at any moment.
     """
     from flex_mcp.learning.backlog import Job, work_in_batches, work_through
 

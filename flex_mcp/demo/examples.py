@@ -48,7 +48,9 @@ def prompt(prompts: Prompts, name: str) -> str:
             retrieval="",
         ),
         "reflect": lambda: prompts.render("reflect", about=""),
-        "review_library": lambda: prompts.render("review_library", scope=""),
+        "review_library": lambda: prompts.render(
+            "review_library", scope="", suggestions="- e_… and e_…: say the opposite of each other"
+        ),
         "shape": lambda: _critic(prompts).shape,
     }
     return made.get(name, lambda: prompts.render(name))()

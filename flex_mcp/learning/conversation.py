@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from flex_mcp.errors import AnswerError, DeclinedError, ModelError, StaleError
-from flex_mcp.learning.llm import LLM, OTHERWISE, STAY
+from flex_mcp.learning.llm import ASSISTANT, LLM, STAY
 from flex_mcp.learning.prompts import Prompts
 from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.models import Road
@@ -71,7 +71,7 @@ class Conversation:
                 if turn is not first:
                     raise ModelError(
                         f"{reply.model} answered twice what cannot be used ({error}); {STAY}: "
-                        f"try again, {self._another}, {OTHERWISE}"
+                        f"{self._remedies('try again')}"
                     ) from error
                 turn = self._next() or self._new(self._again(first.prompt, reply, error))
 
@@ -80,16 +80,16 @@ class Conversation:
         answer = reply.text if reply.text.strip() else "(nothing)"  # no message may be blank
         return prompt.again(answer, problem)
 
-    @property
-    def _another(self) -> str:
-        """How to have another model asked."""
+    def _remedies(self, *first: str) -> str:
+        """What can be done: these, or having another model asked."""
         match self._llm.road:
             case Road.SAMPLING:
-                return "choose another in your client"
-            case Road.PYTHON:
-                return "give distill another model"
+                ways = *first, "choose another in your client", ASSISTANT
+            case Road.PYTHON:  # no setting says whom code asks
+                ways = *first, "give distill another model"
             case _:
-                return "set FLEX_MCP_MODEL to another model"
+                ways = *first, "set FLEX_MCP_MODEL to another model", ASSISTANT
+        return ", or ".join(filter(None, (", ".join(ways[:-1]), ways[-1])))
 
     def _next(self) -> Turn | None:
         """The next turn, where an earlier run put it."""
@@ -107,5 +107,5 @@ class Conversation:
             self._log.reply(turn, reply)
         self.model = reply.model
         if why := STOPPED.get(reply.stop):
-            raise ModelError(f"{reply.model} {why}; {STAY}: {self._another}, {OTHERWISE}")
+            raise ModelError(f"{reply.model} {why}; {STAY}: {self._remedies()}")
         return reply

@@ -4,10 +4,19 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from flex_mcp.library import domains
-from flex_mcp.models import Changes, Experience, Filter, Moment, Place, Projects, clean_domain
+from flex_mcp.models import (
+    Changes,
+    Experience,
+    Filter,
+    Moment,
+    Place,
+    Projects,
+    clean_domain,
+    clean_project,
+)
 from flex_mcp.storage.protocol import EPOCH, Completable, Store, Transaction
 
-MANY = 1_000  # changes at once that are not looked at one by one
+MANY = 1_000  # changes at once that are not looked at one by one; projects that are compared
 
 
 class Catalogue:
@@ -28,7 +37,7 @@ class Catalogue:
     def complete(
         self, what: Completable, start: str, limit: int, projects: Projects = None
     ) -> list[str]:
-        """The first of these that begin so: of what is active; `ids` are of all."""
+        """The first of these that begin so: of what is active; `ids` and `projects` of all."""
         with self._store.reading() as reading:
             return reading.complete(what, start, limit, projects)
 
@@ -41,6 +50,16 @@ class Catalogue:
             return None
         with self._store.reading() as reading:
             return domains.missing(reading, replace(wanted, domain=path))
+
+    def missing_project(self, name: str | None) -> str | None:
+        """What to say of a project of which nothing is here, else None."""
+        wanted = clean_project(name)
+        with self._store.reading() as reading:
+            known = reading.complete("projects", "", MANY)
+        if wanted is None or wanted in known:
+            return None
+        instead = domains.among(wanted, known, "nothing here is of any project")
+        return f"nothing here is of project {instead}"
 
     def most_used_domains(self, limit: int, projects: Projects = None) -> list[str]:
         """The domains of active experiences, those of the most first."""

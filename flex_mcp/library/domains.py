@@ -33,6 +33,10 @@ def missing(reading: Transaction, wanted: Filter) -> str | None:
     here = [one for one in counts if _is_inside(one.domain, path)]
     if any(one.active for one in here):
         return None
+    everywhere = reading.domains.counts(Filter(domain=path))
+    if not here and everywhere:
+        others = "is of other projects alone: ask for all of them, or leave it out"
+        return f"the domain '{named(path)}' {others}"
     what = "nothing active is in the domain" if here else "there is no domain"
     return f"{what} {_instead(path, counts, 'take one of them, or none')}"
 
@@ -41,13 +45,19 @@ def _instead(path: str, counts: Sequence[DomainCount], advice: str) -> str:
     """A path in quotation marks, which domains there are, near ones first, and what to do."""
     used = sorted((one for one in counts if one.active), key=lambda one: -one.active)
     known = [one.domain for one in used]
+    told = among(path, known, "no active lesson here has a domain")
+    return f"{told}; {advice}" if known else told
+
+
+def among(name: str, known: Sequence[str], none: str) -> str:
+    """A name that is not here in quotation marks, and which there are, near ones first; or none."""
     if not known:
-        return f"'{named(path)}': no lesson here has one"
-    alike = near(path, known)[:NAMED]
-    which = "near are" if alike else "there are" if len(known) <= NAMED else "the most used are"
+        return f"'{named(name)}': {none}"
+    alike = near(name, known)[:NAMED]
+    which = "near are" if alike else "there are"
     names = ", ".join(map(named, alike or known[:NAMED]))
     count = f" (of {len(known)})" if len(known) > NAMED else ""
-    return f"'{named(path)}': {which} {names}{count}; {advice}"
+    return f"'{named(name)}': {which} {names}{count}"
 
 
 def near(path: str, known: Sequence[str]) -> list[str]:

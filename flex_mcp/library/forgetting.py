@@ -15,7 +15,7 @@ from flex_mcp.library.placing import revision_of
 from flex_mcp.models import RevisionKind, clean_domain
 from flex_mcp.models.forgetting import Affected, Choice, Cleaned, Kind
 from flex_mcp.storage.protocol import Store, Transaction
-from flex_mcp.validation import glances
+from flex_mcp.validation import checked, glances
 
 TITLES = 20  # shown of each kind
 
@@ -39,6 +39,15 @@ class Forgotten:
     @property
     def done(self) -> bool:
         return self.cleaned.unfinished is None
+
+
+def checked_choice(choice: Choice) -> Choice:
+    """The same, if its parts are what they must be.
+
+    Raises:
+        InputError: a sentence that names each part that is wrong.
+    """
+    return checked(Choice, choice)
 
 
 def planned(reading: Transaction, choice: Choice, *, keep_shared: bool) -> Plan:

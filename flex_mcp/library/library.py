@@ -8,10 +8,10 @@ import json
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, Unpack, cast, overload
 
 from flex_mcp.errors import InputError, LibraryError, NotFoundError, SettingError
 from flex_mcp.library import (
@@ -24,13 +24,16 @@ from flex_mcp.library import (
     suggestions,
     works,
 )
-from flex_mcp.library.asking import Wished
 from flex_mcp.library.catalogue import Catalogue
 from flex_mcp.library.conversations import ConversationLog
 from flex_mcp.library.lessons import RawLesson, any_accepted, place, prepare
 from flex_mcp.library.lists import (
     WantedExperiences,
+    WantedHits,
     WantedTrajectories,
+    asked_experiences,
+    asked_trajectories,
+    clean_projects,
     experience_filter,
     trajectory_filter,
 )
@@ -69,6 +72,7 @@ from flex_mcp.models import (
     TrajectoryState,
     Vectors,
     VerifiedBy,
+    Week,
     WholeExperience,
     WholeTrajectory,
     Write,
@@ -87,7 +91,7 @@ from flex_mcp.search.reasons import Reason
 from flex_mcp.search.search import Searched, Searcher
 from flex_mcp.settings import path_of
 from flex_mcp.storage.protocol import BACKUPS, Store, Transaction
-from flex_mcp.validation import check_encodable, checked, glances
+from flex_mcp.validation import checked, glances
 
 if TYPE_CHECKING:
     from flex_mcp.library.forgetting import Forgotten, Plan
@@ -97,6 +101,7 @@ if TYPE_CHECKING:
 COMPARE = "compare"
 SEARCHES = ("search", "measure", COMPARE)  # verbs of the log that change nothing that one reads
 BELOW = 5  # hits that are explained beside those served
+WEEKS = 1_000  # that are counted together
 REMEMBERED = 100  # backups whose paths are kept
 PATIENCE = 60.0  # seconds that other programs are waited for
 T = TypeVar("T")
@@ -239,10 +244,12 @@ class Library:
             InputError: the query is no valid Unicode, or a word none of its set.
             EmbedderError: the library's vectors need another embedder; it says what to do.
         """
-        wanted = asking.asked(query=query, limit=limit, levels=levels, zones=zones, domain=domain)
+        said = asking.asked(
+            query=query, limit=limit, levels=levels, zones=zones, domain=domain, project=project
+        )
         question = Search(
             text=query,
-            wanted=_filter(wanted, None if all_projects else with_general(project)),
+            wanted=_filter(said, None if all_projects else with_general(said.project)),
             limit=limit,
             abstain=abstain,
             collapse=collapse,
@@ -264,24 +271,22 @@ class Library:
         query: str,
         *,
         limit: int = 5,
-        levels: Iterable[Level] | None = None,
-        zones: Iterable[Zone] | None = None,
-        domain: str | None = None,
-        project: str | None = None,
         all_projects: bool = False,
+        **wanted: Unpack[WantedHits],
     ) -> "Explained":
         """What `search` would serve, what comes just below, and what speaks for each.
 
-        Nothing is recorded, and nothing counts as served.
+        The arguments are those of `search`. Nothing is recorded, and nothing counts as served.
 
         Raises:
             InputError: as in `search`.
             EmbedderError: as in `search`.
         """
-        wanted = asking.asked(query=query, limit=limit, levels=levels, zones=zones, domain=domain)
+        takes = "query", "limit", *WantedHits.__annotations__
+        said = asking.asked(takes, query=query, limit=limit, **wanted)
         question = Search(
             text=query,
-            wanted=_filter(wanted, None if all_projects else with_general(project)),
+            wanted=_filter(said, None if all_projects else with_general(said.project)),
             limit=limit,
             prior=self._now(),
         )
@@ -357,11 +362,13 @@ class Library:
         """The active experiences nearest to any of some texts, best first: what an updater sees.
 
         Raises:
-            InputError: a level or zone is none.
+            InputError: a word is none of its set, or another argument is wrong.
             EmbedderError: as in `search`.
         """
-        wanted = asking.asked(limit=limit, levels=levels, zones=zones)
-        return self._searcher.nearest(texts, limit, _filter(wanted, projects))
+        said = asking.asked(texts=texts, limit=limit, levels=levels, zones=zones, projects=projects)
+        return self._searcher.nearest(
+            said.texts, limit, _filter(said, clean_projects(said.projects))
+        )
 
     @overload
     def get(self, ids: str) -> Experience:  # pyright: ignore[reportOverlappingOverload]  a text is a sequence of texts, too
@@ -375,8 +382,9 @@ class Library:
 
         Raises:
             NotFoundError: the one is not here.
+            InputError: they are no ids.
         """
-        several = [ids] if isinstance(ids, str) else ids
+        several = asking.asked(ids=[ids] if isinstance(ids, str) else ids).ids
         with self._store.reading() as reading:
             found = reading.experiences.get(several)
         if not isinstance(ids, str):
@@ -387,16 +395,18 @@ class Library:
 
     def whole(self, ids: Sequence[str]) -> list[WholeExperience]:
         """Those that are here with their history and how well they are founded, in that order."""
+        wanted = asking.asked(ids=ids).ids
         with self._store.reading() as reading:
             return [
                 WholeExperience(
                     one, reading.history.of(one.id), reading.trajectories.independent(one.evidence)
                 )
-                for one in reading.experiences.get(ids)
+                for one in reading.experiences.get(wanted)
             ]
 
     def history(self, experience_id: str) -> list[Revision]:
         """All revisions of an experience, oldest first."""
+        asking.asked(experience_id=experience_id)
         with self._store.reading() as reading:
             return reading.history.of(experience_id)
 
@@ -415,22 +425,24 @@ class Library:
         twice while others write.
 
         Raises:
-            InputError: a word is none of its set, or the text no valid Unicode.
+            InputError: a word is none of its set, or another argument is wrong.
             NotFoundError: there is no experience `after`, so a page cannot begin there.
         """
-        asking.asked(limit=limit)
+        said = asked_experiences(wanted, sort=sort, reverse=reverse, after=after, limit=limit)
+        filtered = experience_filter(said)
         with self._store.reading() as reading:
             if after is not None:
                 _check_begins(after, reading.experiences.get([after]))
             ids = reading.experiences.ids(
-                experience_filter(**wanted), sort=sort, reverse=reverse, after=after, limit=limit
+                filtered, sort=said.sort, reverse=said.reverse, after=after, limit=said.limit
             )
             return reading.experiences.get(ids)
 
     def count_experiences(self, **wanted: Unpack[WantedExperiences]) -> int:
         """How many `experiences` gives without a limit."""
+        filtered = experience_filter(asked_experiences(wanted))
         with self._store.reading() as reading:
-            return reading.experiences.count(experience_filter(**wanted))
+            return reading.experiences.count(filtered)
 
     def trajectories(
         self,
@@ -445,48 +457,70 @@ class Library:
         Pages go on as those of `experiences`.
 
         Raises:
-            InputError: ids stand beside what is wanted; or the text is no valid Unicode.
+            InputError: ids stand beside what is wanted; or an argument is wrong.
             NotFoundError: there is no trajectory `after`.
         """
         if ids is not None and (wanted or after is not None or limit is not None):
             raise InputError("give ids, or say which trajectories, not both")
+        if ids is not None:
+            ids = asking.asked(ids=ids).ids
+        said = asked_trajectories(wanted, after=after, limit=limit)
+        filtered = trajectory_filter(said)
         with self._store.reading() as reading:
             if ids is None:
                 if after is not None:
                     _check_begins(after, reading.trajectories.get([after]))
-                filtered = trajectory_filter(**wanted)
-                ids = reading.trajectories.listed(filtered, after=after, limit=limit)
+                ids = reading.trajectories.listed(filtered, after=after, limit=said.limit)
             return reading.trajectories.get(ids)
 
     def count_trajectories(self, **wanted: Unpack[WantedTrajectories]) -> int:
         """How many `trajectories` gives without ids and limit."""
+        filtered = trajectory_filter(asked_trajectories(wanted))
         with self._store.reading() as reading:
-            return reading.trajectories.count(trajectory_filter(**wanted))
+            return reading.trajectories.count(filtered)
 
     def whole_trajectories(self, ids: Sequence[str]) -> list[WholeTrajectory]:
         """Those that are here with their searches, outcomes and lessons, in that order."""
+        wanted = asking.asked(ids=ids).ids
         with self._store.reading() as reading:
-            return [_whole(reading, one) for one in reading.trajectories.get(ids)]
+            return [_whole(reading, one) for one in reading.trajectories.get(wanted)]
 
     def domains(self, projects: Projects = None) -> list[DomainCount]:
         """The domains that something of these projects has, each followed by what lies below it."""
+        wanted = clean_projects(asking.asked(projects=projects).projects)
         with self._store.reading() as reading:
-            return reading.domains.counts(Filter(projects=projects))
+            return reading.domains.counts(Filter(projects=wanted))
 
     def projects(self) -> list[ProjectCount]:
         """The projects that something is of, by name; what is general, None, comes first."""
         with self._store.reading() as reading:
             return reading.projects.counts()
 
-    def statistics(self) -> Statistics:
-        """Counts over the whole library."""
+    def statistics(self, projects: Projects = None) -> Statistics:
+        """Counts of the library, or of these projects."""
         with self._store.reading() as reading:
-            return reading.statistics()
+            return reading.statistics(projects)
+
+    def weeks(self, count: int = 12, projects: Projects = None) -> list[Week]:
+        """What happened in the last weeks, of these projects; the present week is the last one.
+
+        A week begins on Monday, by UTC. Searches are those of all projects: they have none.
+
+        Raises:
+            InputError: the count is not 1 to 1,000.
+        """
+        if count not in range(1, WEEKS + 1):
+            raise InputError(f"count cannot be {count!r}: say 1 to {WEEKS:,} weeks")
+        today = self._now().date()
+        first = today - timedelta(days=today.weekday(), weeks=count - 1)
+        with self._store.reading() as reading:
+            return reading.weeks(first, count, projects)
 
     def last_revisions(self, limit: int, projects: Projects = None) -> list[Revision]:
         """The last changes of the library, newest first: of lessons of these projects."""
+        wanted = clean_projects(asking.asked(limit=limit, projects=projects).projects)
         with self._store.reading() as reading:
-            return reading.history.last(limit, projects)
+            return reading.history.last(limit, wanted)
 
     def last_writes(
         self, limit: int, about: str | None = None, *, searches: bool = True
@@ -498,6 +532,7 @@ class Library:
         Raises:
             NotFoundError: no write names it, and the library holds nothing of that id.
         """
+        asking.asked(limit=limit, about=about)
         with self._store.reading() as reading:
             found = reading.log.last(limit, about, () if searches else SEARCHES)
             if about is not None and not found and not reading.log.knows(about):
@@ -509,6 +544,7 @@ class Library:
 
     def long_writes(self, limit: int, about: str) -> list[Write]:
         """Those that touched more than they name, and so may have touched this id unsaid."""
+        asking.asked(limit=limit, about=about)
         with self._store.reading() as reading:
             return reading.log.unnamed(limit, about)
 
@@ -595,7 +631,7 @@ class Library:
         Raises:
             InputError: they are no list.
         """
-        if isinstance(trajectories, str | Mapping):
+        if isinstance(trajectories, str | Mapping) or not hasattr(trajectories, "__iter__"):
             raise InputError("record_many takes several trajectories: give a list, or call record")
         total = len(trajectories) if isinstance(trajectories, Sized) else 0
         made: list[Recorded | InputError] = []
@@ -639,7 +675,9 @@ class Library:
             InputError: the retrieval is not known, or did not serve an experience that is named;
                 or the outcome is none.
         """
-        told = asking.told(outcome=outcome, helpful=helpful, harmful=harmful)
+        told = asking.told(
+            retrieval_id=retrieval_id, outcome=outcome, helpful=helpful, harmful=harmful
+        )
         with self._writing("report", client) as writing:
             said = ReportedOutcome(
                 outcome=told.outcome, at=self._now(), by=client, retrieval_id=retrieval_id
@@ -668,6 +706,7 @@ class Library:
                 or a word is none of its set.
         """
         told = asking.told(
+            trajectory=trajectory,
             outcome=outcome,
             score=score,
             feedback=feedback,
@@ -749,9 +788,11 @@ class Library:
             NotFoundError: a trajectory is not here.
             InputError: a brief claims one of them, or the priority is none.
         """
+        said = asking.asked(lessons=lessons, evidence=evidence, project=project)
         checked(Fields, Fields(priority=priority))
+        evidence = [*dict.fromkeys(said.evidence)]
+        lessons = cast("Sequence[RawLesson]", said.lessons)
         prepared = prepare(lessons, self._store, self._embedders, self._redactor)
-        evidence = list(dict.fromkeys(evidence))
         told = not evidence
         origin = Origin(
             kind="told" if told else "distilled", by=client, road=None if told else Road.AGENT
@@ -800,8 +841,10 @@ class Library:
             InputError: the action does not go with its status or with the fields.
             EmbedderError: its text changes and the embedder cannot be used.
         """
-        change = self._change(action, reason, fields, into, client)
-        change = replace(change, seen=seen)
+        wished = asking.wished(
+            experience_id=experience_id, action=action, fields=fields, reason=reason, into=into
+        )
+        change = replace(self._change(wished, client), seen=seen)
         prepared = curating.prepare(self._store, self._embedders, experience_id, change)
         if dry_run:
             return curating.planned(prepared)
@@ -831,20 +874,17 @@ class Library:
                 go with its status or with the fields, or it was changed since it was seen.
             EmbedderError: a text changes and the embedder cannot be used.
         """
-        change = self._change(action, reason, fields, None, client)
-        unique = list(dict.fromkeys(ids))
+        wished = asking.wished(action=action, fields=fields, reason=reason)
+        change = self._change(wished, client)
+        unique = list(dict.fromkeys(asking.asked(ids=ids).ids))
         prepared = curating.prepare_all(self._store, self._embedders, unique, change, seen or {})
         if dry_run:
             return [*map(curating.planned, prepared)]
         with self._writing(f"curate {action}", client) as writing:
             return [curating.changed(writing, one) for one in prepared]
 
-    def _change(
-        self, action: Curation, reason: str, fields: Fields | None, into: str | None, client: str
-    ) -> curating.Change:
-        """What is wished, checked and without secrets."""
-        wished = Wished(action=action, fields=fields, reason=reason, into=into)
-        wished = checked(Wished, wished)
+    def _change(self, wished: asking.Wished, client: str) -> curating.Change:
+        """What is wished, without secrets."""
         change = curating.Change(
             action=wished.action,
             fields=wished.fields or Fields(),
@@ -892,8 +932,11 @@ class Library:
             NotFoundError: there is no such experience.
             InputError: the action does not go with its status or with the fields.
         """
+        wished = asking.wished(experience_id=experience_id, action=action, fields=fields)
         with self._store.reading() as reading:
-            return curating.question(reading, experience_id, action, fields or Fields())
+            return curating.question(
+                reading, experience_id, wished.action, wished.fields or Fields()
+            )
 
     def rename_domain(
         self, old: str, new: str, *, dry_run: bool = False, client: str = "python"
@@ -908,7 +951,7 @@ class Library:
             InputError: a name is empty, or the new one is the same, below the old one, too long,
                 or reads like orders to a model.
         """
-        check_encodable((old, new))
+        asking.asked(old=old, new=new)
         names = domains.names(old, self._redactor.value(new))
         if dry_run:
             with self._store.reading() as reading:
@@ -931,7 +974,7 @@ class Library:
             InputError: a name is empty, or the new one is the same, too long, a word for no
                 project, or reads like orders to a model.
         """
-        check_encodable((old, new))
+        asking.asked(old=old, new=new)
         names = projects.names(old, self._redactor.value(new))
         if dry_run:
             with self._store.reading() as reading:
@@ -953,15 +996,16 @@ class Library:
     ) -> Suggestions:
         """What is worth a person's look, the most urgent first, and how much was not compared yet.
 
-        Of a pair one has to be of these levels, zones, domain and projects. Nothing is compared
-        here: `find_pairs` does that.
+        Of a pair both have to be of these projects, and one of these levels, zones and domain.
+        Nothing is compared here: `find_pairs` does that.
 
         Raises:
             InputError: a word is none of its set.
         """
-        wanted = asking.asked(levels=levels, zones=zones, domain=domain)
+        said = asking.asked(levels=levels, zones=zones, domain=domain, projects=projects)
+        wanted = _filter(said, clean_projects(said.projects))
         with self._store.reading() as reading:
-            return suggestions.suggestions(reading, _filter(wanted, projects), self._now())
+            return suggestions.suggestions(reading, wanted, self._now())
 
     def find_pairs(
         self,
@@ -975,7 +1019,11 @@ class Library:
         Each that came or changed since the last time is compared with what is nearest to it, some
         milliseconds each; `limit` of them. Returns how many are left. A run that was stopped goes
         on where it was.
+
+        Raises:
+            InputError: the limit is no number.
         """
+        asking.asked(limit=limit)
         if self._store.read_only:
             return self.suggestions().uncompared
         return suggestions.find_pairs(
@@ -1007,10 +1055,11 @@ class Library:
 
         Raises:
             NotFoundError: an id is not here.
-            InputError: the text is empty.
+            InputError: the text is empty, or another part of the choice is wrong.
         """
         from flex_mcp.library import forgetting  # late: few processes forget
 
+        choice = forgetting.checked_choice(choice)
         with self._store.reading() as reading:
             return forgetting.planned(reading, choice, keep_shared=keep_shared)
 
@@ -1039,10 +1088,11 @@ class Library:
 
         Raises:
             NotFoundError: an id is not here.
-            InputError: the text is empty.
+            InputError: the text is empty, or another part of the choice is wrong.
         """
         from flex_mcp.library import forgetting  # late: few processes forget
 
+        choice = forgetting.checked_choice(choice)
         with self._store.reading() as reading:
             chosen = forgetting.chosen(reading, choice)
         with self._writing("forget", client) as writing:
@@ -1079,6 +1129,7 @@ class Library:
             InputError: there is a file of that name, or no such folder.
             SettingError: the path cannot be one.
         """
+        asking.asked(path=path or Path())
         self._log.flush()
         target = None if path is None else path_of(str(path), "the backup's path")
         made = self._store.back_up(target)
@@ -1166,6 +1217,7 @@ class Library:
         Raises:
             EmbedderError: the model cannot be loaded or fetched.
         """
+        asking.asked(name=name)
         with self._store.reading() as reading:
             embedder = self._embedders.target(reading.vectors.made_by(), name)
         vectors = embedder_choice.reindex(self._store, embedder, client, progress)

@@ -23,7 +23,7 @@ URGENT = [*Concern]
 
 
 def suggestions(reading: Transaction, wanted: Filter, now: datetime) -> Suggestions:
-    """What is worth a look, of what is wanted; of a pair one is."""
+    """What is worth a look, of what is wanted; of a pair both are of its projects, and one is."""
     found = reading.suggestions.all(wanted, before=now - UNSERVED, searches=SEARCHES, often=OFTEN)
     return Suggestions(
         found=tuple(sorted(found, key=lambda one: URGENT.index(one.concern))),

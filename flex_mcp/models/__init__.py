@@ -26,6 +26,7 @@ from flex_mcp.models.history import Moment as Moment
 from flex_mcp.models.history import Place as Place
 from flex_mcp.models.history import Spent as Spent
 from flex_mcp.models.history import Statistics as Statistics
+from flex_mcp.models.history import Week as Week
 from flex_mcp.models.history import Write as Write
 from flex_mcp.models.lists import ExperienceFilter as ExperienceFilter
 from flex_mcp.models.lists import Sort as Sort

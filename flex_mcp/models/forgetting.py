@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from flex_mcp.models.vocabulary import Strict
+
 
 class Kind(StrEnum):
     """Whose texts the file holds; revisions and turns belong to their experience and brief."""
@@ -29,7 +31,7 @@ class Held(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Strict):
     """What a person wants forgotten: these ids, or what fits all of the others that are given.
 
     `domain` is a path with what lies below it, `text` stands anywhere (case folded), `before` is

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from flex_mcp.models.experiences import Revision
@@ -65,7 +65,11 @@ class Spent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """Counts over the whole library; the keys of `domains` are whole paths, "" for none."""
+    """Counts of a library, or of some projects in it; but searches, revisions and costs are of all.
+
+    The keys of `by_domain` are whole paths, "" for none; so is "" in `by_project` for general.
+    `by_zone`, `by_level`, `by_domain` and `by_project` count what is active.
+    """
 
     library_id: str
     schema_version: int
@@ -83,3 +87,26 @@ class Statistics:
     last_change: datetime | None
     spent: tuple[Spent, ...] = ()
     held: int = 0  # bytes that each process which searches holds in memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Week:
+    """What happened in seven days from a Monday on, by UTC.
+
+    `experiences` were made, whatever became of them, `by_zone` and `by_level`. `active` counts, by
+    the zone that each has now, those that were active at the end. `trajectories` were recorded,
+    `by_outcome` as it is now. `serving` are those of the `searches` that served something;
+    `helpful` and `harmful` count what was named so of what they served.
+    """
+
+    first_day: date
+    experiences: int
+    by_zone: Mapping[str, int]
+    by_level: Mapping[str, int]
+    active: Mapping[str, int]
+    trajectories: int
+    by_outcome: Mapping[str, int]
+    searches: int
+    serving: int
+    helpful: int
+    harmful: int

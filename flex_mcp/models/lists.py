@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from flex_mcp.models.searches import Filter
-from flex_mcp.models.vocabulary import Outcome, Projects, Status, TrajectoryState
+from flex_mcp.models.vocabulary import Outcome, Projects, Status, TrajectoryState, Word
 
 
-class Sort(StrEnum):
+class Sort(Word):
     """What a list of experiences is in the order of: texts from a to z, figures from the most.
 
     `newest` is the order in which the library got them, the last one first.

@@ -6,6 +6,7 @@ A verb that has begun goes on to its end, whatever becomes of its caller, so it 
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -13,11 +14,15 @@ from anyio import CancelScope, to_thread
 
 from flex_mcp.errors import LibraryError
 from flex_mcp.models import Experience
-from flex_mcp.python.library import Library, open_library
+from flex_mcp.python.library import PAGE, Library, open_library
 
 if TYPE_CHECKING:
     from flex_mcp.search.own_embedder import OwnEmbedder
 
+BLOCKING = {  # verbs of Library that are not here, and why
+    "reading": "each verb of the snapshot that it gives would block: `library.reading`",
+    "close": "`aclose` waits without blocking",
+}
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -60,6 +65,15 @@ class AsyncLibrary:
             raise LibraryError("the library is not open: use it inside of its `async with`")
         return self._opened
 
+    @property
+    def name(self) -> str:
+        """Where the library lives, such as its path.
+
+        Raises:
+            LibraryError: it is not open.
+        """
+        return self.library.name
+
     async def __aenter__(self) -> Self:
         try:
             await to_thread.run_sync(self._open)
@@ -89,11 +103,10 @@ class AsyncLibrary:
             self._opened = None
 
     async def __aiter__(self) -> AsyncIterator[Experience]:
-        after = None
-        while page := await self.page(after):
+        left = iter(self.library)
+        while page := await to_thread.run_sync(lambda: [*islice(left, PAGE)]):
             for experience in page:
                 yield experience
-            after = page[-1]
 
     count = _awaited(Library.__len__)
 
@@ -111,8 +124,8 @@ class AsyncLibrary:
     count_experiences = _awaited(Library.count_experiences)
     domains = _awaited(Library.domains)
     projects = _awaited(Library.projects)
-    page = _awaited(Library.page)
     statistics = _awaited(Library.statistics)
+    weeks = _awaited(Library.weeks)
     last_revisions = _awaited(Library.last_revisions)
     last_writes = _awaited(Library.last_writes)
     long_writes = _awaited(Library.long_writes)
@@ -129,6 +142,7 @@ class AsyncLibrary:
     rename_domain = _awaited(Library.rename_domain)
     rename_project = _awaited(Library.rename_project)
     needs_consent = _awaited(Library.needs_consent)
+    explain = _awaited(Library.explain)
     suggestions = _awaited(Library.suggestions)
     find_pairs = _awaited(Library.find_pairs)
     dismiss = _awaited(Library.dismiss)
@@ -136,6 +150,8 @@ class AsyncLibrary:
     forget = _awaited(Library.forget)
     finish_forgetting = _awaited(Library.finish_forgetting)
     clean = _awaited(Library.clean)
+    import_entries = _awaited(Library.import_entries)
+    import_bundle = _awaited(Library.import_bundle)
     backup = _awaited(Library.backup)
     export = _awaited(Library.export)
     import_file = _awaited(Library.import_file)

@@ -11,12 +11,14 @@ from flex_mcp.errors import SettingError
 from flex_mcp.exchange import files
 from flex_mcp.exchange.files import Format
 from flex_mcp.library import library as core
+from flex_mcp.library.asking import asked
 from flex_mcp.library.library import Progress, silent
+from flex_mcp.library.lists import clean_projects
 from flex_mcp.models import (
     Experience,
+    ExperienceFilter,
     Found,
     HereOrNamed,
-    Place,
     Projects,
     Status,
     values_of,
@@ -60,10 +62,12 @@ def _as(
 
 
 class Library(core.Library):
-    """A library that is open; `open_library` makes it. Its length is that of what it serves.
+    """A library that is open; `open_library` makes it. It blocks, and threads may share it.
 
-    It blocks, and threads may share it. `for experience in library` gives the active experiences,
-    newest first, a page at a time: what others add meanwhile moves nothing.
+    As a collection it is all that is active, of every project: `len(library)` counts that, `for
+    experience in library` gives it, newest first, as it was when the loop began, but for what was
+    retired or forgotten since. `experiences(projects=…)` gives less, and `search` without a project
+    serves general lessons alone.
     """
 
     def __init__(self, settings: Settings, *, embedder: "OwnEmbedder | None" = None) -> None:
@@ -81,19 +85,15 @@ class Library(core.Library):
         return True  # a library that is empty is one
 
     def __iter__(self) -> Iterator[Experience]:
-        after = None
-        while page := self.page(after):
-            yield from page
-            after = page[-1]
+        with self.reading() as reading:
+            ids = reading.experiences.ids(ExperienceFilter(statuses=frozenset({Status.ACTIVE})))
+        for start in range(0, len(ids), PAGE):
+            page = self.get(ids[start : start + PAGE])
+            yield from (one for one in page if one.status is Status.ACTIVE)
 
     def __contains__(self, experience_id: object) -> bool:
         found = self.get([experience_id]) if isinstance(experience_id, str) else []
         return any(one.status is Status.ACTIVE for one in found)
-
-    def page(self, after: Experience | None = None, limit: int = PAGE) -> list[Experience]:
-        """The active experiences after one, newest first; from the newest on without it."""
-        place = after and Place(after.created_at, after.id)
-        return self.catalogue.page(place, limit)
 
     def distill(
         self,
@@ -122,7 +122,8 @@ class Library(core.Library):
         Raises:
             SettingError: there is no model to ask.
             NotFoundError: a trajectory that is named is not here.
-            InputError: all those named are distilled, or claimed by another brief.
+            InputError: all those named are distilled, or claimed by another brief; or an argument
+                is wrong.
             EmbedderError: lessons could not be placed now.
         """
         from flex_mcp.learning.backlog import Job, work_through
@@ -130,6 +131,7 @@ class Library(core.Library):
         from flex_mcp.learning.own_model import NamedModel
         from flex_mcp.learning.prompts import Prompts
 
+        asked(trajectory_ids=trajectory_ids, limit=limit, jobs=jobs)
         llm = own_llm(self._settings) if model is None else NamedModel(model)
         if llm is None:
             raise SettingError(
@@ -161,8 +163,9 @@ class Library(core.Library):
             InputError: the file cannot be written, or is another one, which is left as it is.
             SettingError: the path cannot be one.
         """
+        wanted = clean_projects(asked(path=path, projects=projects).projects)
         target = path_of(str(path), "the export's path")
-        files.export_file(self, target, Format(form), projects, force=force)
+        files.export_file(self, target, Format(form), wanted, force=force)
         return target
 
     def import_file(
@@ -184,6 +187,7 @@ class Library(core.Library):
             SettingError: the path cannot be one.
             EmbedderError: as in `search`.
         """
+        asked(path=path)
         source = path_of(str(path), "the path of the import")
         return files.import_file(
             self, source, project=project, client=client, trust=trust, progress=progress

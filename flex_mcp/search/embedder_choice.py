@@ -60,6 +60,19 @@ class Embedders:
             "run `flex-mcp reindex`"
         )
 
+    def searching(self, made_by: Vectors | None) -> tuple[Embedder | None, str | None]:
+        """The same for a search, which can do without an embedder that Python code alone has.
+
+        Raises:
+            EmbedderError: as `serving`.
+        """
+        try:
+            return self.serving(made_by)
+        except EmbedderError as error:
+            if made_by is None or not made_by.embedder.startswith(PYTHON) or self._wanted:
+                raise
+            return None, f"search goes by words alone: {error}"
+
     def named(self, name: str, *, fetch: bool = False) -> Embedder:
         with self._lock:
             if name not in self._loaded:

@@ -66,7 +66,7 @@ class Searcher:
         while True:
             looks += 1
             self._forget_others(seen.epoch)
-            embedder, notice = self._embedders.serving(seen.made_by)
+            embedder, notice = self._embedders.searching(seen.made_by)
             asked = _embedded(question, embedder)
             usual = self._usual(embedder, seen.experiences)
             if usual and asked.vector is not None:

@@ -8,7 +8,7 @@ ids are text everywhere. `SqliteStore` implements it; a test suite states the co
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -36,6 +36,7 @@ from flex_mcp.models import (
     TrajectoryFilter,
     TrajectoryState,
     Vectors,
+    Week,
     Write,
 )
 from flex_mcp.models.briefs import Turn
@@ -54,7 +55,7 @@ FORGETTING = "forgetting"  # the setting that says that the file is not clean ye
 BACKUPS = "backups"  # the setting that says where backups went, as JSON
 
 
-Completable = Literal["experience_ids", "trajectory_ids", "ids", "domains"]
+Completable = Literal["experience_ids", "trajectory_ids", "ids", "domains", "projects"]
 
 
 class Scored(NamedTuple):
@@ -617,12 +618,16 @@ class Transaction(Protocol):
     forgetting: Forgetting
     log: Log
 
-    def statistics(self) -> Statistics: ...
+    def statistics(self, projects: Projects = None) -> Statistics: ...
+
+    def weeks(self, first: date, count: int, projects: Projects = None) -> list[Week]:
+        """So many weeks from this Monday on, oldest first; searches are those of all projects."""
+        ...
 
     def complete(
         self, what: Completable, start: str, limit: int, projects: Projects = None
     ) -> list[str]:
-        """The first of what begins so, in order: of active experiences, but `ids` are of all."""
+        """The first of what begins so, in order: of what is active; `ids` and `projects` of all."""
         ...
 
 

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from itertools import accumulate
 from pathlib import Path
@@ -254,6 +254,8 @@ def _plain(value: Any) -> Any:
             return value.value
         case datetime():
             return value.isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
         case Mapping():
             return {_plain(key): _plain(one) for key, one in cast("Any", value).items()}
         case list() | tuple() | set() | frozenset():

@@ -59,9 +59,9 @@ class Counted(NamedTuple):
 
 
 def statistics(library: "Library", changes: int, projects: Projects = None) -> Counted:
-    """The counts, and so many of the last changes in these projects, newest first."""
+    """The counts, and so many of the last changes, newest first: of these projects."""
     with library.reading() as reading:
-        counts, last = reading.statistics(), reading.history.last(changes, projects)
+        counts, last = reading.statistics(projects), reading.history.last(changes, projects)
     content = plain(counts) | {
         "library": library.name,
         "last_changes": [
@@ -73,21 +73,13 @@ def statistics(library: "Library", changes: int, projects: Projects = None) -> C
 
 def library_page(library: "Library", projects: Projects = None) -> str:
     """Counts by zone, level, domain, project and state, and the last changes, as JSON."""
-    counted = statistics(library, CHANGES, projects).content
-    content = {name: value for name, value in counted.items() if name != "library"}
-    if projects is not None and content["by_project"].keys() - {""}:
-        seen = {one.domain: one.active for one in library.domains(projects) if one.active}
-        content["by_domain"] = seen
-        content["by_project"] = {
-            name: count
-            for name, count in content["by_project"].items()
-            if (name or None) in projects
-        }
+    content = statistics(library, CHANGES, projects).content
+    del content["library"]  # its path is nobody else's business
     domains = Counter[str](content["by_domain"]).most_common()
     content["by_domain"] = dict(domains[:DOMAINS])
     if len(domains) > DOMAINS:
         content["more_domains"] = f"{len(domains) - DOMAINS:,} smaller ones: run flex-mcp stats"
-    return json.dumps(content, ensure_ascii=False, indent=2)  # its path is nobody else's business
+    return json.dumps(content, ensure_ascii=False, indent=2)
 
 
 def listed(counts: Mapping[str, int], none: str = "(no domain)") -> str:

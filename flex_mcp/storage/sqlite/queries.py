@@ -19,7 +19,10 @@ from flex_mcp.models import Filter, Projects, values_of
 from flex_mcp.storage.sql_files import named_queries
 
 T = TypeVar("T")
-LONGEST_PATTERN = 20_000
+LONGEST_PATTERN = 20_000  # characters
+GLOBS = "glob", "other_glob", "third_glob"  # of each case of a text's first letter
+SIGMAS = {"\u03c3", "\u03c2"}  # which of the two a capital becomes depends on what stands around it
+RARE = {"k": "\u212a", "å": "\u212b", "θ": "ϴ", "ω": "\u2126", "ß": "ẞ"}  # capitals beside `upper`
 Row = Mapping[str, Any]
 Run = Callable[..., Iterator[tuple[Any, ...]]]  # a statement's name with its values
 
@@ -151,14 +154,45 @@ def texts(column: str) -> tuple[str, ...]:
 
 
 def text_row(text: str | None) -> dict[str, str | None]:
-    """A text that is looked for in either case: as a pattern of LIKE, or with all letters lowered.
+    """A text that is looked for in either case, as the patterns that a statement compares.
 
-    LIKE knows ASCII's letters alone, and no pattern of over 50,000 bytes.
+    LIKE knows ASCII's letters alone, and neither it nor GLOB takes a pattern of over 50,000 bytes.
+    GLOB knows no letters, so it gets both cases of each; it is fast where a pattern begins with a
+    letter itself, so there is one for each case of the first. What neither can say, `lowered` does,
+    which calls Python for each row.
     """
-    if text is None or (text.isascii() and len(text) < LONGEST_PATTERN):
-        escaped = text and re.sub(r"([\\%_])", r"\\\1", text)
-        return {"pattern": escaped and f"%{escaped}%", "lowered": None}
-    return {"pattern": None, "lowered": text.lower()}
+    row: dict[str, str | None] = dict.fromkeys(("pattern", *GLOBS, "lowered"))
+    if text and text.isascii() and len(text) < LONGEST_PATTERN:
+        escaped = re.sub(r"([\\%_])", r"\\\1", text)
+        return row | {"pattern": f"%{escaped}%"}
+    if not text:
+        return row
+    lowered = text.lower()
+    globs = _globs(lowered)
+    if globs and not {*lowered} & SIGMAS:
+        return row | globs
+    return row | globs | {"lowered": lowered}
+
+
+def _globs(lowered: str) -> dict[str, str]:
+    """Patterns of GLOB of which one fits whatever becomes this text in small letters, or none.
+
+    `İ` alone becomes two characters, `i` and a dot that stands above it.
+    """
+    first, *others = map(_cases, lowered)
+    if lowered.endswith("i"):
+        others[-1] += "İ"
+    rest = "".join(f"[{one}]" if len(one) > 1 or one in "*?[" else one for one in others)
+    made = [f"*{'[' + one + ']' if one in '*?[' else one}{rest}*" for one in first]
+    if len(made[0]) > LONGEST_PATTERN // 2 or {*lowered} & {"\0", "\u0307"}:
+        return {}
+    return dict(zip(GLOBS, made, strict=False))
+
+
+def _cases(letter: str) -> str:
+    """All characters that are this one in small letters; of a sigma, that may be."""
+    known = dict.fromkeys((letter, letter.upper(), letter.title(), *RARE.get(letter, "")))
+    return "".join(one for one in known if one.lower() == letter or {letter} & SIGMAS)
 
 
 def filter_row(wanted: Filter) -> dict[str, Any]:

@@ -1,18 +1,18 @@
 """Statistics: how much of what a library holds."""
 
-from flex_mcp.models import Spent, Statistics
+from flex_mcp.models import Projects, Spent, Statistics
 from flex_mcp.storage.sqlite import search_index
 from flex_mcp.storage.sqlite.history import History
-from flex_mcp.storage.sqlite.queries import Queries, Row, sound, value_of
+from flex_mcp.storage.sqlite.queries import Queries, Row, projects_json, sound, value_of
 from flex_mcp.storage.sqlite.settings import Settings
 
 
-def statistics(queries: Queries) -> Statistics:
+def statistics(queries: Queries, projects: Projects = None) -> Statistics:
     """See `storage.protocol.Transaction.statistics`."""
     counts: dict[str, dict[str, int]] = {}
-    for what, name, count in queries.tuples("count_by"):
+    for what, name, count in queries.tuples("count_by", projects=projects_json(projects)):
         counts.setdefault(what, {})[name] = count
-    last = History(queries).last(1)
+    last = History(queries).last(1, projects)
     return Statistics(
         library_id=Settings(queries).get("library_id") or "",
         schema_version=int(queries.connection.pragma("user_version")),

@@ -1,12 +1,13 @@
 """One transaction on a library file, by noun: what it reads is of one moment."""
 
 from collections.abc import Callable
+from datetime import date
 
 import apsw
 
-from flex_mcp.models import Projects, Snapshot, Statistics, new_id
+from flex_mcp.models import Projects, Snapshot, Statistics, Week, new_id
 from flex_mcp.storage.protocol import EPOCH, Completable, IndexedText, Transaction
-from flex_mcp.storage.sqlite import search_index, statistics, words
+from flex_mcp.storage.sqlite import search_index, statistics, weeks, words
 from flex_mcp.storage.sqlite.briefs import Briefs
 from flex_mcp.storage.sqlite.conversations import Conversations
 from flex_mcp.storage.sqlite.domains import Domains
@@ -56,8 +57,11 @@ class SqliteTransaction(Transaction):
         self.forgetting = Forgetting(queries)
         self.log = Log(queries)
 
-    def statistics(self) -> Statistics:
-        return statistics.statistics(self._queries)
+    def statistics(self, projects: Projects = None) -> Statistics:
+        return statistics.statistics(self._queries, projects)
+
+    def weeks(self, first: date, count: int, projects: Projects = None) -> list[Week]:
+        return weeks.weeks(self._queries, first, count, projects)
 
     def complete(
         self, what: Completable, start: str, limit: int, projects: Projects = None

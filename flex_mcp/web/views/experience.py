@@ -104,7 +104,7 @@ def change(asked: Asked) -> Shown | Moved:
             seen=number(asked.text("seen")),
             client=asked.session.name,
         )
-    except InputError as error:
+    except InputError as error:  # what was written is shown again
         if draft is None:
             raise
         asked.tell(Notice(f"Nothing was saved: {error}", is_error=True))

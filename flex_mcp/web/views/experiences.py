@@ -3,6 +3,7 @@
 from typing import Any
 
 from flex_mcp.errors import InputError
+from flex_mcp.library.curating import past
 from flex_mcp.models import Curation, Level, Projects, Sort, Status, Zone
 from flex_mcp.web.pages import Asked, Moved, Shown, with_query
 from flex_mcp.web.sessions import Notice
@@ -95,24 +96,15 @@ def _sentence(asked: Asked, total: int, sort: Sort, *, reverse: bool) -> str:
 
 
 def change(asked: Asked) -> Moved:
-    """Retire, restore, approve or quarantine those that were chosen, one after the other."""
+    """Retire, restore, approve or quarantine those that were chosen: all or none."""
     action = Curation(asked.text("action") or "")
     if action not in BULK or not may(asked, action):
         raise InputError(f"{action} cannot be done here: open the lesson")
     ids = [str(one) for one in asked.form.getlist("id")]
     if not ids:
         raise InputError("no lesson is chosen: mark some, then say what to do with them")
-    refused: list[str] = []
-    for id_ in ids:
-        try:
-            asked.app.library.curate(
-                id_, action, reason="by hand, on the page", client=asked.session.name
-            )
-        except InputError as error:
-            refused.append(f"{id_}: {error}")
-    done = len(ids) - len(refused)
-    if done:
-        asked.tell(Notice(f"{action}: {done} done"))
-    for sentence in refused:
-        asked.tell(Notice(sentence, is_error=True))
+    made = asked.app.library.curate_all(
+        ids, action, reason="by hand, on the page", client=asked.session.name
+    )
+    asked.tell(Notice(f"{past(action)}: {len(made):,}"))
     return Moved(f"/experiences{with_query(asked.query)}")

@@ -1,15 +1,25 @@
 -- Statements of statistics, and of completing what is typed.
 
 -- name: count_by
--- One pass for all groupings of the statistics.
-SELECT 'status' AS what, status AS name, count(*) AS count FROM experiences GROUP BY status
-UNION ALL SELECT 'zone', zone, count(*) FROM experiences WHERE status = 'active' GROUP BY zone
-UNION ALL SELECT 'level', level, count(*) FROM experiences WHERE status = 'active' GROUP BY level
-UNION ALL SELECT 'domain', coalesce(domain, ''), count(*) FROM experiences
-          WHERE status = 'active' GROUP BY domain
-UNION ALL SELECT 'project', coalesce(project, ''), count(*) FROM experiences
-          WHERE status = 'active' GROUP BY project
-UNION ALL SELECT 'state', state, count(*) FROM trajectories GROUP BY state
+-- All groupings of the statistics, each from an index that holds all that it asks for. Searches and
+-- revisions are those of all projects.
+WITH active AS MATERIALIZED (
+    SELECT zone, level, project, domain, count(*) AS count
+    FROM experiences INDEXED BY experiences_active
+    WHERE status = 'active'
+      AND (:projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects)))
+    GROUP BY zone, level, project, domain)
+SELECT 'status' AS what, status AS name, count(*) AS count
+FROM experiences INDEXED BY experiences_by_time
+WHERE :projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects))
+GROUP BY status
+UNION ALL SELECT 'zone', zone, sum(count) FROM active GROUP BY zone
+UNION ALL SELECT 'level', level, sum(count) FROM active GROUP BY level
+UNION ALL SELECT 'domain', coalesce(domain, ''), sum(count) FROM active GROUP BY domain
+UNION ALL SELECT 'project', coalesce(project, ''), sum(count) FROM active GROUP BY project
+UNION ALL SELECT 'state', state, count(*) FROM trajectories INDEXED BY trajectories_by_time
+WHERE :projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects))
+GROUP BY state
 UNION ALL SELECT 'retrievals', '', count(*) FROM retrievals
 UNION ALL SELECT 'revisions', '', count(*) FROM revisions;
 
@@ -44,3 +54,13 @@ SELECT DISTINCT domain AS value FROM experiences
 WHERE status = 'active' AND substr(domain, 1, length(:start)) = :start
   AND (:projects IS NULL OR coalesce(project, '') IN (SELECT value FROM json_each(:projects)))
 ORDER BY domain LIMIT :limit;
+
+-- name: complete_projects
+SELECT project FROM experiences
+WHERE project >= :start AND substr(project, 1, length(:start)) = :start
+  AND (:projects IS NULL OR project IN (SELECT value FROM json_each(:projects)))
+UNION
+SELECT project FROM trajectories
+WHERE project >= :start AND substr(project, 1, length(:start)) = :start
+  AND (:projects IS NULL OR project IN (SELECT value FROM json_each(:projects)))
+ORDER BY project LIMIT :limit;

@@ -26,17 +26,20 @@ WHERE concern IS NOT NULL AND NOT EXISTS (
 ORDER BY number DESC;
 
 -- name: pairs
--- Both active, and one of them wanted; the older one first, and the newest pairs.
+-- Both active and of the projects that are asked for, and one of them wanted; the older one first,
+-- and the newest pairs.
 SELECT p.relation, iif(a.number < b.number, a.id, b.id), iif(a.number < b.number, b.id, a.id)
 FROM pairs p CROSS JOIN experiences a ON a.id = p.one CROSS JOIN experiences b ON b.id = p.other
 WHERE a.status = 'active' AND b.status = 'active'
+  AND (:projects IS NULL
+       OR coalesce(a.project, '') IN (SELECT value FROM json_each(:projects))
+          AND coalesce(b.project, '') IN (SELECT value FROM json_each(:projects)))
   AND EXISTS (
       SELECT 1 FROM experiences e WHERE e.id IN (p.one, p.other)
         AND (:zones IS NULL OR e.zone IN (SELECT value FROM json_each(:zones)))
         AND (:levels IS NULL OR e.level IN (SELECT value FROM json_each(:levels)))
         AND (:domain IS NULL OR e.domain = :domain
-             OR (e.domain >= :domain || '/' AND e.domain < :domain || '0'))
-        AND (:projects IS NULL OR coalesce(e.project, '') IN (SELECT value FROM json_each(:projects))))
+             OR (e.domain >= :domain || '/' AND e.domain < :domain || '0')))
   AND NOT EXISTS (
       SELECT 1 FROM dismissed d
       WHERE d.one = p.one AND d.other = p.other AND d.concern = p.relation

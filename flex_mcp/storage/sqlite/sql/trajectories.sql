@@ -22,6 +22,7 @@ WHERE (:state IS NULL OR t.state = :state)
   AND (:projects IS NULL OR coalesce(t.project, '') IN (SELECT value FROM json_each(:projects)))
   AND (:since IS NULL OR t.recorded_at >= :since)
   AND (:pattern IS NULL OR t.task LIKE :pattern ESCAPE '\')
+  AND (:glob IS NULL OR t.task GLOB :glob OR t.task GLOB :other_glob OR t.task GLOB :third_glob)
   AND (:lowered IS NULL OR instr(lowered(t.task), :lowered))
   AND (:after IS NULL OR t.number < (SELECT number FROM trajectories WHERE id = :after))
 ORDER BY t.number DESC
