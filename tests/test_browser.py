@@ -2,17 +2,12 @@
 
 import signal
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-try:
-    from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import expect
-except ImportError:  # an extra of its own: the fixture skips, and says so
-    Axe = expect = None
-from support.browser import PageProcess, browser, served_page
+from support.browser import PageProcess, browser, expect, served_page, violations
 from support.fakes import a_lesson, add
 
 from flex_mcp import open_library
@@ -51,12 +46,16 @@ def page(path: Path) -> Generator[PageProcess]:
         yield served
 
 
+def _note(tab: Any, said: Any) -> None:
+    tab.blocked.append(said.text)
+
+
 def opened(chromium: Any, page: PageProcess, **looks: Any) -> Any:
     """A tab that is logged in; what the policy blocks fails the test when it is closed."""
     tab = chromium.new_context(**looks).new_page()
     tab.set_default_timeout(20_000)
     tab.blocked = []
-    tab.on("console", lambda said: tab.blocked.append(said.text))
+    tab.on("console", partial(_note, tab))
     tab.goto(page.address)
     tab.wait_for_url("**/experiences")
     return tab
@@ -82,8 +81,7 @@ def test_every_page_can_be_read_by_all(
     tab = opened(chromium, page, color_scheme=scheme, viewport=size, bypass_csp=False)
     for address in addresses(tab, page.url):
         tab.goto(address)
-        found = Axe().run(tab)
-        assert found.violations_count == 0, found.generate_report()
+        assert violations(tab) == ""
         assert tab.evaluate("document.documentElement.scrollWidth") <= width, address
     assert [one for one in tab.blocked if "Content Security" in one] == []
 
@@ -147,7 +145,12 @@ def test_what_somebody_writes_is_not_left_by_mistake(chromium: Any, page: PagePr
     tab.click("text=edit >> nth=0")
     tab.get_by_label("When").fill("something new")
     asked: list[str] = []
-    tab.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+    def dismiss(dialog: Any) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    tab.on("dialog", dismiss)
     tab.get_by_role("link", name="Lessons").click(no_wait_after=True)
     tab.wait_for_timeout(200)
     assert asked == ["beforeunload"]

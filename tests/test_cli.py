@@ -444,6 +444,7 @@ To begin:
   install       Put flex-mcp into the configuration of CLIENT.
 
 Look:
+  web           Open the library in a browser: see, search, correct.
   search        Find lessons for a task, in your own words.
   list          List experiences, newest first.
   show          Show experiences or trajectories whole.
@@ -508,7 +509,7 @@ def test_every_command_and_option_explains_itself(name: str) -> None:
     assert done(name, "--help").startswith(f"Usage: flex-mcp {name} ")
     options = [one for one in command.params if isinstance(one, click.Option)]
     assert {"library"} <= {one.name for one in options}
-    assert name == "serve" or "as_json" in {one.name for one in options}
+    assert name in {"serve", "web"} or "as_json" in {one.name for one in options}
     itself = {"zones", "levels", "statuses", "limit", "when", "lesson", "domain", "priority"}
     itself |= {"zone", "level"}
     assert [one.name for one in options if not one.help and one.name not in itself] == []

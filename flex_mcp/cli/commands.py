@@ -48,7 +48,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 GROUPS = {  # of commands, in the order in which a person needs them
     "To begin": ("demo", "install"),
-    "Look": ("search", "list", "show", "trajectories", "domains", "projects", "stats", "log"),
+    "Look": (
+        "web",
+        "search",
+        "list",
+        "show",
+        "trajectories",
+        "domains",
+        "projects",
+        "stats",
+        "log",
+    ),
     "Learn": ("record", "distill", "add"),
     "Curate": ("review", "curate", "edit", "merge", "forget"),
     "In and out": ("import", "export", "backup", "restore"),

@@ -8,7 +8,7 @@ from flex_mcp.app import App
 from flex_mcp.cli.commands import library_option, main
 
 
-@main.command()
+@main.command(short_help="Open the library in a browser: see, search, correct.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

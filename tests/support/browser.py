@@ -6,16 +6,22 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-try:
-    from playwright.sync_api import sync_playwright
-except ImportError:  # an extra of its own
-    sync_playwright = None
 
+def _loaded(name: str) -> Any:
+    """A module of an extra of its own; None where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+PLAYWRIGHT, AXE = map(_loaded, ("playwright.sync_api", "axe_playwright_python.sync_playwright"))
 BROWSER = Path("/usr/bin/chromium")
 MISSING = "needs Chromium, and `pip install -e '.[browser]'`"
 
@@ -55,17 +61,27 @@ class PageProcess:
 @contextmanager
 def browser() -> Generator[Any]:
     """Chromium, which reaches nothing but this machine; skipped, with the reason, without it."""
-    if sync_playwright is None or not BROWSER.exists():
+    if not (PLAYWRIGHT and AXE and BROWSER.exists()):
         if os.environ.get("CI") == "true":  # noqa: TID251  what CI has to install
             pytest.fail(MISSING)
         pytest.skip(MISSING)
-    with sync_playwright() as playwright:
+    with PLAYWRIGHT.sync_playwright() as playwright:
         options = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
         opened = playwright.chromium.launch(executable_path=BROWSER, args=options)
         try:
             yield opened
         finally:
             opened.close()
+
+
+def expect(what: Any) -> Any:
+    return PLAYWRIGHT.expect(what)
+
+
+def violations(tab: Any) -> str:
+    """What some people could not read or reach on a page, by axe; empty where all can."""
+    found = AXE.Axe().run(tab)
+    return found.generate_report() if found.violations_count else ""
 
 
 def csrf_in(html: str) -> str:
