@@ -162,6 +162,7 @@ Undo: `flex-mcp curate e_2 e_1 revert --library LIBRARY`
     assert again == "Nothing was changed.\nLeft out, as it does not apply to them: 3.\n"
     done("curate", "--where", "domain=docker", "--where", "zone=warning", "restore", "--yes", *at)
     assert statuses(path) == ["retired", "retired", "active", "active"]
+    assert done_json("curate", "--where", "status=active", "approve", *at)["left_out"] == 2
     edit = ("--where", "status=active", "--priority", "3", "--yes")  # as they have it
     assert done_json("curate", *edit, *at)["left_out"] == 2
     assert "No experience fits: there is no domain 'dokcer': near are" in done(
@@ -285,6 +286,25 @@ def test_a_merge_that_is_reverted_with_both_is_taken_back_once(quick: Library) -
     (made,) = quick.curate_all([gone, stays], Curation.REVERT, reason="x")
     assert made.also is not None
     assert {one.status for one in quick.get([gone, stays])} == {Status.ACTIVE}
+
+
+def test_of_two_merges_into_one_the_last_has_to_go_back_first(quick: Library) -> None:
+    first, second, stays = add(quick, *map(a_lesson, LESSONS[:3]))
+    quick.merge(first, stays, reason="x")
+    quick.merge(second, stays, reason="x")
+    with pytest.raises(InputError, match=r"it changes e_\w+, as another of these does"):
+        quick.curate_all([second, first], Curation.REVERT, reason="x")
+    quick.curate(second, Curation.REVERT, reason="x")
+    quick.curate(first, Curation.REVERT, reason="x")
+    assert {one.status for one in quick.get([first, second, stays])} == {Status.ACTIVE}
+
+
+def test_a_merge_of_what_was_changed_since_it_was_shown_is_refused(quick: Library) -> None:
+    gone, stays = add(quick, *map(a_lesson, LESSONS[:2]))
+    seen = {gone: 1, stays: 1}
+    quick.curate(stays, Curation.EDIT, reason="x", fields=Fields(title="Theirs"))
+    with pytest.raises(InputError, match=f"{stays} was changed since it was shown"):
+        quick.curate(gone, Curation.MERGE, into=stays, reason="x", seen=seen)
 
 
 def test_a_secret_in_a_reason_is_not_kept_for_several(quick: Library) -> None:

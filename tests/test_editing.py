@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 from support.curated import docker_library, found, ids_of, told
-from support.fakes import LESSONS
+from support.fakes import LESSONS, a_lesson, add
 from support.terminal import Screen, done, done_json, refused
 
 from flex_mcp import open_library
@@ -59,6 +59,7 @@ def test_a_person_sees_the_lesson_with_all_its_fields(
     assert done_json("edit", ids[3], *at) == {"id": ids[3], "changed": False}
     assert (tmp_path / "shown").read_text(encoding="utf-8") == snapshot("""\
 # Change what you like, save and close. Saved as it is, nothing changes.
+# This was made of revision 1.
 # A field is emptied where its text is deleted. Lines with # up here are left out.
 # zone: golden, warning, mixed. level: principle, pattern, instance. priority: 1 to 5, the highest.
 # project: the only one in which it holds; empty for everywhere. tags: with commas between.
@@ -123,7 +124,7 @@ def test_what_is_wrong_is_told_at_once_and_the_text_is_kept(
     said = refused("edit", ids[0], *at)
     (file,) = kept(tmp_path)
     assert told(said, *ids).replace(str(file), "FILE") == snapshot(
-        "line 9: there is no field 'zonne'; there are title, zone, level, domain, project, tags, priority; line 16: '--- whn ---' begins no part, which are when, lesson, example: put \\ before it where it is text; level cannot be 'top'; it is one of: principle, pattern, instance; priority is too large; it must be at most 5; your text is in FILE: `flex-mcp edit e_0 --file FILE --library LIBRARY` takes it from there"
+        "line 10: there is no field 'zonne'; there are title, zone, level, domain, project, tags, priority; line 17: '--- whn ---' begins no part, which are when, lesson, example: put \\ before it where it is text; level cannot be 'top'; it is one of: principle, pattern, instance; priority is too large; it must be at most 5; your text is in FILE: `flex-mcp edit e_0 --file FILE --library LIBRARY` takes it from there"
     )
     assert file.stat().st_mode & 0o777 == 0o600
     assert found(path, ids[0]).revision == 1
@@ -148,6 +149,35 @@ def test_a_change_by_another_meanwhile_is_refused_and_both_texts_are_there(
     (file,) = kept(tmp_path)
     assert "title: Mine" in file.read_text(encoding="utf-8")
     assert found(path, ids[0]).title == "Theirs"
+    said = refused("edit", ids[0], "--file", file, *at)
+    assert f"{ids[0]} was changed since, in title too" in said
+    mine = file.read_text(encoding="utf-8").replace("of revision 1.", "of revision 2.")
+    file.write_text(mine, encoding="utf-8")
+    done("edit", ids[0], "--file", file, *at)
+    assert found(path, ids[0]).title == "Mine"
+
+
+def test_a_text_that_is_taken_later_changes_what_was_written_alone(
+    path: Path, at: tuple[str, str], ids: list[str], tmp_path: Path, editor: Callable[[str], None]
+) -> None:
+    mine = tmp_path / "mine"
+    editor(f'cp "$1" {mine}')
+    done("edit", ids[0], *at)
+    done("curate", ids[0], "edit", "--lesson", "Theirs.", *at)
+    mine.write_text(mine.read_text(encoding="utf-8").replace("title: ", "title: My "), "utf-8")
+    done("edit", ids[0], "--file", mine, *at)
+    one = found(path, ids[0])
+    assert one.title.startswith("My ")
+    assert one.lesson == "Theirs."
+
+
+def test_a_lone_return_in_a_lesson_is_no_change(
+    path: Path, at: tuple[str, str], editor: Callable[[str], None]
+) -> None:
+    with open_library(path) as library:
+        (id_,) = add(library, a_lesson("one\rtwo"))
+    editor("true")
+    assert done("edit", id_, *at) == "Nothing was changed.\n"
 
 
 def test_an_editor_that_does_not_run_is_said(
@@ -175,7 +205,7 @@ def test_a_text_that_is_no_text_is_kept(
     editor(': > "$1"')
     assert done("edit", ids[0], *at) == "Nothing was changed.\n"
     editor('rm "$1"')
-    assert "cannot be read: No such file" in refused("edit", ids[0], *at)
+    assert "cannot be read (No such file" in refused("edit", ids[0], *at)
 
 
 def test_at_a_terminal_a_text_that_was_refused_is_offered_again(

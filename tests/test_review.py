@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from mcp_types import EmbeddedResource, TextContent, TextResourceContents
 from support.client import ERAS, Era, connected
 from support.fakes import Clock, FakeEmbedder, a_lesson, add, fake_library
-from support.terminal import Screen, done, done_json, on_screen, refused
+from support.terminal import Screen, done, done_json, on_screen, refused, run
 
 from flex_mcp import open_library
-from flex_mcp.errors import NotFoundError
+from flex_mcp.errors import InputError, NotFoundError
 from flex_mcp.library.library import Library
 from flex_mcp.models import (
     Action,
@@ -202,6 +202,13 @@ def test_what_no_search_found_is_suggested_after_thirty_days_and_fifty_searches(
     assert used not in [id_ for _, ids in concerns(library) for id_ in ids]
 
 
+def test_a_pair_is_told_no_more_once_one_of_it_has_changed(library: Library) -> None:
+    _, second = pair(library)
+    assert concerns(library)
+    library.curate(second, Curation.EDIT, reason="moved", fields=Fields(project="shop"))
+    assert (library.suggestions().found, library.suggestions().uncompared) == ((), 1)
+
+
 # Settling it
 
 
@@ -215,6 +222,20 @@ def test_what_is_dismissed_comes_again_when_a_text_changes(library: Library) -> 
     assert concerns(library) == []
     library.curate(second, Curation.EDIT, reason="longer", fields=Fields(when="deploying"))
     assert concerns(library) == [(Concern.CONTRADICTS, (first, second))]
+
+
+def test_only_what_was_seen_is_dismissed(library: Library) -> None:
+    first, second = pair(library)
+    library.find_pairs()
+    (found,) = library.suggestions().found
+    seen = {first: 1, second: 1}
+    library.curate(second, Curation.EDIT, reason="tags", fields=Fields(tags=("db",)))
+    with pytest.raises(InputError, match="was changed since it was shown"):
+        library.dismiss(found, seen=seen)
+    assert library.suggestions().found == (found,)
+    for wrong in ("x", Suggestion(Concern.SAME, ()), Suggestion(Concern.SAME, ("a", "b", "c"))):
+        with pytest.raises(InputError, match="that is no suggestion"):
+            library.dismiss(wrong)  # pyright: ignore[reportArgumentType]  of another kind
 
 
 def test_a_dismissal_is_taken_back(library: Library) -> None:
@@ -253,7 +274,7 @@ def full(path: Path) -> dict[str, str]:
     """A library with one that is held back and a pair; ids by text."""
     with open_library(path) as library:
         first, second = pair(library)
-        (held,) = add(library, told(CHECK))
+        (held,) = add(library, told(CHECK, tags=("downloads",)))
         library.curate(held, Curation.QUARANTINE, reason="who wrote this?")
     return {BEFORE: first, AFTER: second, CHECK: held}
 
@@ -300,12 +321,41 @@ def test_a_person_goes_through_it_and_takes_a_step_back(path: Path, full: dict[s
     shown = screen.after("z", "q]: ")
     assert "1 of 2 It is held back until a person approves it" in shown
     assert "who wrote this?" in shown
+    assert "Tags: downloads" in shown
     assert now(path, full[CHECK]).status is Status.QUARANTINED
     screen.after("s", "q]: ")
     screen.after("x", "q]: ")
     assert "1 settled, and that was all." in screen.after("m", "all.")
     screen.end()
     assert now(path, full[BEFORE]).superseded_by == full[AFTER]
+
+
+@pytest.mark.process
+def test_what_another_did_meanwhile_is_neither_merged_nor_taken_back(
+    path: Path, full: dict[str, str]
+) -> None:
+    screen = Screen("review", "--concern", "contradicts", "--library", path, NO_COLOR="1")
+    screen.until("q]: ")
+
+    def another(title: str) -> None:
+        with open_library(path) as library:
+            library.curate(full[BEFORE], Curation.EDIT, reason="x", fields=Fields(title=title))
+
+    another("One")
+    assert "was changed since it was shown" in screen.after("m", "q]: ")
+    screen.after("x", "q]: ")
+    screen.after("s", "all.")
+    screen.end()
+    screen = Screen("review", "--library", path, NO_COLOR="1")
+    screen.until("q]: ")
+    screen.after("r", "q]: ")
+    with open_library(path) as library:
+        library.curate(full[CHECK], Curation.EDIT, reason="x", fields=Fields(title="Theirs"))
+    for _ in range(2):
+        assert "was changed since it was shown" in screen.after("z", "q]: ")
+    assert "1 settled" in screen.after("q", "left.")
+    screen.end()
+    assert now(path, full[CHECK]).title == "Theirs"
 
 
 @pytest.mark.process
@@ -378,3 +428,17 @@ async def test_the_prompt_hands_the_pairs_over_as_data(
         texts[str(one.resource.uri)] = one.resource.text
     assert texts.keys() == {f"flex://experience/{full[text]}" for text in (BEFORE, AFTER)}
     assert f"> {AFTER}" in texts[f"flex://experience/{full[AFTER]}"]
+
+
+def test_what_cannot_be_written_is_said(path: Path, full: dict[str, str]) -> None:
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        with open_library(path) as library:
+            if not library.read_only:
+                pytest.skip("this user may write whatever the mode says")
+        result = run("review", "--library", path)
+    finally:
+        path.parent.chmod(0o755)
+    assert full[CHECK] in result.stdout
+    assert "the library cannot be written, so pairs are not looked for" in result.stderr

@@ -159,7 +159,7 @@ def curate(
         wanted = filter_of(where, app.project)
         found = app.library.experiences(**wanted)
         if not found:
-            return _none(app, wanted)
+            return _none(app, wanted, asked.action, dry_run=dry_run)
         fields = asked.fields or Fields()
         ids = [one.id for one in found if applies(one, asked.action, fields)]
         left_out = len(found) - len(ids)
@@ -211,11 +211,12 @@ def asked_for(
     return checked(CurateArguments, raw)
 
 
-def _none(app: App, wanted: "WantedExperiences") -> Page:
+def _none(app: App, wanted: "WantedExperiences", action: Curation, *, dry_run: bool) -> Page:
     near = Filter(domain=wanted.get("domain"), projects=frozenset(wanted.get("projects") or ()))
     missing = app.library.catalogue.missing_domain(near)
     said = f"No experience fits: {missing}." if missing else "No experience fits."
-    return Page({"changed": [], "notice": missing}, [said])
+    empty = _content(action, [], 0, dry_run=dry_run)
+    return Page(empty | {"notice": missing}, [said])
 
 
 # One
@@ -224,13 +225,14 @@ def _none(app: App, wanted: "WantedExperiences") -> Page:
 def curated_one(app: App, asked: CurateArguments, *, yes: bool, dry_run: bool) -> Page:
     """Change one experience; before a merge, at a terminal, both are shown and a yes is asked."""
 
-    def changed(*, dry_run: bool = False) -> Curated:
+    def changed(seen: Mapping[str, int] | None = None, *, dry_run: bool = False) -> Curated:
         return app.library.curate(
             asked.id,
             asked.action,
             reason=asked.reason,
             fields=asked.fields,
             into=asked.into,
+            seen=seen,
             dry_run=dry_run,
             client=CALLER.name,
         )
@@ -245,6 +247,7 @@ def curated_one(app: App, asked: CurateArguments, *, yes: bool, dry_run: bool) -
         shown = [*_whole("This one goes:", gone), *_whole("This one stays:", stays)]
         asking = f"Merge {gone.id} into {stays.id}?"
         confirm("\n".join(shown), asking, because="two become one", undone="nothing was merged")
+        return curated_page(app, changed({one.id: one.revision for one in (gone, stays)}))
     return curated_page(app, changed())
 
 
@@ -262,7 +265,7 @@ def curated_page(app: App, made: Curated) -> Page:
     if made.experience.status is Status.QUARANTINED:
         approve = command("curate", made.experience.id, "approve")
         parts.append(f"It is held back: nobody is served it. {approve} serves it.")
-    return Page(content, [*parts, undo([made.experience.id])])
+    return Page(content, [*parts, *undo(made.revision)])
 
 
 def _changes(made: Curated) -> Iterator[Part]:
@@ -311,7 +314,7 @@ def _several(
             made = changed({one.experience.id: one.revision.revision - 1 for one in made})
             after = [(one.experience_id, one.after) for one in _revisions(made)]
             told = f"{_count(after)} {past(asked.action)}:"
-            parts = [told, *_listed(after), *out, undo([id_ for id_, _ in after])]
+            parts = [told, *_listed(after), *out, *undo(*(one.revision for one in made))]
     if dry_run and before:
         parts.append(UNCHANGED_YET)
     return Page(_content(asked.action, made, left_out, dry_run=dry_run), parts)

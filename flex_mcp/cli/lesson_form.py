@@ -15,6 +15,7 @@ S = TypeVar("S", bound=Strict)
 
 LINES = ("title", "zone", "level", "domain", "project", "tags", "priority")
 PARTS = ("when", "lesson", "example")
+MADE = re.compile(r"#.* of revision (\d{1,9})\b")
 PART = re.compile(r"--- (\S+) ---\s*")
 ESCAPED = re.compile(r"\\+--- \S+ ---\s*")  # the first \ is ours
 NOTES = f"""\
@@ -27,13 +28,14 @@ NOTES = f"""\
 EMPTY: Mapping[str, Any] = {"zone": Zone.GOLDEN, "level": Level.PATTERN, "priority": 3}
 
 
-def form(todo: str, values: Mapping[str, Any]) -> str:
-    """The text for a person, who is told what to do with it."""
+def form(todo: str, values: Mapping[str, Any], revision: int | None = None) -> str:
+    """The text for a person, who is told what to do with it, and of which revision it is made."""
     lines = [f"{name}: {_line(values.get(name))}" for name in LINES]
     texts = [*((name, values.get(name) or "") for name in ("when", "lesson"))]
     texts += [("example", one) for one in values.get("examples") or ("",)]
     parts = [f"--- {name} ---\n{_escaped(text)}\n" for name, text in texts]
-    return "\n".join((f"# {todo}\n{NOTES}", *lines, "", *parts))
+    made = f"# This was made of revision {revision}.\n" if revision else ""
+    return "\n".join((f"# {todo}\n{made}{NOTES}", *lines, "", *parts))
 
 
 def values_of_form(one: Snapshot) -> dict[str, Any]:
@@ -67,6 +69,7 @@ class Form:
 
     def __init__(self, text: str) -> None:
         self.wrong: list[str] = []
+        self.revision: int | None = None  # of which it was made
         self._parts: list[tuple[str, list[str]]] = []
         self.fields: dict[str, Any] = {}
         for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
@@ -93,6 +96,8 @@ class Form:
             self._parts.append((begun[1], []))
         elif self._parts:
             self._parts[-1][1].append(line[1:] if ESCAPED.fullmatch(line) else line)
+        elif made := MADE.match(line):
+            self.revision = int(made[1])
         elif line.strip() and not line.startswith("#"):
             self._read_field(number, line)
 

@@ -1,6 +1,6 @@
 """Commands with which a person writes lessons: changing one in the editor, and adding one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from flex_mcp.cli.identifiers import ID
 from flex_mcp.cli.lesson_form import EMPTY, Form, form, values_of_form
 from flex_mcp.cli.output import Page, Part, Table
 from flex_mcp.cli.revisions import command, undo
-from flex_mcp.errors import InputError
+from flex_mcp.errors import ChangedError, InputError
 from flex_mcp.models import (
     Candidate,
     Curated,
@@ -33,6 +33,8 @@ from flex_mcp.models import (
     Fields,
     Lesson,
     Relation,
+    Revision,
+    Snapshot,
     Status,
 )
 from flex_mcp.safety.quoting import facts, one_line, quoted
@@ -73,30 +75,47 @@ def edited(app: App, experience_id: str, reason: str, file: Path | None = None) 
     """
     asked = asked_for(experience_id, Curation.EDIT, reason, None, {})
     seen = app.library.get(experience_id)
-    start = form(TO_EDIT, values_of_form(seen))
-    take = partial(_taken, app, asked, seen.revision, Form(start).fields)
+    start = form(TO_EDIT, values_of_form(seen), seen.revision)
+    take = partial(_taken, app, asked, seen)
     if file:
         return take(read(file))
     instead = f"`flex-mcp curate {seen.id} edit --title …` changes a field"
     return written(start, take, again=("edit", seen.id), instead=instead)
 
 
-def _taken(
-    app: App, asked: CurateArguments, seen: int, before: Mapping[str, Any], text: str
-) -> Curated | None:
-    """Change the fields that a person wrote anew."""
+def _taken(app: App, asked: CurateArguments, seen: Experience, text: str) -> Curated | None:
+    """Change the fields that a person wrote anew, since the revision that the form was made of."""
     written = Form(text)
-    given = {name: value for name, value in written.fields.items() if value != before.get(name)}
+    now, base = _fields_of(seen), _fields_of(_at(app, seen, written.revision))
+    given = {name: value for name, value in written.fields.items() if value != base.get(name)}
     if not text.strip() or not (given or written.wrong):
         return None
+    both = [name for name in given if now[name] not in (base[name], given[name])]
+    if both:
+        raise ChangedError(
+            f"{seen.id} was changed since, in {', '.join(both)} too: look at it with "
+            f'{command("show", seen.id)}, and write "of revision {seen.revision}" in your text '
+            "where yours shall stand"
+        )
     return app.library.curate(
         asked.id,
         asked.action,
         reason=asked.reason,
         fields=written.checked(Fields, Fields(**given)),
-        seen=seen,
+        seen=seen.revision,
         client=CALLER.name,
     )
+
+
+def _fields_of(one: Snapshot) -> Mapping[str, Any]:
+    """What a form of it holds, as it is read back."""
+    return Form(form(TO_EDIT, values_of_form(one))).fields
+
+
+def _at(app: App, one: Experience, revision: int | None) -> Snapshot:
+    """An experience as it was with a revision; without one, or where that is gone, as it is."""
+    history = app.library.history(one.id) if revision not in {None, one.revision} else []
+    return next((each.after for each in history if each.revision == revision), one)
 
 
 @main.command(short_help="Add a lesson that you know.")
@@ -110,9 +129,9 @@ def add(*, file: Path | None, app: App, **options: Any) -> Page:
     """
     given = given_fields(options)
     priority = given.pop("priority", None)
-    if file and (given or priority):
+    if file and (given or priority is not None):
         raise InputError("give --file, or the lesson by options, only one of them")
-    if given or priority:
+    if given or priority is not None:
         return _added(app, checked(Lesson, {"when": ""} | given), priority)
     start = form(TO_ADD, EMPTY)
     take = partial(_added_by_form, app, start)
@@ -145,11 +164,12 @@ def _added(app: App, lesson: Lesson, priority: int | None) -> Page:
     decision = app.library.add(
         lesson, project=app.project, typed=True, priority=priority, client=CALLER.name
     )
-    now = app.library.get(decision.experience_id or "")
-    return Page({"decision": plain(decision)}, _decided(decision, now))
+    (found,) = app.library.whole([decision.experience_id or ""])
+    parts = _decided(decision, found.experience, found.history[-1:])
+    return Page({"decision": plain(decision)}, parts)
 
 
-def _decided(decision: Decision, now: Experience) -> list[Part]:
+def _decided(decision: Decision, now: Experience, history: Sequence[Revision]) -> list[Part]:
     """What became of a lesson, what is like it, and what may be done next."""
     is_new = decision.decision is DecisionKind.ADD
     about = facts(f"{now.zone} {now.level}", now.domain, only_in(now.project) or "in every project")
@@ -167,7 +187,7 @@ def _decided(decision: Decision, now: Experience) -> list[Part]:
     if now.status is Status.QUARANTINED:
         parts.append(f"It is held back. {command('curate', now.id, 'approve')} serves it.")
     parts.append(f"See it: {command('show', now.id)}")
-    return [*parts, undo([now.id])] if is_new else parts
+    return [*parts, *undo(*history)] if is_new else parts
 
 
 def _next(id_: str, near: Candidate) -> str:

@@ -371,7 +371,8 @@ def _experience(found: WholeExperience, app: App) -> Iterator[Part]:
     yield Quote(f"Evidence{many}:" if lines else "Evidence: none", lines)
     told = [line for change in found.history for line in revision_lines(change, names)]
     yield Quote("History:", told)
-    yield f"{undo([one.id])} takes the last change back, --revision N that one and all after it."
+    for line in undo(*found.history[-1:]):
+        yield f"{line} takes the last change back, --revision N that one and all after it."
 
 
 def _content(one: WholeTrajectory) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The command that goes through what is worth a look, one thing at a time."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -35,7 +35,7 @@ from flex_mcp.models import (
     WholeExperience,
     with_general,
 )
-from flex_mcp.safety.quoting import facts, one_line, quoted
+from flex_mcp.safety.quoting import facts, one_line, quoted, tags_line
 from flex_mcp.tools.answers import counted, only_in, quoted_whole
 from flex_mcp.tools.suggestions import WORDS, uncompared_note
 
@@ -109,6 +109,8 @@ def _listed(app: App, kept: Sequence[Suggestion], found: Suggestions) -> Page:
     ]
     table = Table(("why", "id", "title"), rows)
     note = uncompared_note(found.uncompared)
+    if note and app.library.read_only:
+        note = "the library cannot be written, so pairs are not looked for in all of it"
     return Page(content, [table if rows else "Nothing needs a look."], note)
 
 
@@ -152,13 +154,14 @@ class _Review:
         known = _keys(self.items[self.place])
         while (key := _key(known)) not in known:
             say(f"type one of {', '.join(known)}, and Enter")
+        seen = {one.id: one.revision for one in ones}
         try:
-            self._do(key, ones)
+            self._do(key, ones, seen)
         except FlexError as error:
             say(str(error))
         return key != "q"
 
-    def _do(self, key: str, ones: Sequence[Experience]) -> None:
+    def _do(self, key: str, ones: Sequence[Experience], seen: Mapping[str, int]) -> None:
         match key:
             case "x":
                 item = self.items[self.place]
@@ -168,29 +171,35 @@ class _Review:
             case "z":
                 self._undo()
             case "k":
-                self._dismiss(self.items[self.place])
+                self._dismiss(self.items[self.place], seen)
             case "q":
                 pass
             case _:
-                self._change(key, ones[-1], ones[0])
+                self._change(key, ones[-1], ones[0], seen)
 
-    def _dismiss(self, item: Suggestion) -> None:
+    def _dismiss(self, item: Suggestion, seen: Mapping[str, int]) -> None:
         dismiss = functools.partial(self.app.library.dismiss, item, client=CALLER.name)
-        dismiss()
+        dismiss(seen=seen)
         self._next(f"{' and '.join(item.ids)} left as they are", lambda: dismiss(undo=True))
 
-    def _change(self, key: str, one: Experience, other: Experience) -> None:
+    def _change(
+        self, key: str, one: Experience, other: Experience, seen: Mapping[str, int]
+    ) -> None:
         if key == "e":
             made = edited(self.app, one.id, REASON)
             done = f"edit {one.id}"
         else:
             action = CHANGES[key]
             into = other.id if action is Curation.MERGE else None
-            made = self._curate(one.id, action, into=into, seen=one.revision)
+            made = self._curate(one.id, action, into=into, seen=seen)
             done = f"{action} {one.id}" + (f" into {into}" if into else "")
-        if made is not None:
-            changed, revision = made.experience.id, Fields(revision=made.revision.revision)
-            self._next(done, lambda: self._curate(changed, Curation.REVERT, fields=revision))
+        if made is None:
+            say("nothing was changed")
+            return
+        id_, revision = made.experience.id, Fields(revision=made.revision.revision)
+        now = {each.experience_id: each.revision for each in (made.revision, made.also) if each}
+        undo = functools.partial(self._curate, id_, Curation.REVERT, fields=revision, seen=now)
+        self._next(done, undo)
 
     def _curate(self, id_: str, action: Curation, **more: Any) -> Curated:
         library = self.app.library
@@ -205,8 +214,9 @@ class _Review:
     def _undo(self) -> None:
         if not self.done:
             raise InputError("nothing was done yet that could be taken back")
-        last = self.done.pop()
+        last = self.done[-1]
         last.undo()
+        self.done.pop()
         self.place = last.place
         if last.what:
             say(f"taken back: {last.what}")
@@ -248,7 +258,8 @@ def _shown(where: str, item: Suggestion, whole: Sequence[WholeExperience]) -> It
 
 def _experience(found: WholeExperience, number: str) -> Iterator[Part]:
     one = found.experience
-    yield quoted_whole(f"{number}**{one_line(one.title)}** ({one.id})", one)
+    heading = f"{number}**{one_line(one.title)}** ({one.id})"
+    yield quoted_whole(heading, one, tags_line(one.tags))
     yield facts(f"{one.zone} {one.level}", one.domain, only_in(one.project))
     yield counted(one)
     if one.status is Status.QUARANTINED:

@@ -1,16 +1,17 @@
 """Revisions at the terminal: who changed what, before and after, and how to take it back."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import click
 
 from flex_mcp.cli.identifiers import short
 from flex_mcp.cli.output import ADDED, REMOVED, Line, moment
-from flex_mcp.models import Revision
+from flex_mcp.models import Revision, RevisionKind, Status
 from flex_mcp.safety.quoting import named, one_line
 from flex_mcp.tools.changes import Change, changes
 
+MOST = 20  # ids of a line
 LONG = 60  # characters of a value, from which on it gets a line of its own
 
 
@@ -47,6 +48,17 @@ def command(*words: str) -> str:
     return f"`{shlex.join(('flex-mcp', *words, *at))}`"
 
 
-def undo(ids: Sequence[str]) -> str:
-    """How the last change of each is taken back."""
-    return f"Undo: {command('curate', *ids, 'revert')}"
+def undo(*made: Revision) -> Iterator[str]:
+    """How the last change of each is taken back; of many, of the first ones.
+
+    That a person approved what was served already stays said.
+    """
+    ids = [one.experience_id for one in made if _takes_back(one)]
+    more = f", and {len(ids) - MOST:,} more: --json has their ids" if len(ids) > MOST else ""
+    if ids:
+        yield f"Undo: {command('curate', *ids[:MOST], 'revert')}{more}"
+
+
+def _takes_back(one: Revision) -> bool:
+    was = one.before and one.before.status
+    return one.kind is not RevisionKind.APPROVE or was is not Status.ACTIVE

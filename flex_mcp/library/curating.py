@@ -1,7 +1,7 @@
 """What a person or agent may do to one experience: pure changes of its snapshot, then stored."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import starmap
 from typing import assert_never
@@ -81,6 +81,8 @@ def applies(now: Snapshot, action: Curation, fields: Fields) -> bool:
     """Whether an action can be done to an experience as it is, and would change it."""
     if action is Curation.EDIT:
         return edited(now, fields) != now
+    if action is Curation.APPROVE:
+        return now.status is Status.QUARANTINED
     return now.status in ALLOWED.get(action, Status)
 
 
@@ -165,8 +167,7 @@ def _kind(now: Snapshot, after: Snapshot) -> RevisionKind:
 class Change:
     """What was asked for, by whom and when; and where it comes from lessons, which origin.
 
-    `into` is what a merge goes into. `seen` is the revision that somebody was shown before; None
-    where nobody was.
+    `into` is what a merge goes into. `seen` are by id the revisions that somebody was shown before.
     """
 
     action: Curation
@@ -176,7 +177,7 @@ class Change:
     now: datetime
     into: str | None = None
     origin: Origin | None = None
-    seen: int | None = None
+    seen: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,13 +211,14 @@ def prepare(
     with store.reading() as reading:
         made_by = reading.vectors.made_by()
         before = one(reading, experience_id)
-        if change.seen is not None and change.seen != before.revision:
-            raise ChangedError(f"{before.id} was changed since it was shown: look at it again")
+        _check_seen(before, change)
         _check_into(change, experience_id)
         if change.action is Curation.MERGE:
             changes = _merging(before, one(reading, change.into or ""), change)
         else:
             changes = _changing(reading, before, change)
+        for each, *_ in changes:
+            _check_seen(each, change)
         histories = {one.id: reading.history.of(one.id) for one, *_ in changes}
     prepared: list[PreparedChange] = []
     for seen, after, kind, reason in changes:
@@ -244,14 +246,15 @@ def prepare(
     return prepared
 
 
+def _check_seen(one: Experience, change: Change) -> None:
+    if change.seen.get(one.id, one.revision) != one.revision:
+        raise ChangedError(f"{one.id} was changed since it was shown: look at it again")
+
+
 def prepare_all(
-    store: Store,
-    embedders: Embedders,
-    ids: Sequence[str],
-    change: Change,
-    seen: Mapping[str, int],
+    store: Store, embedders: Embedders, ids: Sequence[str], change: Change
 ) -> list[list[PreparedChange]]:
-    """Prepare the same change of several; `seen` has the revisions that somebody was shown.
+    """Prepare the same change of several.
 
     What one change takes along, as the revert of a merge does, is not changed once more.
 
@@ -267,7 +270,8 @@ def prepare_all(
         if id_ in touched:
             continue
         try:
-            one_change = prepare(store, embedders, id_, replace(change, seen=seen.get(id_)))
+            one_change = prepare(store, embedders, id_, change)
+            _check_apart(one_change, touched)
         except (InputError, NotFoundError) as error:
             refused.setdefault(str(error), []).append(id_)
         else:
@@ -276,6 +280,15 @@ def prepare_all(
     if refused:
         raise InputError("; ".join(starmap(_refusal, refused.items())))
     return prepared
+
+
+def _check_apart(changes: Sequence[PreparedChange], touched: Collection[str]) -> None:
+    """Refuse what takes along what another takes along, too: the second merge into one."""
+    if twice := [each.seen.id for each in changes if each.seen.id in touched]:
+        raise InputError(
+            f"it changes {', '.join(twice)}, as another of these does: do one at a time, the last "
+            "one first"
+        )
 
 
 def _check_common(change: Change, ids: Sequence[str]) -> None:
@@ -323,8 +336,8 @@ def _merging(gone: Experience, stays: Experience, change: Change) -> list[Changi
     widened = gone.project != stays.project and change.fields.lesson is not None
     if stays.project not in {None, gone.project} or widened:
         raise InputError(
-            f"{gone.id} and {stays.id} are not of one project: move one of them first "
-            "(edit, project)"
+            f"{gone.id} and {stays.id} are not of one project: merge the other way round, or move "
+            "one of them first (edit, project)"
         )
     after, kind = curated(snapshot_of(stays), change.action, change.fields, ())
     after = replace(after, evidence=tuple(dict.fromkeys((*stays.evidence, *gone.evidence))))

@@ -156,6 +156,11 @@ class Library:
         """Where the library lives, such as its path."""
         return self._store.name
 
+    @property
+    def read_only(self) -> bool:
+        """Whether it cannot be written, as far as is known: another try may find that it can."""
+        return self._store.read_only
+
     def __enter__(self) -> Self:
         return self
 
@@ -825,7 +830,7 @@ class Library:
         reason: str,
         fields: Fields | None = None,
         into: str | None = None,
-        seen: int | None = None,
+        seen: int | Mapping[str, int] | None = None,
         dry_run: bool = False,
         client: str = "python",
     ) -> Curated:
@@ -834,7 +839,8 @@ class Library:
         Returns it as it is now, and the revision that says what changed. An edit that reads like
         orders to a model makes it quarantined. A merge goes `into` another, as `merge` says; its
         revert takes back what it did to both, unless one was changed since. `seen` is the revision
-        that somebody decided on. A dry run says what would become of it, and changes nothing.
+        that somebody decided on, or those of all that it changes, by id. A dry run says what would
+        become of it, and changes nothing.
 
         Raises:
             NotFoundError: there is no such experience.
@@ -844,7 +850,8 @@ class Library:
         wished = asking.wished(
             experience_id=experience_id, action=action, fields=fields, reason=reason, into=into
         )
-        change = replace(self._change(wished, client), seen=seen)
+        shown = {experience_id: seen} if isinstance(seen, int) else seen
+        change = replace(self._change(wished, client), seen=shown or {})
         prepared = curating.prepare(self._store, self._embedders, experience_id, change)
         if dry_run:
             return curating.planned(prepared)
@@ -875,9 +882,9 @@ class Library:
             EmbedderError: a text changes and the embedder cannot be used.
         """
         wished = asking.wished(action=action, fields=fields, reason=reason)
-        change = self._change(wished, client)
+        change = replace(self._change(wished, client), seen=seen or {})
         unique = list(dict.fromkeys(asking.asked(ids=ids).ids))
-        prepared = curating.prepare_all(self._store, self._embedders, unique, change, seen or {})
+        prepared = curating.prepare_all(self._store, self._embedders, unique, change)
         if dry_run:
             return [*map(curating.planned, prepared)]
         with self._writing(f"curate {action}", client) as writing:
@@ -1031,18 +1038,24 @@ class Library:
         )
 
     def dismiss(
-        self, suggestion: Suggestion, *, undo: bool = False, client: str = "python"
+        self,
+        suggestion: Suggestion,
+        *,
+        seen: Mapping[str, int] | None = None,
+        undo: bool = False,
+        client: str = "python",
     ) -> None:
         """Leave what was suggested as it is: it comes again when one of its texts has changed.
 
-        `undo` takes that back.
+        `seen` are by id the revisions that somebody was shown. `undo` takes a dismissal back.
 
         Raises:
             NotFoundError: an experience of it is not here.
+            InputError: it is no suggestion, or was changed since it was shown.
         """
+        suggestions.check_form(suggestion)
         with self._writing("dismiss", client) as writing:
-            if lost := suggestions.check(writing, suggestion):
-                raise NotFoundError(f"there is no experience {glances(lost)}: look again")
+            suggestions.check(writing, suggestion, seen or {})
             if undo:
                 writing.suggestions.take_up(suggestion)
             else:

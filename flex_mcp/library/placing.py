@@ -149,12 +149,18 @@ class Placing:
         return found[0]
 
     def _near(self, proposal: Proposal) -> list[tuple[Experience, float]]:
-        """The active experiences nearest to it, with their cosines."""
+        """The active experiences nearest to it, with their cosines: those to show, and twins."""
         if self.embedder is None or not proposal.vectors or not any(proposal.vectors[0]):
             return []
         wanted = Filter(projects=with_general(proposal.project or self.here))
         rows = self.writing.vectors.nearest(proposal.vectors[0], depth=NEAREST, wanted=wanted)
-        near = {row.id: row.score for row in rows if row.score >= self.embedder.related}
+        related = self.embedder.related
+        twins = max(related, self.embedder.near_duplicate)  # all that matters of what is not shown
+        near = {
+            row.id: row.score
+            for place, row in enumerate(rows)
+            if row.score >= (related if place < CANDIDATES else twins)
+        }
         return [(found, near[found.id]) for found in self.writing.experiences.get(list(near))]
 
     def _twin(self, proposal: Proposal, near: Near) -> tuple[Experience, str] | None:

@@ -4,15 +4,16 @@ Pairs are found aside, once for each lesson that came or changed, and kept; aski
 compares nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
-from flex_mcp.errors import VectorsError
+from flex_mcp.errors import ChangedError, InputError, NotFoundError, VectorsError
 from flex_mcp.models import Concern, Experience, Filter, Relation, Suggestion, Suggestions
 from flex_mcp.search import duplicates, ranking
 from flex_mcp.search.candidates import terms_of
 from flex_mcp.storage.protocol import Scored, Store, Transaction
+from flex_mcp.validation import glances
 
 UNSERVED = timedelta(days=30)  # from which on, and after so many searches, nothing found it
 SEARCHES = 50
@@ -75,7 +76,27 @@ def _near(reading: Transaction, one: Experience, wanted: Filter) -> list[Scored]
     return reading.words.matching(words, depth=NEAREST, wanted=wanted)
 
 
-def check(reading: Transaction, suggestion: Suggestion) -> list[str]:
-    """The ids of a suggestion that are not here."""
-    here = {one.id for one in reading.experiences.get(suggestion.ids)}
-    return [id_ for id_ in suggestion.ids if id_ not in here]
+def check_form(suggestion: Suggestion) -> None:
+    """Refuse what is no suggestion.
+
+    Raises:
+        InputError: it is none.
+    """
+    ids = suggestion.ids if isinstance(suggestion, Suggestion) else ()  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not 1 <= len(ids) <= 2 or suggestion.concern not in {*Concern}:
+        raise InputError("that is no suggestion: give one that `suggestions` found")
+
+
+def check(reading: Transaction, suggestion: Suggestion, seen: Mapping[str, int]) -> None:
+    """Look whether its experiences are here, as they were seen.
+
+    Raises:
+        NotFoundError: one is not here.
+        ChangedError: one was changed since.
+    """
+    here = {one.id: one.revision for one in reading.experiences.get(suggestion.ids)}
+    if lost := [id_ for id_ in suggestion.ids if id_ not in here]:
+        raise NotFoundError(f"there is no experience {glances(lost)}: look again")
+    for id_, revision in here.items():
+        if seen.get(id_, revision) != revision:
+            raise ChangedError(f"{id_} was changed since it was shown: look at it again")

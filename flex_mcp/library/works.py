@@ -110,16 +110,16 @@ def kept(
     origin = Origin(kind="distilled", by=by, road=Road.AGENT, model=agent and agent.model)
     made = recording.keep(writing, work.new, work.used, by, replacing=replacing)
     id_, learnt = made.id, writing.experiences.evidenced_by([made.id])
-    decisions = place(writing, lessons, writing.trajectories.get([id_]), origin=origin, now=now)
-    if any_accepted(decisions):
+    (here,) = writing.trajectories.get([id_])
+    decisions = place(writing, lessons, [here], origin=origin, now=now)
+    if accepted := any_accepted(decisions):
         writing.trajectories.set_state([id_], TrajectoryState.DISTILLED)
-    state = writing.trajectories.get([id_])[0].state
     placed = [one.experience_id for one in decisions if one.experience_id]
-    there = writing.experiences.get([*{*placed, *writing.experiences.evidenced_by([id_])}])
+    there = writing.experiences.get([*{*placed, *learnt}])
     return Recorded(
         trajectory_id=id_,
         new=made.new,
-        state=state,
+        state=TrajectoryState.DISTILLED if accepted else here.state,
         decisions=tuple(decisions),
         unmatched=tuple(made.unmatched),
         changed=made.changed,

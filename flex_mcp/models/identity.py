@@ -45,6 +45,7 @@ class _Word(NamedTuple):
         return self.letters[:1].isupper() and self.letters[1:].islower()
 
 
+@lru_cache(64)  # a lesson's own are asked for again in a moment
 def identical_form(text: str) -> str:
     """What two texts have in common that are identical."""
     return prose_folded(" ".join(text.split()))

@@ -26,7 +26,7 @@ BUILT_IN = OURS, STATIC
 DEFAULT = OURS  # of a new library
 FASTEMBED = "fastembed:"
 PYTHON = "python:"  # an object that Python code brings (own_embedder.py)
-TOGETHER = 32  # chunks that the encoder reads side by side
+TOGETHER = 8  # chunks that the encoder reads side by side; of more, memory is fetched each time
 WINDOW = 180  # words of a chunk: they fit the 256 tokens of the smallest models
 
 

@@ -99,12 +99,28 @@ class Encoder:
         hidden: Floats = self._tokens.vectors(found) * self._scale
         hidden += corrections @ self._widen
         hidden += np.concatenate([self._places[: len(text)] for text in texts])
-        for layer in self._layers:
-            looked = _normed(hidden) @ layer.look
-            hidden += np.concatenate([_seen(looked[one]) for one in each]) @ layer.gather
-            hidden += _gelu(_normed(hidden) @ layer.rise) @ layer.sink
-        means = np.stack([hidden[one].mean(axis=0) for one in each])
-        return np.asarray(means @ self._project, np.float32)
+        *layers, last = self._layers
+        for layer in layers:
+            hidden += _risen(hidden, layer, each) @ layer.sink
+        # What sinks of a mean is the mean of what sinks: the last layer multiplies a row a text.
+        risen = _means(_risen(hidden, last, each), each)
+        return np.asarray((_means(hidden, each) + risen @ last.sink) @ self._project, np.float32)
+
+
+def _risen(hidden: "Floats", layer: Layer, texts: Sequence[slice]) -> "Floats":
+    """What a layer makes of tokens before it sinks; what each sees of the others is added to it."""
+    import numpy as np
+
+    looked = _normed(hidden) @ layer.look
+    hidden += np.concatenate([_seen(looked[one]) for one in texts]) @ layer.gather
+    return _gelu(_normed(hidden) @ layer.rise)
+
+
+def _means(rows: "Floats", texts: Sequence[slice]) -> "Floats":
+    """Of the rows of each text."""
+    import numpy as np
+
+    return np.stack([rows[one].mean(axis=0) for one in texts])
 
 
 def unit(vector: "NDArray[Any]") -> "Floats":
@@ -132,24 +148,23 @@ def _seen(parts: "Floats") -> "Floats":
     weights = (query * (width // HEADS) ** -0.5) @ key.transpose(0, 2, 1)
     weights -= weights.max(axis=2, keepdims=True)
     np.exp(weights, out=weights)
-    weights /= weights.sum(axis=2, keepdims=True)
-    return (weights @ value).transpose(1, 0, 2).reshape(length, width)
+    seen = weights @ value / weights.sum(axis=2, keepdims=True)
+    return seen.transpose(1, 0, 2).reshape(length, width)
 
 
 def _gelu(x: "Floats") -> "Floats":
-    """The form with tanh, as it was trained."""
+    """The form with tanh, as it was trained, by one exponential: x / (1 + exp(-2 u))."""
     import numpy as np
 
-    inner = x * x
-    inner *= 0.044715
-    inner += 1
-    inner *= x
-    inner *= 0.7978845608
-    np.tanh(inner, out=inner)
-    inner += 1
-    inner *= x
-    inner *= 0.5
-    return inner
+    made = x * x
+    made *= -2 * 0.7978845608 * 0.044715
+    made -= 2 * 0.7978845608
+    made *= x
+    with np.errstate(over="ignore"):  # far below zero it is infinite, and the quotient 0
+        np.exp(made, out=made)
+    made += 1
+    np.divide(x, made, out=made)
+    return made
 
 
 @cache

@@ -53,7 +53,8 @@ class Experiences:
     queries: Queries
 
     def get(self, ids: Sequence[str]) -> list[Experience]:
-        return [experience(row) for row in self.queries.rows("experiences", ids=as_json(ids))]
+        rows = self.queries.rows("experiences", ids=as_json(ids)) if ids else ()
+        return [experience(row) for row in rows]
 
     def ids(
         self,

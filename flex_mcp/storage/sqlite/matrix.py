@@ -148,7 +148,7 @@ def by_best_chunk(ask: Callable[[int], Ranked], depth: int, most: int) -> Ranked
 
     `ask` gives the best chunks, as many as it is told, and at most `most`.
     """
-    k = depth
+    k = min(2 * depth, most)  # most have two chunks: the text's and the heading's
     while True:
         ranked = ask(k)
         best: dict[int, float] = {}

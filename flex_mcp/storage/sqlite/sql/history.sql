@@ -31,4 +31,6 @@ VALUES (:experience_id, :revision, :kind, :before, :after, :actor, :at, :reason,
     :origin);
 
 -- name: drop_revisions
+-- What was dismissed holds fingerprints of earlier texts.
 DELETE FROM revisions WHERE experience_id = :id AND revision < :revision;
+DELETE FROM dismissed WHERE one = :id OR other = :id;

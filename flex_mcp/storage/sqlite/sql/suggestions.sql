@@ -26,11 +26,11 @@ WHERE concern IS NOT NULL AND NOT EXISTS (
 ORDER BY number DESC;
 
 -- name: pairs
--- Both active and of the projects that are asked for, and one of them wanted; the older one first,
--- and the newest pairs.
+-- Both active and of the projects that are asked for, and one of them wanted; none that changed since
+-- it was compared. The older one first, and the newest pairs.
 SELECT p.relation, iif(a.number < b.number, a.id, b.id), iif(a.number < b.number, b.id, a.id)
 FROM pairs p CROSS JOIN experiences a ON a.id = p.one CROSS JOIN experiences b ON b.id = p.other
-WHERE a.status = 'active' AND b.status = 'active'
+WHERE a.status = 'active' AND b.status = 'active' AND a.compared AND b.compared
   AND (:projects IS NULL
        OR coalesce(a.project, '') IN (SELECT value FROM json_each(:projects))
           AND coalesce(b.project, '') IN (SELECT value FROM json_each(:projects)))
