@@ -104,7 +104,7 @@ def test_health_says_ok_and_nothing_else_and_needs_no_token(locked: Served) -> N
         assert json.loads(response.read()) == {"status": "ok"}
 
 
-def test_stderr_holds_one_line_until_the_server_is_asked_to_end(tmp_path: Path) -> None:
+def test_stderr_holds_its_addresses_alone_until_the_server_is_asked_to_end(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         handshake(server)
         assert server.status("/nothing-here") == 404

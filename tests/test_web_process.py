@@ -12,6 +12,7 @@ import pytest
 from support.browser import csrf_in
 from support.fakes import a_lesson, add
 from support.http_server import Served, handshake, served
+from support.terminal import refused
 
 from flex_mcp import open_library
 
@@ -101,13 +102,16 @@ def test_a_token_may_do_what_it_says(
 def test_without_tokens_the_server_says_an_address_that_may_not_approve(tmp_path: Path) -> None:
     path = f"/experiences/{stocked(tmp_path)}"
     with served(tmp_path) as server:
-        assert server.process.stderr is not None
-        said = server.process.stderr.readline()
-        assert said.startswith(f"the page: {server.url}/login?key=")
-        cookie = logged_in(server, said.rpartition("=")[2].strip())
+        assert server.page.startswith(f"{server.url}/login?key=")
+        cookie = logged_in(server, server.page.rpartition("=")[2])
         csrf = csrf_in(asked(server, "GET", path, Cookie=cookie)[1])
         approve = {"csrf": csrf, "action": "approve"}
         assert asked(server, "POST", path, approve, Cookie=cookie)[0] == 400
+
+
+def test_a_library_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
+    said = refused("web", "--no-open", "--library", tmp_path / "nothing.db")
+    assert "there is no library" in said
 
 
 def test_a_server_over_stdio_loads_neither_the_page_nor_its_templates() -> None:

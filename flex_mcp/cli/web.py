@@ -29,4 +29,6 @@ def web(*, port: int, no_open: bool, library: str | None) -> None:
         if not no_open:
             webbrowser.open(address)
 
-    serve_web(App(library=library, new=False), port=port, opened=opened)
+    app = App(library=library, new=False)
+    app.library.statistics()  # one that is not there is refused at once
+    serve_web(app, port=port, opened=opened)

@@ -74,6 +74,15 @@ class AsyncLibrary:
         """
         return self.library.name
 
+    @property
+    def read_only(self) -> bool:
+        """Whether it cannot be written, as far as is known.
+
+        Raises:
+            LibraryError: it is not open.
+        """
+        return self.library.read_only
+
     async def __aenter__(self) -> Self:
         try:
             await to_thread.run_sync(self._open)

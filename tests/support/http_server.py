@@ -21,15 +21,19 @@ HANDSHAKE = {
 
 
 class Served:
-    """A server process and the address it said it listens at."""
+    """A server process, the address it said it listens at, and that of its page, if it has one."""
 
-    def __init__(self, process: subprocess.Popen[str], library: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], library: Path, *, has_page: bool = False
+    ) -> None:
         assert process.stderr is not None
         self.process = process
         self.library = library
         self.said = process.stderr.readline()
         self.url = self.said.removeprefix("listening on ").strip()
         self.port: int = urlsplit(self.url).port or 0
+        said = process.stderr.readline() if has_page else ""
+        self.page = said.removeprefix("the page: ").strip()
 
     @contextmanager
     def asked(
@@ -74,7 +78,7 @@ def served(
         env=variables({"HOME": str(folder), **(settings or {})}),
     ) as process:
         try:
-            yield Served(process, library)
+            yield Served(process, library, has_page=transport == "http")
         finally:
             process.kill()
 
