@@ -354,12 +354,16 @@ def test_a_review_settles_one_thing_after_the_other(browser: Browser, library: L
     page = browser.page("/review?place=1")
     assert "All are compared" in page
     assert "<strong>2 of 2</strong>: they say the opposite of each other." in page
-    settled = {"of": "contradicts", "id": [one, other]}
+    settled = {"of": "contradicts", "id": [one, other], "seen": ["1", "1"]}
     browser.post("/review?place=1", action="keep", **settled)
     page = browser.page("/review")
     assert "1 of 1" in page
     assert "Left as it is" in page
     browser.post("/review", action="take up", **settled)
+    library.curate(one, Curation.EDIT, reason="x", fields=Fields(tags=("db",)))
+    browser.post("/review?place=1", action="merge", **settled)
+    assert f"{one} was changed since it was shown" in browser.page("/review?place=1")
+    settled["seen"] = ["2", "1"]
     browser.post("/review?place=1", action="merge", **settled)
     assert library.get(other).superseded_by == one
     browser.post("/review", action="approve", of="quarantined", id=[held])

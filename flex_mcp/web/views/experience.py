@@ -20,6 +20,7 @@ from flex_mcp.web.pages import Asked, Moved, Shown
 from flex_mcp.web.sessions import Notice
 
 NEIGHBOURS = 5
+DIGITS = 10
 TEXTS = "title", "when", "lesson", "domain", "project"
 LISTS = "examples", "tags"
 POSSIBLE = {
@@ -101,7 +102,7 @@ def change(asked: Asked) -> Shown | Moved:
             reason=asked.text("reason") or "by hand, on the page",
             fields=fields,
             into=asked.text("into"),
-            seen=number(asked.text("seen")),
+            seen=_number(asked, "seen"),
             client=asked.session.name,
         )
     except InputError as error:  # what was written is shown again
@@ -116,7 +117,11 @@ def change(asked: Asked) -> Shown | Moved:
 def done(made: Curated) -> Notice:
     """What was done, and the way back."""
     id_, revision = made.experience.id, made.revision
-    undo = {"action": Curation.REVERT, "revision": revision.revision}
+    undo = {
+        "action": Curation.REVERT,
+        "revision": revision.revision,
+        "seen": made.experience.revision,
+    }
     return Notice(f"{revision.kind}: {made.experience.title}", f"/experiences/{id_}", undo)
 
 
@@ -132,7 +137,7 @@ def _edited(draft: Mapping[str, str]) -> Fields:
         domain=draft["domain"].strip(),
         project=draft["project"].strip() or False,
         tags=_lines(draft["tags"]),
-        priority=number(draft["priority"]),
+        priority=number(draft["priority"].strip()),
     )
 
 
@@ -141,14 +146,21 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def _revision(asked: Asked) -> Fields | None:
-    revision = number(asked.text("revision"))
+    revision = _number(asked, "revision")
     return None if revision is None else Fields(revision=revision)
 
 
-def number(text: str | None) -> int | None:
-    """A number of a form; None where there is none."""
-    if text is None:
-        return None
-    if not text.isdecimal():
-        raise InputError(f"{named(text)} is no number")
+def _number(asked: Asked, name: str) -> int | None:
+    text = asked.text(name)
+    return None if text is None else number(text)
+
+
+def number(text: str) -> int:
+    """A number of a form.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not (text.isdecimal() and len(text) < DIGITS):
+        raise InputError(f"'{named(text)}' is no number")
     return int(text)
