@@ -97,8 +97,8 @@ def test_several_are_shown_and_change_together(
     )
     assert told(done("curate", *ids[:2], "retire", "--dry-run", *at), *ids) == snapshot("""\
 2 experiences would be retired:
-e_0  golden  pattern  active  Pin the compiler version in the build image before a release.
-e_1  golden  pattern  active  Substitute the tangent of the half angle in trigonometric integrals.
+e_0  golden  pattern  active → retired  Pin the compiler version in the build image before a release.
+e_1  golden  pattern  active → retired  Substitute the tangent of the half angle in trigonometric integrals.
 Nothing was changed: this is a dry run.
 """)
     assert statuses(path) == ["active"] * 4
@@ -221,7 +221,10 @@ def test_all_that_is_wrong_with_a_filter_is_said(at: tuple[str, str]) -> None:
         (("retire",), "say which experiences: ids, or --where NAME=VALUE, one of the two"),
         (("e_a", "--where", "text=x", "retire"), "one of the two"),
         (("retire", "e_aaaaaaaaaaaa"), "'retire' is no id, and no action at the end"),
-        (("e_a", "--general", "--project", "x"), "give --project or --general, only one of them"),
+        (
+            ("e_a234567bcdef", "--general", "--project", "x"),
+            "give --project or --general, only one of them",
+        ),
         (("e_a", "e_b"), "say what to do: one of approve, quarantine"),
         (("e_a", "e_b", "retire", "--reason", " ", "--yes"), "reason is empty"),
     ],

@@ -305,6 +305,8 @@ def test_a_pipe_gets_a_list_and_json(path: Path, full: dict[str, str]) -> None:
     only = done("review", "--concern", "contradicts", "--library", path)
     assert len(only.splitlines()) == 1
     assert done("review", "--domain", "nowhere", "--library", path) == "Nothing needs a look.\n"
+    none = done("review", "--concern", "same", "--library", path)
+    assert none == "Nothing of that kind; 2 others need a look.\n"
     assert "'ugly' is not one of" in refused("review", "--concern", "ugly", "--library", path)
 
 
@@ -325,7 +327,10 @@ def test_a_person_goes_through_it_and_takes_a_step_back(path: Path, full: dict[s
     assert now(path, full[CHECK]).status is Status.QUARANTINED
     screen.after("s", "q]: ")
     screen.after("x", "q]: ")
-    assert "1 settled, and that was all." in screen.after("m", "all.")
+    screen.after("m", "q]: ")
+    assert "taken back: merge" in screen.after("z", "q]: ")
+    assert "That was all." in screen.after("m", "q]: ")
+    assert "1 settled, 1 skipped." in screen.after("q", "skipped.")
     screen.end()
     assert now(path, full[BEFORE]).superseded_by == full[AFTER]
 
@@ -343,8 +348,7 @@ def test_what_another_did_meanwhile_is_neither_merged_nor_taken_back(
 
     another("One")
     assert "was changed since it was shown" in screen.after("m", "q]: ")
-    screen.after("x", "q]: ")
-    screen.after("s", "all.")
+    screen.after("q", "left.")
     screen.end()
     screen = Screen("review", "--library", path, NO_COLOR="1")
     screen.until("q]: ")
@@ -370,7 +374,8 @@ def test_the_second_of_a_pair_is_edited_in_the_editor_and_put_back(
     which = "review", "--concern", "contradicts", "--library", path
     screen = Screen(*which, NO_COLOR="1", EDITOR=str(editor))
     screen.until("q]: ")
-    assert f"edit {full[AFTER]}" in screen.after("e", "all.")
+    assert f"edit {full[AFTER]}" in screen.after("e", "q]: ")
+    screen.after("q", "settled.")
     screen.end()
     assert now(path, full[AFTER]).when == "Afterwards"
 
@@ -379,7 +384,8 @@ def test_the_second_of_a_pair_is_edited_in_the_editor_and_put_back(
 def test_what_a_person_leaves_as_it_is_is_asked_no_more(path: Path, full: dict[str, str]) -> None:
     screen = Screen("review", "--concern", "contradicts", "--library", path, NO_COLOR="1")
     screen.until("q]: ")
-    assert "left as they are" in screen.after("k", "all.")
+    assert "left as they are" in screen.after("k", "q]: ")
+    screen.after("q", "settled.")
     screen.end()
     assert full[AFTER] not in done("review", "--library", path)
 

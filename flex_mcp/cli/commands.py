@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CALLER = tools.Caller("command line")
 WHOLE = 1_000  # characters: no help is cut
-LINE_SECONDS, QUIET_SECONDS = 60, 5.0  # between lines of progress, and before the first
+LINE_SECONDS, QUIET_SECONDS = 60, 60.0  # between lines of progress, and before the first
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 WELCOME = """\
 flex-mcp keeps lessons from earlier work, and finds them before the next task.
@@ -42,6 +42,7 @@ Your assistant starts it by itself, once you have added it there: nothing waits 
   flex-mcp install            see which assistants are here, and add it to one
   flex-mcp search "the task"  find lessons yourself
   flex-mcp list               see what your library holds
+  flex-mcp review             decide about what needs a look
   flex-mcp --help             all commands"""
 F = TypeVar("F", bound=Callable[..., Any])
 

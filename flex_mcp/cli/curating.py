@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SHOWN = 20  # experiences of a change of several
 UNCHANGED = "nothing was changed"
 UNCHANGED_YET = "Nothing was changed: this is a dry run."
-Row = tuple[str, Snapshot]  # an id, and the experience at some moment
+Row = tuple[str, Snapshot, str]  # an id, the experience at some moment, and its status
 
 
 def field_options(title: str, several: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -118,9 +118,11 @@ def _check_words(ctx: click.Context, _: click.Parameter, words: Sequence[str]) -
 )
 @reason_option
 @click.option("--into", type=ID, help="For merge: the experience that stays.")
-@field_options("For edit and merge, as the next ones.", "All that should stay.")
+@field_options("For edit and merge, like those below.", "Replaces all; repeatable.")
 @click.option(
-    "--revision", type=int, help="For revert: back to before this one (default the last)."
+    "--revision",
+    type=int,
+    help="For revert: back to before this one. Without it the last change is undone.",
 )
 @asking_options
 @with_library
@@ -137,9 +139,13 @@ def curate(
 ) -> Page:
     """Approve, quarantine, retire, restore, edit or revert experiences, or merge one.
 
-    With new values and no action they are edited. Several, or those of --where, are shown and asked
-    about first, and change all or none: an edit then takes domain, project, tags, priority, zone
-    and level. Of --where those are left out to which the action does not apply.
+    approve serves what was held back, quarantine holds back, retire serves no more and keeps,
+    restore undoes retire, revert undoes the last change, whatever it was. With new values and no
+    action they are edited.
+
+    Several, or those of --where, are listed and asked about first, and change all or none; they can
+    be given domain, project, tags, priority, zone and level. Of --where those are left out to which
+    the action does not apply.
     """
     ids, action = _ids_and_action(words)
     given = given_fields(options)
@@ -170,7 +176,7 @@ def curate(
 @click.argument("experience_id", metavar="ID", type=ID)
 @click.argument("into", metavar="INTO", type=ID)
 @reason_option
-@field_options("New values for what stays, as the next ones.", "All that should stay.")
+@field_options("Of what stays, like those below.", "Replaces all; repeatable.")
 @asking_options
 @with_library
 def merge(
@@ -185,7 +191,8 @@ def merge(
 ) -> Page:
     """Merge the experience ID into another, INTO, which gets its evidence and the new values.
 
-    ID is retired, and names INTO as what took its place. A revert of either takes both back.
+    ID is retired, and names INTO as what took its place. A revert of either takes both back, unless
+    one was changed since.
     """
     given = given_fields(options)
     asked = asked_for(experience_id, Curation.MERGE, reason, into, given)
@@ -301,7 +308,7 @@ def _several(
         )
 
     made = changed()
-    before = [(one.experience_id, one.before or one.after) for one in _revisions(made)]
+    before = [_planned(one) for one in _revisions(made)]
     out = [f"Left out, as it does not apply to them: {left_out:,}."] if left_out else []
     parts: list[Part] = [f"{UNCHANGED.capitalize()}.", *out]
     if before:
@@ -312,12 +319,21 @@ def _several(
             confirm(shown, "Go on?", because=would, undone=UNCHANGED)
         if not dry_run:
             made = changed({one.experience.id: one.revision.revision - 1 for one in made})
-            after = [(one.experience_id, one.after) for one in _revisions(made)]
+            after = [
+                (one.experience_id, one.after, str(one.after.status)) for one in _revisions(made)
+            ]
             told = f"{_count(after)} {past(asked.action)}:"
             parts = [told, *_listed(after), *out, *undo(*(one.revision for one in made))]
     if dry_run and before:
         parts.append(UNCHANGED_YET)
     return Page(_content(asked.action, made, left_out, dry_run=dry_run), parts)
+
+
+def _planned(one: Revision) -> Row:
+    """An experience as it is, with the status that it would get."""
+    before = one.before or one.after
+    was, would = str(before.status), str(one.after.status)
+    return one.experience_id, before, was if was == would else f"{was} → {would}"
 
 
 def _count(rows: Sequence[Row]) -> str:
@@ -332,8 +348,8 @@ def _revisions(made: Sequence[Curated]) -> Iterator[Revision]:
 def _listed(rows: Sequence[Row]) -> Iterator[Part]:
     """The first of some experiences, and how many more there are."""
     cells = [
-        (id_, str(one.zone), str(one.level), str(one.status), one_line(one.title))
-        for id_, one in rows[:SHOWN]
+        (id_, str(one.zone), str(one.level), status, one_line(one.title))
+        for id_, one, status in rows[:SHOWN]
     ]
     yield Table(("id", "zone", "level", "status", "title"), cells)
     if len(rows) > SHOWN:

@@ -59,7 +59,7 @@ file_option = click.option(
 def edit(experience_id: str, *, reason: str, file: Path | None, app: App) -> Page:
     """Edit an experience in your editor ($VISUAL, $EDITOR), with all its fields.
 
-    Saved unchanged, nothing changes. A text that is refused is kept, and said where.
+    Saved unchanged, nothing changes. A text that is refused is kept in a file, whose path is said.
     """
     made = edited(app, experience_id, reason, file)
     if made is None:
@@ -125,7 +125,8 @@ def _at(app: App, one: Experience, revision: int | None) -> Snapshot:
 def add(*, file: Path | None, app: App, **options: Any) -> Page:
     """Add a lesson that you know, by options or in your editor ($VISUAL, $EDITOR).
 
-    It needs a title, the lesson, a zone and a level. The answer says what is like it.
+    It needs a title, the lesson, a zone (golden: do this; warning: avoid this; mixed) and a level
+    (principle, the most general; pattern; instance, one case). The answer says what is like it.
     """
     given = given_fields(options)
     priority = given.pop("priority", None)

@@ -119,7 +119,9 @@ def paged(known: Mapping[str, object], default: str) -> Callable[[C], C]:
         ),
         click.option("--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True),
         click.option("--all", "everything", is_flag=True, help="All, without a limit."),
-        click.option("--after", metavar="ID", type=ID, help="Go on behind this one."),
+        click.option(
+            "--after", metavar="ID", type=ID, help="The next page: what comes after this one."
+        ),
     )
 
     def decorated(function: C) -> C:
@@ -131,7 +133,7 @@ def paged(known: Mapping[str, object], default: str) -> Callable[[C], C]:
 
 
 def since_option(what: str) -> Callable[[C], C]:
-    return click.option("--since", metavar="WHEN", help=f"{what} since a date, or 7d.")
+    return click.option("--since", metavar="WHEN", help=f"{what} since 2026-01-31, 36h, 7d or 2w.")
 
 
 @main.command("list")
@@ -146,7 +148,7 @@ def since_option(what: str) -> Callable[[C], C]:
     type=click.Choice([*map(str, Sort)]),
     default=str(Sort.NEWEST),
     show_default=True,
-    help="Texts begin with a, figures with the most.",
+    help="Texts from A to Z, figures from the highest.",
 )
 @click.option("--reverse", is_flag=True, help="The other way round.")
 @project_options

@@ -40,6 +40,7 @@ from flex_mcp.tools.answers import counted, only_in, quoted_whole
 from flex_mcp.tools.suggestions import WORDS, uncompared_note
 
 REASON = "by hand, in a review"
+NOTHING = "Nothing needs a look."
 CHANGES = {"a": Curation.APPROVE, "m": Curation.MERGE, "r": Curation.RETIRE}  # by key
 
 
@@ -68,8 +69,9 @@ def review(
 ) -> Page:
     """Go through what is worth a look, one thing at a time.
 
-    Lessons that are held back; two that say the opposite, the same, or nearly the same; what was
-    named harmful, is served and never helps, or is never served. At a terminal it asks what to do
+    Lessons that are held back; two that say the opposite (contradicts), the same in the same words
+    (same), or the same in others (near); what was named harmful; what was served ten times and
+    never named helpful, where others are; what no search found. At a terminal it asks what to do
     with each; elsewhere it lists them.
     """
     chosen = projects_of(projects, with_general(app.project))
@@ -111,7 +113,9 @@ def _listed(app: App, kept: Sequence[Suggestion], found: Suggestions) -> Page:
     note = uncompared_note(found.uncompared)
     if note and app.library.read_only:
         note = "the library cannot be written, so pairs are not looked for in all of it"
-    return Page(content, [table if rows else "Nothing needs a look."], note)
+    others = len(found.found) - len(kept)
+    none = f"Nothing of that kind; {others:,} others need a look." if others else NOTHING
+    return Page(content, [table if rows else none], note)
 
 
 @dataclass(slots=True)
@@ -125,7 +129,7 @@ class _Review:
 
     def run(self) -> Page:
         """Ask about each, until all were seen or the person has enough."""
-        while self.place < len(self.items):
+        while self.place < len(self.items) or self._is_taken_back():
             if (whole := self._whole()) is None:
                 self.place += 1  # it was settled with another one, or by somebody else
                 continue
@@ -133,9 +137,22 @@ class _Review:
             if not self._answer([one.experience for one in whole]):
                 break
         settled = [one.what for one in self.done if one.what]
-        left = len(self.items) - self.place
-        said = f"{len(settled)} settled" + (f", {left} left" if left else ", and that was all")
-        return Page({"settled": settled, "left": left}, ["", f"{said}."])
+        skipped, left = len(self.done) - len(settled), len(self.items) - self.place
+        counts = (len(settled), "settled"), (skipped, "skipped"), (left, "left")
+        said = ", ".join(f"{count} {what}" for count, what in counts if count) or "Nothing was done"
+        return Page({"settled": settled, "skipped": skipped, "left": left}, ["", f"{said}."])
+
+    def _is_taken_back(self) -> bool:
+        """Whether, after the last thing, a person takes what they did back."""
+        while self.done and self.place == len(self.items):
+            print_page(Page({}, ["", "That was all. `z` undo · `q` quit"]))
+            if _key("zq") != "z":
+                return False
+            try:
+                self._undo()
+            except FlexError as error:
+                say(str(error))
+        return self.place < len(self.items)
 
     def _where(self) -> str:
         return f"{self.place + 1} of {len(self.items)}"

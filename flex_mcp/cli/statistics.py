@@ -34,7 +34,8 @@ def stats(*, weeks: int | None, app: App, **chosen: Any) -> Page:
 
     Of general lessons and work, and those of the project of this folder, unless another is named.
     Searches belong to no project: all of them count. `flex-mcp list --since 7d` lists what was
-    learned in the last seven days.
+    learned in the last seven days. Of a week: new lessons, those active at its end, work that was
+    recorded and how it ended, searches, and those of them that served something.
     """
     projects = projects_of(chosen, with_general(app.project))
     return _counts(app, projects) if weeks is None else _weeks(app, weeks, projects)

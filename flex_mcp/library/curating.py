@@ -77,10 +77,12 @@ def curated(
             assert_never(action)
 
 
-def applies(now: Snapshot, action: Curation, fields: Fields) -> bool:
+def applies(now: Experience, action: Curation, fields: Fields) -> bool:
     """Whether an action can be done to an experience as it is, and would change it."""
     if action is Curation.EDIT:
         return edited(now, fields) != now
+    if action is Curation.REVERT and fields.revision is None:
+        return now.revision > 1  # before its first it was not there
     if action is Curation.APPROVE:
         return now.status is Status.QUARANTINED
     return now.status in ALLOWED.get(action, Status)

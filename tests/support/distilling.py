@@ -35,6 +35,9 @@ from support.messages_api import (
 STOPPED = "flex-mcp: stopped; run it again to go on, a batch goes on by itself\n"
 
 
+PROGRESS = re.compile(r"(Recording|Distilling) [\d,]+ of [\d,]+\n")  # of work that takes long
+
+
 class Desk:
     """One user's terminal."""
 
@@ -52,7 +55,7 @@ class Desk:
     def done(self, *arguments: str, stdin: str | None = None) -> Json:
         """What a command that goes well answers."""
         result = self.run(*arguments, "--json", stdin=stdin)
-        assert (result.exit_code, result.stderr) == (0, "")
+        assert (result.exit_code, PROGRESS.sub("", result.stderr)) == (0, "")
         return json.loads(result.stdout)
 
     def failed(self, *arguments: str) -> tuple[Json, str]:

@@ -29,7 +29,9 @@ ASIDE = {
     "writes",
     "sqlite_sequence",
 }  # of searches, whose log is written behind
-LEAKS = re.compile(r"Traceback|pydantic|validation error|https?://|apsw|File \"|NoneType|object at")
+LEAKS = re.compile(
+    r"Traceback|pydantic|validation error|https?://|apsw|File \"|NoneType|object at 0x"
+)
 
 NASTY = [
     *("", " ", "\0", "\x1b[2J", "\r\n", "\u202e", "\u200b", "\ud800", "\udfff\ud800", "\ufeff"),
